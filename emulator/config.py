@@ -1,0 +1,128 @@
+"""`AcceleratorConfig`: one hardware description for the RTL, the machine emulator, the compiler and QAT."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .arithmetic import Arithmetic, check_choice, check_integer
+
+DATAFLOWS = ("weight_stationary",)
+BUS_BYTES = (8, 16, 32)
+KIB = 1024
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """Shape, memories, bus and arithmetic of one accelerator.
+
+    rows, columns : 1–64, the systolic array's height (K) and width (N)
+    dataflow : ``weight_stationary``
+    activation_scratchpad_bytes : input codes, `rows` banks
+    weight_scratchpad_bytes : weight codes, `columns` banks
+    output_scratchpad_bytes : output codes, operands of pools and parameters, `columns` banks
+    accumulator_bytes : partial sums, `columns` banks of P bits (the overflow flag of an entry is not counted)
+    bus_bytes : 8, 16 or 32, width of the memory port
+    counters : whether the hardware that counts overflows and clips is built
+    arithmetic : the numeric contract's parameters
+
+    Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
+    """
+
+    rows: int = 8
+    columns: int = 8
+    dataflow: str = "weight_stationary"
+    activation_scratchpad_bytes: int = 16 * KIB
+    weight_scratchpad_bytes: int = 16 * KIB
+    output_scratchpad_bytes: int = 16 * KIB
+    accumulator_bytes: int = 8 * KIB
+    bus_bytes: int = 8
+    counters: bool = True
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.arithmetic, Arithmetic):
+            raise ValueError(f"arithmetic must be an Arithmetic, not {self.arithmetic!r}")
+        check_integer("rows", self.rows, 1, 64)
+        check_integer("columns", self.columns, 1, 64)
+        check_choice("dataflow", self.dataflow, DATAFLOWS)
+        for name, lanes, least in (
+            ("activation_scratchpad_bytes", self.rows, 16),
+            ("weight_scratchpad_bytes", self.columns, max(2 * self.rows, 2)),
+            ("output_scratchpad_bytes", self.columns, 32),
+        ):
+            check_integer(name, getattr(self, name), least * lanes, (1 << 16) * lanes)
+        entry_bits = self.columns * self.arithmetic.accumulator_bits
+        check_integer("accumulator_bytes", self.accumulator_bytes, 2 * entry_bits, (1 << 13) * entry_bits)
+        if self.bus_bytes not in BUS_BYTES or type(self.bus_bytes) is not int:
+            raise ValueError(f"bus_bytes must be 8, 16 or 32, not {self.bus_bytes!r}")
+        if type(self.counters) is not bool:
+            raise ValueError(f"counters must be true or false, not {self.counters!r}")
+
+    @property
+    def activation_depth(self) -> int:
+        """Rows of the activation scratchpad, `rows` codes each."""
+        return self.activation_scratchpad_bytes // self.rows
+
+    @property
+    def weight_depth(self) -> int:
+        """Rows of the weight scratchpad, `columns` codes each."""
+        return self.weight_scratchpad_bytes // self.columns
+
+    @property
+    def output_depth(self) -> int:
+        """Rows of the output scratchpad, `columns` codes each."""
+        return self.output_scratchpad_bytes // self.columns
+
+    @property
+    def accumulator_depth(self) -> int:
+        """Rows of the accumulator memory, `columns` partial sums each."""
+        return self.accumulator_bytes * 8 // (self.columns * self.arithmetic.accumulator_bits)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, `arithmetic` as a nested dictionary."""
+        return asdict(self)
+
+    def hash(self) -> str:
+        """SHA-256 over all fields, in hexadecimal: a program names the config that it was compiled for by this."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _checked(kind: type, table: object, where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise ValueError(f"{where} must be a table, not {table!r}")
+    known = [f.name for f in fields(kind)]
+    for key in table:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key!r} (known: {', '.join(known)})")
+    return dict(table)
+
+
+def config_from_dict(table: dict[str, Any], where: str = "config") -> AcceleratorConfig:
+    """An `AcceleratorConfig` from plain tables; an unknown key or illegal value is a ``ValueError`` that names it."""
+    values = _checked(AcceleratorConfig, table, where)
+    try:
+        if "arithmetic" in values:
+            values["arithmetic"] = Arithmetic(**_checked(Arithmetic, values["arithmetic"], f"{where} [arithmetic]"))
+        return AcceleratorConfig(**values)
+    except ValueError as error:
+        raise ValueError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+
+
+def load_config(path: str | PathLike[str]) -> AcceleratorConfig:
+    """Read a TOML file: the fields of `AcceleratorConfig` at the top, those of `Arithmetic` under ``[arithmetic]``."""
+    file = Path(path)
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: is not a UTF-8 text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: is not TOML: {error}") from None
+    return config_from_dict(table, str(file))

@@ -1,0 +1,164 @@
+"""The integer `Graph`: what a quantized network is once no float is left in its path.
+
+Feature maps are NHWC, stored without their batch axis: a map's shape is (height, width, channels), a vector's (length,).
+At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays have the ONNX file's own layout: (batch, channels, height,
+width) or (batch, length); `to_nhwc` and `to_logical` go between the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arithmetic import Arithmetic
+
+Codes = NDArray[np.int8]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tensor:
+    """A named tensor of codes.
+
+    name : unique in the graph
+    shape : without the batch axis; (height, width, channels) or (length,)
+    scale : positive float32 value
+    zero_point : code of the real number 0
+    y_min, y_max : the legal codes
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    y_min: int = -128
+    y_max: int = 127
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Node(Tensor):
+    """One layer: an operation and the tensor that it makes, which bears the layer's name.
+
+    inputs : names of the tensors it reads (graph inputs or earlier nodes)
+    """
+
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Convolution(Node):
+    """2-D convolution and requantization; weight (O, kernel height, kernel width, I/groups), the rest per output channel."""
+
+    weight: Codes
+    bias: Integers
+    multiplier: Integers
+    shift: Integers
+    strides: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    dilations: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear(Node):
+    """Matrix product and requantization; weight (K, N), its rows in the stored (NHWC) order of the input."""
+
+    weight: Codes
+    bias: Integers
+    multiplier: Integers
+    shift: Integers
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Add(Node):
+    """Residual add, or with `subtract` the difference a − b: two multipliers, one shared shift, one rounding."""
+
+    a_multiplier: int
+    b_multiplier: int
+    shift: int
+    subtract: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Product(Node):
+    """Elementwise product and requantization."""
+
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Node):
+    """Maximum code of each window; padding never wins; scale and zero point are the input's."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AveragePool(Node):
+    """Exact window sum, then requantization with a multiplier per output position: arrays (out height, out width)."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    multiplier: Integers
+    shift: Integers
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LookupTable(Node):
+    """``table[x]``; table: 2^activation_bits codes, entry 0 for the smallest code."""
+
+    table: Codes
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rescale(Node):
+    """The same real values under another scale and zero point: requantization of x − zx."""
+
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reshape(Node):
+    """Codes regrouped without moving in memory (Flatten of an NHWC map, for one)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Graph:
+    """A quantized network in topological order.
+
+    inputs : the tensors that the host supplies
+    nodes : the layers; each reads only inputs and earlier nodes
+    outputs : ONNX output name → name of the tensor it shows
+    """
+
+    inputs: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    outputs: dict[str, str]
+    arithmetic: Arithmetic
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def tensor(self, name: str) -> Tensor:
+        """The input or node of that name; ``KeyError`` if there is none."""
+        for tensor in (*self.inputs, *self.nodes):
+            if tensor.name == name:
+                return tensor
+        raise KeyError(name)
+
+
+def to_nhwc(codes: NDArray[Any]) -> NDArray[Any]:
+    """(batch, channels, height, width) → (batch, height, width, channels); other ranks unchanged."""
+    return np.ascontiguousarray(codes.transpose(0, 2, 3, 1)) if codes.ndim == 4 else codes
+
+
+def to_logical(codes: NDArray[Any]) -> NDArray[Any]:
+    """(batch, height, width, channels) → (batch, channels, height, width); other ranks unchanged."""
+    return np.ascontiguousarray(codes.transpose(0, 3, 1, 2)) if codes.ndim == 4 else codes

@@ -1,0 +1,6 @@
+"""The accelerator in Amaranth, and its simulation."""
+
+import os
+
+# Amaranth's own packaged Yosys, whatever else is installed: the Verilog does not depend on the machine.
+os.environ["AMARANTH_USE_YOSYS"] = "builtin"

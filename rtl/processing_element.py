@@ -1,0 +1,80 @@
+"""Processing element: one weight-stationary multiply and accumulate step per cycle."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from emulator.arithmetic import Arithmetic
+
+
+def overflow(m: Module, value: Value, arithmetic: Arithmetic) -> tuple[Value, Value]:
+    """Bring a signed `value` into P bits; returns the partial sum and whether it had left the range."""
+    bits = arithmetic.accumulator_bits
+    low, high = arithmetic.accumulator_range
+    outside = Signal()
+    spill = value[bits - 1 :]
+    m.d.comb += outside.eq(spill.any() & ~spill.all())
+    wrapped = value[:bits].as_signed()
+    if arithmetic.overflow == "wrap":
+        return wrapped, outside
+    return Mux(outside, Mux(value[-1], C(low, signed(bits)), C(high, signed(bits))), wrapped), outside
+
+
+class ProcessingElement(wiring.Component):
+    """``sum_out = overflow(sum_in + x · weight)``, one step of the contract's section 2.
+
+    The weight is double-buffered: `load` writes the shadow, `swap` (which arrives with a tile's first `x`) makes the shadow
+    the active weight. `x`, `swap` and `load` move right, one element per cycle; the sum moves down.
+
+    Latency: `x` in cycle t meets `sum_in` of cycle t + 2; `sum_out` follows in cycle t + 3.
+
+    Members
+    -------
+    x, swap, load : from the left neighbour; x is a code minus its zero point, activation_bits + 1 bits
+    weight : the column's weight bus, sampled with `load`
+    sum_in, overflowed_in : from above, P bits and the flag that travels with them
+    x_out, swap_out, load_out, sum_out, overflowed_out : registered, to the right and below
+    """
+
+    def __init__(self, arithmetic: Arithmetic):
+        self.arithmetic = arithmetic
+        x, total = signed(arithmetic.activation_bits + 1), signed(arithmetic.accumulator_bits)
+        super().__init__(
+            {
+                "x": In(x),
+                "swap": In(1),
+                "load": In(1),
+                "weight": In(signed(arithmetic.weight_bits)),
+                "sum_in": In(total),
+                "overflowed_in": In(1),
+                "x_out": Out(x),
+                "swap_out": Out(1),
+                "load_out": Out(1),
+                "sum_out": Out(total),
+                "overflowed_out": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        arithmetic = self.arithmetic
+        weight = signed(arithmetic.weight_bits)
+        shadow = Signal(weight, reset_less=True)
+        active = Signal(weight, reset_less=True)
+        x = Signal(signed(arithmetic.activation_bits + 1), reset_less=True)
+        product = Signal(signed(arithmetic.activation_bits + 1 + arithmetic.weight_bits), reset_less=True)
+        with m.If(self.load):
+            m.d.sync += shadow.eq(self.weight)
+        with m.If(self.swap):
+            m.d.sync += active.eq(shadow)
+        m.d.sync += [
+            x.eq(self.x),
+            self.swap_out.eq(self.swap),
+            self.load_out.eq(self.load),
+            product.eq(x * active),
+        ]
+        step = Signal(signed(max(arithmetic.accumulator_bits, len(product)) + 1))
+        m.d.comb += [self.x_out.eq(x), step.eq(self.sum_in + product)]
+        total, outside = overflow(m, step, arithmetic)
+        m.d.sync += [self.sum_out.eq(total), self.overflowed_out.eq(self.overflowed_in | outside)]
+        return m
