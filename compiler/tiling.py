@@ -1,0 +1,136 @@
+"""Tiling: cuts a layer into pieces that fit the scratchpads, without touching the order of accumulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Span:
+    """Indices first … last − 1 along one axis."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of output positions."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def positions(self) -> int:
+        """Output positions."""
+        return len(self.rows) * len(self.columns)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive weight tiles: a piece of K in the contract's order (kernel row, kernel column, channel)."""
+
+    kernel_rows: Span
+    kernel_columns: Span
+    channels: Span
+    first_tile: int
+
+    @property
+    def tiles(self) -> int:
+        """Weight tiles."""
+        return len(self.kernel_rows) * len(self.kernel_columns) * len(self.channels)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial axis of a window: input size, kernel, stride, dilation, padding before the first input."""
+
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+    padding: int
+
+    def inputs(self, outputs: Span, kernel: Span) -> Span:
+        """Inputs under a piece of the kernel for these outputs, cut to what exists; at least one."""
+        first = outputs.first * self.stride + kernel.first * self.dilation - self.padding
+        last = (outputs.last - 1) * self.stride + (kernel.last - 1) * self.dilation - self.padding + 1
+        first = min(max(first, 0), self.size - 1)
+        return Span(first, max(min(last, self.size), first + 1))
+
+    def pad(self, outputs: Span, kernel: Span, inputs: Span) -> int:
+        """Padding as the window sees it that starts at these outputs, this kernel piece and these inputs."""
+        return self.padding + inputs.first - outputs.first * self.stride - kernel.first * self.dilation
+
+
+def spans(total: int, step: int, offset: int = 0) -> Iterator[Span]:
+    """`total` indices from `offset` on, in pieces of at most `step`."""
+    for first in range(0, total, step):
+        yield Span(offset + first, offset + min(first + step, total))
+
+
+def tiles(rows: Span, columns: Span, fits: Callable[[Tile], bool]) -> Iterator[Tile] | None:
+    """Cut rows × columns into the largest tiles that fit: whole lines if a line fits, else pieces of one line.
+
+    fits : of a tile's size, not its place. Returns None if a single position does not fit.
+    """
+    height = _largest(len(rows), lambda n: fits(Tile(Span(rows.first, rows.first + n), columns)))
+    width = len(columns)
+    if not height:
+        height = 1
+        top = Span(rows.first, rows.first + 1)
+        width = _largest(width, lambda n: fits(Tile(top, Span(columns.first, columns.first + n))))
+        if not width:
+            return None
+    return (
+        Tile(row, column)
+        for row in spans(len(rows), height, rows.first)
+        for column in spans(len(columns), width, columns.first)
+    )
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest n ≤ most that fits, by bisection; 0 if none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def segments(
+    kernel: tuple[int, int], channel_rows: int, weight_tiles: int, channels_at_once: int | None
+) -> list[Segment]:
+    """Cut K so that each piece's weights fit.
+
+    weight_tiles : what the weight scratchpad holds
+    channels_at_once : if the input of one position does not fit, the channel rows of one pixel that do
+    """
+    height, width = kernel
+    rows, columns, channels = Span(0, height), Span(0, width), Span(0, channel_rows)
+    if channels_at_once is None:
+        line = width * channel_rows
+        if line <= weight_tiles:
+            return [Segment(r, columns, channels, r.first * line) for r in spans(height, weight_tiles // line)]
+        if channel_rows <= weight_tiles:
+            return [
+                Segment(Span(y, y + 1), c, channels, y * line + c.first * channel_rows)
+                for y in range(height)
+                for c in spans(width, weight_tiles // channel_rows)
+            ]
+    most = min(weight_tiles, channels_at_once or weight_tiles)
+    return [
+        Segment(Span(y, y + 1), Span(x, x + 1), c, (y * width + x) * channel_rows + c.first)
+        for y in rows_of(rows)
+        for x in rows_of(columns)
+        for c in spans(channel_rows, most)
+    ]
+
+
+def rows_of(span: Span) -> range:
+    """The span's indices."""
+    return range(span.first, span.last)
