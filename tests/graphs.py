@@ -33,7 +33,7 @@ def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
         weight_bits=int(rng.choice([2, 3, 4, 8, 8, 8])),
         accumulator_bits=bits,
         overflow=str(rng.choice(["saturate", "wrap"])),
-        multiplier_bits=int(rng.integers(1, min(31, 63 - max(bits, 24)) + 1)),
+        multiplier_bits=int(rng.integers(4, min(31, 63 - max(bits, 24)) + 1)),
         rounding=str(rng.choice(["half_even", "half_up", "half_away", "floor", "toward_zero"])),
     )
 
