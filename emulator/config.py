@@ -58,7 +58,7 @@ class AcceleratorConfig:
         ):
             check_integer(name, getattr(self, name), least * lanes, (1 << 16) * lanes)
         entry_bits = self.columns * self.arithmetic.accumulator_bits
-        check_integer("accumulator_bytes", self.accumulator_bytes, 2 * entry_bits, (1 << 13) * entry_bits)
+        check_integer("accumulator_bytes", self.accumulator_bytes, -(-2 * entry_bits // 8), (1 << 13) * entry_bits)
         if self.bus_bytes not in BUS_BYTES or type(self.bus_bytes) is not int:
             raise ValueError(f"bus_bytes must be 8, 16 or 32, not {self.bus_bytes!r}")
         if type(self.counters) is not bool:

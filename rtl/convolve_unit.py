@@ -146,13 +146,18 @@ class ConvolveUnit(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += drain.eq(drain - 1)
+                with m.If(weight_fault):
+                    m.d.sync += self.fault.eq(1)
                 with m.If(drain == 0):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
         return m
 
     def _loader(self, m: Module, running: Value) -> tuple[Value, Value]:
-        """Load a tile when one is wanted and the shadow is free; returns (a tile begins, its row lies outside)."""
+        """Load a tile when one is wanted and the shadow is free; returns (a tile begins, its row lies outside).
+
+        A tile is loaded to its end, also after the last position: the wavefront needs its lower rows later.
+        """
         config = self.config
         self._tile_starts, self._tile_is_last = Signal(name="tile_starts"), Signal(name="tile_is_last")
         self._wanted = wanted = Signal(name="wanted")
@@ -163,18 +168,16 @@ class ConvolveUnit(wiring.Component):
         m.d.comb += [
             want.eq(wanted | (self._tile_starts & ~self._tile_is_last)),
             begins.eq(running & want & ~loading),
-            step.eq(begins | (running & loading)),
+            step.eq(begins | loading),
             fault.eq(step & (weight_row >= config.weight_depth)),
         ]
         with m.If(running):
             m.d.sync += wanted.eq(want & ~begins)
         with m.If(begins):
             m.d.sync += [loading.eq(config.rows > 1), row.eq(1)]
-        with m.Elif(running & loading):
+        with m.Elif(loading):
             m.d.sync += [loading.eq(row != config.rows - 1), row.eq(row + 1)]
         with m.If(step):
             m.d.sync += weight_row.eq(weight_row + 1)
-        with m.If(~running):
-            m.d.sync += loading.eq(0)
         m.d.sync += [self.weight_address.eq(weight_row), self.row.load.eq(begins)]
         return begins, fault

@@ -124,7 +124,11 @@ class Convolve:
             issued = len(self.position) if end is None else min(max(end - start, 0), len(self.position))
             if issued:
                 self.accumulate(tile, tile + 1, issued)
-            if end is not None and end < start + self.window.positions:
-                return end
+            if tile == self.tiles - 1:
+                # A weight row may turn out to lie outside when the last position is on its way: that costs no cycle.
+                last = start + self.window.positions - 1
+                return last if end is None else min(end, last)
             load, start = next_load, max(start + max(self.window.positions, round_trip), next_load + 1)
+            if end is not None and end < start:
+                return end
             tile += 1

@@ -1,0 +1,91 @@
+"""The instruction set: encoding, decoding and refusal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator.instructions import (
+    FORMATS,
+    INSTRUCTION_BYTES,
+    Error,
+    Instruction,
+    Opcode,
+    decode,
+    field_offsets,
+    instruction,
+    used_bits,
+)
+
+
+@st.composite
+def instructions(draw: st.DrawFn) -> Instruction:
+    opcode = draw(st.sampled_from(list(Opcode)))
+    return Instruction(opcode, {f.name: draw(st.integers(f.low, f.high)) for f in FORMATS[opcode]})
+
+
+@given(instructions())
+@settings(max_examples=200, deadline=None)
+def test_decode_gives_back_what_was_encoded(made: Instruction) -> None:
+    code = made.encode()
+    assert len(code) == INSTRUCTION_BYTES
+    assert decode(code) == (Error.NONE, made)
+
+
+@given(instructions())
+@settings(max_examples=100, deadline=None)
+def test_a_spare_bit_is_refused(made: Instruction) -> None:
+    word = int.from_bytes(made.encode(), "little") | 1 << used_bits(made.opcode)
+    assert decode(word.to_bytes(INSTRUCTION_BYTES, "little")) == (Error.FIELD, None)
+
+
+@pytest.mark.parametrize("code", sorted(set(range(256)) - set(Opcode)))
+def test_unknown_opcodes_are_refused(code: int) -> None:
+    assert decode(bytes([code]) + bytes(INSTRUCTION_BYTES - 1)) == (Error.OPCODE, None)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "name", "value"),
+    [
+        (opcode, field.name, value)
+        for opcode, fields in FORMATS.items()
+        for field in fields
+        for value, limit in ((0, field.minimum), ((1 << field.bits) - 1, field.maximum))
+        if limit is not None
+    ],
+)
+def test_illegal_field_values_are_refused(opcode: Opcode, name: str, value: int) -> None:
+    legal = {f.name: max(f.low, min(1, f.high)) for f in FORMATS[opcode]}
+    assert decode(Instruction(opcode, legal).encode())[0] == Error.NONE
+    assert decode(Instruction(opcode, {**legal, name: value}).encode()) == (Error.FIELD, None)
+
+
+def test_every_format_fits_and_fields_do_not_overlap() -> None:
+    for opcode, fields in FORMATS.items():
+        taken = [
+            bit for f in fields for bit in range(field_offsets(opcode)[f.name], field_offsets(opcode)[f.name] + f.bits)
+        ]
+        assert len(taken) == len(set(taken))
+        assert used_bits(opcode) <= 8 * INSTRUCTION_BYTES
+
+
+def test_encoding_is_fixed() -> None:
+    """Bytes written out by hand: opcode 7, then 16, 16 and 16 bits, then three signed bytes."""
+    made = instruction(
+        Opcode.REQUANTIZE,
+        accumulator_row=0x0102,
+        output_row=0x0304,
+        count=0x0506,
+        zero_point=-1,
+        y_min=-128,
+        y_max=127,
+    )
+    assert made.encode() == bytes([7, 2, 1, 4, 3, 6, 5, 0xFF, 0x80, 0x7F]) + bytes(22)
+
+
+def test_wrong_fields_are_named() -> None:
+    with pytest.raises(ValueError, match="PARAMETERS must have the fields"):
+        instruction(Opcode.PARAMETERS, rows=1).encode()
+    with pytest.raises(ValueError, match=r"PARAMETERS\.row must be from 0 to 65535, not 65536"):
+        instruction(Opcode.PARAMETERS, row=65536).encode()
