@@ -28,7 +28,7 @@ class Accelerator(wiring.Component):
     done : high from the end of a run to the next start
     error, error_index : `emulator.instructions.Error`; index of the last instruction that began
     cycles : cycles from the first fetch to the end of the run
-    memory : external memory
+    read, read_data, write : external memory, a `MemoryPort`
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -45,7 +45,7 @@ class Accelerator(wiring.Component):
                 "error": Out(4),
                 "error_index": Out(32),
                 "cycles": Out(48),
-                "memory": Out(MemoryPort(config.bus_bytes)),
+                **MemoryPort(config.bus_bytes).members,
             }
         )
 
@@ -82,22 +82,21 @@ class Accelerator(wiring.Component):
         ports = sequencer.port, transfer.port
         mine = sequencer.fetching, ~sequencer.fetching
         m.d.comb += [
-            self.memory.read_address.valid.eq(
-                Mux(sequencer.fetching, ports[0].read_address.valid, ports[1].read_address.valid)
+            self.read.valid.eq(Mux(sequencer.fetching, ports[0].read.valid, ports[1].read.valid)),
+            self.read.payload.eq(Mux(sequencer.fetching, ports[0].read.payload, ports[1].read.payload)),
+            self.read_data.ready.eq(1),
+            self.write.valid.eq(transfer.port.write.valid),
+            *(
+                getattr(self.write.payload, name).eq(getattr(transfer.port.write.payload, name))
+                for name in ("address", "data", "mask")
             ),
-            self.memory.read_address.payload.eq(
-                Mux(sequencer.fetching, ports[0].read_address.payload, ports[1].read_address.payload)
-            ),
-            self.memory.read_data.ready.eq(1),
-            self.memory.write.valid.eq(transfer.port.write.valid),
-            self.memory.write.payload.eq(transfer.port.write.payload),
-            transfer.port.write.ready.eq(self.memory.write.ready),
+            transfer.port.write.ready.eq(self.write.ready),
         ]
         for port, own in zip(ports, mine, strict=True):
             m.d.comb += [
-                port.read_address.ready.eq(self.memory.read_address.ready & own),
-                port.read_data.valid.eq(self.memory.read_data.valid & own),
-                port.read_data.payload.eq(self.memory.read_data.payload),
+                port.read.ready.eq(self.read.ready & own),
+                port.read_data.valid.eq(self.read_data.valid & own),
+                port.read_data.payload.eq(self.read_data.payload),
             ]
 
     def _rows(self, m: Module, convolve: ConvolveUnit, transfer: TransferUnit, array: SystolicArray) -> None:

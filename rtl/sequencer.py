@@ -69,7 +69,7 @@ class Sequencer(wiring.Component):
         m.d.sync += self.cycles.eq(self.cycles + running)
         m.d.comb += [
             running.eq(1),
-            port.read_address.payload.eq((counter >> exact_log2(width)) + asked),
+            port.read.payload.eq((counter >> exact_log2(width)) + asked),
             port.read_data.ready.eq(1),
         ]
         with m.FSM():
@@ -92,8 +92,8 @@ class Sequencer(wiring.Component):
                     m.d.sync += [self.error.eq(Error.ADDRESS), self.done.eq(1)]
                     m.next = "IDLE"
                 with m.Else():
-                    m.d.comb += port.read_address.valid.eq(asked != words)
-                    with m.If(port.read_address.valid & port.read_address.ready):
+                    m.d.comb += port.read.valid.eq(asked != words)
+                    with m.If(port.read.valid & port.read.ready):
                         m.d.sync += asked.eq(asked + 1)
                     with m.If(port.read_data.valid):
                         m.d.sync += [

@@ -168,10 +168,10 @@ class TransferUnit(wiring.Component):
 
         # LOAD: the response walk repeats the request walk, a latency later.
         waiting = Signal(16)
-        asked, answered = port.read_address.valid & port.read_address.ready, port.read_data.valid & port.read_data.ready
+        asked, answered = port.read.valid & port.read.ready, port.read_data.valid & port.read_data.ready
         m.d.comb += [
-            port.read_address.valid.eq(attempt & load),
-            port.read_address.payload.eq(request.word_address),
+            port.read.valid.eq(attempt & load),
+            port.read.payload.eq(request.word_address),
             port.read_data.ready.eq(1),
             response.advance.eq(answered),
             response.stop.eq(self.done),

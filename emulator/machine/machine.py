@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +46,18 @@ class Machine:
 
     def execute(
         self,
-        images: Iterable[bytes],
-        program_address: int = 0,
+        images: Sequence[bytes],
+        program_address: int | Sequence[int] = 0,
         on_progress: Callable[[int], None] | None = None,
     ) -> list[RunRecord]:
-        """Run whatever program lies in each memory image, one after the other on the same hardware."""
-        state, records = State(self.config), []
-        for image in images:
-            records.append(self._run_image(state, image, program_address))
+        """Run whatever program lies in each memory image, one after the other on the same hardware.
+
+        program_address : the same in every image, or one per image
+        """
+        addresses = [program_address] * len(images) if isinstance(program_address, int) else program_address
+        state, records = State(self.config), list[RunRecord]()
+        for image, address in zip(images, addresses, strict=True):
+            records.append(self._run_image(state, image, address))
             if on_progress is not None:
                 on_progress(len(records))
         return records

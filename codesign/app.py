@@ -1,0 +1,159 @@
+"""The commands of ``lockstep``: their arguments, and which module does the work."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .cli import FAILS, HOLDS
+
+app = typer.Typer(
+    help="Train, predict and execute a quantized network in lockstep: PyTorch, NumPy and RTL give the same bits.",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lockstep {importlib.metadata.version('lockstep')}")
+        raise typer.Exit
+
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks; before or after the command.")]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output, and nothing else there."),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A quantized model: ONNX with QDQ pairs.")]
+Inputs = Annotated[
+    Path | None,
+    typer.Option(metavar="X.npz", help="Inputs by name, batch axis first, float or int8 codes. Default: random codes."),
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with the model's own arithmetic.")
+]
+Samples = Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N inputs, or N random ones.")]
+Override = Annotated[
+    bool, typer.Option("--override", help="Take the config's arithmetic even where the model was made for another.")
+]
+Simulator = Annotated[str, typer.Option(metavar="NAME", help="verilator or icarus.")]
+
+
+@app.callback()
+def lockstep(
+    debug: Debug = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """What holds for all commands."""
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where model.onnx and report.html go.")
+    ] = Path("build/demo"),
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with a 12-bit saturating accumulator."),
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only N test images through the RTL.")] = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Train on handwritten digits, export, emulate and simulate the RTL; print a table and write a report."""
+    from .commands.demo import run
+
+    return _status(run(output, config, images, json))
+
+
+@app.command()
+def verilog(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The accelerator.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.v", help="The Verilog file.")],
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Write the accelerator as one Verilog file; its top module is `accelerator`."""
+    from .commands.verilog import run
+
+    return _status(run(config, output, json))
+
+
+@app.command("run")
+def run_command(
+    model: Model,
+    inputs: Inputs = None,
+    config: Config = None,
+    samples: Samples = None,
+    override: Override = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the codes of the model's outputs.")
+    ] = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Run a model in the emulator; with a config also in the machine, instruction by instruction, counting cycles."""
+    from .commands.run import run
+
+    return _status(run(model, inputs, config, samples, override, output, json))
+
+
+@app.command()
+def simulate(
+    model: Model,
+    inputs: Inputs = None,
+    config: Config = None,
+    samples: Samples = None,
+    simulator: Simulator = "verilator",
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE.fst", help="Write a waveform of the run, .fst or .vcd.")
+    ] = None,
+    override: Override = False,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Run a model in the simulated RTL and compare codes, counters, memory and cycles with the machine's."""
+    from .commands.simulate import run
+
+    return _status(run(model, inputs, config, samples, simulator, trace, override, json))
+
+
+@app.command()
+def validate(
+    model: Model,
+    inputs: Inputs = None,
+    config: Config = None,
+    rtl: Annotated[int, typer.Option(min=0, metavar="N", help="Also run the first N inputs in the simulated RTL.")] = 0,
+    samples: Samples = None,
+    simulator: Simulator = "verilator",
+    override: Override = False,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Compare the emulator with ONNX Runtime, layer by layer on equal inputs."""
+    from .commands.validate import run
+
+    return _status(run(model, inputs, config, rtl, samples, simulator, override, json))
+
+
+@app.command()
+def benchmark(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones; all if none is given.")] = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Measure the README's speed figures on this machine; every row with a target must hold."""
+    from .commands.benchmark import run
+
+    return _status(run(names or [], json))
+
+
+def _status(holds: bool) -> int:
+    return HOLDS if holds else FAILS
+
+

@@ -1,0 +1,123 @@
+"""Speed and memory of `emulator.accumulate`, as ratios to NumPy's own products measured in the same run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from emulator import Arithmetic, accumulate
+
+SIZE = 1024
+ROUNDS = 7
+SEED = 1
+ZERO_POINTS = (0, -128)
+MEBIBYTE = 1 << 20
+
+# (rows, depth, columns, accumulator bits): tall, wide and deep shapes, plain products and walks
+MEMORY_SHAPES = (
+    (16384, 1024, 4096, 32),
+    (256, 1024, 65536, 32),
+    (64, 1 << 20, 64, 32),
+    (16384, 256, 4096, 16),
+    (64, 1 << 20, 64, 16),
+)
+
+# Peak resident memory also sees what libraries allocate for themselves, which tracemalloc does not; it needs a process of
+# its own, in which nothing else has set the mark before.
+MEMORY_SCRIPT = """
+import json, resource, sys
+import numpy as np
+from emulator import Arithmetic, accumulate
+rows, depth, columns, bits = json.loads(sys.argv[1])
+unit = 1 if sys.platform == "darwin" else 1024
+generator = np.random.default_rng(1)
+arithmetic = Arithmetic(accumulator_bits=bits)
+small = generator.integers(-128, 128, (64, 64), dtype=np.int8)
+accumulate(small, small, np.zeros(64, np.int64), arithmetic)
+x = generator.integers(-128, 128, (rows, depth), dtype=np.int8)
+w = generator.integers(-128, 128, (depth, columns), dtype=np.int8)
+bias = generator.integers(-1000, 1000, columns)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+outputs = accumulate(x, w, bias, arithmetic, -128)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) * unit - sum(array.nbytes for array in outputs))
+"""
+
+
+def rows() -> list[dict[str, Any]]:
+    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes about a minute on two cores.
+
+    All times of one round are taken one after the other, and a value is the median of the rounds' ratios, so that a machine
+    that slows down for a while slows both sides of a ratio.
+    """
+    return [*_speed_rows(), *_memory_rows()]
+
+
+def _speed_rows() -> list[dict[str, Any]]:
+    generator = np.random.default_rng(SEED)
+    x = generator.integers(-128, 128, (SIZE, SIZE), dtype=np.int8)
+    w = generator.integers(-128, 128, (SIZE, SIZE), dtype=np.int8)
+    bias = generator.integers(-(1 << 15), 1 << 15, SIZE)
+    wide, narrow = Arithmetic(accumulator_bits=32), Arithmetic(accumulator_bits=16)
+    x_float, w_float, x_int, w_int = x.astype(np.float32), w.astype(np.float32), x.astype(np.int32), w.astype(np.int32)
+    calls: dict[str, Callable[[], Any]] = {"float32": lambda: x_float @ w_float}
+    for zero in ZERO_POINTS:
+        calls[f"32 bits, zx = {zero}"] = lambda zero=zero: accumulate(x, w, bias, wide, zero)
+    calls_16: dict[str, Callable[[], Any]] = {"int32": lambda: x_int @ w_int}
+    for zero in ZERO_POINTS:
+        calls_16[f"16 bits, zx = {zero}"] = lambda zero=zero: accumulate(x, w, bias, narrow, zero)
+
+    table = []
+    times = _interleaved(calls)
+    for zero in ZERO_POINTS:
+        ratio = _median_ratio(times[f"32 bits, zx = {zero}"], times["float32"])
+        name = f"accumulate 1024³, 32 bits, zx = {zero}: time over NumPy's float32 @"
+        table.append(_row(name, ratio, "×", "≤ 1.5", ratio <= 1.5))
+    times = _interleaved(calls_16)
+    for zero in ZERO_POINTS:
+        key = f"16 bits, zx = {zero}"
+        share = 100 * float(calls_16[key]()[1].mean())
+        ratio = _median_ratio(times["int32"], times[key])
+        name = f"accumulate 1024³, 16 bits saturating, zx = {zero}: speed over NumPy's int32 @"
+        table.append(_row(name, ratio, "×", "≥ 30", ratio >= 30))
+        table.append(_row(f"outputs of it that overflow, zx = {zero}", share, "%", "≥ 10", share >= 10))
+    return table
+
+
+def _memory_rows() -> list[dict[str, Any]]:
+    table = []
+    for shape in MEMORY_SHAPES:
+        command = [sys.executable, "-c", MEMORY_SCRIPT, json.dumps(shape)]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        beyond = max(0.0, int(result.stdout) / MEBIBYTE)
+        m, k, n, bits = shape
+        name = f"accumulate {m}×{k}×{n}, {bits} bits: memory beyond inputs and outputs"
+        table.append(_row(name, beyond, "MiB", "≤ 256", beyond <= 256))
+    return table
+
+
+def _interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def _median_ratio(numerator: list[float], denominator: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+def _row(name: str, value: float, unit: str, target: str, holds: bool) -> dict[str, Any]:
+    return {"name": name, "value": round(value, 3), "unit": unit, "target": target, "holds": bool(holds)}

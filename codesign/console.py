@@ -1,0 +1,97 @@
+"""What a command shows: tables on standard output, progress on standard error, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .files import check_writable, write_text
+from .table import Table
+
+OnStep = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+class Output:
+    """Where a command's results go.
+
+    json_file : None, a file, or ``-`` for standard output, which then holds nothing else: tables go to standard error
+    """
+
+    def __init__(self, json_file: str | None) -> None:
+        self.json_file = json_file
+        self.console = Console(stderr=json_file == "-", highlight=False)
+        if json_file not in (None, "-"):
+            check_writable(Path(json_file))
+
+    def show(self, *parts: Table | str) -> None:
+        """Print tables and lines for people."""
+        for part in parts:
+            if isinstance(part, Table):
+                self.console.print(part.rich())
+            else:
+                self.console.print(part, markup=False, soft_wrap=True)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the machine-readable result if it is asked for."""
+        if self.json_file == "-":
+            sys.stdout.write(to_json(result))
+        elif self.json_file is not None:
+            write_text(self.json_file, to_json(result))
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """JSON text; NumPy's numbers and arrays become plain ones. NaN and infinities are a ``ValueError``."""
+    return json.dumps(value, indent=2, default=_plain, allow_nan=False) + "\n"
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a result must be plain values, not {type(value).__name__}")
+
+
+class Phases:
+    """The steps of long work, each with a progress bar on standard error and its seconds kept.
+
+    seconds : phase → seconds, in the order in which they ran
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<34}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def phase(self, name: str, total: int = 1) -> Iterator[OnStep]:
+        """One step; what the block gets tells the bar how far it is, and at the block's end it is full."""
+        task = self._progress.add_task(name, total=total)
+        start = time.perf_counter()
+
+        def on_step(done: int, steps: int) -> None:
+            self._progress.update(task, completed=done, total=steps)
+
+        yield on_step
+        self.seconds[name] = time.perf_counter() - start
+        self._progress.update(task, completed=self._progress.tasks[task].total)

@@ -1,0 +1,142 @@
+"""scikit-learn's handwritten digits: the demo's split, its small network, and how it is trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+import qat
+from emulator import Arithmetic
+
+TEST_IMAGES = 360
+SEED = 0
+BATCH = 64
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """Images float32 (n, 1, 8, 8) from 0 to 1, labels int64 (n,) from 0 to 9; 1437 to train with, 360 to test with."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+def load() -> Digits:
+    """The fixed split, stratified over the ten digits."""
+    images, labels = load_digits(return_X_y=True)
+    split = train_test_split(
+        (images / 16).astype(np.float32).reshape(-1, 1, 8, 8),
+        labels.astype(np.int64),
+        test_size=TEST_IMAGES,
+        stratify=labels,
+        random_state=SEED,
+    )
+    train_images, test_images, train_labels, test_labels = (torch.from_numpy(part) for part in split)
+    return Digits(train_images, train_labels, test_images, test_labels)
+
+
+def network() -> nn.Sequential:
+    """Three 3×3 convolutions with BatchNorm and ReLU, two max pools, one linear layer; 231 000 products per image."""
+    return nn.Sequential(
+        *_block(1, 16),
+        *_block(16, 16),
+        nn.MaxPool2d(2),
+        *_block(16, 32),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+
+def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share of images that `model` gets right, 0 to 1, in eval mode."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        correct = (model(images).argmax(1) == labels).sum().item()
+    model.train(training)
+    return correct / len(labels)
+
+
+def train_float(data: Digits, *, epochs: int = 20, seed: int = SEED, on_step: OnStep | None = None) -> nn.Sequential:
+    """The float network, trained from scratch.
+
+    on_step : called after every step with (steps done, steps in all)
+    """
+    torch.manual_seed(seed)
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=1e-4)
+    _train(model, optimizer, data, epochs, seed, on_step)
+    return model
+
+
+def calibrated(model: nn.Module, data: Digits, arithmetic: Arithmetic) -> qat.PreparedModel:
+    """Min-max post-training quantization of `model` for `arithmetic`, with the training images."""
+    prepared = qat.prepare(model, (data.train_images[:BATCH],), arithmetic)
+    qat.calibrate(prepared, data.train_images.split(BATCH))
+    return prepared
+
+
+def train_qat(
+    model: nn.Module,
+    data: Digits,
+    arithmetic: Arithmetic,
+    *,
+    epochs: int = 15,
+    seed: int = SEED,
+    on_step: OnStep | None = None,
+) -> qat.PreparedModel:
+    """Quantization-aware training for `arithmetic`, from the float `model` on.
+
+    on_step : called after every step with (steps done, steps in all)
+    """
+    torch.manual_seed(seed)
+    prepared = calibrated(copy.deepcopy(model), data, arithmetic)
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=2e-3)
+    _train(prepared, optimizer, data, epochs, seed, on_step)
+    return prepared
+
+
+def _train(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Digits,
+    epochs: int,
+    seed: int,
+    on_step: OnStep | None,
+) -> None:
+    """Train with cross-entropy and a learning rate that falls to zero along a cosine."""
+    generator = torch.Generator().manual_seed(seed)
+    count = len(data.train_labels)
+    steps = epochs * (count // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps, pct_start=0.1
+    )
+    model.train()
+    done = 0
+    for _ in range(epochs):
+        order = torch.randperm(count, generator=generator)
+        for batch in order.split(BATCH)[: count // BATCH]:
+            optimizer.zero_grad()
+            F.cross_entropy(model(data.train_images[batch]), data.train_labels[batch]).backward()
+            optimizer.step()
+            schedule.step()
+            done += 1
+            if on_step is not None:
+                on_step(done, steps)
+    model.eval()

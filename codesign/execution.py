@@ -1,0 +1,207 @@
+"""`Execution`: one model on the same inputs in the emulator, in the machine and in the RTL, and whether all agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler import compile_graph, load_onnx
+from emulator.config import AcceleratorConfig
+from emulator.graph import Codes, Graph, Node, to_logical
+from emulator.machine import Machine
+from emulator.machine.result import Result
+from emulator.program import Program
+from emulator.run import LayerCounts, check_inputs, run_graph_counts
+
+from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches
+from .files import replacing
+from .npz import read_npz
+
+OnSample = Callable[[int], None]
+
+
+def load_model(
+    path: str | PathLike[str], config: AcceleratorConfig | None = None, override: bool = False
+) -> tuple[Graph, AcceleratorConfig]:
+    """A model and the accelerator that it is for: `config`, or the default shape with the model's own arithmetic."""
+    graph = load_onnx(path, None if config is None else config.arithmetic, override)
+    return graph, AcceleratorConfig(arithmetic=graph.arithmetic) if config is None else config
+
+
+def load_inputs(
+    graph: Graph, path: str | PathLike[str] | None, samples: int | None = None, seed: int = 0
+) -> dict[str, Codes]:
+    """{input name: int8 codes in the model's layout}: the first `samples` of an .npz file, or random legal codes.
+
+    Raises ``ValueError`` or ``TypeError`` naming the file and the input for a wrong name, shape, type or code.
+    """
+    if samples is not None and samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
+    if path is None:
+        rng = np.random.default_rng(seed)
+        return {
+            tensor.name: to_logical(
+                rng.integers(tensor.y_min, tensor.y_max, (samples or 8, *tensor.shape), np.int8, endpoint=True)
+            )
+            for tensor in graph.inputs
+        }
+    arrays = {name: array[:samples] if array.ndim else array for name, array in read_npz(path).items()}
+    try:
+        codes = {name: to_logical(array) for name, array in check_inputs(graph, arrays).items()}
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    if not all(len(array) for array in codes.values()):
+        raise ValueError(f"{path}: the inputs must hold at least one sample")
+    return codes
+
+
+@dataclass(eq=False)
+class Execution:
+    """A model's codes and counters from up to three implementations.
+
+    inputs : {input name: int8 codes}
+    layers, counts : the emulator's, of every layer
+    machine, rtl : None where that was not run; they ran the first samples
+    """
+
+    graph: Graph
+    config: AcceleratorConfig
+    inputs: Mapping[str, Codes]
+    layers: dict[str, Codes] = field(init=False)
+    counts: dict[str, LayerCounts] = field(init=False)
+    program: Program | None = None
+    machine: Result | None = None
+    rtl: Result | None = None
+
+    def __post_init__(self) -> None:
+        self.layers, self.counts = run_graph_counts(self.graph, self.inputs)
+
+    @property
+    def samples(self) -> int:
+        """Samples that the emulator ran."""
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def outputs(self) -> dict[str, Codes]:
+        """{ONNX output name: int8 codes} of the emulator."""
+        every = {**self.inputs, **self.layers}
+        return {output: every[name] for output, name in self.graph.outputs.items()}
+
+    def _compiled(self) -> Program:
+        if self.program is None:
+            self.program = compile_graph(self.graph, self.config)
+        return self.program
+
+    def _first(self, samples: int | None) -> dict[str, Codes]:
+        return {name: codes[:samples] for name, codes in self.inputs.items()}
+
+    def run_machine(self, samples: int | None = None, on_progress: OnSample | None = None) -> Result:
+        """Run the first `samples` (None: all) in the machine."""
+        self.machine = Machine(self.config).run(self._compiled(), self._first(samples), on_progress=on_progress)
+        return self.machine
+
+    def run_rtl(
+        self,
+        samples: int | None = None,
+        on_progress: OnSample | None = None,
+        simulator: str = "verilator",
+        trace: str | PathLike[str] | None = None,
+    ) -> Result:
+        """Run the first `samples` (None: all) in the simulated RTL; `trace` is a waveform file, .fst or .vcd."""
+        from rtl import simulate
+
+        def run(file: PathLike[str] | None) -> Result:
+            return simulate(
+                self._compiled(),
+                self.config,
+                self._first(samples),
+                simulator=simulator,
+                on_progress=on_progress,
+                trace=file,
+            )
+
+        if trace is None:
+            self.rtl = run(None)
+        else:
+            with replacing(trace) as temporary:
+                self.rtl = run(temporary)
+        return self.rtl
+
+    def layer_mismatches(self) -> dict[str, dict[str, int]]:
+        """{"emulator_machine", "machine_rtl": {layer: codes that differ}}, of the pairs that were run."""
+        found = {}
+        if self.machine is not None:
+            found["emulator_machine"] = mismatches(self.layers, self.machine.layers)
+            if self.rtl is not None:
+                found["machine_rtl"] = mismatches(self.machine.layers, self.rtl.layers)
+        return found
+
+    def other_mismatches(self) -> dict[str, int]:
+        """Numbers of counters and of bytes of memory that differ, of the pairs that were run."""
+        found: dict[str, int] = {}
+        if self.machine is None:
+            return found
+        samples = len(self.machine.cycles_per_sample)
+        counts = self.counts if samples == self.samples else run_graph_counts(self.graph, self._first(samples))[1]
+        counters = emulator_counters(counts, list(self.machine.counters["overflowed"]))
+        found["emulator_machine_counters"] = counter_mismatches(counters, self.machine.counters)
+        if self.rtl is not None:
+            found["machine_rtl_counters"] = counter_mismatches(self.machine.counters, self.rtl.counters)
+            found["machine_rtl_memory"] = memory_mismatches(self.machine, self.rtl)
+        return found
+
+    def utilization(self) -> float | None:
+        """Multiplications / (cycles × rows × columns) of the machine's run, 0 to 1."""
+        if self.machine is None or self.program is None:
+            return None
+        samples = len(self.machine.cycles_per_sample)
+        return self.program.macs * samples / (self.machine.cycles * self.config.rows * self.config.columns)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs, cycles included, between all that were run."""
+        codes = all(not count for pair in self.layer_mismatches().values() for count in pair.values())
+        cycles = (
+            self.machine is None
+            or self.rtl is None
+            or self.machine.cycles_per_sample == self.rtl.cycles_per_sample
+        )
+        return codes and cycles and not any(self.other_mismatches().values())
+
+    def layer_rows(self) -> list[dict[str, Any]]:
+        """One entry a layer: name, operator, shape, sums that overflowed, outputs that clipped, mismatches per pair."""
+        differing = self.layer_mismatches()
+        rows = []
+        for node in self.graph.nodes:
+            counts = self.counts[node.name]
+            rows.append(
+                {
+                    "name": node.name,
+                    "operator": type(node).__name__,
+                    "shape": logical_shape(node),
+                    "outputs": int(self.layers[node.name].size),
+                    "overflows": int(counts.overflows.sum()),
+                    "clips": int(counts.clips.sum()),
+                    "mismatches": {pair: found[node.name] for pair, found in differing.items()},
+                }
+            )
+        return rows
+
+
+def logical_shape(node: Node) -> list[int]:
+    """(channels, height, width) or (length,)."""
+    return [node.shape[2], node.shape[0], node.shape[1]] if len(node.shape) == 3 else list(node.shape)
+
+
+def output_values(graph: Graph, outputs: Mapping[str, NDArray[np.int8]]) -> dict[str, dict[str, Any]]:
+    """For JSON: {ONNX output name: scale, zero point and codes}; the real value is (code − zero_point) · scale."""
+    shown = {}
+    for name, codes in outputs.items():
+        tensor = graph.tensor(graph.outputs[name])
+        shown[name] = {"scale": float(tensor.scale), "zero_point": tensor.zero_point, "codes": codes.tolist()}
+    return shown

@@ -1,0 +1,91 @@
+"""What is shown of an `Execution`: its layers, its outputs, what differs; as tables and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from emulator.config import AcceleratorConfig
+
+from .console import Output
+from .execution import Execution, output_values
+from .table import Table, cell_text, percent
+
+
+def show(output: Output, execution: Execution, model: Path) -> None:
+    """Print the layers, the outputs and the verdict."""
+    output.show(layer_table(execution, f"{model.name}, {execution.samples} samples"))
+    results = Table("Outputs of the first sample", ("output", "layer", "codes"), left=3)
+    for name, codes in execution.outputs.items():
+        flat = codes[0].reshape(-1)
+        results.add(name, execution.graph.outputs[name], " ".join(map(str, flat[:16])) + (" …" if flat.size > 16 else ""))
+    output.show(results)
+    output.show(*verdict(execution))
+
+
+def layer_table(execution: Execution, title: str) -> Table:
+    """Every layer with its counts, and the codes that differ between the executions that ran."""
+    pairs = list(execution.layer_mismatches())
+    heads = [f"≠ {pair.replace('_', '–')}" for pair in pairs]
+    table = Table(title, ("layer", "operator", "shape", "overflows", "clips", *heads), left=3)
+    for row in execution.layer_rows():
+        shape = "×".join(map(str, row["shape"]))
+        table.add(row["name"], row["operator"], shape, row["overflows"], row["clips"], *row["mismatches"].values())
+    return table
+
+
+def verdict(execution: Execution) -> list[str]:
+    """One line for each thing that was compared or counted beyond the layers' codes."""
+    lines = []
+    machine, rtl = execution.machine, execution.rtl
+    if machine is not None:
+        samples = len(machine.cycles_per_sample)
+        lines.append(
+            f"machine: {cell_text(machine.cycles // samples)} cycles per sample, "
+            f"utilization {percent(execution.utilization() or 0)} of {accelerator_name(execution.config)}"
+        )
+    if machine is not None and rtl is not None:
+        same = "the same" if machine.cycles_per_sample == rtl.cycles_per_sample else f"not the same as the machine's {machine.cycles}"
+        lines.append(f"RTL: {cell_text(rtl.cycles)} cycles of all samples, {same}")
+    for what, count in execution.other_mismatches().items():
+        if count:
+            lines.append(f"{what.replace('_', ' ')}: {cell_text(count)} differ")
+    if machine is not None:
+        lines.append("all executions agree" if execution.holds else "the executions DIFFER")
+    return lines
+
+
+def accelerator_name(config: AcceleratorConfig) -> str:
+    """A config in a few words."""
+    arithmetic = config.arithmetic
+    return f"{config.rows}×{config.columns} with a {arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow})"
+
+
+def as_dict(execution: Execution, model: Path, inputs: Path | None) -> dict[str, Any]:
+    """For JSON."""
+    result: dict[str, Any] = {
+        "model": str(model),
+        "inputs": "random codes" if inputs is None else str(inputs),
+        "samples": execution.samples,
+        "arithmetic": execution.graph.arithmetic.as_dict(),
+        "layers": execution.layer_rows(),
+        "outputs": output_values(execution.graph, execution.outputs),
+        "holds": execution.holds,
+    }
+    if execution.machine is None:
+        return result
+    differing = execution.layer_mismatches()
+    return result | {
+        "config": execution.config.as_dict(),
+        "compared_samples": len(execution.machine.cycles_per_sample),
+        "mismatches": {pair: sum(found.values()) for pair, found in differing.items()} | execution.other_mismatches(),
+        "cycles": {
+            name: run.cycles for name, run in (("machine", execution.machine), ("rtl", execution.rtl)) if run is not None
+        },
+        "cycles_per_sample": list(execution.machine.cycles_per_sample),
+        "counters": {
+            kind: {layer: values.tolist() for layer, values in layers.items()}
+            for kind, layers in execution.machine.counters.items()
+        },
+        "utilization": execution.utilization(),
+    }

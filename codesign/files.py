@@ -1,0 +1,46 @@
+"""Output files that are complete or absent: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, with its suffix, for the block to write; then it takes the place of `path`.
+
+    Where the block fails or is interrupted, `path` is as it was and the temporary file is gone. A device or pipe, which has
+    no such halves, is written as it is. Raises ``OSError`` naming `path` where its folder cannot be written.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield target
+        return
+    check_writable(path)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | PathLike[str]) -> None:
+    """Raise ``OSError`` naming `path` unless a file can be written there: asked before long work, not after it."""
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise IsADirectoryError(21, "is a folder, not a file", str(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(2, f"the folder {target.parent} does not exist", str(path))
+    if not os.access(target.parent, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
+        raise PermissionError(13, "cannot be written: permission denied", str(path))
+
+
+def write_text(path: str | PathLike[str], text: str) -> None:
+    """Write `text` to `path` in UTF-8, as a whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

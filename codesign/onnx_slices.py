@@ -1,0 +1,91 @@
+"""Parts of an ONNX model as models of their own, run by ONNX Runtime: the reference of `codesign.validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class OnnxSlices:
+    """A model whose tensors can be computed from any others that cut it off from the graph's inputs.
+
+    batch : the batch size if the file fixes it, otherwise None
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._model = onnx.load(path)
+        graph = self._model.graph
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._maker = {name: node for node in graph.node for name in node.output if name}
+        inputs = [value for value in graph.input if value.name not in self._initializers]
+        self._types = {value.name: value.type.tensor_type.elem_type for value in inputs}
+        dims = [value.type.tensor_type.shape.dim[0] for value in inputs]
+        fixed = {dim.dim_value for dim in dims if dim.dim_value > 0}
+        self.batch: int | None = fixed.pop() if fixed else None
+
+    def rounded_from(self, codes: str) -> str | None:
+        """The real tensor that a QuantizeLinear rounds to `codes`; None if another node makes them."""
+        node = self._maker.get(codes)
+        return node.input[0] if node is not None and node.op_type == "QuantizeLinear" else None
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+        """The tensors `wanted`, computed from the tensors of `feeds` alone, without graph optimization, on the CPU.
+
+        Raises ``ValueError`` with ONNX Runtime's reason where it cannot run that part.
+        """
+        model = self._slice(feeds, wanted)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            count = max(array.shape[0] for array in feeds.values())
+            step = self.batch or max(count, 1)
+            parts = [
+                session.run(list(wanted), {name: array[first : first + step] for name, array in feeds.items()})
+                for first in range(0, max(count, 1), step)
+            ]
+        except Exception as error:  # ONNX Runtime raises a dozen classes that share nothing but Exception
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"ONNX Runtime cannot compute {', '.join(map(repr, wanted))}: {reason}") from None
+        return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(wanted)}
+
+    def cut(self, wanted: str, known: set[str]) -> list[str]:
+        """The tensors of `known` or graph inputs that `wanted` is computed from, cutting at the nearest ones."""
+        _, leaves = self._needed([wanted], known - {wanted})
+        return sorted(name for name in leaves if name in known or name in self._types)
+
+    def _needed(self, wanted: Sequence[str], given: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:
+        pending, seen, outputs = list(wanted), set[str](), set[str]()
+        while pending:
+            name = pending.pop()
+            if not name or name in seen:
+                continue
+            seen.add(name)
+            if name not in given and name in self._maker:
+                outputs.add(name)
+                pending.extend(self._maker[name].input)
+        nodes = [node for node in self._model.graph.node if outputs & set(node.output)]
+        return nodes, seen - outputs
+
+    def _slice(self, feeds: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> bytes:
+        nodes, leaves = self._needed(wanted, set(feeds))
+        types = {name: helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in feeds.items()}
+        graph = helper.make_graph(
+            nodes,
+            "slice",
+            [helper.make_tensor_value_info(name, kind, None) for name, kind in types.items() if name in leaves],
+            [helper.make_empty_tensor_value_info(name) for name in wanted],
+            [self._initializers[name] for name in sorted(leaves) if name in self._initializers],
+        )
+        model = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
+        return bytes(model.SerializeToString())

@@ -1,0 +1,69 @@
+"""`Table`: rows of text, shown in a terminal and in a report alike."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import rich.table
+
+
+@dataclass
+class Table:
+    """A title, columns and rows of text; `left` columns are text, the others are numbers and stand to the right."""
+
+    title: str
+    columns: Sequence[str]
+    left: int = 1
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, *cells: object) -> None:
+        """Add a row; integers get thousands separated by a narrow space, None becomes a dash."""
+        if len(cells) != len(self.columns):
+            raise ValueError(f"cells must be {len(self.columns)}, one a column, not {len(cells)}")
+        self.rows.append(tuple(cell_text(cell) for cell in cells))
+
+    def rich(self) -> rich.table.Table:
+        """For a terminal."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for index, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if index < self.left else "right")
+        for row in self.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        return table
+
+    def html(self) -> str:
+        """For a report."""
+        lines = ["<table>", "<thead><tr>"]
+        lines += [f"<th{self._class(i)}>{html.escape(column)}</th>" for i, column in enumerate(self.columns)]
+        lines += ["</tr></thead>", "<tbody>"]
+        for row in self.rows:
+            cells = "".join(f"<td{self._class(i)}>{html.escape(cell)}</td>" for i, cell in enumerate(row))
+            lines.append(f"<tr>{cells}</tr>")
+        return "\n".join([*lines, "</tbody>", "</table>"])
+
+    def _class(self, index: int) -> str:
+        return "" if index < self.left else ' class="number"'
+
+
+def cell_text(value: object) -> str:
+    """A table cell's text."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return str(value)
+
+
+def percent(share: float) -> str:
+    """0.9722 → ``97.2 %``."""
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,79 @@
+"""Which function reads which ONNX operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .lower_activation import lower_clip, lower_relu
+from .lower_constant import lower_constant
+from .lower_convolution import lower_conv
+from .lower_elementwise import lower_elementwise
+from .lower_function import UNARY_OPERATORS, lower_divide, lower_function
+from .lower_linear import lower_gemm, lower_matmul
+from .lower_pool import (
+    lower_average_pool,
+    lower_global_average_pool,
+    lower_global_max_pool,
+    lower_max_pool,
+    lower_reduce_mean,
+)
+from .lower_quantize import lower_dequantize_linear, lower_quantize_linear
+from .lower_reshape import (
+    lower_dropout,
+    lower_flatten,
+    lower_identity,
+    lower_reshape,
+    lower_squeeze,
+    lower_transpose,
+)
+from .operator_node import Operator
+from .values import Environment, Value
+
+Lowering = Callable[[Environment, Operator], Value]
+
+LOWERINGS: dict[str, Lowering] = {
+    "Add": lower_elementwise,
+    "AveragePool": lower_average_pool,
+    "Clip": lower_clip,
+    "Constant": lower_constant,
+    "Conv": lower_conv,
+    "DequantizeLinear": lower_dequantize_linear,
+    "Div": lower_divide,
+    "Dropout": lower_dropout,
+    "Flatten": lower_flatten,
+    "Gemm": lower_gemm,
+    "GlobalAveragePool": lower_global_average_pool,
+    "GlobalMaxPool": lower_global_max_pool,
+    "Identity": lower_identity,
+    "MatMul": lower_matmul,
+    "MaxPool": lower_max_pool,
+    "Mul": lower_elementwise,
+    "QuantizeLinear": lower_quantize_linear,
+    "ReduceMean": lower_reduce_mean,
+    "Relu": lower_relu,
+    "Reshape": lower_reshape,
+    "Squeeze": lower_squeeze,
+    "Sub": lower_elementwise,
+    "Transpose": lower_transpose,
+    **{name: lower_function for name in UNARY_OPERATORS},
+}
+
+# Why an operator that networks often have cannot stand in a quantized file.
+REASONS = {
+    "BatchNormalization": "fold it into the convolution before quantization",
+    "Softmax": "let the host compute it behind the graph's outputs",
+}
+
+
+def check_supported(operators: list[Operator]) -> None:
+    """Raise ``ValueError`` naming every node whose operator is not supported."""
+    unknown = [
+        f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
+        for op in operators
+        if op.type not in LOWERINGS
+    ]
+    if len(unknown) == 1:
+        raise ValueError(f"{unknown[0]} is not supported")
+    if unknown:
+        more = f"; and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        raise ValueError(f"{len(unknown)} nodes are not supported: {'; '.join(unknown[:10])}{more}")

@@ -1,0 +1,142 @@
+"""Exact integer products with a P-bit running sum (contract, section 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arithmetic import Arithmetic
+from .checks import check_arithmetic, check_codes, check_int, check_integers
+from .exact_product import multiply_into, safe_columns
+from .walk import walk_into, walk_with_direction
+
+TILE_ROWS, TILE_COLUMNS = 2048, 2048  # of sums at a time: 48 MB of float copies
+WALK_ALL = 0.25  # up to this share of safe columns the plain product is not worth its time
+
+
+def accumulate(
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: ArrayLike,
+    arithmetic: Arithmetic,
+    x_zero_point: int = 0,
+    *,
+    compiled: bool = True,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """``acc = bias``, then ``acc = overflow_P(acc + (x[k] − zx) · w[k])`` for k = 0, 1, …, K−1.
+
+    x : (M, K) int8 codes of activation_bits; w : (K, N) int8 codes of weight_bits
+    bias : (N,) integers of min(P, 32) bits; x_zero_point : a code of activation_bits
+    compiled : use Numba where it is installed; the NumPy route gives the same bits
+
+    Returns the sums (M, N) int64 and, per sum, whether at least one step left the P-bit range. Raises ``TypeError`` or
+    ``ValueError`` naming the argument.
+    """
+    start, zero = _check(x, w, bias, arithmetic, x_zero_point)
+    acc = np.empty((x.shape[0], w.shape[1]), np.int64)
+    overflowed = np.zeros(acc.shape, np.bool_)
+    accumulate_into(x, w, start, zero, arithmetic, acc, overflowed, compiled)
+    return acc, overflowed
+
+
+def linear(
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: ArrayLike,
+    arithmetic: Arithmetic,
+    x_zero_point: int = 0,
+    *,
+    compiled: bool = True,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A linear layer's sums: `accumulate` with x (batch, K) and w (K, N), its rows in the stored order of x."""
+    return accumulate(x, w, bias, arithmetic, x_zero_point, compiled=compiled)
+
+
+def accumulate_with_direction(
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: ArrayLike,
+    arithmetic: Arithmetic,
+    x_zero_point: int = 0,
+    *,
+    compiled: bool = True,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int8]]:
+    """`accumulate`, and per sum the side of its last saturation: 1 above, −1 below, 0 none (always where sums wrap).
+
+    A directional gradient drops what would push a sum further out on that side and keeps what pulls it back.
+    """
+    if not isinstance(arithmetic, Arithmetic) or arithmetic.overflow == "wrap":
+        acc, overflowed = accumulate(x, w, bias, arithmetic, x_zero_point, compiled=compiled)
+        return acc, overflowed, np.zeros(acc.shape, np.int8)
+    start, zero = _check(x, w, bias, arithmetic, x_zero_point)
+    acc = np.empty((x.shape[0], w.shape[1]), np.int64)
+    if safe_columns(x, w, start, zero, arithmetic.accumulator_range).all():
+        _multiply_tiles(x, w, start, zero, acc)
+        return acc, np.zeros(acc.shape, np.bool_), np.zeros(acc.shape, np.int8)
+    acc[...] = start
+    direction = walk_with_direction(x, w, zero, acc, arithmetic, compiled)
+    return acc, direction != 0, direction
+
+
+def check_bias(bias: ArrayLike, channels: int, arithmetic: Arithmetic) -> NDArray[np.int64]:
+    """`bias` as (channels,) int64; ``ValueError`` naming the channel that does not fit min(P, 32) bits."""
+    values = check_integers("bias", bias, *arithmetic.bias_range)
+    if values.shape != (channels,):
+        raise ValueError(f"bias must have shape ({channels},), one per output channel, not {values.shape}")
+    return values
+
+
+def accumulate_into(
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: NDArray[np.int64],
+    zero_point: int,
+    arithmetic: Arithmetic,
+    acc: NDArray[np.int64],
+    overflowed: NDArray[np.bool_],
+    compiled: bool,
+) -> None:
+    """`accumulate` without checks, into `acc` (M, N) and `overflowed` (M, N), which must be all False.
+
+    Columns in which no partial sum can overflow take the plain product, which is then the sequential result; the others
+    are walked.
+    """
+    safe = safe_columns(x, w, bias, zero_point, arithmetic.accumulator_range)
+    share = float(safe.mean()) if safe.size else 1.0
+    if share > WALK_ALL:
+        _multiply_tiles(x, w, bias, zero_point, acc)
+    if share <= WALK_ALL:
+        acc[...] = bias
+        walk_into(x, w, zero_point, acc, overflowed, arithmetic, compiled)
+    elif share < 1:
+        (unsafe,) = np.nonzero(~safe)
+        for some in (unsafe[i : i + TILE_COLUMNS] for i in range(0, len(unsafe), TILE_COLUMNS)):
+            for rows in (slice(i, i + TILE_ROWS) for i in range(0, x.shape[0], TILE_ROWS)):
+                sums = np.empty((x[rows].shape[0], len(some)), np.int64)
+                sums[...] = bias[some]
+                flags = np.zeros(sums.shape, np.bool_)
+                walk_into(x[rows], w[:, some], zero_point, sums, flags, arithmetic, compiled)
+                acc[rows, some] = sums
+                overflowed[rows, some] = flags
+
+
+def _check(
+    x: NDArray[np.int8], w: NDArray[np.int8], bias: ArrayLike, arithmetic: Arithmetic, x_zero_point: int
+) -> tuple[NDArray[np.int64], int]:
+    check_arithmetic(arithmetic)
+    check_codes("x", x, 2, *arithmetic.activation_range)
+    check_codes("w", w, 2, *arithmetic.weight_range)
+    if x.shape[1] != w.shape[0]:
+        raise ValueError(f"w must have {x.shape[1]} rows, one per column of x, not shape {w.shape}")
+    zero = check_int("x_zero_point", x_zero_point, *arithmetic.activation_range)
+    return check_bias(bias, w.shape[1], arithmetic), zero
+
+
+def _multiply_tiles(
+    x: NDArray[np.int8], w: NDArray[np.int8], bias: NDArray[np.int64], zero_point: int, acc: NDArray[np.int64]
+) -> None:
+    for column in range(0, w.shape[1], TILE_COLUMNS):
+        columns = slice(column, column + TILE_COLUMNS)
+        for row in range(0, x.shape[0], TILE_ROWS):
+            rows = slice(row, row + TILE_ROWS)
+            multiply_into(x[rows], w[:, columns], bias[columns], zero_point, acc[rows, columns])

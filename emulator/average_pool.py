@@ -1,0 +1,127 @@
+"""Average pool: an exact window sum, then requantization (contract, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arithmetic import Arithmetic
+from .checks import check_arithmetic, check_codes, check_int, check_scale
+from .requantize import requantize_with_clips
+from .windows import Windows
+
+
+def average_pool_sum(
+    x: NDArray[np.int8],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0, 0),
+    *,
+    x_zero_point: int = 0,
+    arithmetic: Arithmetic,
+) -> NDArray[np.int64]:
+    """``Σ (x − zx)`` over every window of x (B, H, W, C) int8 → (B, OH, OW, C) int64; padding adds 0.
+
+    Exact in max(P, 24) signed bits; ``ValueError`` where the worst case of a window does not fit them.
+    """
+    check_arithmetic(arithmetic)
+    low, high = arithmetic.activation_range
+    check_codes("x", x, 4, low, high)
+    zero = check_int("x_zero_point", x_zero_point, low, high)
+    windows = Windows(x.shape[1:3], kernel, strides, padding)
+    area = windows.kernel[0] * windows.kernel[1]
+    half = 1 << (arithmetic.operand_bits - 1)
+    if area * (high - zero) > half - 1 or area * (zero - low) > half:
+        raise ValueError(
+            f"kernel must keep sums of its window in {arithmetic.operand_bits} bits, not be {tuple(kernel)}"
+        )
+    view = windows.view(x, zero)
+    result = np.full(view.shape[:3] + view.shape[5:], -zero * area, np.int64)
+    for row in range(windows.kernel[0]):
+        for column in range(windows.kernel[1]):
+            result += view[:, :, :, row, column]
+    return result
+
+
+def average_pool(
+    x: NDArray[np.int8],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0, 0),
+    *,
+    x_zero_point: int,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+) -> NDArray[np.int8]:
+    """`average_pool_sum`, requantized; multiplier and shift are numbers or arrays (OH, OW), one per position."""
+    return average_pool_with_clips(
+        x,
+        kernel,
+        strides,
+        padding,
+        x_zero_point=x_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        zero_point=zero_point,
+        y_min=y_min,
+        y_max=y_max,
+        arithmetic=arithmetic,
+    )[0]
+
+
+def average_pool_with_clips(
+    x: NDArray[np.int8],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0, 0),
+    *,
+    x_zero_point: int,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """`average_pool`, and per element whether the output clipped."""
+    total = average_pool_sum(x, kernel, strides, padding, x_zero_point=x_zero_point, arithmetic=arithmetic)
+    multipliers, shifts = (
+        _per_position(name, value, total.shape[1:3]) for name, value in (("multiplier", multiplier), ("shift", shift))
+    )
+    return requantize_with_clips(total, multipliers, shifts, zero_point, y_min, y_max, arithmetic)
+
+
+def average_pool_scales(
+    x_scale: float,
+    y_scale: float,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0, 0),
+    *,
+    count_padding: bool = False,
+) -> NDArray[np.float64]:
+    """Real scale ``sx / (sy · n)`` per output position, (OH, OW) float64.
+
+    n : the window's area with `count_padding`, otherwise how many of its positions lie on the map of `size`
+    """
+    windows = Windows(size, kernel, strides, padding)
+    counts = np.full(windows.output, windows.kernel[0] * windows.kernel[1]) if count_padding else windows.valid_counts()
+    if (counts == 0).any():
+        raise ValueError(f"padding must leave every window a position on the map, not {tuple(padding)}")
+    return np.asarray(float(check_scale("x_scale", x_scale)) / (float(check_scale("y_scale", y_scale)) * counts))
+
+
+def _per_position(name: str, value: ArrayLike, positions: tuple[int, ...]) -> ArrayLike:
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return value
+    if array.shape != positions:
+        raise ValueError(f"{name} must be a number or have shape {positions}, one per position, not {array.shape}")
+    return array[:, :, None]

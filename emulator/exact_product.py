@@ -1,0 +1,82 @@
+"""Exact matrix products of codes where no partial sum can overflow (contract, sections 5 and 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOAT32_INTEGERS = 1 << 24  # float32 holds every integer up to here
+MAX_STEPS = 4096  # of K at a time, which bounds the float copies
+MAX_COLUMNS = 4096  # whose weights are looked at together
+
+
+def multiply_into(
+    x: NDArray[np.int8], w: NDArray[np.int8], bias: NDArray[np.int64], zero_point: int, acc: NDArray[np.int64]
+) -> None:
+    """``acc = bias + (x − zero_point) · w``, exact in int64, by float32 products.
+
+    x : (M, K), w : (K, N) int8; bias : (N,) int64; acc : (M, N) int64, overwritten
+
+    The codes themselves are multiplied, and the zero point's share, the same for all rows, is subtracted in int64. K is
+    split so that every sum of magnitudes, in whatever order the library adds, stays within 2^24.
+    """
+    depth = x.shape[1]
+    steps = max(1, min(MAX_STEPS, FLOAT32_INTEGERS // max(1, _largest(x) * _largest(w))))
+    part = np.empty(acc.shape, np.float32)
+    term = np.empty(acc.shape, np.int64) if depth > steps else acc
+    acc[...] = 0
+    constant = bias.copy()
+    for first in range(0, depth, steps):
+        ks = slice(first, first + steps)
+        weights = w[ks].astype(np.float32)
+        np.matmul(x[:, ks].astype(np.float32), weights, out=part)
+        term[...] = part
+        if term is not acc:
+            acc += term
+        if zero_point:
+            constant -= zero_point * weights.sum(axis=0).astype(np.int64)
+    acc += constant
+
+
+def safe_columns(
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: NDArray[np.int64],
+    zero_point: int,
+    accumulator_range: tuple[int, int],
+) -> NDArray[np.bool_]:
+    """(N,) bool: the columns where no partial sum can leave the range, for any order and any codes as extreme as x's.
+
+    With a = max(x − zx), b = max(zx − x), both at least 0, q⁺ = Σ max(w, 0) and q⁻ = Σ max(−w, 0), a column's partial
+    sums lie between bias − b·q⁺ − a·q⁻ and bias + a·q⁺ + b·q⁻.
+    """
+    low, high = accumulator_range
+    above = max(0, int(x.max(initial=-128)) - zero_point)
+    below = max(0, zero_point - int(x.min(initial=127)))
+    worst = w.shape[0] * max(above, below) * _largest(w)
+    safe: NDArray[np.bool_] = (bias >= low + worst) & (bias <= high - worst)
+    (unsure,) = np.nonzero(~safe)
+    for first in range(0, len(unsure), MAX_COLUMNS):
+        columns = unsure[first : first + MAX_COLUMNS]
+        positive, negative = _signed_sums(w, columns)
+        highest = bias[columns] + above * positive + below * negative
+        lowest = bias[columns] - below * positive - above * negative
+        safe[columns] = (highest <= high) & (lowest >= low)
+    return safe
+
+
+def _signed_sums(w: NDArray[np.int8], columns: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per column, the sum of the positive weights and minus the sum of the negative ones."""
+    positive = np.zeros(len(columns), np.int64)
+    negative = np.zeros(len(columns), np.int64)
+    for first in range(0, w.shape[0], MAX_STEPS):
+        part = w[first : first + MAX_STEPS, columns]
+        positive += np.maximum(part, 0).sum(axis=0, dtype=np.int64)
+        negative -= np.minimum(part, 0).sum(axis=0, dtype=np.int64)
+    return positive, negative
+
+
+def _largest(codes: NDArray[Any]) -> int:
+    return max(int(codes.max(initial=0)), -int(codes.min(initial=0)))

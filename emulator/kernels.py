@@ -1,0 +1,147 @@
+"""Numba kernels of the sequential walk; this module imports Numba, so it is imported only where a kernel runs.
+
+All kernels continue sums in place over the K of their operands, k ascending:
+
+left : (R, K) int16, one operand of the products
+right : (B, K, LANES) int16, the other operand, its columns in blocks of LANES
+acc : (R, B, LANES) signed integers, the sums, within low … high
+flag : as acc; a kernel says what it leaves there
+low, high : of acc's type, the P-bit range
+
+All arrays are C-contiguous; the strides of others would keep the compiler from using SIMD.
+
+|left · right| must be at most 2^15 − 1, which every product of a 9-bit and an 8-bit code is (255 · 128 = 32640), and K
+a multiple of UNROLL: rows of zeros fill it up, they change nothing. The compiler makes SIMD lanes of the columns; a sum
+stays in its register for UNROLL steps, and CACHED_STEPS of one block of `right` stay in the cache for all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import int16, int32, njit
+
+LANES = 128
+UNROLL = 4
+CACHED_STEPS = 256  # 64 KiB
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def _kernel(function: Kernel) -> Kernel:
+    return cast(Kernel, njit(nogil=True, cache=True)(function))
+
+
+def _step(function: Kernel) -> Kernel:
+    return cast(Kernel, njit(inline="always")(function))
+
+
+@_step
+def _saturate_16(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+    product = int16(x * w)
+    wrapped = int16(a + product)
+    # This pattern compiles to the saturating 16-bit addition; sums narrower than 16 bits are clamped once more.
+    full = int16(min(max(int32(a) + int32(product), int32(-32768)), int32(32767)))
+    a = int16(min(max(full, low), high))
+    # A saturated sum differs from the exact one by at most 32640, so never by a multiple of 2^16.
+    return a, int16(f | (wrapped ^ a))
+
+
+@_kernel
+def saturate_16(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """Saturating sums of at most 16 bits in int16; `flag` becomes nonzero where a step left the range."""
+    rows, depth = left.shape
+    for block in range(right.shape[0]):
+        for first in range(0, depth, CACHED_STEPS):
+            for row in range(rows):
+                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
+                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
+                    for lane in range(LANES):
+                        a, f = acc[row, block, lane], flag[row, block, lane]
+                        a, f = _saturate_16(a, f, x0, right[block, k, lane], low, high)
+                        a, f = _saturate_16(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = _saturate_16(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = _saturate_16(a, f, x3, right[block, k + 3, lane], low, high)
+                        acc[row, block, lane] = a
+                        flag[row, block, lane] = f
+
+
+@_step
+def _saturate(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+    exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
+    a = type(low)(min(max(exact, low), high))
+    return a, type(low)(f | (exact ^ a))
+
+
+@_kernel
+def saturate(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """Saturating sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
+    rows, depth = left.shape
+    for block in range(right.shape[0]):
+        for first in range(0, depth, CACHED_STEPS):
+            for row in range(rows):
+                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
+                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
+                    for lane in range(LANES):
+                        a, f = acc[row, block, lane], flag[row, block, lane]
+                        a, f = _saturate(a, f, x0, right[block, k, lane], low, high)
+                        a, f = _saturate(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = _saturate(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = _saturate(a, f, x3, right[block, k + 3, lane], low, high)
+                        acc[row, block, lane] = a
+                        flag[row, block, lane] = f
+
+
+@_step
+def _wrap(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+    exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
+    # high − low is 2^P − 1, the mask of P bits. Every intermediate is cast back, or it would be computed in int64.
+    a = type(low)(type(low)(type(low)(exact - low) & type(low)(high - low)) + low)
+    return a, type(low)(f | (exact ^ a))
+
+
+@_kernel
+def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """Wrapping sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
+    rows, depth = left.shape
+    for block in range(right.shape[0]):
+        for first in range(0, depth, CACHED_STEPS):
+            for row in range(rows):
+                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
+                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
+                    for lane in range(LANES):
+                        a, f = acc[row, block, lane], flag[row, block, lane]
+                        a, f = _wrap(a, f, x0, right[block, k, lane], low, high)
+                        a, f = _wrap(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = _wrap(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = _wrap(a, f, x3, right[block, k + 3, lane], low, high)
+                        acc[row, block, lane] = a
+                        flag[row, block, lane] = f
+
+
+@_step
+def _direct(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+    exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
+    a = type(low)(min(max(exact, low), high))
+    excess = type(low)(exact - a)
+    return a, excess if excess != 0 else f
+
+
+@_kernel
+def saturate_with_direction(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """As `saturate`; `flag` keeps by how much the last saturating step left the range, signed; 0: none did."""
+    rows, depth = left.shape
+    for block in range(right.shape[0]):
+        for first in range(0, depth, CACHED_STEPS):
+            for row in range(rows):
+                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
+                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
+                    for lane in range(LANES):
+                        a, f = acc[row, block, lane], flag[row, block, lane]
+                        a, f = _direct(a, f, x0, right[block, k, lane], low, high)
+                        a, f = _direct(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = _direct(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = _direct(a, f, x3, right[block, k + 3, lane], low, high)
+                        acc[row, block, lane] = a
+                        flag[row, block, lane] = f

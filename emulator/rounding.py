@@ -1,0 +1,36 @@
+"""Division by a power of two with one exact rounding (contract, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def round_shift(product: NDArray[np.int64], shift: NDArray[Any] | int, rounding: str) -> NDArray[np.int64]:
+    """``round(product / 2^shift)``, the quotient taken as an exact rational.
+
+    product : int64, −2^62 … 2^62
+    shift : 0 … 63 (a six-bit field), broadcast against `product`
+    rounding : one of `emulator.arithmetic.ROUNDINGS`
+    """
+    shift = np.asarray(shift, np.int64)
+    quotient: NDArray[np.int64] = np.right_shift(product, shift)
+    if rounding == "floor":
+        return quotient
+    # The mask of 63 bits cannot be made as 2^63 − 1 in int64.
+    mask = np.where(shift == 63, np.iinfo(np.int64).max, (np.int64(1) << np.minimum(shift, 62)) - 1)
+    rest = product & mask
+    # For shift 0 the rest is 0 and must stay below "half", hence 1 there.
+    half = np.int64(1) << np.maximum(shift - 1, 0)
+    if rounding == "toward_zero":
+        up = (quotient < 0) & (rest != 0)
+    elif rounding == "half_up":
+        up = rest >= half
+    elif rounding == "half_even":
+        up = (rest > half) | ((rest == half) & (quotient & 1 == 1))
+    else:  # half_away: the quotient is the floor, so a tie of a negative value already lies away from zero
+        up = (rest > half) | ((rest == half) & (quotient >= 0))
+    rounded: NDArray[np.int64] = quotient + up
+    return rounded

@@ -1,0 +1,213 @@
+"""Run a `Graph` layer by layer with the operators of this package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .accumulate import linear
+from .add import add_with_clips
+from .arithmetic import Arithmetic
+from .average_pool import average_pool_with_clips
+from .checks import check_codes
+from .convolve import convolve
+from .graph import (
+    Add,
+    AveragePool,
+    Codes,
+    Convolution,
+    Graph,
+    Linear,
+    LookupTable,
+    MaxPool,
+    Node,
+    Product,
+    Rescale,
+    Reshape,
+    Tensor,
+    to_logical,
+    to_nhwc,
+)
+from .lookup import lookup
+from .max_pool import max_pool
+from .product import product_with_clips
+from .quantize import quantize
+from .requantize import requantize_with_clips
+from .rescale import rescale_with_clips
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCounts:
+    """What the counters of one layer show, summed over the batch.
+
+    overflows : per output channel, sums of which at least one step left the accumulator's range
+    clips : per output channel, outputs whose rounded value plus zero point lay outside the codes of activation_bits
+    """
+
+    overflows: NDArray[np.int64]
+    clips: NDArray[np.int64]
+
+
+def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = False) -> dict[str, Codes]:
+    """The codes of the graph's outputs, {ONNX output name: int8}, or with `every` {layer name: int8} of every node.
+
+    inputs : {name: array} in the model's own layout, (batch, channels, height, width) or (batch, length); floats are
+    quantized with the input's scale and zero point, int8 arrays are taken as codes
+
+    Raises ``TypeError`` or ``ValueError`` naming the input.
+    """
+    codes = check_inputs(graph, inputs)
+    wanted = set(graph.outputs.values())
+    last_use = {name: node.name for node in graph.nodes for name in node.inputs}
+    shown: dict[str, Codes] = {}
+    for node, result, _, _ in _layers(graph, codes):
+        if every:
+            shown[node.name] = to_logical(result)
+        for name in node.inputs:
+            if last_use[name] == node.name and name not in wanted:
+                codes.pop(name, None)
+    if every:
+        return shown
+    return {output: to_logical(codes[name]) for output, name in graph.outputs.items()}
+
+
+def run_graph_counts(
+    graph: Graph, inputs: Mapping[str, NDArray[Any]]
+) -> tuple[dict[str, Codes], dict[str, LayerCounts]]:
+    """({layer name: int8 codes} as `run_graph(…, every=True)`, {layer name: `LayerCounts`}), for the same inputs."""
+    shown: dict[str, Codes] = {}
+    counts: dict[str, LayerCounts] = {}
+    for node, result, overflowed, clipped in _layers(graph, check_inputs(graph, inputs)):
+        shown[node.name] = to_logical(result)
+        channels = result.shape[-1]
+        counts[node.name] = LayerCounts(
+            *(
+                np.zeros(channels, np.int64)
+                if flags is None
+                else flags.reshape(-1, channels).sum(axis=0, dtype=np.int64)
+                for flags in (overflowed, clipped)
+            )
+        )
+    return shown, counts
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
+    """{name: int8 codes (batch, height, width, channels) or (batch, length)} of all inputs, floats quantized.
+
+    Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of different
+    sizes; ``TypeError`` for anything but floats and int8.
+    """
+    known = {tensor.name: tensor for tensor in graph.inputs}
+    for name in inputs:
+        if name not in known:
+            raise ValueError(f"inputs must be named {', '.join(known)}, not {name!r}")
+    codes = {}
+    for name, tensor in known.items():
+        if name not in inputs:
+            raise ValueError(f"inputs must have {name!r}, not only {', '.join(map(repr, inputs)) or 'nothing'}")
+        codes[name] = _check_input(tensor, inputs[name])
+    batches = {name: array.shape[0] for name, array in codes.items()}
+    if len(set(batches.values())) > 1:
+        raise ValueError(f"inputs must have one batch size, not {batches}")
+    return codes
+
+
+def _check_input(tensor: Tensor, array: object) -> Codes:
+    where = f"input {tensor.name!r}"
+    if not isinstance(array, np.ndarray) or not (array.dtype == np.int8 or array.dtype.kind == "f"):
+        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{where} must be an array of floats or of int8 codes, not {found}")
+    shape = tensor.shape if len(tensor.shape) != 3 else (tensor.shape[2], tensor.shape[0], tensor.shape[1])
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        raise ValueError(f"{where} must have shape (batch, {', '.join(map(str, shape))}), not {array.shape}")
+    if array.dtype == np.int8:
+        check_codes(where, array, None, tensor.y_min, tensor.y_max)
+        return to_nhwc(array)
+    if np.isnan(array).any():
+        raise ValueError(f"{where} must not contain NaN")
+    return to_nhwc(quantize(array, tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max))
+
+
+def _layers(graph: Graph, codes: dict[str, Codes]) -> Iterator[tuple[Node, Codes, Flags | None, Flags | None]]:
+    """Every node with its codes and its overflow and clip flags (None: it has none); adds the codes to `codes`."""
+    tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in graph.inputs}
+    for node in graph.nodes:
+        operands = [codes[name] for name in node.inputs]
+        sources = [tensors[name] for name in node.inputs]
+        try:
+            result, overflowed, clipped = _layer(node, operands, sources, graph.arithmetic)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"layer {node.name!r}: {error}") from None
+        if result.shape[1:] != node.shape:
+            raise ValueError(f"layer {node.name!r}: shape must be {result.shape[1:]}, not {node.shape}")
+        tensors[node.name] = node
+        codes[node.name] = result
+        yield node, result, overflowed, clipped
+
+
+def _layer(
+    node: Node, operands: list[Codes], sources: list[Tensor], arithmetic: Arithmetic
+) -> tuple[Codes, Flags | None, Flags | None]:
+    x, zero = operands[0], sources[0].zero_point
+    output = (node.zero_point, node.y_min, node.y_max, arithmetic)
+    match node:
+        case Convolution():
+            acc, overflowed = convolve(
+                x, node.weight, node.bias, arithmetic, zero, node.strides, node.padding, node.dilations, node.groups
+            )
+            result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
+            return result, overflowed, clipped
+        case Linear():
+            acc, overflowed = linear(
+                x.reshape(x.shape[0], math.prod(x.shape[1:])), node.weight, node.bias, arithmetic, zero
+            )
+            result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
+            return result, overflowed, clipped
+        case Add():
+            result, clipped = add_with_clips(
+                x,
+                zero,
+                node.a_multiplier,
+                operands[1],
+                sources[1].zero_point,
+                node.b_multiplier,
+                node.shift,
+                *output,
+                negate_b=node.subtract,
+            )
+        case Product():
+            result, clipped = product_with_clips(
+                x, zero, operands[1], sources[1].zero_point, node.multiplier, node.shift, *output
+            )
+        case AveragePool():
+            result, clipped = average_pool_with_clips(
+                x,
+                node.kernel,
+                node.strides,
+                node.padding,
+                x_zero_point=zero,
+                multiplier=node.multiplier,
+                shift=node.shift,
+                zero_point=node.zero_point,
+                y_min=node.y_min,
+                y_max=node.y_max,
+                arithmetic=arithmetic,
+            )
+        case Rescale():
+            result, clipped = rescale_with_clips(x, zero, node.multiplier, node.shift, *output)
+        case MaxPool():
+            return max_pool(x, node.kernel, node.strides, node.padding, node.dilations), None, None
+        case LookupTable():
+            return lookup(x, node.table, arithmetic), None, None
+        case Reshape():
+            return x.reshape(x.shape[0], *node.shape), None, None
+        case _:
+            raise TypeError(f"node must be one of the graph's operations, not {type(node).__name__}")
+    return result, None, clipped

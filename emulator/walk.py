@@ -1,0 +1,186 @@
+"""The sequential walk: a running sum brought back into P bits after every single step (contract, section 2)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arithmetic import Arithmetic
+
+Sums = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+MAX_OPERAND = 255  # of |x − zx|; times 128 it stays below 2^15
+
+# One tile of the compiled route takes at most about 100 MB, whatever the shape.
+TILE_ROWS, TILE_LANES, TILE_STEPS = 2048, 2048, 2048
+PARALLEL_STEPS = 1 << 22  # below this many products a second thread does not pay
+
+
+def walk(
+    left: NDArray[Any],
+    right: NDArray[Any],
+    acc: Sums,
+    overflowed: Flags,
+    arithmetic: Arithmetic,
+    *,
+    compiled: bool = True,
+) -> tuple[Sums, Flags]:
+    """Sums continued from (acc, overflowed) over these operands: what hardware carries from one K-tile to the next.
+
+    left : (M, K) integers −255 … 255, x − zx; right : (K, N) integers −128 … 127, weight codes
+    acc : (M, N) int64, the sums so far, in P bits; overflowed : (M, N) bool, the flags so far
+    compiled : use Numba where it is installed; the NumPy route gives the same bits
+
+    Returns the new (acc, overflowed); the arguments stay as they are.
+    """
+    acc, overflowed = acc.copy(), overflowed.copy()
+    walk_into(left, right, 0, acc, overflowed, arithmetic, compiled)
+    return acc, overflowed
+
+
+def walk_into(
+    x: NDArray[Any],
+    w: NDArray[Any],
+    zero_point: int,
+    acc: Sums,
+    overflowed: Flags,
+    arithmetic: Arithmetic,
+    compiled: bool,
+) -> None:
+    """`walk` in place, with x − zero_point as the left operand."""
+    for rows, columns in _tiles(acc.shape):
+        for steps in _steps(x.shape[1]):
+            left = x[rows, steps].astype(np.int16) - np.int16(zero_point)
+            sums, flags = acc[rows, columns], overflowed[rows, columns]
+            if compiled and numba_installed():
+                _walk_compiled(left, w[steps, columns], sums, flags, arithmetic)
+            else:
+                _walk_numpy(left, w[steps, columns], sums, flags, arithmetic)
+
+
+def walk_with_direction(
+    x: NDArray[Any], w: NDArray[Any], zero_point: int, acc: Sums, arithmetic: Arithmetic, compiled: bool
+) -> NDArray[np.int8]:
+    """`walk_into` for saturating sums; returns per sum the side of its last saturation: 1 above, −1 below, 0 none."""
+    direction = np.zeros(acc.shape, np.int8)
+    for rows, columns in _tiles(acc.shape):
+        for steps in _steps(x.shape[1]):
+            left = x[rows, steps].astype(np.int16) - np.int16(zero_point)
+            sums, sides = acc[rows, columns], direction[rows, columns]
+            if compiled and numba_installed():
+                _walk_compiled(left, w[steps, columns], sums, sides, arithmetic)
+            else:
+                _walk_numpy(left, w[steps, columns], sums, sides, arithmetic)
+    return direction
+
+
+def numba_installed() -> bool:
+    """Whether the compiled route can be taken; looks, but imports nothing."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    for row in range(0, shape[0], TILE_ROWS):
+        for column in range(0, shape[1], TILE_LANES):
+            yield slice(row, row + TILE_ROWS), slice(column, column + TILE_LANES)
+
+
+def _steps(depth: int) -> Iterator[slice]:
+    for step in range(0, depth, TILE_STEPS):
+        yield slice(step, step + TILE_STEPS)
+
+
+def _walk_numpy(
+    left: NDArray[Any], right: NDArray[Any], acc: Sums, marks: NDArray[Any], arithmetic: Arithmetic
+) -> None:
+    """One tile in place; bool `marks`: whether a step left the range; int8 `marks`: the side of the last that did."""
+    low, high = arithmetic.accumulator_range
+    mask = (1 << arithmetic.accumulator_bits) - 1
+    for k in range(left.shape[1]):
+        exact = acc + left[:, k, None].astype(np.int64) * right[k].astype(np.int64)
+        if arithmetic.overflow == "saturate":
+            np.clip(exact, low, high, out=acc)
+        else:
+            np.add((exact - low) & mask, low, out=acc)
+        if marks.dtype == np.bool_:
+            np.logical_or(marks, acc != exact, out=marks)
+        else:
+            np.copyto(marks, np.sign(exact - acc).astype(np.int8), where=acc != exact)
+
+
+def _walk_compiled(
+    left: NDArray[Any], right: NDArray[Any], acc: Sums, marks: NDArray[Any], arithmetic: Arithmetic
+) -> None:
+    """One tile in place, as `_walk_numpy`. The SIMD lanes are the columns, or the rows where that wastes fewer."""
+    from .kernels import LANES
+
+    rows, columns = acc.shape
+    if rows * -(-columns // LANES) <= columns * -(-rows // LANES):
+        _walk_lanes(left, right, acc, marks, arithmetic)
+    else:
+        _walk_lanes(right.T, left.T, acc.T, marks.T, arithmetic)
+
+
+def _walk_lanes(
+    left: NDArray[Any], right: NDArray[Any], acc: NDArray[Any], marks: NDArray[Any], arithmetic: Arithmetic
+) -> None:
+    from .kernels import LANES, UNROLL
+
+    kernel, dtype = _kernel(arithmetic, directed=marks.dtype != np.bool_)
+    low, high = (dtype(limit) for limit in arithmetic.accumulator_range)
+    rows, columns = acc.shape
+    blocks, depth = -(-columns // LANES), -(-left.shape[1] // UNROLL) * UNROLL
+    padded_left = np.zeros((rows, depth), np.int16)
+    padded_left[:, : left.shape[1]] = left
+    padded_right = np.zeros((blocks, depth, LANES), np.int16)
+    for block in range(blocks):
+        part = right[:, block * LANES : (block + 1) * LANES]
+        padded_right[block, : part.shape[0], : part.shape[1]] = part
+    sums = np.zeros((rows, blocks * LANES), dtype)
+    sums[:, :columns] = acc
+    flags = np.zeros((rows, blocks * LANES), dtype)
+
+    def run(first: int) -> None:
+        part = slice(first, first + each)
+        shape = (-1, blocks, LANES)
+        kernel(padded_left[part], padded_right, sums[part].reshape(shape), flags[part].reshape(shape), low, high)
+
+    threads = processors() if sums.size * depth >= PARALLEL_STEPS else 1
+    each = -(-rows // threads)
+    if each >= rows:
+        run(0)
+    else:  # the parts write disjoint rows, so the threads share nothing that changes
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, range(0, rows, each)))
+
+    acc[...] = sums[:, :columns]
+    if marks.dtype == np.bool_:
+        np.logical_or(marks, flags[:, :columns], out=marks)
+    else:
+        sides = np.sign(flags[:, :columns])
+        np.copyto(marks, sides.astype(np.int8), where=sides != 0)
+
+
+def _kernel(arithmetic: Arithmetic, directed: bool) -> tuple[Callable[..., None], Any]:
+    """The kernel for these sums and the narrowest integer type whose steps cannot leave it."""
+    from . import kernels
+
+    narrow = arithmetic.accumulator_bits <= 31  # 2^30 + 2^15 fits int32
+    if arithmetic.overflow == "wrap":
+        return kernels.wrap, np.int32 if narrow else np.int64
+    if directed:
+        return kernels.saturate_with_direction, np.int32 if narrow else np.int64
+    if arithmetic.accumulator_bits <= 16:
+        return kernels.saturate_16, np.int16
+    return kernels.saturate, np.int32 if narrow else np.int64
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,93 @@
+"""`Layer` and `Requantized`: what all layers of a prepared model have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emulator import Arithmetic, quantize_multiplier
+
+from .onnx_writer import OnnxWriter
+from .quantizers import NO_CLAMP, ActivationQuantizer, Clamp
+from .requantize import requantize
+from .straight_through import straight_through
+from .tensor import QuantizedTensor
+
+INPUT = "input"
+
+
+@dataclass(eq=False)
+class Step:
+    """One forward pass: where the layers find the user's parameters, and what is to happen after it.
+
+    owner : the module whose parameters and buffers bear the names of the float model
+    updates : statistics and observers to update once all layers have run
+    """
+
+    owner: nn.Module
+    updates: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Layer(nn.Module):
+    """A layer with a name and the name of the layer (or input) that it reads."""
+
+    def __init__(self, name: str, source: str) -> None:
+        super().__init__()
+        self.name = name
+        self.source = source
+
+    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+        """The layer's codes; exact integers."""
+        raise NotImplementedError
+
+    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+        """The float layer, with BatchNorm's running statistics and without dropout."""
+        raise NotImplementedError
+
+    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+        """The layer in ONNX, from the quantized `x` to the quantized `y`."""
+        raise NotImplementedError
+
+
+class Requantized(Layer):
+    """A layer whose exact sums are requantized to a scale of its own, with a clamp for its activation function."""
+
+    def __init__(self, name: str, source: str, arithmetic: Arithmetic, learned: bool) -> None:
+        super().__init__(name, source)
+        self.arithmetic = arithmetic
+        self.clamp: Clamp = NO_CLAMP
+        self.output = ActivationQuantizer(arithmetic.activation_bits, learned)
+
+    def requantized(
+        self, acc: Tensor, scales: NDArray[np.float64], real_scale: Tensor, bound: int, step: Step
+    ) -> QuantizedTensor:
+        """Codes of `acc` under the float64 scales of the contract.
+
+        scales : per channel or position, shaped to broadcast against `acc`; real_scale : the real value of one unit of
+        `acc`, float32 with gradient, shaped alike. bound : an upper bound of |acc|
+        """
+        y_scale = self.output.scale()
+        zero_point, y_min, y_max = self.output.limits(self.clamp, y_scale)
+        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in quantize_multiplier(scales, self.arithmetic))
+        values, inside = requantize(
+            acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
+        )
+        surrogate = acc.float() * (real_scale / y_scale)
+        if self.training and self.output.scale.log_ratio is None:
+            step.updates.append(lambda: self.output.follow(self.clamped(acc.detach().float() * real_scale.detach())))
+        return QuantizedTensor(
+            centered=straight_through(surrogate, values, inside),
+            scale=y_scale,
+            zero_point=zero_point,
+            y_min=y_min,
+            y_max=y_max,
+        )
+
+    def clamped(self, x: Tensor) -> Tensor:
+        """The activation function on real values."""
+        return x if self.clamp == NO_CLAMP else x.clamp(*self.clamp)

@@ -1,0 +1,187 @@
+"""`prepare`: a float model becomes one whose forward value is the contract's integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emulator import Arithmetic
+
+from .layer import INPUT, Layer, Requantized, Step
+from .lower import Lowering
+from .moves import Dropout
+from .quantizers import ActivationQuantizer
+from .tensor import QuantizedTensor
+from .trace import check_example, trace
+from .weighted import Weighted
+
+class QuantizedLayers(nn.Module):
+    """Everything that quantization adds to a model: the input's quantizer and the layers, in the order in which they run.
+
+    input : quantizer of the model's input; layers : {layer name, with "/" for "."}: the layers
+    output : name of the layer whose codes are the model's result
+    input_shape : without the batch axis; arithmetic : what the layers compute with
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        output: str,
+        input_shape: tuple[int, ...],
+        arithmetic: Arithmetic,
+        learn_scales: bool,
+    ) -> None:
+        super().__init__()
+        self.input = ActivationQuantizer(arithmetic.activation_bits, learn_scales)
+        # Names of modules may not have dots.
+        self.layers = nn.ModuleDict({layer.name.replace(".", "/"): layer for layer in layers})
+        self.output = output
+        self.input_shape = input_shape
+        self.arithmetic = arithmetic
+
+    def __iter__(self) -> Iterator[Layer]:
+        for layer in self.layers.values():
+            assert isinstance(layer, Layer)
+            yield layer
+
+    def forward(self, x: Tensor, step: Step) -> dict[str, QuantizedTensor]:
+        """{name: tensor} of the input and of all layers; what should follow the pass is left in ``step.updates``."""
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            raise TypeError(f"x must be a float tensor, not {x.dtype if isinstance(x, Tensor) else type(x).__name__}")
+        if tuple(x.shape[1:]) != self.input_shape:
+            shape = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"x must have shape (batch, {shape}), not {tuple(x.shape)}")
+        with torch.autocast(x.device.type, enabled=False):
+            tensors = {INPUT: self.input(x)}
+            if self.training and self.input.scale.log_ratio is None:
+                step.updates.append(lambda: self.input.follow(x.detach()))
+            for layer in self:
+                try:
+                    tensors[layer.name] = layer(tensors[layer.source], step)
+                except ValueError as error:
+                    raise ValueError(f"layer {layer.name!r}: {error}") from None
+        return tensors
+
+
+class PreparedModel(nn.Module):
+    """A quantized network in torch; made by `prepare`.
+
+    It has the float model's submodules, parameters and buffers under the same names, and `quantizers` with everything that
+    quantization adds. Its forward takes float32 (batch, …) of any batch size and returns the dequantized codes of the last
+    layer; in ``train()`` the same as in ``eval()`` but for dropout.
+    """
+
+    def __init__(self, owner: nn.Module, quantizers: QuantizedLayers) -> None:
+        super().__init__()
+        for name, child in owner.named_children():
+            if name == "quantizers":
+                raise ValueError("model must not have a submodule named 'quantizers': the prepared model adds one")
+            self.add_module(name, child)
+        for name, parameter in owner.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name, buffer in owner.named_buffers(recurse=False):
+            self.register_buffer(name, buffer, persistent=name not in owner._non_persistent_buffers_set)
+        self.quantizers = quantizers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float values (batch, …) to the dequantized codes of the last layer, float32."""
+        step = Step(self)
+        result = self.quantizers(x, step)[self.quantizers.output].real
+        for update in step.updates:
+            update()
+        return cast(Tensor, result)
+
+
+def prepare(
+    model: nn.Module,
+    example_inputs: Tensor | Sequence[Tensor],
+    arithmetic: Arithmetic | None = None,
+    *,
+    learn_scales: bool = True,
+) -> PreparedModel:
+    """A copy of `model` whose forward value is that of an accelerator with this arithmetic.
+
+    example_inputs : one float tensor (batch, channels, height, width) or (batch, length), or a tuple of it; the scales start
+    from its values. Call `calibrate` with more of them.
+    arithmetic : the default one if None
+    learn_scales : whether scales are parameters (learned in the log domain); otherwise they follow min-max observers in
+    ``train()``
+
+    The graph is captured by torch.export. Raises ``ValueError`` naming the node, and the line of the user's source, where
+    something is not supported.
+    """
+    arithmetic = Arithmetic() if arithmetic is None else arithmetic
+    if not isinstance(arithmetic, Arithmetic):
+        raise TypeError(f"arithmetic must be an Arithmetic, not {arithmetic!r}")
+    owner, program = trace(model, example_inputs)
+    lowering = Lowering(program, arithmetic, learn_scales)
+    example = check_example(example_inputs)
+    shape = tuple(example.shape[1:])
+    layers = QuantizedLayers(lowering.layers.values(), lowering.output, shape, arithmetic, learn_scales)
+    prepared = PreparedModel(owner, layers).to(example.device)
+    prepared.train(model.training)
+    calibrate(prepared, [example])
+    return prepared
+
+
+@torch.no_grad()
+def calibrate(model: PreparedModel, batches: Iterable[Tensor | Sequence[Tensor]]) -> None:
+    """Post-training quantization: set all scales from the smallest and largest float values on `batches`.
+
+    batches : float tensors as the model takes them, or tuples that begin with one, as a data loader gives them
+    """
+    layers = model.quantizers
+    quantizers = [layers.input, *(layer.output for layer in layers if isinstance(layer, Requantized))]
+    for quantizer in quantizers:
+        quantizer.reset()
+    count = 0
+    for batch in batches:
+        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        if not isinstance(x, Tensor):
+            raise TypeError(f"batches must hold tensors, not {type(x).__name__}")
+        count += 1
+        values = {INPUT: x.float()}
+        layers.input.observe(values[INPUT])
+        for layer in layers:
+            values[layer.name] = layer.real(values[layer.source], model)
+            if isinstance(layer, Requantized):
+                layer.output.observe(values[layer.name])
+    if not count:
+        raise ValueError("batches must hold at least one batch, not none")
+    for quantizer in quantizers:
+        quantizer.settle()
+    for layer in layers:
+        if isinstance(layer, Weighted):
+            layer.weight.settle(layer.folded(model)[0])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """All modules in eval mode, their own modes afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@torch.no_grad()
+def codes(model: PreparedModel, x: Tensor) -> dict[str, NDArray[np.int8]]:
+    """{layer name: int8 codes} in eval mode, (batch, channels, height, width) or (batch, length).
+
+    x : float32, as the model takes it. Names, values and layout are those of ``emulator.run_graph(…, every=True)`` on the
+    exported file: the vector that a Flatten makes of a feature map is in the contract's order (row, column, channel).
+    """
+    with evaluating(model):
+        tensors = model.quantizers(x, Step(model))
+    return {
+        layer.name: tensors[layer.name].stored_codes() for layer in model.quantizers if not isinstance(layer, Dropout)
+    }

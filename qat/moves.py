@@ -1,0 +1,84 @@
+"""Layers that compute no new numbers: Flatten, Dropout, and the activation function that stands alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .layer import Layer, Step
+from .onnx_writer import OnnxWriter
+from .quantizers import Clamp, quantized_bounds
+from .straight_through import straight_through
+from .tensor import QuantizedTensor
+
+
+class Flatten(Layer):
+    """A feature map as a vector in torch's order, (channel, row, column); the contract's own order is in `map_shape`."""
+
+    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+        if x.centered.ndim == 2:
+            return x
+        channels, height, width = x.centered.shape[1:]
+        return replace(x, centered=x.centered.flatten(1), map_shape=(channels, height, width))
+
+    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+        return x.flatten(1)
+
+    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+        writer.quantized(self.name, writer.node("Flatten", self.name, [writer.reals[self.source]], axis=1), y)
+
+
+class Activation(Layer):
+    """A clamp of codes that no requantization can do on its way; scale and zero point unchanged.
+
+    clamp : the real bounds
+    """
+
+    def __init__(self, name: str, source: str, clamp: Clamp) -> None:
+        super().__init__(name, source)
+        self.clamp = clamp
+
+    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+        low, high = quantized_bounds(self.clamp, x.scale, x.zero_point, x.y_min, x.y_max)
+        value = x.centered.detach()
+        clamped = value.clamp(low - x.zero_point, high - x.zero_point)
+        return replace(x, centered=straight_through(x.centered, clamped, clamped == value), y_min=low, y_max=high)
+
+    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+        return x.clamp(*self.clamp)
+
+    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+        bounds = [
+            writer.constant(f"{self.name}/{which}", np.float32(bound))
+            for which, bound in zip(("min", "max"), self.clamp, strict=True)
+        ]
+        writer.quantized(self.name, writer.node("Clip", self.name, [writer.reals[self.source], *bounds]), y)
+
+
+class Dropout(Layer):
+    """In training: codes set to the zero point, and the scale times 1/(1 − p). Absent otherwise.
+
+    p : probability, 0 ≤ p < 1; whole_channels : drop whole channels; module : name of the module whose mode decides
+    """
+
+    def __init__(self, name: str, source: str, *, p: float, whole_channels: bool, module: str) -> None:
+        super().__init__(name, source)
+        self.p, self.whole_channels, self.module = p, whole_channels, module
+
+    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+        if not step.owner.get_submodule(self.module).training or self.p == 0:
+            return x
+        shape = x.centered.shape[:2] if self.whole_channels else x.centered.shape
+        kept = torch.rand(shape, device=x.centered.device) >= self.p
+        kept = kept.view(*shape, *[1] * (x.centered.ndim - len(shape)))
+        y_min, y_max = min(x.y_min, x.zero_point), max(x.y_max, x.zero_point)
+        return replace(x, centered=x.centered * kept, scale=x.scale * (1 / (1 - self.p)), y_min=y_min, y_max=y_max)
+
+    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+        return x
+
+    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+        writer.reals[self.name] = writer.reals[self.source]

@@ -1,0 +1,56 @@
+"""`QuantizedTensor`: what flows between the layers of a prepared model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QuantizedTensor:
+    """Codes in a form that gradients flow through.
+
+    centered : float32 (batch, channels, height, width) or (batch, length), the exact integers code − zero_point
+    scale : float32 scalar tensor; the real value is centered · scale
+    zero_point : the code of the real number 0
+    y_min, y_max : the legal codes
+    map_shape : (channels, height, width) of the feature map that a flattened vector was, else None
+    """
+
+    centered: Tensor
+    scale: Tensor
+    zero_point: int
+    y_min: int
+    y_max: int
+    map_shape: tuple[int, int, int] | None = None
+
+    @property
+    def codes(self) -> Tensor:
+        """The codes as int8, without gradient."""
+        return (self.centered.detach() + self.zero_point).to(torch.int8)
+
+    def stored_codes(self) -> NDArray[np.int8]:
+        """The codes as a NumPy array, a flattened map in its stored order (row, column, channel)."""
+        return stored_order(self.codes, self.map_shape)
+
+    @property
+    def real(self) -> Tensor:
+        """The dequantized values, ``(code − zero_point) · scale`` in float32."""
+        return self.centered * self.scale
+
+    @property
+    def extremes(self) -> tuple[int, int]:
+        """Smallest and largest legal value of `centered`; 0 is always included, as padding contributes it."""
+        return min(self.y_min - self.zero_point, 0), max(self.y_max - self.zero_point, 0)
+
+
+def stored_order(codes: Tensor, map_shape: tuple[int, int, int] | None) -> NDArray[np.int8]:
+    """`codes` as a NumPy array; (n, length) of a flattened (channels, height, width) map as (row, column, channel)."""
+    if map_shape is not None:
+        codes = codes.unflatten(1, map_shape).permute(0, 2, 3, 1).flatten(1)
+    array: NDArray[np.int8] = codes.contiguous().cpu().numpy()
+    return array

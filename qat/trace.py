@@ -1,0 +1,81 @@
+"""Capture a model's graph with torch.export, and say where in the user's source a node comes from."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram
+
+
+def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[nn.Module, ExportedProgram]:
+    """A copy of `model`, and its graph in eval mode for any batch size.
+
+    example_inputs : one float tensor, or a sequence of one, with the batch on axis 0
+
+    Raises ``TypeError`` or ``ValueError`` where that is not so, or where torch.export cannot capture the model.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    example = check_example(example_inputs)
+    owner = copy.deepcopy(model)
+    modes = [(module, module.training) for module in owner.modules()]
+    owner.eval()
+    # torch.export takes a batch of 1 for a constant.
+    batch = example.detach().expand(2, *example.shape[1:]) if example.shape[0] == 1 else example.detach()
+    try:
+        program = torch.export.export(owner, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+    except Exception as error:  # torch.export raises many kinds, also its internal ones
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(f"model must be traceable by torch.export for any batch size: {reason}") from error
+    for module, training in modes:
+        module.training = training
+    return owner, program
+
+
+def check_example(example_inputs: object) -> Tensor:
+    """The single float tensor in `example_inputs`."""
+    if isinstance(example_inputs, (tuple, list)):
+        if len(example_inputs) != 1:
+            raise ValueError(f"example_inputs must be one tensor, not {len(example_inputs)}: one input is supported")
+        example_inputs = example_inputs[0]
+    if not isinstance(example_inputs, Tensor) or not example_inputs.is_floating_point():
+        found = example_inputs.dtype if isinstance(example_inputs, Tensor) else type(example_inputs).__name__
+        raise TypeError(f"example_inputs must be a float tensor, not {found}")
+    if example_inputs.ndim not in (2, 4) or example_inputs.numel() == 0:
+        raise ValueError(
+            "example_inputs must have shape (batch, channels, height, width) or (batch, length), "
+            f"not {tuple(example_inputs.shape)}"
+        )
+    return example_inputs
+
+
+def module_path(node: fx.Node) -> str:
+    """Qualified name of the module whose forward made the node; empty for the model's own."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    # A module that is called twice has "@1" behind its name the second time.
+    return stack[-1][0].partition("@")[0] if stack else ""
+
+
+def describe(node: fx.Node) -> str:
+    """``node 'max_pool2d' (aten.max_pool2d.default, model.py, line 12: `x = pool(x)`)``, as far as it is known."""
+    parts = [str(node.target)]
+    lines = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines() if line.strip()]
+    for index in range(len(lines) - 1, -1, -1):
+        found = re.match(r'File "(.*)", line (\d+)', lines[index])
+        if found:
+            code = f": `{lines[index + 1]}`" if index + 1 < len(lines) else ""
+            parts.append(f"{found[1]}, line {found[2]}{code}")
+            break
+    return f"node {layer_name(node)!r} ({', '.join(parts)})"
+
+
+def layer_name(node: fx.Node) -> str:
+    """The name of the module that computes the node, or the node's own for a function in a larger module's forward."""
+    path = module_path(node)
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    kind = str(stack[-1][1]) if stack else ""
+    return path if path and kind.startswith("torch.nn.modules.") and ".container." not in kind else node.name

@@ -1,0 +1,141 @@
+"""`Weighted`: convolutions and linear layers, with a folded BatchNorm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emulator import Arithmetic, layer_scales
+
+from .accumulate import Geometry, accumulate
+from .layer import Requantized, Step
+from .onnx_writer import OnnxWriter, as_int
+from .quantizers import WeightQuantizer, quantize_bias
+from .tensor import QuantizedTensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm:
+    """A BatchNorm to fold: the names of its module and tensors in the float model."""
+
+    module: str
+    weight: str | None
+    bias: str | None
+    running_mean: str
+    running_var: str
+    eps: float
+    momentum: float
+
+
+class Weighted(Requantized):
+    """Convolution or matrix product, with a folded BatchNorm, a bias and a clamp.
+
+    weight, bias : names of the parameters in the float model; geometry : None for a matrix product
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        arithmetic: Arithmetic,
+        learned: bool,
+        *,
+        weight: str,
+        bias: str | None,
+        channels: int,
+        geometry: Geometry | None,
+    ) -> None:
+        super().__init__(name, source, arithmetic, learned)
+        self.weight_name, self.bias_name = weight, bias
+        self.geometry = geometry
+        self.batch_norm: BatchNorm | None = None
+        self.weight = WeightQuantizer(channels, arithmetic, learned)
+
+    def folded(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
+        """Float weight and bias with BatchNorm's running statistics folded in."""
+        weight = tensor_named(owner, self.weight_name)
+        bias = weight.new_zeros(weight.shape[0]) if self.bias_name is None else tensor_named(owner, self.bias_name)
+        norm = self.batch_norm
+        if norm is None:
+            return weight, bias
+        factor = 1 / torch.sqrt(tensor_named(owner, norm.running_var) + norm.eps)
+        if norm.weight is not None:
+            factor = factor * tensor_named(owner, norm.weight)
+        bias = (bias - tensor_named(owner, norm.running_mean)) * factor
+        if norm.bias is not None:
+            bias = bias + tensor_named(owner, norm.bias)
+        return weight * factor.view(-1, *[1] * (weight.ndim - 1)), bias
+
+    def integers(self, x: QuantizedTensor, owner: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+        """(weight codes as float32, bias as float64 integers, weight scales float32)."""
+        weight, bias = self.folded(owner)
+        codes, scale = self.weight(weight)
+        return codes, quantize_bias(bias, x.scale, scale, self.arithmetic), scale
+
+    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+        weight, bias, w_scale = self.integers(x, step.owner)
+        acc, bound = accumulate(x, weight, bias, self.geometry, self.arithmetic)
+        shape = (-1, 1, 1) if acc.ndim == 4 else (-1,)
+        scales = layer_scales(*(s.detach().cpu().numpy() for s in (x.scale, w_scale, self.output.scale())))
+        result = self.requantized(acc, scales.reshape(shape), (x.scale * w_scale).view(shape), bound, step)
+        if self.training:
+            if self.batch_norm is not None and step.owner.get_submodule(self.batch_norm.module).training:
+                step.updates.append(lambda: self.update_statistics(x.real.detach(), step.owner))
+            if self.weight.scale.log_ratio is None:
+                step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
+        return result
+
+    def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The float convolution or matrix product."""
+        return F.linear(x, weight, bias) if self.geometry is None else self.geometry.convolve(x, weight, bias)
+
+    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+        return self.clamped(self.plain(x, *self.folded(owner)))
+
+    @torch.no_grad()
+    def update_statistics(self, x: Tensor, owner: nn.Module) -> None:
+        """BatchNorm's running statistics, from the float weights on the quantized input."""
+        norm = self.batch_norm
+        assert norm is not None
+        bias = None if self.bias_name is None else tensor_named(owner, self.bias_name)
+        y = self.plain(x, tensor_named(owner, self.weight_name), bias)
+        if y.numel() == y.shape[1]:
+            return  # one value per channel has no variance
+        module, momentum = owner.get_submodule(norm.module), norm.momentum
+        count = getattr(module, "num_batches_tracked", None)
+        if isinstance(count, Tensor):
+            count.add_(1)
+            if getattr(module, "momentum", momentum) is None:
+                momentum = 1 / float(count)
+        mean, variance = tensor_named(owner, norm.running_mean), tensor_named(owner, norm.running_var)
+        F.batch_norm(y, mean, variance, training=True, momentum=momentum)
+
+    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+        codes, bias, w_scale = self.integers(x, owner)
+        scale = w_scale.detach().cpu().numpy()
+        with np.errstate(over="ignore", under="ignore"):
+            bias_scale = x.scale.detach().cpu().numpy() * scale
+        if not (np.isfinite(bias_scale) & (bias_scale > 0)).all():
+            raise ValueError("input scale times weight scale must be a positive finite float32")
+        inputs = [
+            writer.reals[self.source],
+            writer.dequantized(f"{self.name}/weight", as_int(codes, np.int8), scale),
+            writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale),
+        ]
+        if self.geometry is None:
+            result = writer.node("Gemm", self.name, inputs, transB=1)
+        else:
+            result = writer.node("Conv", self.name, inputs, **self.geometry.attributes(codes.shape[2:]))
+        writer.quantized(self.name, writer.activation(self.name, result, y), y)
+
+
+def tensor_named(owner: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer of that qualified name."""
+    module, _, attribute = name.rpartition(".")
+    tensor = getattr(owner.get_submodule(module), attribute)
+    assert isinstance(tensor, Tensor)
+    return tensor

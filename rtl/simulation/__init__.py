@@ -1,0 +1,23 @@
+"""The simulation harness: cached simulators, a testbench with a behavioural memory, and vector players.
+
+`build_testbench` and `run_images` run programs on a whole accelerator; `rtl.simulation.vectors` drives components with
+one vector per clock; `build` and `BuiltSimulator.run` are what both stand on.
+"""
+
+from .build import BuiltSimulator, build
+from .errors import SimulationError, ToolError
+from .session import AcceleratorSimulator, RunRecord, build_testbench, run_images
+from .tools import SIMULATORS, find_simulator
+
+__all__ = [
+    "SIMULATORS",
+    "AcceleratorSimulator",
+    "BuiltSimulator",
+    "RunRecord",
+    "SimulationError",
+    "ToolError",
+    "build",
+    "build_testbench",
+    "find_simulator",
+    "run_images",
+]

@@ -1,0 +1,303 @@
+"""What the reader does not support: one sentence with the file, the node, the operator and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from compiler import OnnxError, load_onnx
+from emulator import Arithmetic
+from tests.compiler.models import Model
+
+SX = 0.1
+
+
+def refused(model: Model, folder, text: str, **options: object) -> None:
+    path = model.save(folder)
+    with pytest.raises(OnnxError) as caught:
+        load_onnx(path, **options)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and text in message and "\n" not in message, message
+
+
+def map_model(build: Callable[[Model, str], str], shape: tuple[int, ...] = (2, 6, 6), zero: int = 0) -> Model:
+    """Input (batch, *shape) → QDQ → what `build` adds → QDQ → output."""
+    model = Model()
+    y = build(model, model.qdq(model.input(shape), SX, zero))
+    model.output(model.qdq(y, SX))
+    return model
+
+
+def weight(model: Model, *shape: int, **options) -> str:
+    return model.weight(np.arange(int(np.prod(shape))).reshape(shape) % 11, 0.05, **options)
+
+
+def conv(**attributes):
+    return lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3)], "layer", **attributes)
+
+
+def gemm(**attributes):
+    return lambda m, x: m.node("Gemm", [x, weight(m, 3, 4), m.constant([1.0, 2.0, 3.0])], "fc", transB=1, **attributes)
+
+
+def pool(op: str = "MaxPool", **attributes):
+    return lambda m, x: m.node(op, [x], "pool", **({"kernel_shape": [2, 2]} | attributes))
+
+
+def test_one_dimensional_convolution(tmp_path):
+    model = Model()
+    x = model.qdq(model.input((2, 6)), SX)
+    refused(model := model, tmp_path, "graph has no output")
+    model.output(model.qdq(model.node("Conv", [x, weight(model, 4, 2, 3)], "layer"), SX))
+    refused(model, tmp_path, "graph input 'input' must have the shape (batch, channels, height, width) or (batch, leng")
+    model = map_model(lambda m, x: m.node("Conv", [m.node("Flatten", [x]), weight(m, 4, 2, 3)], "layer"))
+    refused(model, tmp_path, "Conv 'layer': only 2-D convolution is supported")
+
+
+@pytest.mark.parametrize(("build", "text"), [
+    (conv(group=2), "weight of shape (4, 2, 3, 3) in 2 groups does not match an input of 2 channels"),
+    (conv(group=0), "in 0 groups"),
+    (conv(kernel_shape=[3, 2]), "kernel_shape must be the weight's (3, 3), not (3, 2)"),
+    (conv(pads=[0, 0, -1, 0]), "pads must be four integers from 0 to 1048576, not (0, 0, -1, 0)"),
+    (conv(pads=[0, 0]), "pads must be four integers"),
+    (conv(strides=[0, 1]), "strides must be two integers from 1 to 1048576, not (0, 1)"),
+    (conv(dilations=[1]), "dilations must be two integers"),
+    (conv(dilations=[3, 1]), "kernel must fit the padded map of 6, not cover 7"),
+    (conv(auto_pad="SOMEHOW"), "auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not 'SOMEHOW'"),
+    (conv(auto_pad="SAME_UPPER", pads=[1, 1, 1, 1]), "pads must be left out beside auto_pad SAME_UPPER"),
+    (conv(pads=[1 << 19, 1 << 19, 0, 0]), "the padded map must have at most 2^28 elements"),
+    (conv(pads=[1 << 20, 1 << 20, 1 << 20, 1 << 20]), "the padded map must have at most 1048576 rows and columns"),
+    (conv(nonsense=1), "has the unknown attribute 'nonsense'"),
+    (conv(strides=1), "attribute 'strides' must be of type INTS"),
+])  # fmt: skip
+def test_convolutions(build, text, tmp_path):
+    refused(map_model(build), tmp_path, "Conv 'layer': ")
+    refused(map_model(build), tmp_path, text)
+
+
+@pytest.mark.parametrize(("build", "text"), [
+    (lambda m, x: m.node("Conv", [x, m.constant(np.zeros((4, 2, 3, 3)))], "layer"), "must be a constant behind a Deq"),
+    (lambda m, x: m.node("Conv", [x, x], "layer"), "it is not a constant"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3, zero=1)], "layer"), "weight zero point must be 0, not 1"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3, kind="uint8")], "layer"), "zero point must be 0, not -128"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3)], "layer"), "weight must have 4 axes, not shape (4, 2, 3)"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 0, 3)], "layer"), "weight must not be empty"),
+    (lambda m, x: m.node("Conv", [x, m.weight(np.ones((4, 2, 3, 3)), [0.1, 0.2], axis=1)], "layer"),
+     "weight scales must be per output channel (axis 0), not along axis 1"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3), x], "layer"), "must be a constant"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3), m.constant([1.0, 2.0])], "layer"),
+     "bias must have 4 elements, one per output channel, not 2"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3), m.constant([1, 2, 3, 4], "int32")], "layer"),
+     "bias must be float32 or stand behind a DequantizeLinear"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3), m.bias([1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4])], "layer"),
+     "bias scale of channel 0 must be input scale times weight scale, "),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3), m.weight([1, 2, 3, 4], SX, zero=3)], "layer"),
+     "bias zero point must be 0"),
+    (lambda m, x: m.node("Conv", [x, weight(m, 4, 2, 3, 3), m.constant([1.0, np.inf, 0, 0])], "layer"), "bias must be"),
+    (lambda m, x: m.node("Conv", [m.input((2, 6, 6), "raw"), weight(m, 4, 2, 3, 3)], "layer"),
+     "reads the unrounded result of graph input 'raw'; a QuantizeLinear must stand between"),
+    (lambda m, x: m.node("Conv", [m.node("Relu", [x], "act"), weight(m, 4, 2, 3, 3)], "layer"),
+     "reads the unrounded result of Relu 'act'; a QuantizeLinear must stand between"),
+    (lambda m, x: m.node("Conv", [conv()(m, x), weight(m, 4, 4, 1, 1)], "layer"), "reads the unrounded result of Conv"),
+    (lambda m, x: m.node("Conv", [m.quantize(x, SX), weight(m, 4, 2, 3, 3)], "layer"), "a DequantizeLinear must stand"),
+    (lambda m, x: m.node("Conv", [m.constant(np.zeros((1, 2, 6, 6))), weight(m, 4, 2, 3, 3)], "layer"),
+     "is a constant; an activation is needed"),
+])  # fmt: skip
+def test_operands(build, text, tmp_path):
+    refused(map_model(build), tmp_path, "Conv 'layer': ")
+    refused(map_model(build), tmp_path, text)
+
+
+@pytest.mark.parametrize(("build", "text"), [
+    (gemm(alpha=0.5), "Gemm 'fc': alpha must be 1.0, not 0.5"),
+    (gemm(beta=2.0), "Gemm 'fc': beta must be 1.0, not 2.0"),
+    (gemm(transA=1), "Gemm 'fc': transA must be 0, not 1"),
+    (lambda m, x: m.node("MatMul", [x, weight(m, 5, 3)], "fc"), "must have the shape (batch, 5) to match the weight,"),
+    (lambda m, x: m.node("MatMul", [weight(m, 3, 4), x], "fc"), "must be a constant behind a DequantizeLinear"),
+    (lambda m, x: m.node("MatMul", [x, weight(m, 2, 4, 3)], "fc"), "weight must have 2 axes"),
+    (lambda m, x: m.node("Add", [m.node("MatMul", [x, weight(m, 4, 3)], "fc"), m.constant([[1.0], [2.0], [3.0]])], "a"),
+     "Add 'a': a bias must have the shape (3,), not (3, 1)"),
+    (lambda m, x: m.node("Add", [gemm()(m, x), m.constant([1.0, 2.0, 3.0])], "add"),
+     "Add 'add': adds a constant to Gemm 'fc', which has a bias already"),
+    (lambda m, x: m.node("Add", [x, m.constant([1.0, 2.0, 3.0, 4.0])], "add"), "is a constant; only a bias behind Con"),
+    (lambda m, x: m.node("Add", [gemm()(m, x), x], "add"), "Add 'add': reads the unrounded result of Gemm 'fc'"),
+    (lambda m, x: m.node("Sigmoid", [gemm()(m, x)], "act"), "Sigmoid 'act': reads the unrounded result of Gemm 'fc'"),
+    (lambda m, x: m.node("Sqrt", [x], "act"), "Sqrt 'act': function must not be NaN, as it is for code -128"),
+    (lambda m, x: m.node("Div", [x, m.qdq(x, 0.2)], "ratio"), "Div 'ratio': only the quotient of a quantized tensor a"),
+    (lambda m, x: m.node("Gelu", [x], "act", approximate="poor"), "approximate must be 'none' or 'tanh', not 'poor'"),
+    (lambda m, x: m.node("Clip", [x, m.constant([0.0, 1.0])], "clip"), "Clip 'clip': min must be one constant number"),
+    (lambda m, x: m.node("Clip", [x, "", m.constant(np.nan)], "clip"), "Clip 'clip': max must be one constant number"),
+    (lambda m, x: m.node("Clip", [x, x], "clip"), "Clip 'clip': min must be one constant number"),
+    (lambda m, x: m.node("Softmax", [x], "soft"), "Softmax 'soft' (let the host compute it behind the graph's outputs"),
+    (lambda m, x: m.node("Transpose", [x], "turn"), "Transpose 'turn': an activation cannot be transposed"),
+    (lambda m, x: m.node("Dropout", [x, "", m.constant(True, "bool")], "drop"), "training_mode must be false"),
+    (lambda m, x: m.node("Reshape", [x, m.constant([1, -1], "int64")], "re"), "Reshape 're': shape must keep the batc"),
+    (lambda m, x: m.node("Reshape", [x, m.constant([-1, 2], "int64")], "re"), "keep the batch and its 4 elements each"),
+    (lambda m, x: m.node("Reshape", [x, m.constant([0, 2, 2], "int64")], "re"), "shape must have 2 or 4 entries"),
+    (lambda m, x: m.node("Reshape", [x, m.constant([0, 2, 2, 1], "int64")], "re"), "a vector can become a feature map"),
+    (lambda m, x: m.node("Flatten", [x], "flat", axis=0), "Flatten 'flat': axis must be 1, not 0"),
+    (lambda m, x: m.node("MaxPool", [x], "pool", kernel_shape=[1, 1]), "MaxPool 'pool': only 2-D pools are supported"),
+])  # fmt: skip
+def test_vectors(build, text, tmp_path):
+    refused(map_model(build, (4,)), tmp_path, text)
+
+
+@pytest.mark.parametrize(("build", "text"), [
+    (pool(storage_order=1), "storage_order must be 0, not 1"),
+    (pool(kernel_shape=[2]), "kernel_shape must be two integers (2-D), not (2,)"),
+    (pool(kernel_shape=[0, 2]), "kernel_shape must be two integers from 1 to 1048576, not (0, 2)"),
+    (pool(kernel_shape=[2, 2], pads=[2, 0, 0, 0]), "pads must leave every window a position on the map"),
+    (pool(kernel_shape=[1 << 21, 1]), "kernel_shape must be two integers"),
+    (pool("AveragePool", kernel_shape=[2, 2], pads=[0, 0, 0, 2]), "pads must leave every window a position on the map"),
+    (lambda m, x: m.node("ReduceMean", [x, m.constant([1, 2], "int64")], "pool"), "(axes 2 and 3) is supported, not a"),
+    (lambda m, x: m.node("ReduceMean", [x], "pool"), "(axes 2 and 3) is supported, not axes None"),
+    (lambda m, x: m.node("Squeeze", [x, m.constant([2, 3], "int64")], "pool"), "only height and width (axes 2 and 3)"),
+    (lambda m, x: m.node("Add", [x, m.qdq(pool()(m, x), SX)], "pool"), "must have one shape (channels last), not (6,"),
+    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, 1.0])] * 4], "pool"),
+     "BatchNormalization 'pool' (fold it into the convolution before quantization) is not supported"),
+])  # fmt: skip
+def test_maps(build, text, tmp_path):
+    refused(map_model(build), tmp_path, "'pool'")
+    refused(map_model(build), tmp_path, text)
+
+
+def test_all_unsupported_nodes_are_listed(tmp_path):
+    model = map_model(lambda m, x: m.node("Softmax", [m.node("Concat", [x, x], "join", axis=1)], "soft"))
+    refused(model, tmp_path, "2 nodes are not supported: Concat 'join' (no such operator in the integer graph); Softma")
+
+
+def test_dilated_average_pool(tmp_path):
+    refused(map_model(pool("AveragePool", dilations=[2, 2])), tmp_path, "dilations must be (1, 1), not (2, 2)")
+
+
+def test_window_whose_sum_can_overflow(tmp_path):
+    model = map_model(lambda m, x: m.node("GlobalAveragePool", [x], "pool"), (1, 200, 200), zero=-128)
+    narrow = Arithmetic(accumulator_bits=16)
+    refused(model, tmp_path, "a window of 200×200 can overflow the sum's 24 bits", arithmetic=narrow)
+    load_onnx(model.save(tmp_path))
+
+
+def test_second_outputs(tmp_path):
+    model = map_model(lambda m, x: m.node("MaxPool", [x], "pool", outputs=2, kernel_shape=[2, 2]))
+    refused(model, tmp_path, "MaxPool 'pool': the output of indices")
+    model = map_model(lambda m, x: m.node("Dropout", [x], "drop", outputs=2))
+    refused(model, tmp_path, "Dropout 'drop': the output of the mask")
+
+
+def test_scale_too_large_for_the_multiplier(tmp_path):
+    model = Model()
+    x = model.qdq(model.input((4,)), 1e30)
+    model.output(model.qdq(model.node("MatMul", [x, weight(model, 4, 3)], "fc"), 1e-6))
+    refused(model, tmp_path, "MatMul 'fc': scale[0] must be below 2^24")
+
+
+@pytest.mark.parametrize(("parameters", "text"), [
+    (([0.1, 0.2, 0.3, 0.4], [0, 0, 0, 0], "int8"), "an activation must have one scale, not one per channel"),
+    ((0.0, 0, "int8"), "scale must be positive and finite, not 0.0"),
+    ((-1.0, 0, "int8"), "scale must be positive and finite, not -1.0"),
+    ((np.nan, 0, "int8"), "scale must be positive and finite, not nan"),
+    ((np.inf, 0, "int8"), "scale must be positive and finite, not inf"),
+    (([], [], "int8"), "scale must be positive and finite, not empty"),
+    (([[0.1]] * 2, [[0]] * 2, "int8"), "scale must be one number or one per channel"),
+    ((0.1, [0, 0], "int8"), "zero point must have 1 elements, as the scale, not 2"),
+    ((0.1, 0, "int32"), "codes must be INT8, UINT8, INT4 or UINT4, not INT32"),
+    ((0.1, 0, "int16"), "must be float32 or an integer of 4, 8, 32 or 64 bits, not INT16"),
+])  # fmt: skip
+def test_activation_parameters(parameters, text, tmp_path):
+    scale, zero, kind = parameters
+    model = Model()
+    names = [model.input((4,)), model.constant(scale), model.constant(zero, kind)]
+    model.output(model.node("DequantizeLinear", [model.node("QuantizeLinear", names, "q"), *names[1:]]))
+    refused(model, tmp_path, "QuantizeLinear 'q': ")
+    refused(model, tmp_path, text)
+
+
+def test_scale_of_another_type(tmp_path):
+    model = Model()
+    model.output(model.node("QuantizeLinear", [model.input((4,)), model.constant(1, "int32")], "q"))
+    refused(model, tmp_path, "QuantizeLinear 'q': scale must be FLOAT, not INT32")
+    model.nodes[0].input[1] = "input"
+    refused(model, tmp_path, "QuantizeLinear 'q': scale 'input' must be a constant")
+
+
+def test_blocked_quantization(tmp_path):
+    model = Model()
+    codes = model.constant(np.zeros((4, 4)), "int8")
+    blocks = [codes, model.constant(np.ones((2, 4))), model.constant(np.zeros((2, 4)), "int8")]
+    w = model.node("DequantizeLinear", blocks, "blocks", axis=0, block_size=2)
+    model.output(model.qdq(model.node("MatMul", [model.qdq(model.input((4,)), SX), w]), SX))
+    refused(model, tmp_path, "DequantizeLinear 'blocks': block_size must be 0, not 2")
+
+
+@pytest.mark.parametrize(("scale", "zero", "kind", "text"), [
+    (0.2, 0, "int8", "scale and zero point must be those of the QuantizeLinear"),
+    (SX, 1, "int8", "scale and zero point must be those of the QuantizeLinear"),
+    (SX, 0, "uint8", "zero point must be INT8 as the codes are, not UINT8"),
+])  # fmt: skip
+def test_dequantizer_must_match(scale, zero, kind, text, tmp_path):
+    model = Model()
+    model.output(model.dequantize(model.quantize(model.input((4,)), SX), scale, zero, kind, name="dq"))
+    refused(model, tmp_path, "DequantizeLinear 'dq': ")
+    refused(model, tmp_path, text)
+
+
+def test_weight_axis_and_length(tmp_path):
+    for axis, text in ((5, "axis must be from -2 to 1, not 5"), (1, "scale must have 3 elements, one per channel")):
+        model = Model()
+        x = model.qdq(model.input((4,)), SX)
+        w = model.weight(np.ones((4, 3)), [0.1] * 4, axis=axis)
+        model.output(model.qdq(model.node("MatMul", [x, w], "fc"), SX))
+        refused(model, tmp_path, text)
+
+
+def test_inputs_and_outputs(tmp_path):
+    model = map_model(conv())
+    model.input((3,), "spare")
+    refused(model, tmp_path, "graph input 'spare' reaches no QuantizeLinear")
+    model = map_model(conv())
+    model.outputs = [next(node.output[0] for node in model.nodes if node.op_type == "Conv")]
+    refused(model, tmp_path, "graph output 'conv_11': reads the unrounded result of Conv 'layer'")
+    model = map_model(conv())
+    model.outputs.append(model.constant(1.0))
+    refused(model, tmp_path, ": is a constant")
+    model = map_model(lambda m, x: m.node("Flatten", [x]))
+    refused(model, tmp_path, "is a flattened feature map, which is stored channels last")
+    model = Model()
+    x = model.input((4,))
+    model.outputs = [model.qdq(x, 0.1), model.qdq(x, 0.2)]
+    refused(model, tmp_path, "graph input 'input': must be quantized with one scale, zero point and clamp")
+
+
+def test_input_types_and_shapes(tmp_path):
+    for change, text in (
+        (lambda v: setattr(v.type.tensor_type, "elem_type", 10), "must be FLOAT, followed by a QuantizeLinear, not FL"),
+        (lambda v: v.type.tensor_type.ClearField("shape"), "not no shape"),
+        (lambda v: setattr(v.type.tensor_type.shape.dim[2], "dim_param", "height"), "not 'height' at axis 2"),
+        (lambda v: setattr(v.type.tensor_type.shape.dim[3], "dim_value", -6), "not -6 at axis 3"),
+        (lambda v: setattr(v.type.tensor_type.shape.dim[3], "dim_value", 1 << 40), "must have at most 2^28 elements"),
+        (lambda v: v.type.sequence_type.elem_type.tensor_type.SetInParent(), "must be a tensor, not sequence_type"),
+    ):
+        model = map_model(conv())
+        change(model.inputs[0])
+        refused(model, tmp_path, "graph input 'input'")
+        refused(model, tmp_path, text)
+
+
+def test_flattened_and_plain_vectors_do_not_mix(tmp_path):
+    model = Model()
+    a = model.qdq(model.node("Flatten", [model.input((2, 2, 2), "a")]), SX)
+    b = model.qdq(model.input((8,), "b"), SX)
+    model.output(model.qdq(model.node("Add", [a, b], "add"), SX))
+    refused(model, tmp_path, "Add 'add': the inputs are stored in different orders")
+
+
+def test_broken_functions_in_names_and_domains(tmp_path):
+    model = map_model(conv())
+    model.nodes[-3].domain = "com.example"
+    refused(model, tmp_path, "com.example.Conv 'layer' (no such operator in the integer graph) is not supported")
+    model = map_model(conv())
+    model.opset = 13
+    model.nodes.insert(2, model.nodes[0])
+    refused(model, tmp_path, "is made twice")

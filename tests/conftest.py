@@ -1,0 +1,24 @@
+"""Fixtures for every room: the simulators, with a clear reason where one is absent."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def _simulator_parameter(name: str) -> object:
+    return pytest.param(name, marks=pytest.mark.icarus) if name == "icarus" else name
+
+
+@pytest.fixture(params=[_simulator_parameter(name) for name in ("verilator", "icarus")])
+def simulator(request: pytest.FixtureRequest) -> str:
+    """``verilator`` and ``icarus``; the second is skipped where it is not installed, the first is always needed."""
+    # Not imported above: the tests of the emulator must run where nothing of the RTL is installed.
+    from rtl.simulation import ToolError, find_simulator
+
+    try:
+        find_simulator(request.param)
+    except ToolError as error:
+        if request.param == "verilator":
+            raise
+        pytest.skip(str(error))
+    return str(request.param)

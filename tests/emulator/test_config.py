@@ -1,0 +1,73 @@
+"""The hardware description and its TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import AcceleratorConfig, Arithmetic, config_from_dict, load_config
+
+
+def test_toml(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        'rows = 4\ncolumns = 6\n[arithmetic]\naccumulator_bits = 12\nrounding = "floor"\n', encoding="utf-8"
+    )
+    config = load_config(file)
+    assert config == AcceleratorConfig(rows=4, columns=6, arithmetic=Arithmetic(accumulator_bits=12, rounding="floor"))
+    assert config_from_dict(config.as_dict()) == config
+
+
+def test_hash_names_every_field() -> None:
+    assert AcceleratorConfig().hash() == AcceleratorConfig().hash()
+    others = [
+        AcceleratorConfig(rows=9),
+        AcceleratorConfig(counters=False),
+        AcceleratorConfig(arithmetic=Arithmetic(rounding="floor")),
+    ]
+    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": 0}, "rows must be an integer from 1 to 64, not 0"),
+        ({"columns": 65}, "columns must be an integer from 1 to 64, not 65"),
+        ({"bus_bytes": 4}, "bus_bytes must be 8, 16 or 32, not 4"),
+        ({"counters": 1}, "counters must be true or false, not 1"),
+        ({"arithmetic": {}}, r"arithmetic must be an Arithmetic, not \{\}"),
+    ],
+)
+def test_errors(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AcceleratorConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("row = 4\n", r"config.toml: unknown key 'row' \(known: rows, "),
+        ("[arithmetic]\nbits = 4\n", r"config.toml \[arithmetic\]: unknown key 'bits'"),
+        ("arithmetic = 3\n", r"config.toml \[arithmetic\] must be a table, not 3"),
+        (
+            "[arithmetic]\naccumulator_bits = 4\n",
+            "config.toml: accumulator_bits must be an integer from 8 to 48, not 4",
+        ),
+        ("rows = \n", "config.toml: is not TOML: "),
+    ],
+)
+def test_file_errors(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        load_config(file)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"missing\.toml: No such file"):
+        load_config(tmp_path / "missing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"binary\.toml: is not a UTF-8 text file"):
+        load_config(tmp_path / "binary.toml")

@@ -1,0 +1,33 @@
+"""The few accelerators that all simulated tests share: each is built once per simulator, and the build is cached."""
+
+from __future__ import annotations
+
+from emulator import AcceleratorConfig, Arithmetic
+
+CONFIGS = {
+    "4x4": AcceleratorConfig(
+        rows=4, columns=4, activation_scratchpad_bytes=4 * 60, weight_scratchpad_bytes=4 * 40,
+        output_scratchpad_bytes=4 * 70, accumulator_bytes=4 * 12 * 5,
+        arithmetic=Arithmetic(accumulator_bits=12),
+    ),
+    "5x3": AcceleratorConfig(
+        rows=5, columns=3, activation_scratchpad_bytes=5 * 70, weight_scratchpad_bytes=3 * 90,
+        output_scratchpad_bytes=3 * 64, accumulator_bytes=3 * 2 * 20, bus_bytes=16,
+        arithmetic=Arithmetic(
+            activation_bits=6, weight_bits=4, accumulator_bits=16, overflow="wrap", multiplier_bits=15, rounding="half_up"
+        ),
+    ),
+    "1x1": AcceleratorConfig(
+        rows=1, columns=1, activation_scratchpad_bytes=80, weight_scratchpad_bytes=50, output_scratchpad_bytes=80,
+        accumulator_bytes=40, bus_bytes=32,
+        arithmetic=Arithmetic(accumulator_bits=8, multiplier_bits=31, rounding="toward_zero"),
+    ),
+    "3x11": AcceleratorConfig(
+        rows=3, columns=11, activation_scratchpad_bytes=3 * 90, weight_scratchpad_bytes=11 * 30,
+        output_scratchpad_bytes=11 * 64, accumulator_bytes=11 * 6 * 20,
+        arithmetic=Arithmetic(accumulator_bits=48, overflow="wrap", multiplier_bits=12, rounding="half_away"),
+    ),
+}  # fmt: skip
+"""R = C, R > C, R < C and a single element; every operand width, both overflows; memories small enough to force tiling."""
+
+ROUNDINGS = ("half_even", "half_up", "half_away", "floor", "toward_zero")

@@ -1,0 +1,114 @@
+"""Random networks on random data: operators = machine = RTL, in every layer's codes, every byte of memory, every count and
+every cycle; and programs with one field changed, which machine and RTL must treat alike."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+from compiler import compile_graph
+from emulator import Graph, run_graph_counts
+from emulator.instructions import FORMATS, Error, Instruction, Opcode
+from emulator.machine import Machine, RunRecord, make_result
+from emulator.program import Program
+from rtl import simulate_images
+from tests.conftest import requires_simulator
+from tests.end_to_end.configs import CONFIGS
+from tests.graphs import random_graph
+
+NETWORKS = 6
+MUTATIONS = 60
+LONGEST = 60_000  # cycles of a mutated program that is still worth simulating
+
+SIMULATORS = [pytest.param(name, marks=requires_simulator(name)) for name in ("verilator", "icarus")]
+
+
+@functools.cache
+def networks(name: str) -> list[tuple[Graph, Program, np.ndarray]]:
+    config, made = CONFIGS[name], []
+    for seed in range(NETWORKS):
+        rng = np.random.default_rng([seed, len(name)])
+        graph = random_graph(rng, config.arithmetic, size=7)
+        source = graph.inputs[0]
+        height, width, depth = source.shape
+        x = rng.integers(source.y_min, source.y_max + 1, (2, depth, height, width), dtype=np.int8)
+        made.append((graph, compile_graph(graph, config), x))
+    return made
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_operators_machine_and_rtl_are_equal(name: str, simulator: str) -> None:
+    config, images, addresses = CONFIGS[name], [], []
+    for _, program, x in networks(name):
+        made = program.images({"input": x})
+        images += made
+        addresses += [program.program_address] * len(made)
+    machine = Machine(config).execute(images, addresses)
+    rtl = simulate_images(config, images, addresses, simulator)
+    assert_same(rtl, machine)
+    assert all(record.error == Error.NONE for record in rtl)
+    overflowed = 0
+    for (graph, program, x), first in zip(networks(name), range(0, len(rtl), 2), strict=True):
+        result = make_result(program, rtl[first : first + 2])
+        codes, counts = run_graph_counts(graph, {"input": x})
+        assert set(result.layers) == set(codes)
+        for layer, expected in codes.items():
+            np.testing.assert_array_equal(result.layers[layer], expected, err_msg=layer)
+        for layer, overflows in result.counters["overflowed"].items():
+            np.testing.assert_array_equal(overflows, counts[layer].overflows, err_msg=layer)
+            np.testing.assert_array_equal(result.counters["clipped"][layer], counts[layer].clips, err_msg=layer)
+            overflowed += int(overflows.sum())
+    if config.arithmetic.accumulator_bits <= 16:
+        assert overflowed > 0
+
+
+def mutated(program: Program, rng: np.random.Generator) -> Program:
+    """One field of one instruction changed: to a neighbour, to another legal value, or to anything the bits hold."""
+    while True:
+        index = int(rng.integers(len(program.instructions)))
+        old = program.instructions[index]
+        if old.opcode != Opcode.HALT:
+            break
+    field = FORMATS[old.opcode][int(rng.integers(len(FORMATS[old.opcode])))]
+    lowest, highest = (-(1 << (field.bits - 1)), (1 << (field.bits - 1)) - 1) if field.signed else (0, (1 << field.bits) - 1)
+    value = old[field.name]
+    match int(rng.integers(4)):
+        case 0:
+            value = int(rng.integers(lowest, highest + 1))
+        case 1:
+            value += int(rng.choice([-8, 8, 16, 100]))
+        case _:
+            value += int(rng.choice([-2, -1, 1, 2]))
+    value = min(max(value, lowest), highest)
+    return program.with_instruction(index, Instruction(old.opcode, {**old.fields, field.name: value}))
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_mutated_programs_end_alike(name: str, simulator: str) -> None:
+    config, rng = CONFIGS[name], np.random.default_rng(7)
+    images, addresses = [], []
+    for index in range(MUTATIONS):
+        _, program, x = networks(name)[index % NETWORKS]
+        program = mutated(program, rng)
+        image = program.images({"input": x[:1]})[0]
+        if Machine(config).execute([image], program.program_address)[0].cycles <= LONGEST:
+            images.append(image)
+            addresses.append(program.program_address)
+    machine = Machine(config).execute(images, addresses)
+    assert_same(simulate_images(config, images, addresses, simulator), machine)
+    errors = [record.error for record in machine]
+    assert len(images) > MUTATIONS // 2
+    assert Error.NONE in errors and Error.ADDRESS in errors
+
+
+def assert_same(rtl: list[RunRecord], machine: list[RunRecord]) -> None:
+    """Memory images, errors and cycle counters, run by run."""
+    assert len(rtl) == len(machine)
+    for index, (left, right) in enumerate(zip(rtl, machine, strict=True)):
+        ends = [(Error(r.error), r.error_index, r.cycles) for r in (left, right)]
+        assert ends[0] == ends[1], f"run {index}"
+        assert left.memory == right.memory, f"run {index}"
