@@ -27,7 +27,9 @@ def _version(asked: bool) -> None:
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks; before or after the command.")]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for standard output, and nothing else there."),
+    typer.Option(
+        "--json", metavar="FILE", help="Write the result as JSON; - for standard output, and nothing else there."
+    ),
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A quantized model: ONNX with QDQ pairs.")]
 Inputs = Annotated[
@@ -47,7 +49,9 @@ Simulator = Annotated[str, typer.Option(metavar="NAME", help="verilator or icaru
 @app.callback()
 def lockstep(
     debug: Debug = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """What holds for all commands."""
 
@@ -143,7 +147,9 @@ def validate(
 
 @app.command()
 def benchmark(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones; all if none is given.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones; all if none is given.")
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
@@ -155,5 +161,3 @@ def benchmark(
 
 def _status(holds: bool) -> int:
     return HOLDS if holds else FAILS
-
-

@@ -1,7 +1,7 @@
 """The command ``lockstep``: `main` turns arguments into an exit status and every failure into one sentence.
 
-Exit status: 0 if everything that the command checks holds, 1 if a check does not hold, 2 for wrong arguments, bad input or a
-tool that fails, 130 after an interrupt.
+Exit status: 0 if everything that the command checks holds, 1 if a check does not hold, 2 for wrong arguments, bad input
+or a tool that fails, 130 after an interrupt.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report(error: Exception, debug: bool) -> int:
-    """Print an error as one sentence on standard error, with `debug` its traceback before it; returns the exit status."""
+    """Print an error as one sentence on standard error, with `debug` after its traceback; returns the exit status."""
     context = getattr(error, "ctx", None)  # of wrong arguments: the command that they were given to
     if debug and context is None:
         traceback.print_exception(error)

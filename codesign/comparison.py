@@ -17,7 +17,9 @@ Counters = Mapping[str, Mapping[str, NDArray[np.int64]]]
 def mismatches(a: Layers, b: Layers) -> dict[str, int]:
     """{layer: number of codes that differ}, over the images that both have (the first ones).
 
-    a, b : {layer name: int8 codes, batch axis first}. Raises ``ValueError`` where a layer or its shape is not the same in both.
+    a, b : {layer name: int8 codes, batch axis first}
+
+    Raises ``ValueError`` where a layer or its shape is not the same in both.
     """
     if set(a) != set(b):
         only = sorted(set(a) ^ set(b))

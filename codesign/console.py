@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,9 @@ class Output:
 
 def to_json(value: Mapping[str, Any]) -> str:
     """JSON text; NumPy's numbers and arrays become plain ones. NaN and infinities are a ``ValueError``."""
-    return json.dumps(value, indent=2, default=_plain, allow_nan=False) + "\n"
+    text = json.dumps(value, indent=2, default=_plain, allow_nan=False)
+    # Lists of numbers on one line: a string of JSON holds no line break, so nothing else can match.
+    return re.sub(r"\[\n[-+.,\w\s]*\]", lambda match: re.sub(r"\s+", " ", match[0]), text) + "\n"
 
 
 def _plain(value: object) -> Any:

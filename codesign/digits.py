@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +18,8 @@ from emulator import Arithmetic
 TEST_IMAGES = 360
 SEED = 0
 BATCH = 64
+FLOAT_EPOCHS = 20
+QAT_EPOCHS = 15
 OnStep = Callable[[int, int], None]
 
 
@@ -73,7 +74,9 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return correct / len(labels)
 
 
-def train_float(data: Digits, *, epochs: int = 20, seed: int = SEED, on_step: OnStep | None = None) -> nn.Sequential:
+def train_float(
+    data: Digits, *, epochs: int = FLOAT_EPOCHS, seed: int = SEED, on_step: OnStep | None = None
+) -> nn.Sequential:
     """The float network, trained from scratch.
 
     on_step : called after every step with (steps done, steps in all)
@@ -97,17 +100,18 @@ def train_qat(
     data: Digits,
     arithmetic: Arithmetic,
     *,
-    epochs: int = 15,
+    epochs: int = QAT_EPOCHS,
     seed: int = SEED,
     on_step: OnStep | None = None,
 ) -> qat.PreparedModel:
-    """Quantization-aware training for `arithmetic`, from the float `model` on.
+    """Quantization-aware training for `arithmetic`, from the float `model` on, with scales fitted to the accumulator.
 
     on_step : called after every step with (steps done, steps in all)
     """
     torch.manual_seed(seed)
-    prepared = calibrated(copy.deepcopy(model), data, arithmetic)
-    optimizer = torch.optim.Adam(prepared.parameters(), lr=2e-3)
+    prepared = calibrated(model, data, arithmetic)
+    qat.fit_accumulator(prepared, data.train_images.split(BATCH))
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=3e-3)
     _train(prepared, optimizer, data, epochs, seed, on_step)
     return prepared
 

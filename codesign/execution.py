@@ -167,9 +167,7 @@ class Execution:
         """Whether nothing differs, cycles included, between all that were run."""
         codes = all(not count for pair in self.layer_mismatches().values() for count in pair.values())
         cycles = (
-            self.machine is None
-            or self.rtl is None
-            or self.machine.cycles_per_sample == self.rtl.cycles_per_sample
+            self.machine is None or self.rtl is None or self.machine.cycles_per_sample == self.rtl.cycles_per_sample
         )
         return codes and cycles and not any(self.other_mismatches().values())
 

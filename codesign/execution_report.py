@@ -18,7 +18,9 @@ def show(output: Output, execution: Execution, model: Path) -> None:
     results = Table("Outputs of the first sample", ("output", "layer", "codes"), left=3)
     for name, codes in execution.outputs.items():
         flat = codes[0].reshape(-1)
-        results.add(name, execution.graph.outputs[name], " ".join(map(str, flat[:16])) + (" …" if flat.size > 16 else ""))
+        results.add(
+            name, execution.graph.outputs[name], " ".join(map(str, flat[:16])) + (" …" if flat.size > 16 else "")
+        )
     output.show(results)
     output.show(*verdict(execution))
 
@@ -26,7 +28,7 @@ def show(output: Output, execution: Execution, model: Path) -> None:
 def layer_table(execution: Execution, title: str) -> Table:
     """Every layer with its counts, and the codes that differ between the executions that ran."""
     pairs = list(execution.layer_mismatches())
-    heads = [f"≠ {pair.replace('_', '–')}" for pair in pairs]
+    heads = [pair.replace("_", " ≠ ").replace("rtl", "RTL") for pair in pairs]
     table = Table(title, ("layer", "operator", "shape", "overflows", "clips", *heads), left=3)
     for row in execution.layer_rows():
         shape = "×".join(map(str, row["shape"]))
@@ -45,7 +47,11 @@ def verdict(execution: Execution) -> list[str]:
             f"utilization {percent(execution.utilization() or 0)} of {accelerator_name(execution.config)}"
         )
     if machine is not None and rtl is not None:
-        same = "the same" if machine.cycles_per_sample == rtl.cycles_per_sample else f"not the same as the machine's {machine.cycles}"
+        same = (
+            "the same"
+            if machine.cycles_per_sample == rtl.cycles_per_sample
+            else f"not the same as the machine's {machine.cycles}"
+        )
         lines.append(f"RTL: {cell_text(rtl.cycles)} cycles of all samples, {same}")
     for what, count in execution.other_mismatches().items():
         if count:
@@ -58,7 +64,9 @@ def verdict(execution: Execution) -> list[str]:
 def accelerator_name(config: AcceleratorConfig) -> str:
     """A config in a few words."""
     arithmetic = config.arithmetic
-    return f"{config.rows}×{config.columns} with a {arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow})"
+    return (
+        f"{config.rows}×{config.columns} with a {arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow})"
+    )
 
 
 def as_dict(execution: Execution, model: Path, inputs: Path | None) -> dict[str, Any]:
@@ -80,7 +88,9 @@ def as_dict(execution: Execution, model: Path, inputs: Path | None) -> dict[str,
         "compared_samples": len(execution.machine.cycles_per_sample),
         "mismatches": {pair: sum(found.values()) for pair, found in differing.items()} | execution.other_mismatches(),
         "cycles": {
-            name: run.cycles for name, run in (("machine", execution.machine), ("rtl", execution.rtl)) if run is not None
+            name: run.cycles
+            for name, run in (("machine", execution.machine), ("rtl", execution.rtl))
+            if run is not None
         },
         "cycles_per_sample": list(execution.machine.cycles_per_sample),
         "counters": {

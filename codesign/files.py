@@ -13,8 +13,8 @@ from pathlib import Path
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix, for the block to write; then it takes the place of `path`.
 
-    Where the block fails or is interrupted, `path` is as it was and the temporary file is gone. A device or pipe, which has
-    no such halves, is written as it is. Raises ``OSError`` naming `path` where its folder cannot be written.
+    Where the block fails or is interrupted, `path` is as it was and the temporary file is gone. A device or pipe, which
+    has no such halves, is written as it is. Raises ``OSError`` naming `path` where its folder cannot be written.
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file() and not target.is_dir():

@@ -34,7 +34,7 @@ class Table:
 
         table = RichTable(title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for index, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if index < self.left else "right")
+            table.add_column(column, justify="left" if index < self.left else "right", overflow="fold")
         for row in self.rows:
             table.add_row(*(Text(cell) for cell in row))
         return table

@@ -10,7 +10,7 @@ from .checks import check_arithmetic, check_codes, check_int, check_integers
 from .exact_product import multiply_into, safe_columns
 from .walk import walk_into, walk_with_direction
 
-TILE_ROWS, TILE_COLUMNS = 2048, 2048  # of sums at a time: 48 MB of float copies
+TILE_ROWS, TILE_COLUMNS = 2048, 2048  # of sums at a time
 WALK_ALL = 0.25  # up to this share of safe columns the plain product is not worth its time
 
 
@@ -71,7 +71,7 @@ def accumulate_with_direction(
     start, zero = _check(x, w, bias, arithmetic, x_zero_point)
     acc = np.empty((x.shape[0], w.shape[1]), np.int64)
     if safe_columns(x, w, start, zero, arithmetic.accumulator_range).all():
-        _multiply_tiles(x, w, start, zero, acc)
+        _multiply_columns(x, w, start, zero, acc)
         return acc, np.zeros(acc.shape, np.bool_), np.zeros(acc.shape, np.int8)
     acc[...] = start
     direction = walk_with_direction(x, w, zero, acc, arithmetic, compiled)
@@ -104,7 +104,7 @@ def accumulate_into(
     safe = safe_columns(x, w, bias, zero_point, arithmetic.accumulator_range)
     share = float(safe.mean()) if safe.size else 1.0
     if share > WALK_ALL:
-        _multiply_tiles(x, w, bias, zero_point, acc)
+        _multiply_columns(x, w, bias, zero_point, acc)
     if share <= WALK_ALL:
         acc[...] = bias
         walk_into(x, w, zero_point, acc, overflowed, arithmetic, compiled)
@@ -132,11 +132,9 @@ def _check(
     return check_bias(bias, w.shape[1], arithmetic), zero
 
 
-def _multiply_tiles(
+def _multiply_columns(
     x: NDArray[np.int8], w: NDArray[np.int8], bias: NDArray[np.int64], zero_point: int, acc: NDArray[np.int64]
 ) -> None:
     for column in range(0, w.shape[1], TILE_COLUMNS):
         columns = slice(column, column + TILE_COLUMNS)
-        for row in range(0, x.shape[0], TILE_ROWS):
-            rows = slice(row, row + TILE_ROWS)
-            multiply_into(x[rows], w[:, columns], bias[columns], zero_point, acc[rows, columns])
+        multiply_into(x, w[:, columns], bias[columns], zero_point, acc[:, columns])

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 FLOAT32_INTEGERS = 1 << 24  # float32 holds every integer up to here
 MAX_STEPS = 4096  # of K at a time, which bounds the float copies
+# Float sums and codes at a time: 1 and 16 MiB. Sums that stay in the cache until they are converted, and that are too
+# small for the allocator to give back to the system, are worth a quarter of the whole time.
+PART_ELEMENTS, ROW_ELEMENTS = 1 << 18, 1 << 22
 MAX_COLUMNS = 4096  # whose weights are looked at together
 
 
@@ -23,21 +26,25 @@ def multiply_into(
     split so that every sum of magnitudes, in whatever order the library adds, stays within 2^24.
     """
     depth = x.shape[1]
-    steps = max(1, min(MAX_STEPS, FLOAT32_INTEGERS // max(1, _largest(x) * _largest(w))))
-    part = np.empty(acc.shape, np.float32)
-    term = np.empty(acc.shape, np.int64) if depth > steps else acc
-    acc[...] = 0
-    constant = bias.copy()
+    if not depth:
+        acc[...] = bias
+    steps = max(1, min(MAX_STEPS, depth, FLOAT32_INTEGERS // max(1, _largest(x) * _largest(w))))
+    rows = max(1, min(PART_ELEMENTS // max(1, acc.shape[1]), ROW_ELEMENTS // steps))
+    buffer = np.empty((min(rows, acc.shape[0]), acc.shape[1]), np.float32)
     for first in range(0, depth, steps):
         ks = slice(first, first + steps)
         weights = w[ks].astype(np.float32)
-        np.matmul(x[:, ks].astype(np.float32), weights, out=part)
-        term[...] = part
-        if term is not acc:
-            acc += term
-        if zero_point:
-            constant -= zero_point * weights.sum(axis=0).astype(np.int64)
-    acc += constant
+        constant = -zero_point * weights.sum(axis=0).astype(np.int64)
+        for row in range(0, acc.shape[0], rows):
+            some = acc[row : row + rows]
+            part = buffer[: len(some)]
+            np.matmul(x[row : row + rows, ks].astype(np.float32), weights, out=part)
+            if first == 0:
+                some[...] = part
+                some += constant + bias
+            else:
+                some += part.astype(np.int64)
+                some += constant
 
 
 def safe_columns(

@@ -101,8 +101,8 @@ def run_graph_counts(
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
     """{name: int8 codes (batch, height, width, channels) or (batch, length)} of all inputs, floats quantized.
 
-    Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of different
-    sizes; ``TypeError`` for anything but floats and int8.
+    Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of
+    different sizes; ``TypeError`` for anything but floats and int8.
     """
     known = {tensor.name: tensor for tensor in graph.inputs}
     for name in inputs:

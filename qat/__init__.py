@@ -1,6 +1,8 @@
 """Quantization-aware training: torch models whose forward value is the accelerator's, bit for bit."""
 
+from .calibrate import calibrate, fit_accumulator
 from .export import export_onnx
-from .model import PreparedModel, calibrate, codes, prepare
+from .model import PreparedModel, codes
+from .prepare import prepare
 
-__all__ = ["PreparedModel", "calibrate", "codes", "export_onnx", "prepare"]
+__all__ = ["PreparedModel", "calibrate", "codes", "export_onnx", "fit_accumulator", "prepare"]

@@ -1,4 +1,7 @@
-"""The contract's sequential sums on torch tensors (section 2): plain products where a bound proves them equal, else the walk."""
+"""The contract's sequential sums on torch tensors (section 2).
+
+Plain float products where a bound proves them exact and equal, the emulator's compiled walk elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +60,8 @@ def accumulate(
     weight : integers as float32, (outputs, inputs/groups, height, width) or (outputs, length)
     bias : integers as float64 of min(P, 32) bits, (outputs,)
 
-    Returns exact integers in float32 (float64 where float32 may not hold them). The gradient is that of the plain product;
-    for saturating sums it is directional (see `saturated`).
+    Returns exact integers in float32 (float64 where float32 may not hold them). The gradient is that of the plain
+    product; for saturating sums it is directional (see `saturated`).
     """
     weights = weight.detach().double().flatten(1)
     biases = bias.detach()
@@ -107,12 +110,13 @@ def _float32_is_exact(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and torch.get_float32_matmul_precision() == "highest"
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
     )
 
 
-def _walk(x: QuantizedTensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, arithmetic: Arithmetic) -> Tensor:
+def _walk(
+    x: QuantizedTensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, arithmetic: Arithmetic
+) -> Tensor:
     """The sequential sums by the emulator's kernels, on NHWC codes that share torch's memory."""
     biases = bias.cpu().numpy().astype(np.int64)
     if geometry is None:

@@ -20,12 +20,12 @@ METADATA_KEY = "lockstep.arithmetic"
 def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
     """Write the quantized network as ONNX, operator set 21, for any batch size.
 
-    The input is called ``input``, the dequantized result ``output``. Every layer's compute node bears the layer's name; the
-    metadata entry ``lockstep.arithmetic`` is the JSON of the arithmetic. ONNX Runtime runs the file; for another arithmetic
-    than the default one its results differ as the arithmetic does.
+    The input is called ``input``, the dequantized result ``output``. Every layer's compute node bears the layer's
+    name; the metadata entry ``lockstep.arithmetic`` is the JSON of the arithmetic. ONNX Runtime runs the file; for
+    another arithmetic than the default one its results differ as the arithmetic does.
 
-    The file appears under its name only when it is complete. Raises ``ValueError`` naming the layer that does not fit ONNX,
-    ``OSError`` where the file cannot be written.
+    The file appears under its name only when it is complete. Raises ``ValueError`` naming the layer that does not fit
+    ONNX, ``OSError`` where the file cannot be written.
     """
     if not isinstance(model, PreparedModel):
         raise TypeError(f"model must be made by qat.prepare, not {type(model).__name__}")

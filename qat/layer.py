@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -78,6 +79,10 @@ class Requantized(Layer):
             acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
         )
         surrogate = acc.float() * (real_scale / y_scale)
+        if math.isfinite(self.clamp[1]) and y_max < self.output.code_range[1]:
+            # What an activation function clamps is a real constant, whatever the scale (ReLU6: 6).
+            above = ~inside & (values == y_max - zero_point)
+            surrogate, inside = torch.where(above, self.clamp[1] / y_scale, surrogate), inside | above
         if self.training and self.output.scale.log_ratio is None:
             step.updates.append(lambda: self.output.follow(self.clamped(acc.detach().float() * real_scale.detach())))
         return QuantizedTensor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
@@ -40,9 +41,9 @@ class Lowering:
                 self.made[node] = INPUT
         elif node.op == "output":
             results = node.args[0]
-            if not isinstance(results, (tuple, list)) or len(results) != 1 or results[0] not in self.made:
+            if not isinstance(results, (tuple, list)) or len(results) != 1 or not isinstance(results[0], fx.Node):
                 raise ValueError("the model must return one tensor that its layers make")
-            self.output = self.made[results[0]]
+            self.output = self.source(results[0])
         elif isinstance(node.meta.get("val"), Tensor):
             handler = HANDLERS.get(str(node.target).replace("_.", "."))
             if handler is None:
@@ -61,7 +62,8 @@ class Lowering:
             return None
         if not isinstance(node, fx.Node) or node.name not in self.tensors:
             raise ValueError(f"its {what} must be a parameter of the model")
-        return self.tensors[node.name]
+        name: str = self.tensors[node.name]
+        return name
 
     def add(self, node: fx.Node, layer: Layer) -> None:
         self.layers[layer.name] = layer
@@ -82,7 +84,7 @@ class Lowering:
         return candidate
 
     def alone(self, node: fx.Node, operand: fx.Node) -> bool:
-        """Whether `node` is the only one that reads the tensor of `operand`; what follows an in-place operator does not."""
+        """Whether only `node` reads the tensor of `operand`; what stands behind an in-place operator reads its result."""
         in_place = self.made.get(operand) is not None and is_in_place(node)
         readers = [user for user in operand.users if isinstance(user.meta.get("val"), Tensor) and user is not node]
         return not any(not in_place or user < node for user in readers)

@@ -1,8 +1,8 @@
-"""`prepare`: a float model becomes one whose forward value is the contract's integers."""
+"""`PreparedModel`: the user's parameters under their own names, and the quantized layers that compute with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -13,16 +13,14 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
-from .layer import INPUT, Layer, Requantized, Step
-from .lower import Lowering
+from .layer import INPUT, Layer, Step
 from .moves import Dropout
 from .quantizers import ActivationQuantizer
 from .tensor import QuantizedTensor
-from .trace import check_example, trace
-from .weighted import Weighted
+
 
 class QuantizedLayers(nn.Module):
-    """Everything that quantization adds to a model: the input's quantizer and the layers, in the order in which they run.
+    """Everything that quantization adds to a model: the input's quantizer, and the layers in the order in which they run.
 
     input : quantizer of the model's input; layers : {layer name, with "/" for "."}: the layers
     output : name of the layer whose codes are the model's result
@@ -50,13 +48,18 @@ class QuantizedLayers(nn.Module):
             assert isinstance(layer, Layer)
             yield layer
 
-    def forward(self, x: Tensor, step: Step) -> dict[str, QuantizedTensor]:
-        """{name: tensor} of the input and of all layers; what should follow the pass is left in ``step.updates``."""
+    def check(self, x: object) -> Tensor:
+        """`x` if it is a float tensor of the model's input shape, for any batch; an error that names x otherwise."""
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TypeError(f"x must be a float tensor, not {x.dtype if isinstance(x, Tensor) else type(x).__name__}")
-        if tuple(x.shape[1:]) != self.input_shape:
+        if tuple(x.shape[1:]) != self.input_shape or x.ndim != len(self.input_shape) + 1:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"x must have shape (batch, {shape}), not {tuple(x.shape)}")
+        return x
+
+    def forward(self, x: Tensor, step: Step) -> dict[str, QuantizedTensor]:
+        """{name: tensor} of the input and of all layers; what should follow the pass is left in ``step.updates``."""
+        self.check(x)
         with torch.autocast(x.device.type, enabled=False):
             tensors = {INPUT: self.input(x)}
             if self.training and self.input.scale.log_ratio is None:
@@ -72,9 +75,10 @@ class QuantizedLayers(nn.Module):
 class PreparedModel(nn.Module):
     """A quantized network in torch; made by `prepare`.
 
-    It has the float model's submodules, parameters and buffers under the same names, and `quantizers` with everything that
-    quantization adds. Its forward takes float32 (batch, …) of any batch size and returns the dequantized codes of the last
-    layer; in ``train()`` the same as in ``eval()`` but for dropout.
+    It has the float model's submodules, parameters and buffers under the same names, and `quantizers` with everything
+    that quantization adds. Its forward takes float32 (batch, …) of any batch size and returns the dequantized codes of
+    the last layer; in ``train()`` the same as in ``eval()`` but for dropout. BatchNorm's running statistics, and
+    observers where scales are not learned, are updated behind the forward pass, for the next one.
     """
 
     def __init__(self, owner: nn.Module, quantizers: QuantizedLayers) -> None:
@@ -98,69 +102,6 @@ class PreparedModel(nn.Module):
         return cast(Tensor, result)
 
 
-def prepare(
-    model: nn.Module,
-    example_inputs: Tensor | Sequence[Tensor],
-    arithmetic: Arithmetic | None = None,
-    *,
-    learn_scales: bool = True,
-) -> PreparedModel:
-    """A copy of `model` whose forward value is that of an accelerator with this arithmetic.
-
-    example_inputs : one float tensor (batch, channels, height, width) or (batch, length), or a tuple of it; the scales start
-    from its values. Call `calibrate` with more of them.
-    arithmetic : the default one if None
-    learn_scales : whether scales are parameters (learned in the log domain); otherwise they follow min-max observers in
-    ``train()``
-
-    The graph is captured by torch.export. Raises ``ValueError`` naming the node, and the line of the user's source, where
-    something is not supported.
-    """
-    arithmetic = Arithmetic() if arithmetic is None else arithmetic
-    if not isinstance(arithmetic, Arithmetic):
-        raise TypeError(f"arithmetic must be an Arithmetic, not {arithmetic!r}")
-    owner, program = trace(model, example_inputs)
-    lowering = Lowering(program, arithmetic, learn_scales)
-    example = check_example(example_inputs)
-    shape = tuple(example.shape[1:])
-    layers = QuantizedLayers(lowering.layers.values(), lowering.output, shape, arithmetic, learn_scales)
-    prepared = PreparedModel(owner, layers).to(example.device)
-    prepared.train(model.training)
-    calibrate(prepared, [example])
-    return prepared
-
-
-@torch.no_grad()
-def calibrate(model: PreparedModel, batches: Iterable[Tensor | Sequence[Tensor]]) -> None:
-    """Post-training quantization: set all scales from the smallest and largest float values on `batches`.
-
-    batches : float tensors as the model takes them, or tuples that begin with one, as a data loader gives them
-    """
-    layers = model.quantizers
-    quantizers = [layers.input, *(layer.output for layer in layers if isinstance(layer, Requantized))]
-    for quantizer in quantizers:
-        quantizer.reset()
-    count = 0
-    for batch in batches:
-        x = batch[0] if isinstance(batch, (tuple, list)) else batch
-        if not isinstance(x, Tensor):
-            raise TypeError(f"batches must hold tensors, not {type(x).__name__}")
-        count += 1
-        values = {INPUT: x.float()}
-        layers.input.observe(values[INPUT])
-        for layer in layers:
-            values[layer.name] = layer.real(values[layer.source], model)
-            if isinstance(layer, Requantized):
-                layer.output.observe(values[layer.name])
-    if not count:
-        raise ValueError("batches must hold at least one batch, not none")
-    for quantizer in quantizers:
-        quantizer.settle()
-    for layer in layers:
-        if isinstance(layer, Weighted):
-            layer.weight.settle(layer.folded(model)[0])
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """All modules in eval mode, their own modes afterwards."""
@@ -177,9 +118,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def codes(model: PreparedModel, x: Tensor) -> dict[str, NDArray[np.int8]]:
     """{layer name: int8 codes} in eval mode, (batch, channels, height, width) or (batch, length).
 
-    x : float32, as the model takes it. Names, values and layout are those of ``emulator.run_graph(…, every=True)`` on the
-    exported file: the vector that a Flatten makes of a feature map is in the contract's order (row, column, channel).
+    x : float32, as the model takes it. Names, values and layout are those of ``emulator.run_graph(…, every=True)`` on
+    the exported file: the vector that a Flatten makes of a feature map is in the contract's order (row, column,
+    channel).
     """
+    if not isinstance(model, PreparedModel):
+        raise TypeError(f"model must be made by qat.prepare, not {type(model).__name__}")
     with evaluating(model):
         tensors = model.quantizers(x, Step(model))
     return {

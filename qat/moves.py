@@ -16,7 +16,7 @@ from .tensor import QuantizedTensor
 
 
 class Flatten(Layer):
-    """A feature map as a vector in torch's order, (channel, row, column); the contract's own order is in `map_shape`."""
+    """A feature map as a vector in torch's order (channel, row, column); `map_shape` tells the contract's order."""
 
     def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
         if x.centered.ndim == 2:

@@ -28,7 +28,9 @@ class OnnxWriter:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
-    def node(self, operator: str, name: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
+    def node(
+        self, operator: str, name: str, inputs: Sequence[str], output: str | None = None, **attributes: Any
+    ) -> str:
         """Add a node; returns the name of its output, the node's own unless `output` is given."""
         output = name if output is None else output
         self._nodes.append(helper.make_node(operator, list(inputs), [output], name, **attributes))
@@ -58,7 +60,8 @@ class OnnxWriter:
         scale = y.scale.detach().cpu().numpy()
         bounds = [np.float32(bound - y.zero_point) * scale for bound in (y.y_min, y.y_max)]
         names = [
-            self.constant(f"{name}/{which}", np.float32(bound)) for which, bound in zip(("min", "max"), bounds, strict=True)
+            self.constant(f"{name}/{which}", np.float32(bound))
+            for which, bound in zip(("min", "max"), bounds, strict=True)
         ]
         return self.node("Clip", f"{name}/clip", [real, *names])
 
@@ -74,7 +77,7 @@ class OnnxWriter:
     def model(
         self, result: str, shape: Sequence[int], output_shape: Sequence[int], metadata: dict[str, str]
     ) -> onnx.ModelProto:
-        """The checked model from ``input`` to ``output``, which is the tensor `result`; shapes without the batch axis."""
+        """The checked model from ``input`` to ``output``, the tensor `result`; shapes without the batch axis."""
         self.node("Identity", "output", [result])
         values = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])

@@ -61,7 +61,9 @@ def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 @handles("aten.linear.default")
 def linear(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if len(shape_of(a.input)) != 1:
-        raise ValueError(f"its input must have shape (batch, length), not (batch, {', '.join(map(str, shape_of(a.input)))})")
+        raise ValueError(
+            f"its input must have shape (batch, length), not (batch, {', '.join(map(str, shape_of(a.input)))})"
+        )
     weighted(lowering, node, a, None)
 
 
@@ -84,7 +86,12 @@ def weighted(lowering: Lowering, node: fx.Node, a: Arguments, geometry: Geometry
 @handles("aten.batch_norm.default")
 def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     layer = lowering.layers.get(lowering.source(a.input))
-    if not isinstance(layer, Weighted) or layer.batch_norm or layer.clamp != NO_CLAMP or not lowering.alone(node, a.input):
+    if (
+        not isinstance(layer, Weighted)
+        or layer.batch_norm
+        or layer.clamp != NO_CLAMP
+        or not lowering.alone(node, a.input)
+    ):
         raise ValueError("a BatchNorm must follow a convolution or a linear layer directly")
     if a.running_mean is None or a.running_var is None or a.training:
         raise ValueError("a BatchNorm must have running statistics")
@@ -137,7 +144,9 @@ def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     check_ceil(a, node, kernel, strides, padding, (1, 1))
     if a.divisor_override not in (None, kernel[0] * kernel[1]):
         raise ValueError(f"divisor_override must be None, not {a.divisor_override}")
-    add_average_pool(lowering, node, a.self, kernel, strides, padding, a.count_include_pad or a.divisor_override is not None)
+    add_average_pool(
+        lowering, node, a.self, kernel, strides, padding, a.count_include_pad or a.divisor_override is not None
+    )
 
 
 @handles("aten.adaptive_avg_pool2d.default")

@@ -124,14 +124,12 @@ class WeightQuantizer(nn.Module):
 
 def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, most: int) -> tuple[int, int]:
     """(y_min, y_max): the real bounds of `clamp` quantized as on the host, within least … most."""
-    low, high = (
-        int(quantize(np.float32(bound), scale.item(), zero_point, least, most)) for bound in clamp
-    )
+    low, high = (int(quantize(np.float32(bound), scale.item(), zero_point, least, most)) for bound in clamp)
     return low, high
 
 
 def quantize_bias(bias: Tensor, x_scale: Tensor, w_scale: Tensor, arithmetic: Arithmetic) -> Tensor:
-    """``round_half_even(bias / (sx·sw))`` in float64, clamped to min(P, 32) bits; (channels,) float64 with a gradient."""
+    """``round_half_even(bias / (sx·sw))`` in float64, clamped to min(P, 32) bits: (channels,), with a gradient."""
     surrogate = bias.double() / (x_scale.double() * w_scale.double())
     rounded = surrogate.detach().round()
     codes = rounded.clamp(*arithmetic.bias_range)

@@ -41,13 +41,13 @@ class _Saturated(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (excess,) = ctx.saved_tensors
-        # A descent step moves the sum against the gradient: with an excess above (+1) a negative gradient pushes it out.
+        # A descent step moves the sum against its gradient: above the range (+1) a negative one pushes it out.
         pushes_out = gradient * excess < 0
         return gradient.masked_fill(pushes_out, 0).to(ctx.dtype), None
 
 
 def saturated(ideal: Tensor, actual: Tensor) -> Tensor:
-    """`actual` in the forward pass; in the backward pass the directional gradient of a saturating sum (contract, section 6).
+    """`actual` in the forward pass, the directional gradient of a saturating sum in the backward pass (contract, section 6).
 
     ideal : the sums without saturation; actual : the sums with it, same shape
 

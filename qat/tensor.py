@@ -51,6 +51,6 @@ class QuantizedTensor:
 def stored_order(codes: Tensor, map_shape: tuple[int, int, int] | None) -> NDArray[np.int8]:
     """`codes` as a NumPy array; (n, length) of a flattened (channels, height, width) map as (row, column, channel)."""
     if map_shape is not None:
-        codes = codes.unflatten(1, map_shape).permute(0, 2, 3, 1).flatten(1)
+        codes = codes.reshape(-1, *map_shape).permute(0, 2, 3, 1).flatten(1)
     array: NDArray[np.int8] = codes.contiguous().cpu().numpy()
     return array

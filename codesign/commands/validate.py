@@ -25,7 +25,7 @@ def run(
     override: bool,
     json_file: str | None,
 ) -> bool:
-    """Compare every layer with ONNX Runtime's on equal inputs; returns whether all differences are float32's own ties."""
+    """Compare every layer with ONNX Runtime's on equal inputs; returns whether all that differs are float32's ties."""
     from ..validate import LayerComparison, validate
 
     output = Output(json_file)
@@ -43,7 +43,9 @@ def run(
     holds = validation.holds
 
     def table(title: str, layers: tuple[LayerComparison, ...]) -> Table:
-        made = Table(title, ("layer", "operator", "codes", "differ", "largest", "from a tie", "overflows", "explained"), 2)
+        made = Table(
+            title, ("layer", "operator", "codes", "differ", "largest", "from a tie", "overflows", "explained"), 2
+        )
         for layer in layers:
             tie = None if layer.tie_distance is None else f"{layer.tie_distance:.1e}"
             made.add(
@@ -61,7 +63,9 @@ def run(
     if rtl_samples:
         execution = Execution(graph, accelerator, load_inputs(graph, inputs, rtl_samples))
         simulate_execution(execution, None, simulator)
-        output.show(layer_table(execution, f"{model.name}: {execution.samples} samples in the RTL"), *verdict(execution))
+        output.show(
+            layer_table(execution, f"{model.name}: {execution.samples} samples in the RTL"), *verdict(execution)
+        )
         result["rtl"] = as_dict(execution, model, inputs)
         holds = holds and execution.holds
     output.finish(result | {"holds": holds})

@@ -22,6 +22,10 @@ def run(config_file: Path, file: Path, json_file: str | None) -> bool:
     write_text(file, text)
     modules = re.findall(r"^module (\S+?)\(", text, re.MULTILINE)
     lines = text.count("\n")
-    output.show(f"{file}: {config.rows}×{config.columns} array, {len(modules)} modules, {lines} lines; top module accelerator")
-    output.finish({"file": str(file), "top": "accelerator", "modules": modules, "lines": lines, "config": config.as_dict()})
+    output.show(
+        f"{file}: {config.rows}×{config.columns} array, {len(modules)} modules, {lines} lines; top module accelerator"
+    )
+    output.finish(
+        {"file": str(file), "top": "accelerator", "modules": modules, "lines": lines, "config": config.as_dict()}
+    )
     return True

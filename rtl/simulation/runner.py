@@ -86,6 +86,12 @@ class LeanVerilator(_GroupRunner, Verilator):
     def _set_env_build(self) -> None:
         super()._set_env_build()
         self.env.update(self.tool.environment)
+        for name in (
+            "MAKEFLAGS",
+            "MFLAGS",
+            "MAKELEVEL",
+        ):  # the job server and options of a make that started this process
+            self.env.pop(name, None)
 
     def _build_command(self) -> list[list[str]]:
         libraries = cocotb_tools.config.libs_dir

@@ -12,9 +12,9 @@ CONFIGS = {
     ),
     "5x3": AcceleratorConfig(
         rows=5, columns=3, activation_scratchpad_bytes=5 * 70, weight_scratchpad_bytes=3 * 90,
-        output_scratchpad_bytes=3 * 64, accumulator_bytes=3 * 2 * 20, bus_bytes=16,
+        output_scratchpad_bytes=3 * 64, accumulator_bytes=3 * 10 * 3, bus_bytes=16,
         arithmetic=Arithmetic(
-            activation_bits=6, weight_bits=4, accumulator_bits=16, overflow="wrap", multiplier_bits=15, rounding="half_up"
+            activation_bits=6, weight_bits=4, accumulator_bits=10, overflow="wrap", multiplier_bits=15, rounding="half_up"
         ),
     ),
     "1x1": AcceleratorConfig(

@@ -14,15 +14,12 @@ from emulator.instructions import FORMATS, Error, Instruction, Opcode
 from emulator.machine import Machine, RunRecord, make_result
 from emulator.program import Program
 from rtl import simulate_images
-from tests.conftest import requires_simulator
 from tests.end_to_end.configs import CONFIGS
 from tests.graphs import random_graph
 
 NETWORKS = 6
 MUTATIONS = 60
 LONGEST = 60_000  # cycles of a mutated program that is still worth simulating
-
-SIMULATORS = [pytest.param(name, marks=requires_simulator(name)) for name in ("verilator", "icarus")]
 
 
 @functools.cache
@@ -38,7 +35,6 @@ def networks(name: str) -> list[tuple[Graph, Program, np.ndarray]]:
     return made
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_operators_machine_and_rtl_are_equal(name: str, simulator: str) -> None:
     config, images, addresses = CONFIGS[name], [], []
@@ -86,7 +82,6 @@ def mutated(program: Program, rng: np.random.Generator) -> Program:
     return program.with_instruction(index, Instruction(old.opcode, {**old.fields, field.name: value}))
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_mutated_programs_end_alike(name: str, simulator: str) -> None:
     config, rng = CONFIGS[name], np.random.default_rng(7)

@@ -1,0 +1,34 @@
+# Each command does all its set-up itself: a .venv with exact versions, made on the first use (tools/setup.sh).
+#
+#   make demo  [ARGS="--images 4"]    train, export, emulate, simulate; the table and the HTML report
+#   make test  [ARGS="tests/rtl -k …"]
+#   make lint
+#   make notebooks                    run them all, in place
+
+.PHONY: demo test lint format notebooks setup clean
+.DEFAULT_GOAL := demo
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	.venv/bin/lockstep demo $(ARGS)
+
+# Two processes; the tests of one file stay together, so that they share what the file has built.
+test: setup
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+notebooks: setup
+	.venv/bin/jupyter execute --inplace notebooks/*.ipynb
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

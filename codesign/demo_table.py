@@ -1,0 +1,109 @@
+"""The demo's tables, for the terminal and for the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .demo import Demo
+from .execution_report import accelerator_name
+from .table import Table, percent
+
+
+def summary_table(demo: Demo) -> Table:
+    """One row a way of computing the network: accuracy, codes that differ from the row above, cycles, seconds."""
+    bits = demo.config.arithmetic.accumulator_bits
+    table = Table(
+        f"Handwritten digits on {accelerator_name(demo.config)}",
+        ("network", "accuracy", "images", "codes that differ", "cycles per image", "array utilization", "seconds"),
+    )
+    seconds = iter(demo.seconds.values())
+    images, ran = len(demo.test_labels), demo.rtl_images
+    train, ptq, qat, _, emulator, machine, rtl = (f"{next(seconds):.1f}" for _ in range(7))
+    differ, cycles = demo.mismatches, demo.cycles
+    utilization = percent(demo.execution.utilization() or 0)
+    table.add("float", percent(demo.float_accuracy), images, None, None, None, train)
+    table.add(f"PTQ, {bits} bits", percent(demo.ptq_accuracy), images, None, None, None, ptq)
+    table.add(f"QAT, {bits} bits (torch)", percent(demo.qat_accuracy), images, None, None, None, qat)
+    table.add(
+        "emulator", percent(demo.emulator_accuracy), images, f"{differ['torch_emulator']} (torch)", None, None, emulator
+    )
+    table.add(
+        "machine", percent(demo.machine_accuracy), ran, f"{differ['emulator_machine']} (emulator)",
+        cycles["machine"] // ran, utilization, machine,
+    )  # fmt: skip
+    table.add(
+        "RTL",
+        percent(demo.rtl_accuracy),
+        ran,
+        f"{differ['machine_rtl']} (machine)",
+        cycles["rtl"] // ran,
+        utilization,
+        rtl,
+    )
+    return table
+
+
+def layer_table(demo: Demo) -> Table:
+    """Every layer with its overflows, clips and mismatches."""
+    columns = ("layer", "operator", "shape", "sums", "PTQ overflows", "QAT overflows", "QAT clips")
+    table = Table(
+        "Layer by layer, all test images",
+        (*columns, "torch ≠ emulator", "emulator ≠ machine", "machine ≠ RTL"),
+        left=3,
+    )
+    for layer in demo.layers():
+        summed = layer["operator"] in ("Convolution", "Linear")
+        counts: tuple[Any, ...] = (
+            (layer["outputs"], layer["ptq_overflows"], layer["overflows"]) if summed else (None,) * 3
+        )
+        shape = "×".join(map(str, layer["shape"]))
+        table.add(layer["name"], layer["operator"], shape, *counts, layer["clips"], *layer["mismatches"].values())
+    return table
+
+
+def width_table(demo: Demo) -> Table:
+    """Accuracy by accumulator width."""
+    table = Table("Accuracy by accumulator width", ("accumulator bits", "PTQ", "QAT"), left=0)
+    for point in demo.widths:
+        table.add(point.accumulator_bits, percent(point.ptq), percent(point.qat))
+    return table
+
+
+def config_table(demo: Demo) -> Table:
+    """Every field of the hardware's description."""
+    table = Table("Hardware", ("field", "value"), left=2)
+    fields = demo.config.as_dict()
+    arithmetic = fields.pop("arithmetic")
+    for name, value in {**fields, **arithmetic}.items():
+        table.add(name, value)
+    return table
+
+
+def remarks(demo: Demo) -> list[str]:
+    """What a reader should know about these figures, in sentences."""
+    arithmetic = demo.config.arithmetic
+    sentences = []
+    if demo.is_wide:
+        sentences.append(
+            f"An accumulator of {arithmetic.accumulator_bits} bits is wide for this network: "
+            "not one sum of the PTQ network overflows, so there is little for QAT to win; narrower widths show what it does."
+        )
+    else:
+        sentences.append(
+            f"Min-max PTQ loses {100 * (demo.float_accuracy - demo.ptq_accuracy):.1f} points of accuracy to the "
+            f"{arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow}); QAT is within "
+            f"{100 * abs(demo.float_accuracy - demo.qat_accuracy):.1f} points of float."
+        )
+    sentences.append(verdict(demo))
+    return sentences
+
+
+def verdict(demo: Demo) -> str:
+    """Whether the executions agree, in one sentence."""
+    images = f"{demo.rtl_images} test images"
+    if demo.holds:
+        return (
+            f"torch, emulator, machine and RTL agree in every code of every layer over {images}, "
+            "and machine and RTL in every cycle count."
+        )
+    return f"The executions DIFFER over {images}: mismatching codes {demo.mismatches}, cycles {demo.cycles}."

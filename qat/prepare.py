@@ -1,0 +1,47 @@
+"""`prepare`: a float model becomes one whose forward value is the contract's integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from emulator import Arithmetic
+
+from .calibrate import calibrate
+from .lower import Lowering
+from .model import PreparedModel, QuantizedLayers
+from .trace import check_example, trace
+
+
+def prepare(
+    model: nn.Module,
+    example_inputs: Tensor | Sequence[Tensor],
+    arithmetic: Arithmetic | None = None,
+    *,
+    learn_scales: bool = True,
+) -> PreparedModel:
+    """A copy of `model` whose forward value is that of an accelerator with this arithmetic.
+
+    example_inputs : one float tensor (batch, channels, height, width) or (batch, length), or a tuple of it; the scales
+    start from its values. Call `calibrate` with more of them.
+    arithmetic : the default one if None
+    learn_scales : whether scales are parameters (learned in the log domain); otherwise they follow min-max observers in
+    ``train()``
+
+    The graph is captured by torch.export. Conv2d, BatchNorm2d and ReLU, ReLU6 or clamp behind it become one layer with
+    one rounding, as do Linear, BatchNorm1d and an activation function. Raises ``ValueError`` naming the node, and the
+    line of the user's source, where something is not supported.
+    """
+    arithmetic = Arithmetic() if arithmetic is None else arithmetic
+    if not isinstance(arithmetic, Arithmetic):
+        raise TypeError(f"arithmetic must be an Arithmetic, not {arithmetic!r}")
+    owner, program = trace(model, example_inputs)
+    lowering = Lowering(program, arithmetic, learn_scales)
+    example = check_example(example_inputs)
+    shape = tuple(example.shape[1:])
+    layers = QuantizedLayers(lowering.layers.values(), lowering.output, shape, arithmetic, learn_scales)
+    prepared = PreparedModel(owner, layers).to(example.device)
+    prepared.train(model.training)
+    calibrate(prepared, [example])
+    return prepared
