@@ -60,7 +60,7 @@ def lockstep(
 def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where model.onnx and report.html go.")
-    ] = Path("build/demo"),
+    ] = Path("lockstep-demo"),
     config: Annotated[
         Path | None,
         typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with a 12-bit saturating accumulator."),
@@ -115,7 +115,7 @@ def simulate(
     samples: Samples = None,
     simulator: Simulator = "verilator",
     trace: Annotated[
-        Path | None, typer.Option(metavar="FILE.fst", help="Write a waveform of the run, .fst or .vcd.")
+        Path | None, typer.Option(metavar="FILE.fst", help="Write a waveform of the run.")
     ] = None,
     override: Override = False,
     json: Json = None,

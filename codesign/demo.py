@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,18 @@ CONFIG = AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=12))
 WIDTHS = (10, 12, 14, 16, 20)
 """Accumulator widths of the plot; the config's own is added to them."""
 
+WIDTH_EPOCHS = 5
+"""Epochs of QAT for a width that is only a point of the plot: a third of the usual, which keeps the demo short."""
+
 
 @dataclass(frozen=True)
 class WidthPoint:
-    """Accuracies, 0 to 1, of one accumulator width."""
+    """Accuracies, 0 to 1, of one accumulator width, and the epochs of its QAT."""
 
     accumulator_bits: int
     ptq: float
     qat: float
+    qat_epochs: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +139,7 @@ class Demo:
             "cycles": self.cycles,
             "cycles_per_image": self.cycles["rtl"] / self.rtl_images,
             "utilization": self.execution.utilization(),
-            "accuracy_by_width": [
-                {"accumulator_bits": point.accumulator_bits, "ptq": point.ptq, "qat": point.qat}
-                for point in self.widths
-            ],
+            "accuracy_by_width": [asdict(point) for point in self.widths],
             "layers": self.layers(),
             "config": self.config.as_dict(),
             "seconds": self.seconds,
@@ -153,39 +154,41 @@ def run_demo(
     *,
     images: int | None = None,
     widths: Sequence[int] = WIDTHS,
-    epochs: int | None = None,
+    float_epochs: int = digits.FLOAT_EPOCHS,
+    qat_epochs: int = digits.QAT_EPOCHS,
+    width_epochs: int = WIDTH_EPOCHS,
 ) -> Demo:
     """Train, quantize, export to ``folder/model.onnx``, and run the test images everywhere.
 
     images : how many of the 360 test images go through machine and RTL; None: all
     widths : accumulator widths for which a network is trained besides the config's own
-    epochs : of every training; None: what `codesign.digits` found to be enough
+    float_epochs, qat_epochs, width_epochs : of the float network, of QAT for the config, of QAT for each other width
 
     Nothing is chosen by the test images: the split, the epochs and the seeds are fixed beforehand.
     """
     arithmetic = config.arithmetic
     data = digits.load()
-    limit = {} if epochs is None else {"epochs": epochs}
 
     def test(model: torch.nn.Module) -> float:
         return digits.accuracy(model, data.test_images, data.test_labels)
 
     with phases.phase("train the float network") as on_step:
-        model = digits.train_float(data, **limit, on_step=on_step)
+        model = digits.train_float(data, epochs=float_epochs, on_step=on_step)
     with phases.phase(f"PTQ for {arithmetic.accumulator_bits} bits"):
         ptq = digits.calibrated(model, data, arithmetic)
         ptq_accuracy = test(ptq)
     with phases.phase(f"QAT for {arithmetic.accumulator_bits} bits") as on_step:
-        trained = digits.train_qat(model, data, arithmetic, **limit, on_step=on_step)
+        trained = digits.train_qat(model, data, arithmetic, epochs=qat_epochs, on_step=on_step)
         qat_accuracy = test(trained)
-    points = [WidthPoint(arithmetic.accumulator_bits, ptq_accuracy, qat_accuracy)]
+    points = [WidthPoint(arithmetic.accumulator_bits, ptq_accuracy, qat_accuracy, qat_epochs)]
     others = [width for width in widths if width != arithmetic.accumulator_bits]
     with phases.phase("PTQ and QAT for other widths", len(others)) as on_step:
         for index, width in enumerate(others):
             narrow = replace(arithmetic, accumulator_bits=width)
             step = _part(on_step, index, len(others))
-            retrained = digits.train_qat(model, data, narrow, **limit, on_step=step)
-            points.append(WidthPoint(width, test(digits.calibrated(model, data, narrow)), test(retrained)))
+            retrained = digits.train_qat(model, data, narrow, epochs=width_epochs, on_step=step)
+            calibrated = digits.calibrated(model, data, narrow)
+            points.append(WidthPoint(width, test(calibrated), test(retrained), width_epochs))
     with phases.phase("export, read and run in the emulator"):
         file = folder / "model.onnx"
         qat.export_onnx(trained, file)

@@ -73,7 +73,7 @@ def accuracy_plot(demo: Demo) -> str:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="y")
         axes.set_axisbelow(True)
-        axes.legend(loc="lower right", frameon=False)
+        axes.legend(loc="best", frameon=False)
         return svg(figure)
 
 

@@ -23,7 +23,7 @@ def report_html(demo: Demo) -> str:
     template = Template(files("codesign").joinpath("demo_report.html").read_text(encoding="utf-8"))
     return template.substitute(
         title="Lockstep: handwritten digits, from torch to the RTL",
-        subtitle=html.escape(f"A small convolutional network on {accelerator_name(demo.config)}."),
+        subtitle=html.escape(f"A small convolutional network on a systolic array of {accelerator_name(demo.config)}."),
         verdict_color="good" if demo.holds else "bad",
         remarks="".join(f"<p>{html.escape(sentence)}</p>" for sentence in remarks(demo)),
         cards=_cards(demo),
@@ -37,7 +37,7 @@ def report_html(demo: Demo) -> str:
         accuracy_plot=accuracy_plot(demo),
         accuracy_caption=(
             "One network, quantized for accumulators of different widths: PTQ only sets the scales, "
-            f"QAT trains through the accumulator. The test images choose nothing. Overflow mode: {demo.config.arithmetic.overflow}."
+            f"QAT trains through the accumulator: {_epochs(demo)}. The test images choose nothing."
         ),
         digits_plot=digits_plot(demo),
         digits_caption="One test image of each digit: what the RTL (the QAT network) and the PTQ network see in it.",
@@ -50,6 +50,16 @@ def report_html(demo: Demo) -> str:
         ),
         config=config_table(demo).html(),
         run=_run_table(demo).html(),
+    )
+
+
+def _epochs(demo: Demo) -> str:
+    own = demo.config.arithmetic.accumulator_bits
+    epochs = {point.accumulator_bits == own: point.qat_epochs for point in demo.widths}
+    return ", ".join(
+        f"{epochs[mine]} epochs for {which}"
+        for mine, which in ((True, "this accelerator’s width"), (False, "the others"))
+        if mine in epochs
     )
 
 

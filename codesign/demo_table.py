@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .demo import Demo
-from .execution_report import accelerator_name
+from .execution_report import accelerator_name, accumulator_name
 from .table import Table, percent
 
 
@@ -86,13 +86,14 @@ def remarks(demo: Demo) -> list[str]:
     if demo.is_wide:
         sentences.append(
             f"An accumulator of {arithmetic.accumulator_bits} bits is wide for this network: "
-            "not one sum of the PTQ network overflows, so there is little for QAT to win; narrower widths show what it does."
+            "not one sum of the PTQ network overflows, so there is little for QAT to win; "
+            "the plot's narrower widths show what it does."
         )
     else:
         sentences.append(
-            f"Min-max PTQ loses {100 * (demo.float_accuracy - demo.ptq_accuracy):.1f} points of accuracy to the "
-            f"{arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow}); QAT is within "
-            f"{100 * abs(demo.float_accuracy - demo.qat_accuracy):.1f} points of float."
+            f"With the {accumulator_name(arithmetic)}, min-max PTQ reaches "
+            f"{percent(demo.ptq_accuracy)} and QAT {percent(demo.qat_accuracy)}; the float network has "
+            f"{percent(demo.float_accuracy)}."
         )
     sentences.append(verdict(demo))
     return sentences
@@ -103,7 +104,7 @@ def verdict(demo: Demo) -> str:
     images = f"{demo.rtl_images} test images"
     if demo.holds:
         return (
-            f"torch, emulator, machine and RTL agree in every code of every layer over {images}, "
-            "and machine and RTL in every cycle count."
+            f"All agree: torch, emulator, machine and RTL have the same codes in every layer over {images}, "
+            "machine and RTL the same cycle count for every image."
         )
     return f"The executions DIFFER over {images}: mismatching codes {demo.mismatches}, cycles {demo.cycles}."

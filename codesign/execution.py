@@ -16,7 +16,8 @@ from emulator.graph import Codes, Graph, Node, to_logical
 from emulator.machine import Machine
 from emulator.machine.result import Result
 from emulator.program import Program
-from emulator.run import LayerCounts, check_inputs, run_graph_counts
+from emulator.inputs import check_inputs
+from emulator.run import LayerCounts, run_graph_counts
 
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches
 from .files import replacing
@@ -52,7 +53,7 @@ def load_inputs(
         }
     arrays = {name: array[:samples] if array.ndim else array for name, array in read_npz(path).items()}
     try:
-        codes = {name: to_logical(array) for name, array in check_inputs(graph, arrays).items()}
+        codes = {name: to_logical(array) for name, array in check_inputs(graph.inputs, arrays).items()}
     except (TypeError, ValueError) as error:
         raise type(error)(f"{path}: {error}") from None
     if not all(len(array) for array in codes.values()):
@@ -92,7 +93,8 @@ class Execution:
         every = {**self.inputs, **self.layers}
         return {output: every[name] for output, name in self.graph.outputs.items()}
 
-    def _compiled(self) -> Program:
+    def compile(self) -> Program:
+        """The program for `config`, compiled once."""
         if self.program is None:
             self.program = compile_graph(self.graph, self.config)
         return self.program
@@ -102,7 +104,7 @@ class Execution:
 
     def run_machine(self, samples: int | None = None, on_progress: OnSample | None = None) -> Result:
         """Run the first `samples` (None: all) in the machine."""
-        self.machine = Machine(self.config).run(self._compiled(), self._first(samples), on_progress=on_progress)
+        self.machine = Machine(self.config).run(self.compile(), self._first(samples), on_progress=on_progress)
         return self.machine
 
     def run_rtl(
@@ -112,12 +114,12 @@ class Execution:
         simulator: str = "verilator",
         trace: str | PathLike[str] | None = None,
     ) -> Result:
-        """Run the first `samples` (None: all) in the simulated RTL; `trace` is a waveform file, .fst or .vcd."""
+        """Run the first `samples` (None: all) in the simulated RTL; `trace` is a waveform file."""
         from rtl import simulate
 
         def run(file: PathLike[str] | None) -> Result:
             return simulate(
-                self._compiled(),
+                self.compile(),
                 self.config,
                 self._first(samples),
                 simulator=simulator,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig
 
 from .console import Output
@@ -63,10 +64,13 @@ def verdict(execution: Execution) -> list[str]:
 
 def accelerator_name(config: AcceleratorConfig) -> str:
     """A config in a few words."""
-    arithmetic = config.arithmetic
-    return (
-        f"{config.rows}×{config.columns} with a {arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow})"
-    )
+    return f"{config.rows}×{config.columns} elements with a {accumulator_name(config.arithmetic)}"
+
+
+def accumulator_name(arithmetic: Arithmetic) -> str:
+    """An accumulator in a few words."""
+    mode = {"saturate": "saturating", "wrap": "wrapping"}[arithmetic.overflow]
+    return f"{arithmetic.accumulator_bits}-bit {mode} accumulator"
 
 
 def as_dict(execution: Execution, model: Path, inputs: Path | None) -> dict[str, Any]:

@@ -23,8 +23,8 @@ MAX_BYTES = 1 << 31
 def read_npz(path: str | PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, NDArray[Any]]:
     """{name: array} of an .npz file.
 
-    Sizes are checked in the archive's directory and in each array's header before anything is allocated; pickled objects
-    are refused. Raises ``ValueError`` naming the file, and the array where there is one.
+    Sizes are checked in the archive's directory and in each array's header before anything is allocated; pickled
+    objects are refused. Raises ``ValueError`` naming the file, and the array where there is one.
     """
     file = Path(path)
     try:

@@ -14,7 +14,8 @@ from compiler import load_onnx
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph, Linear, Node, Tensor, to_logical
 from emulator.quantize import dequantize
-from emulator.run import check_inputs, run_graph_counts
+from emulator.inputs import check_inputs
+from emulator.run import run_graph_counts
 
 from .onnx_slices import OnnxSlices
 
@@ -115,7 +116,7 @@ def random_inputs(graph: Graph, batch: int | None, images: int, seed: int) -> di
 def _compare(graph: Graph, slices: OnnxSlices, inputs: dict[str, NDArray[Any]]) -> tuple[LayerComparison, ...]:
     held: dict[str, str] = graph.metadata["codes"]
     every, counts = run_graph_counts(graph, inputs)
-    every |= {name: to_logical(codes) for name, codes in check_inputs(graph, inputs).items()}
+    every |= {name: to_logical(codes) for name, codes in check_inputs(graph.inputs, inputs).items()}
     ours = {held[name]: _file_order(graph, name, codes) for name, codes in every.items() if name in held}
     floats = {tensor.name: inputs[tensor.name].astype(np.float32) for tensor in graph.inputs}
     types = {name: codes.dtype for name, codes in slices.run(floats, list(ours)).items()}

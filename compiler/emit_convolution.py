@@ -56,7 +56,7 @@ def blocks(node: Convolution, columns: int) -> list[Block]:
 
 
 def weight_tiles(block: Block, rows: int, columns: int) -> Codes:
-    """(tiles, rows, columns) codes in the order (kernel row, kernel column, channel), zeros where there is no weight."""
+    """(tiles, rows, columns) codes in the order (kernel row, kernel column, channel), filled up with zeros."""
     count, height, width, depth = block.weight.shape
     channel_rows = -(-depth // rows)
     padded = np.zeros((columns, height, width, channel_rows * rows), np.int8)
@@ -201,6 +201,7 @@ def check_bias(node: Convolution | Linear, low: int, high: int) -> None:
     """Raise `CompileError` for a bias outside min(P, 32) bits."""
     wrong = np.flatnonzero((node.bias < low) | (node.bias > high))
     if len(wrong):
+        channel = wrong[0]
         raise CompileError(
-            f"layer {node.name!r}: the bias of channel {wrong[0]} must be from {low} to {high}, not {node.bias[wrong[0]]}"
+            f"layer {node.name!r}: the bias of channel {channel} must be from {low} to {high}, not {node.bias[channel]}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .tiling import Axis, Span, Tile, spans, tiles
 
 
 def uniform_tiles(node: AveragePool | MaxPool) -> Iterator[tuple[Tile, int, int]]:
-    """Rectangles of output positions that share (multiplier, shift): padding that is not counted changes the divisor."""
+    """Rectangles of positions that share (multiplier, shift): padding that is not counted changes the divisor."""
     height, width, _ = node.shape
     if isinstance(node, MaxPool):
         yield Tile(Span(0, height), Span(0, width)), 1, 0
@@ -32,7 +33,7 @@ def _runs(values: Integers) -> list[Span]:
     """Runs of equal slices along axis 1."""
     change = np.flatnonzero((values[:, 1:] != values[:, :-1]).any(axis=(0, 2))) + 1
     edges = [0, *change.tolist(), values.shape[1]]
-    return [Span(first, last) for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    return [Span(first, last) for first, last in pairwise(edges)]
 
 
 def emit_pool(emitter: Emitter, node: AveragePool | MaxPool, source: Tensor) -> None:

@@ -3,7 +3,7 @@
 ``import emulator`` needs NumPy only; Numba is imported when a compiled kernel first runs.
 """
 
-from .accumulate import accumulate, linear
+from .accumulate import accumulate, accumulate_with_direction, linear
 from .add import add, subtract
 from .arithmetic import Arithmetic
 from .average_pool import average_pool, average_pool_scales, average_pool_sum
@@ -25,15 +25,15 @@ from .graph import (
     Tensor,
 )
 from .lookup import lookup, make_table
+from .machine import Machine, Result, StoppedError
 from .max_pool import max_pool
 from .multiplier import layer_scales, quantize_adder, quantize_multiplier
 from .product import product
+from .program import Program
 from .quantize import clamp_bias, dequantize, quantize, quantize_bias, quantize_weight, weight_scale
 from .requantize import requantize
 from .rescale import rescale
 from .run import LayerCounts, run_graph, run_graph_counts
-
-# The instruction set and the machine.
 
 __all__ = [
     "FUNCTIONS",
@@ -46,13 +46,18 @@ __all__ = [
     "LayerCounts",
     "Linear",
     "LookupTable",
+    "Machine",
     "MaxPool",
     "Node",
     "Product",
+    "Program",
     "Rescale",
     "Reshape",
+    "Result",
+    "StoppedError",
     "Tensor",
     "accumulate",
+    "accumulate_with_direction",
     "add",
     "average_pool",
     "average_pool_scales",

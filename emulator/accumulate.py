@@ -10,7 +10,7 @@ from .checks import check_arithmetic, check_codes, check_int, check_integers
 from .exact_product import multiply_into, safe_columns
 from .walk import walk_into, walk_with_direction
 
-TILE_ROWS, TILE_COLUMNS = 2048, 2048  # of sums at a time
+TILE_ROWS, TILE_COLUMNS, TILE_STEPS = 2048, 2048, 4096  # at a time, which bounds the copies
 WALK_ALL = 0.25  # up to this share of safe columns the plain product is not worth its time
 
 
@@ -102,22 +102,23 @@ def accumulate_into(
     are walked.
     """
     safe = safe_columns(x, w, bias, zero_point, arithmetic.accumulator_range)
-    share = float(safe.mean()) if safe.size else 1.0
-    if share > WALK_ALL:
-        _multiply_columns(x, w, bias, zero_point, acc)
-    if share <= WALK_ALL:
+    if safe.size and safe.mean() <= WALK_ALL:
         acc[...] = bias
         walk_into(x, w, zero_point, acc, overflowed, arithmetic, compiled)
-    elif share < 1:
-        (unsafe,) = np.nonzero(~safe)
-        for some in (unsafe[i : i + TILE_COLUMNS] for i in range(0, len(unsafe), TILE_COLUMNS)):
-            for rows in (slice(i, i + TILE_ROWS) for i in range(0, x.shape[0], TILE_ROWS)):
-                sums = np.empty((x[rows].shape[0], len(some)), np.int64)
-                sums[...] = bias[some]
-                flags = np.zeros(sums.shape, np.bool_)
-                walk_into(x[rows], w[:, some], zero_point, sums, flags, arithmetic, compiled)
-                acc[rows, some] = sums
-                overflowed[rows, some] = flags
+        return
+    _multiply_columns(x, w, bias, zero_point, acc)
+    (unsafe,) = np.nonzero(~safe)
+    for column in range(0, len(unsafe), TILE_COLUMNS):
+        columns = unsafe[column : column + TILE_COLUMNS]
+        for row in range(0, x.shape[0], TILE_ROWS):
+            rows = slice(row, row + TILE_ROWS)
+            sums = np.tile(bias[columns], (len(acc[rows]), 1))
+            flags = np.zeros(sums.shape, np.bool_)
+            for step in range(0, x.shape[1], TILE_STEPS):
+                steps = slice(step, step + TILE_STEPS)
+                walk_into(x[rows, steps], w[steps, columns], zero_point, sums, flags, arithmetic, compiled)
+            acc[rows, columns] = sums
+            overflowed[rows, columns] = flags
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""`Arithmetic`: every number that the accelerator's arithmetic depends on, in one frozen object (contract, section 1)."""
+"""`Arithmetic`: all that the accelerator's arithmetic depends on, in one frozen object (contract, section 1)."""
 
 from __future__ import annotations
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 FLOAT32_INTEGERS = 1 << 24  # float32 holds every integer up to here
 MAX_STEPS = 4096  # of K at a time, which bounds the float copies
-# Float sums and codes at a time: 1 and 16 MiB. Sums that stay in the cache until they are converted, and that are too
-# small for the allocator to give back to the system, are worth a quarter of the whole time.
-PART_ELEMENTS, ROW_ELEMENTS = 1 << 18, 1 << 22
+SUM_ELEMENTS, ROW_ELEMENTS = 1 << 22, 1 << 23  # float sums and codes of x at a time: 16 and 32 MiB
+CACHED_ELEMENTS = 1 << 16
 MAX_COLUMNS = 4096  # whose weights are looked at together
 
 
@@ -25,26 +24,41 @@ def multiply_into(
     The codes themselves are multiplied, and the zero point's share, the same for all rows, is subtracted in int64. K is
     split so that every sum of magnitudes, in whatever order the library adds, stays within 2^24.
     """
-    depth = x.shape[1]
+    (count, depth), columns = x.shape, w.shape[1]
     if not depth:
         acc[...] = bias
+        return
     steps = max(1, min(MAX_STEPS, depth, FLOAT32_INTEGERS // max(1, _largest(x) * _largest(w))))
-    rows = max(1, min(PART_ELEMENTS // max(1, acc.shape[1]), ROW_ELEMENTS // steps))
-    buffer = np.empty((min(rows, acc.shape[0]), acc.shape[1]), np.float32)
+    rows = max(1, min(count, SUM_ELEMENTS // max(1, columns), ROW_ELEMENTS // steps))
+    # One allocation for all float copies: the C library keeps freed memory up to twice the largest block it has seen
+    # freed. With an allocation for each it would give all back, and fetching it again, page by page, takes longer than
+    # the conversions.
+    scratch = np.empty((rows + columns) * steps + rows * columns, np.float32)
+    codes, weights, sums = np.split(scratch, [rows * steps, (rows + columns) * steps])
     for first in range(0, depth, steps):
-        ks = slice(first, first + steps)
-        weights = w[ks].astype(np.float32)
-        constant = -zero_point * weights.sum(axis=0).astype(np.int64)
-        for row in range(0, acc.shape[0], rows):
+        length = min(steps, depth - first)
+        right = weights[: length * columns].reshape(length, columns)
+        right[...] = w[first : first + length]
+        constant = (bias if first == 0 else 0) - zero_point * right.sum(axis=0).astype(np.int64)
+        for row in range(0, count, rows):
             some = acc[row : row + rows]
-            part = buffer[: len(some)]
-            np.matmul(x[row : row + rows, ks].astype(np.float32), weights, out=part)
-            if first == 0:
-                some[...] = part
-                some += constant + bias
-            else:
-                some += part.astype(np.int64)
-                some += constant
+            left = codes[: len(some) * length].reshape(len(some), length)
+            left[...] = x[row : row + rows, first : first + length]
+            product = sums[: some.size].reshape(some.shape)
+            np.matmul(left, right, out=product)
+            _convert(product, constant, some, add=first > 0)
+
+
+def _convert(product: NDArray[np.float32], constant: NDArray[np.int64], acc: NDArray[np.int64], add: bool) -> None:
+    """``acc = product + constant``, or ``acc += …`` with `add`, in pieces that stay in the cache from step to step."""
+    rows = max(1, CACHED_ELEMENTS // max(1, acc.shape[1]))
+    for row in range(0, len(acc), rows):
+        some = acc[row : row + rows]
+        if add:
+            some += product[row : row + rows].astype(np.int64)
+        else:
+            some[...] = product[row : row + rows]
+        some += constant
 
 
 def safe_columns(

@@ -1,8 +1,8 @@
 """The integer `Graph`: what a quantized network is once no float is left in its path.
 
-Feature maps are NHWC, stored without their batch axis: a map's shape is (height, width, channels), a vector's (length,).
-At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays have the ONNX file's own layout: (batch, channels, height,
-width) or (batch, length); `to_nhwc` and `to_logical` go between the two.
+Feature maps are NHWC, stored without their batch axis: a map's shape is (height, width, channels), a vector's
+(length,). At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays have the ONNX file's own layout: (batch,
+channels, height, width) or (batch, length); `to_nhwc` and `to_logical` go between the two.
 """
 
 from __future__ import annotations
@@ -50,14 +50,19 @@ class Node(Tensor):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Convolution(Node):
-    """2-D convolution and requantization; weight (O, kernel height, kernel width, I/groups), the rest per output channel."""
+    """2-D convolution and requantization.
+
+    weight : (O, kernel height, kernel width, I/groups)
+    bias, multiplier, shift : (O,)
+    padding : top, left, bottom, right
+    """
 
     weight: Codes
     bias: Integers
     multiplier: Integers
     shift: Integers
     strides: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
     groups: int = 1
 

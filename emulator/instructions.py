@@ -188,7 +188,7 @@ def instruction(opcode: Opcode, **fields: int) -> Instruction:
 
 
 def decode(code: bytes) -> tuple[Error, Instruction | None]:
-    """The instruction of 32 bytes, or why the accelerator refuses it: unknown opcode, or an illegal field or spare bit."""
+    """The instruction of 32 bytes, or why the accelerator refuses it: opcode, field or spare bits are illegal."""
     word = int.from_bytes(code, "little")
     try:
         opcode = Opcode(word & ((1 << OPCODE_BITS) - 1))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import AcceleratorConfig
-from .graph import Codes, Tensor, to_logical, to_nhwc
-from .quantize import quantize
+from .graph import Codes, Tensor, to_logical
+from .inputs import check_inputs
 from .instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction
 
 
@@ -85,9 +85,9 @@ class Program:
         """One memory image per sample: the program's image with that sample's input codes in place.
 
         inputs : for every graph input float32 (quantized here) or int8 codes, in the model's layout, batch axis first.
-        Raises ``ValueError`` for a missing or unknown input, a wrong shape or codes that are not legal.
+        Raises what `emulator.inputs.check_inputs` raises.
         """
-        codes = input_codes(inputs, {name: region.tensor for name, region in self.inputs.items()})
+        codes = check_inputs([region.tensor for region in self.inputs.values()], inputs)
         count = len(next(iter(codes.values())))
         made = []
         for sample in range(count):
@@ -117,31 +117,3 @@ class Program:
             overflowed[span] += words[: block.channels, 0]
             clipped[span] += words[: block.channels, 1]
         return totals
-
-
-def input_codes(inputs: Mapping[str, NDArray[np.generic]], tensors: Mapping[str, Tensor]) -> dict[str, Codes]:
-    """Check the inputs at a door and bring them into codes, NHWC: float32 is quantized, int8 is taken as codes."""
-    for name in inputs:
-        if name not in tensors:
-            raise ValueError(f"unknown input {name!r}; the model's inputs are {', '.join(map(repr, tensors))}")
-    made: dict[str, Codes] = {}
-    for name, tensor in tensors.items():
-        if name not in inputs:
-            raise ValueError(f"input {name!r} is missing")
-        array = np.asarray(inputs[name])
-        if array.dtype not in (np.float32, np.int8):
-            raise TypeError(f"input {name!r} must be float32 or int8 codes, not {array.dtype}")
-        array = to_nhwc(array)
-        if array.ndim != len(tensor.shape) + 1 or array.shape[1:] != tensor.shape:
-            expected = to_logical(np.empty((1, *tensor.shape), np.int8)).shape[1:]
-            raise ValueError(
-                f"input {name!r} must have the shape (batch, {', '.join(map(str, expected))}), not {np.shape(inputs[name])}"
-            )
-        if array.dtype == np.float32:
-            array = quantize(array, tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max)
-        elif array.size and (array.min() < tensor.y_min or array.max() > tensor.y_max):
-            raise ValueError(f"input {name!r} must hold codes from {tensor.y_min} to {tensor.y_max}")
-        made[name] = np.ascontiguousarray(array, dtype=np.int8)
-    if len({len(codes) for codes in made.values()}) > 1:
-        raise ValueError("all inputs must have the same batch size")
-    return made

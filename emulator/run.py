@@ -14,7 +14,6 @@ from .accumulate import linear
 from .add import add_with_clips
 from .arithmetic import Arithmetic
 from .average_pool import average_pool_with_clips
-from .checks import check_codes
 from .convolve import convolve
 from .graph import (
     Add,
@@ -31,12 +30,11 @@ from .graph import (
     Reshape,
     Tensor,
     to_logical,
-    to_nhwc,
 )
+from .inputs import check_inputs
 from .lookup import lookup
 from .max_pool import max_pool
 from .product import product_with_clips
-from .quantize import quantize
 from .requantize import requantize_with_clips
 from .rescale import rescale_with_clips
 
@@ -63,7 +61,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = Fa
 
     Raises ``TypeError`` or ``ValueError`` naming the input.
     """
-    codes = check_inputs(graph, inputs)
+    codes = check_inputs(graph.inputs, inputs)
     wanted = set(graph.outputs.values())
     last_use = {name: node.name for node in graph.nodes for name in node.inputs}
     shown: dict[str, Codes] = {}
@@ -84,7 +82,7 @@ def run_graph_counts(
     """({layer name: int8 codes} as `run_graph(…, every=True)`, {layer name: `LayerCounts`}), for the same inputs."""
     shown: dict[str, Codes] = {}
     counts: dict[str, LayerCounts] = {}
-    for node, result, overflowed, clipped in _layers(graph, check_inputs(graph, inputs)):
+    for node, result, overflowed, clipped in _layers(graph, check_inputs(graph.inputs, inputs)):
         shown[node.name] = to_logical(result)
         channels = result.shape[-1]
         counts[node.name] = LayerCounts(
@@ -96,43 +94,6 @@ def run_graph_counts(
             )
         )
     return shown, counts
-
-
-def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
-    """{name: int8 codes (batch, height, width, channels) or (batch, length)} of all inputs, floats quantized.
-
-    Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of
-    different sizes; ``TypeError`` for anything but floats and int8.
-    """
-    known = {tensor.name: tensor for tensor in graph.inputs}
-    for name in inputs:
-        if name not in known:
-            raise ValueError(f"inputs must be named {', '.join(known)}, not {name!r}")
-    codes = {}
-    for name, tensor in known.items():
-        if name not in inputs:
-            raise ValueError(f"inputs must have {name!r}, not only {', '.join(map(repr, inputs)) or 'nothing'}")
-        codes[name] = _check_input(tensor, inputs[name])
-    batches = {name: array.shape[0] for name, array in codes.items()}
-    if len(set(batches.values())) > 1:
-        raise ValueError(f"inputs must have one batch size, not {batches}")
-    return codes
-
-
-def _check_input(tensor: Tensor, array: object) -> Codes:
-    where = f"input {tensor.name!r}"
-    if not isinstance(array, np.ndarray) or not (array.dtype == np.int8 or array.dtype.kind == "f"):
-        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{where} must be an array of floats or of int8 codes, not {found}")
-    shape = tensor.shape if len(tensor.shape) != 3 else (tensor.shape[2], tensor.shape[0], tensor.shape[1])
-    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
-        raise ValueError(f"{where} must have shape (batch, {', '.join(map(str, shape))}), not {array.shape}")
-    if array.dtype == np.int8:
-        check_codes(where, array, None, tensor.y_min, tensor.y_max)
-        return to_nhwc(array)
-    if np.isnan(array).any():
-        raise ValueError(f"{where} must not contain NaN")
-    return to_nhwc(quantize(array, tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max))
 
 
 def _layers(graph: Graph, codes: dict[str, Codes]) -> Iterator[tuple[Node, Codes, Flags | None, Flags | None]]:

@@ -1,6 +1,7 @@
 """Cycle counts that machine and RTL share: the lengths of the pipelines and what each state of the sequencer takes.
 
-Cycles of one instruction, from its fetch to the next one's: fetch (32 / bus_bytes + memory latency), decode (1), execute:
+Cycles of one instruction, from its fetch to the next one's: fetch (32 / bus_bytes + memory latency), decode (1), and
+execute:
 
 LOAD        words + latency + 1
 STORE       words + 2

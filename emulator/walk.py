@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def walk_with_direction(
     return direction
 
 
+@functools.cache
 def numba_installed() -> bool:
     """Whether the compiled route can be taken; looks, but imports nothing."""
     return importlib.util.find_spec("numba") is not None

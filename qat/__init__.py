@@ -2,7 +2,7 @@
 
 from .calibrate import calibrate, fit_accumulator
 from .export import export_onnx
-from .model import PreparedModel, codes
+from .model import PreparedModel, codes, overflow_counts
 from .prepare import prepare
 
-__all__ = ["PreparedModel", "calibrate", "codes", "export_onnx", "fit_accumulator", "prepare"]
+__all__ = ["PreparedModel", "calibrate", "codes", "export_onnx", "fit_accumulator", "overflow_counts", "prepare"]

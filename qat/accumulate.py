@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ import emulator
 from emulator import Arithmetic
 
 from .straight_through import saturated, wrapped
-from .tensor import QuantizedTensor, stored_order
+from .tensor import QuantizedTensor, as_int, stored_order
 
 EXACT_FLOAT32 = 1 << 24
+FLOAT32_PRECISIONS = attrgetter("fp32_precision", "mkldnn.conv.fp32_precision", "mkldnn.matmul.fp32_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +84,13 @@ def accumulate(
         sums = torch.remainder(ideal.detach().double() - least, most - least + 1) + least
         return wrapped(ideal, _narrow(sums, bound)), bound
     if not torch.is_grad_enabled() and bool(risky.all()):
-        return _narrow(_walk(x, weight, biases, geometry, arithmetic), bound), bound
+        return _narrow(walk(x, weight, biases, geometry, arithmetic)[0].to(weight.device), bound), bound
     ideal = _plain(x.centered, weight, bias, geometry, number)
     if bool(risky.all()) or (geometry is not None and geometry.groups > 1):
-        walked = _walk(x, weight, biases, geometry, arithmetic).to(ideal.device)
+        walked = walk(x, weight, biases, geometry, arithmetic)[0].to(ideal.device)
     else:
         walked = ideal.detach().double()
-        walked[:, risky] = _walk(x, weight[risky], biases[risky], geometry, arithmetic).to(ideal.device, torch.float64)
+        walked[:, risky] = walk(x, weight[risky], biases[risky], geometry, arithmetic)[0].to(walked)
     return saturated(ideal, _narrow(walked, bound)), bound
 
 
@@ -98,7 +100,7 @@ def _narrow(sums: Tensor, bound: int) -> Tensor:
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, number: torch.dtype) -> Tensor:
     """The sums without overflow, every intermediate an exact integer of `number`."""
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast(x.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
         x, weight, bias = x.to(number), weight.to(number), bias.to(number)
         if geometry is None:
             return F.linear(x, weight, bias)
@@ -106,24 +108,28 @@ def _plain(x: Tensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, n
 
 
 def _float32_is_exact(x: Tensor) -> bool:
-    """Whether torch's float32 products really multiply float32 here: no TF32, no bfloat16, no Winograd."""
-    return (
-        x.device.type == "cpu"
-        and torch.get_float32_matmul_precision() == "highest"
-        and bool(torch.backends.mkldnn.enabled)
-    )
+    """Whether torch's float32 products are float32 in every step here: no TF32, no bfloat16, no Winograd.
+
+    Without oneDNN a convolution may go to NNPACK, which transforms; other devices have transforms of their own.
+    """
+    precisions = FLOAT32_PRECISIONS(torch.backends)
+    enabled = bool(torch.backends.mkldnn.enabled)
+    return x.device.type == "cpu" and enabled and all(precision in ("none", "ieee") for precision in precisions)
 
 
-def _walk(
+def walk(
     x: QuantizedTensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, arithmetic: Arithmetic
-) -> Tensor:
-    """The sequential sums by the emulator's kernels, on NHWC codes that share torch's memory."""
-    biases = bias.cpu().numpy().astype(np.int64)
+) -> tuple[Tensor, Tensor]:
+    """The sequential sums and their overflow flags by the emulator's kernels: int64 and bool on the CPU.
+
+    Arguments as for `accumulate`; nothing has a gradient.
+    """
+    biases = as_int(bias, np.int64)
     if geometry is None:
         codes, rows = stored_order(x.codes, x.map_shape), stored_order(weight.detach().to(torch.int8), x.map_shape)
-        sums, _ = emulator.accumulate(codes, np.ascontiguousarray(rows.T), biases, arithmetic, x.zero_point)
-        return torch.from_numpy(sums)
-    sums, _ = emulator.convolve(
+        sums, flags = emulator.accumulate(codes, np.ascontiguousarray(rows.T), biases, arithmetic, x.zero_point)
+        return torch.from_numpy(sums), torch.from_numpy(flags)
+    sums, flags = emulator.convolve(
         _nhwc(x.codes),
         _nhwc(weight.detach().to(torch.int8)),
         biases,
@@ -134,7 +140,7 @@ def _walk(
         dilations=geometry.dilations,
         groups=geometry.groups,
     )
-    return torch.from_numpy(sums).permute(0, 3, 1, 2)
+    return torch.from_numpy(sums).permute(0, 3, 1, 2), torch.from_numpy(flags).permute(0, 3, 1, 2)
 
 
 def _nhwc(codes: Tensor) -> NDArray[np.int8]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .layer import INPUT, Layer, Requantized
-from .model import PreparedModel
+from .model import PreparedModel, check_prepared
 from .quantizers import ActivationQuantizer
 from .weighted import Weighted
 
@@ -25,7 +25,7 @@ def calibrate(model: PreparedModel, batches: Batches) -> None:
 
     The accumulator's width plays no part. Raises ``ValueError`` for no batches, or values that are not finite.
     """
-    check_model(model)
+    check_prepared(model)
     layers = model.quantizers
     quantizers = [layers.input, *(layer.output for layer in layers if isinstance(layer, Requantized))]
     for quantizer in quantizers:
@@ -53,7 +53,7 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
     channel's weights. Zero points stay. A good start for training towards a narrow accumulator, and often good enough
     without; where the accumulator is wide enough it changes nothing.
     """
-    check_model(model)
+    check_prepared(model)
     peaks: dict[str, Tensor] = {}
     for x in inputs_of(model, batches):
         for layer, source, _ in float_layers(model, x):
@@ -89,9 +89,3 @@ def float_layers(model: PreparedModel, x: Tensor) -> Iterator[tuple[Layer, Tenso
     for layer in model.quantizers:
         values[layer.name] = layer.real(values[layer.source], model)
         yield layer, values[layer.source], values[layer.name]
-
-
-def check_model(model: object) -> None:
-    """Raise ``TypeError`` unless `model` is prepared."""
-    if not isinstance(model, PreparedModel):
-        raise TypeError(f"model must be made by qat.prepare, not {type(model).__name__}")

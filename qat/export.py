@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from .layer import INPUT, Step
-from .model import PreparedModel, evaluating
+from .model import PreparedModel, check_prepared, evaluating
 from .onnx_writer import OnnxWriter
 from .tensor import QuantizedTensor
 
@@ -27,8 +27,7 @@ def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
     The file appears under its name only when it is complete. Raises ``ValueError`` naming the layer that does not fit
     ONNX, ``OSError`` where the file cannot be written.
     """
-    if not isinstance(model, PreparedModel):
-        raise TypeError(f"model must be made by qat.prepare, not {type(model).__name__}")
+    check_prepared(model)
     quantizers, writer = model.quantizers, OnnxWriter()
     with torch.no_grad(), evaluating(model):
         # Scales, zero points and shapes do not depend on the data: one image of zeros shows them all.

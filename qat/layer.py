@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,10 @@ class Layer(nn.Module):
     def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
         """The layer's codes; exact integers."""
         raise NotImplementedError
+
+    def makes_codes(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
+        """Whether the layer stands in the integer graph; one that changes nothing does not."""
+        return True
 
     def real(self, x: Tensor, owner: nn.Module) -> Tensor:
         """The float layer, with BatchNorm's running statistics and without dropout."""

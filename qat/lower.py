@@ -9,11 +9,15 @@ from torch.export import ExportedProgram
 
 from emulator import Arithmetic
 
+from . import operators, pool_operators
+from .handlers import HANDLERS, Arguments
 from .layer import INPUT, Layer, Requantized
 from .moves import Activation, Dropout, Flatten
-from .operators import HANDLERS, Arguments
 from .pools import MaxPool
 from .trace import describe, layer_name
+
+# Importing them fills the table.
+assert operators and pool_operators
 
 
 class Lowering:
@@ -84,7 +88,7 @@ class Lowering:
         return candidate
 
     def alone(self, node: fx.Node, operand: fx.Node) -> bool:
-        """Whether only `node` reads the tensor of `operand`; what stands behind an in-place operator reads its result."""
+        """Whether only `node` reads the tensor of `operand`; behind an in-place operator all read its result."""
         in_place = self.made.get(operand) is not None and is_in_place(node)
         readers = [user for user in operand.users if isinstance(user.meta.get("val"), Tensor) and user is not node]
         return not any(not in_place or user < node for user in readers)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from emulator import Arithmetic
 
 from .layer import INPUT, Layer, Step
-from .moves import Dropout
 from .quantizers import ActivationQuantizer
 from .tensor import QuantizedTensor
+from .weighted import Weighted
 
 
 class QuantizedLayers(nn.Module):
-    """Everything that quantization adds to a model: the input's quantizer, and the layers in the order in which they run.
+    """All that quantization adds to a model: the input's quantizer, and the layers in the order in which they run.
 
     input : quantizer of the model's input; layers : {layer name, with "/" for "."}: the layers
     output : name of the layer whose codes are the model's result
@@ -122,10 +122,29 @@ def codes(model: PreparedModel, x: Tensor) -> dict[str, NDArray[np.int8]]:
     the exported file: the vector that a Flatten makes of a feature map is in the contract's order (row, column,
     channel).
     """
-    if not isinstance(model, PreparedModel):
-        raise TypeError(f"model must be made by qat.prepare, not {type(model).__name__}")
+    check_prepared(model)
     with evaluating(model):
         tensors = model.quantizers(x, Step(model))
-    return {
-        layer.name: tensors[layer.name].stored_codes() for layer in model.quantizers if not isinstance(layer, Dropout)
-    }
+    return {layer.name: tensors[layer.name].stored_codes() for layer in model.quantizers if layer.makes_codes(tensors)}
+
+
+@torch.no_grad()
+def overflow_counts(model: PreparedModel, x: Tensor) -> dict[str, NDArray[np.int64]]:
+    """{name of a convolution or linear layer: sums of `x` that overflowed, int64 (output channels,)}, in eval mode.
+
+    x : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters.
+    """
+    check_prepared(model)
+    with evaluating(model):
+        tensors = model.quantizers(x, Step(model))
+        return {
+            layer.name: layer.overflows(tensors[layer.source], model)
+            for layer in model.quantizers
+            if isinstance(layer, Weighted)
+        }
+
+
+def check_prepared(model: object) -> None:
+    """Raise ``TypeError`` unless `model` is prepared."""
+    if not isinstance(model, PreparedModel):
+        raise TypeError(f"model must be made by qat.prepare, not {type(model).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,10 @@ class Activation(Layer):
         clamped = value.clamp(low - x.zero_point, high - x.zero_point)
         return replace(x, centered=straight_through(x.centered, clamped, clamped == value), y_min=low, y_max=high)
 
+    def makes_codes(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
+        x, y = tensors[self.source], tensors[self.name]
+        return (x.y_min, x.y_max) != (y.y_min, y.y_max)
+
     def real(self, x: Tensor, owner: nn.Module) -> Tensor:
         return x.clamp(*self.clamp)
 
@@ -76,6 +81,9 @@ class Dropout(Layer):
         kept = kept.view(*shape, *[1] * (x.centered.ndim - len(shape)))
         y_min, y_max = min(x.y_min, x.zero_point), max(x.y_max, x.zero_point)
         return replace(x, centered=x.centered * kept, scale=x.scale * (1 / (1 - self.p)), y_min=y_min, y_max=y_max)
+
+    def makes_codes(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
+        return False
 
     def real(self, x: Tensor, owner: nn.Module) -> Tensor:
         return x

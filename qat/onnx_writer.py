@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor
 
 from .tensor import QuantizedTensor
 
@@ -31,8 +30,8 @@ class OnnxWriter:
     def node(
         self, operator: str, name: str, inputs: Sequence[str], output: str | None = None, **attributes: Any
     ) -> str:
-        """Add a node; returns the name of its output, the node's own unless `output` is given."""
-        output = name if output is None else output
+        """Add a node; returns the name of its output, ``NAME/result`` unless `output` is given."""
+        output = f"{name}/result" if output is None else output
         self._nodes.append(helper.make_node(operator, list(inputs), [output], name, **attributes))
         return output
 
@@ -78,7 +77,9 @@ class OnnxWriter:
         self, result: str, shape: Sequence[int], output_shape: Sequence[int], metadata: dict[str, str]
     ) -> onnx.ModelProto:
         """The checked model from ``input`` to ``output``, the tensor `result`; shapes without the batch axis."""
-        self.node("Identity", "output", [result])
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                names[:] = ["output" if name == result else name for name in names]
         values = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
             for name, sizes in (("input", shape), ("output", output_shape))
@@ -90,8 +91,3 @@ class OnnxWriter:
         helper.set_model_props(model, metadata)
         onnx.checker.check_model(model, full_check=True)
         return model
-
-
-def as_int(values: Tensor, kind: type[np.integer[Any]]) -> NDArray[Any]:
-    """Exact integers of any tensor type as a NumPy array of the integer type `kind`."""
-    return np.ascontiguousarray(values.detach().cpu().numpy()).astype(kind)

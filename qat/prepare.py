@@ -36,12 +36,15 @@ def prepare(
     arithmetic = Arithmetic() if arithmetic is None else arithmetic
     if not isinstance(arithmetic, Arithmetic):
         raise TypeError(f"arithmetic must be an Arithmetic, not {arithmetic!r}")
+    if isinstance(model, PreparedModel):
+        raise ValueError("model must be a float model, not one that is prepared already")
     owner, program = trace(model, example_inputs)
     lowering = Lowering(program, arithmetic, learn_scales)
     example = check_example(example_inputs)
     shape = tuple(example.shape[1:])
     layers = QuantizedLayers(lowering.layers.values(), lowering.output, shape, arithmetic, learn_scales)
     prepared = PreparedModel(owner, layers).to(example.device)
-    prepared.train(model.training)
+    prepared.training = model.training
+    layers.train(model.training)
     calibrate(prepared, [example])
     return prepared

@@ -11,7 +11,7 @@ EXACT_FLOAT64 = 1 << 53
 def requantize(
     acc: Tensor, multiplier: Tensor, shift: Tensor, zero_point: int, y_min: int, y_max: int, rounding: str, bound: int
 ) -> tuple[Tensor, Tensor]:
-    """``clamp(zero_point + round(acc · multiplier / 2^shift), y_min, y_max) − zero_point``, and where nothing was clamped.
+    """``clamp(zero_point + round(acc · multiplier / 2^shift), y_min, y_max) − zero_point``, and whether it lay inside.
 
     acc : exact integers in float32, float64 or int64
     multiplier, shift : int64, broadcast against `acc`

@@ -47,7 +47,7 @@ class _Saturated(Function):
 
 
 def saturated(ideal: Tensor, actual: Tensor) -> Tensor:
-    """`actual` in the forward pass, the directional gradient of a saturating sum in the backward pass (contract, section 6).
+    """`actual` in the forward pass, the directional gradient of a saturating sum in the backward pass.
 
     ideal : the sums without saturation; actual : the sums with it, same shape
 

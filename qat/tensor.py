@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,3 +55,8 @@ def stored_order(codes: Tensor, map_shape: tuple[int, int, int] | None) -> NDArr
         codes = codes.reshape(-1, *map_shape).permute(0, 2, 3, 1).flatten(1)
     array: NDArray[np.int8] = codes.contiguous().cpu().numpy()
     return array
+
+
+def as_int(values: Tensor, kind: type[np.integer[Any]]) -> NDArray[Any]:
+    """Exact integers of any tensor type as a NumPy array of the integer type `kind`."""
+    return np.ascontiguousarray(values.detach().cpu().numpy()).astype(kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -27,7 +28,10 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     # torch.export takes a batch of 1 for a constant.
     batch = example.detach().expand(2, *example.shape[1:]) if example.shape[0] == 1 else example.detach()
     try:
-        program = torch.export.export(owner, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+        with warnings.catch_warnings():
+            # What torch says about its own ways to compute the model does not concern the layers made of it.
+            warnings.simplefilter("ignore")
+            program = torch.export.export(owner, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
     except Exception as error:  # torch.export raises many kinds, also its internal ones
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(f"model must be traceable by torch.export for any batch size: {reason}") from error

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emulator import Arithmetic, layer_scales
 
-from .accumulate import Geometry, accumulate
+from .accumulate import Geometry, accumulate, walk
 from .layer import Requantized, Step
-from .onnx_writer import OnnxWriter, as_int
+from .onnx_writer import OnnxWriter
 from .quantizers import WeightQuantizer, quantize_bias
-from .tensor import QuantizedTensor
+from .tensor import QuantizedTensor, as_int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,12 @@ class Weighted(Requantized):
 
     def real(self, x: Tensor, owner: nn.Module) -> Tensor:
         return self.clamped(self.plain(x, *self.folded(owner)))
+
+    def overflows(self, x: QuantizedTensor, owner: nn.Module) -> NDArray[np.int64]:
+        """Sums that overflowed, per output channel."""
+        codes, bias, _ = self.integers(x, owner)
+        _, flags = walk(x, codes, bias, self.geometry, self.arithmetic)
+        return as_int(flags.transpose(0, 1).flatten(1).sum(1), np.int64)
 
     @torch.no_grad()
     def update_statistics(self, x: Tensor, owner: nn.Module) -> None:

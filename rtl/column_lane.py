@@ -142,7 +142,8 @@ class ColumnLane(wiring.Component):
     def _counters(self, m: Module, flag: Value, clipped: Value) -> Value:
         """Overflowed accumulations and clipped outputs, counted where a code is written; returns their lowest byte."""
         flags = Signal(1 + REQUANTIZER_LATENCY)
-        overflows, clips = Signal(32), Signal(32)
+        overflows = Signal(32)
+        clips = Signal(32)
         m.d.sync += flags.eq(Cat(flag & ~self.settings.pool, flags))
         with m.If(self.clear):
             m.d.sync += [overflows.eq(0), clips.eq(0)]
@@ -150,5 +151,5 @@ class ColumnLane(wiring.Component):
             m.d.sync += Cat(overflows, clips).eq(Cat(overflows, clips)[8:])
         with m.Elif(self.control.code_write):
             m.d.sync += [overflows.eq(overflows + flags[-1]), clips.eq(clips + clipped)]
-        assert 8 * COUNTER_ROWS == len(overflows) + len(clips)
+        assert len(overflows) + len(clips) == 8 * COUNTER_ROWS
         return overflows[:8]

@@ -15,11 +15,11 @@ from .window import Window
 
 
 class ConvolveUnit(wiring.Component):
-    """Two processes side by side: the loader puts the next weight tile into the elements' shadow while the streamer issues
-    one output position per cycle with the current one.
+    """Two processes side by side: the loader puts the next weight tile into the elements' shadow while the streamer
+    issues one output position per cycle with the current one.
 
-    A position whose sum is still on its way through the array waits for it (the interlock): the accumulator rows issued last
-    are compared with the next one.
+    A position whose sum is still on its way through the array waits for it (the interlock): the accumulator rows issued
+    last are compared with the next one.
 
     Members
     -------

@@ -1,7 +1,7 @@
 """One Verilog module per kind of component, however many instances it has.
 
-Amaranth elaborates every submodule on its own; an array of equal elements becomes as many equal modules. `Placed` puts an
-`Instance` of a named module into the design instead, and `modules` writes each kind once.
+Amaranth elaborates every submodule on its own; an array of equal elements becomes as many equal modules. `Placed` puts
+an `Instance` of a named module into the design instead, and `modules` writes each kind once.
 """
 
 from collections.abc import Mapping

@@ -23,8 +23,8 @@ def overflow(m: Module, value: Value, arithmetic: Arithmetic) -> tuple[Value, Va
 class ProcessingElement(wiring.Component):
     """``sum_out = overflow(sum_in + x · weight)``, one step of the contract's section 2.
 
-    The weight is double-buffered: `load` writes the shadow, `swap` (which arrives with a tile's first `x`) makes the shadow
-    the active weight. `x`, `swap` and `load` move right, one element per cycle; the sum moves down.
+    The weight is double-buffered: `load` writes the shadow, `swap` (which arrives with a tile's first `x`) makes the
+    shadow the active weight. `x`, `swap` and `load` move right, one element per cycle; the sum moves down.
 
     Latency: `x` in cycle t meets `sum_in` of cycle t + 2; `sum_out` follows in cycle t + 3.
 

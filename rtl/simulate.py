@@ -39,8 +39,8 @@ def simulate(
     on_progress : called with the number of samples done
     trace : file for a waveform (FST)
 
-    Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the accelerator stops
-    with an error, `ToolError` if the simulator is missing, `SimulationError` if the simulation fails.
+    Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the accelerator
+    stops with an error, `ToolError` if the simulator is missing, `SimulationError` if the simulation fails.
     """
     program.check_config(config)
     records = simulate_images(
@@ -59,7 +59,7 @@ def simulate_images(
     trace: str | PathLike[str] | None = None,
     max_cycles: int = MAX_CYCLES,
 ) -> list[RunRecord]:
-    """Run whatever program lies in each memory image, one after the other on the same hardware: `Machine.execute` in RTL.
+    """`Machine.execute` in RTL: whatever program lies in each memory image, one after the other on the same hardware.
 
     `SimulationError` for a run that does not end within `max_cycles` or that reaches outside its memory region.
     """

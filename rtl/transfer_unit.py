@@ -225,7 +225,7 @@ class TransferUnit(wiring.Component):
 
     def _write_lanes(self, m: Module, write: Value, target: Value, walk: TransferWalk) -> None:
         """Give each lane its byte of the word that has come, and lanes beyond the row's bytes a 0."""
-        config, width = self.config, self.config.bus_bytes
+        width = self.config.bus_bytes
         word = self.port.read_data.payload
         rotated = Signal(8 * width)
         m.d.comb += [

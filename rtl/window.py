@@ -16,7 +16,7 @@ _COORDINATE = signed(22)
 class Window(wiring.Component):
     """Row address of input pixel (o·stride + k·dilation − pad) for output position o and kernel position k.
 
-    Two counters, one over output positions and one over kernel positions, each column first; either may be the inner one.
+    Two counters, one over output positions and one over kernel positions, columns first; either may be the inner one.
 
     Members
     -------

@@ -45,14 +45,18 @@ PYTHON
 if [ -f .venv/stamp ] && [ "$(cat .venv/stamp)" = "$stamp" ]; then exit 0; fi
 
 echo "setup: installing into .venv (once; a few minutes)"
-rm -f .venv/stamp
-# A half-made environment, one of another Python, or one whose checkout has moved is made anew.
-version=$("$python" -c 'import sys; print(sys.version)')
-if ! grep -qF "$PWD/.venv" .venv/bin/activate 2>/dev/null ||
-    [ "$(.venv/bin/python -c 'import pip, sys; print(sys.version)' 2>/dev/null)" != "$version" ]; then
-    rm -rf .venv
+# An environment whose making was interrupted, one of another Python, or one whose checkout has moved is made anew. The
+# old one is renamed before it is removed: a half-removed one has lost its pyvenv.cfg and is the system's Python.
+wanted=$("$python" -c 'import os, sys; print(sys.version, os.path.realpath(".venv"))')
+found=$(.venv/bin/python -c 'import pip, sys; print(sys.version, sys.prefix)' 2>/dev/null || true)
+rm -rf .venv.old
+if [ -f .venv/incomplete ] || [ "$found" != "$wanted" ] || ! grep -qF "$PWD/.venv" .venv/bin/activate; then
+    if [ -e .venv ]; then mv .venv .venv.old && rm -rf .venv.old; fi
     "$python" -m venv .venv
 fi
+touch .venv/incomplete
+rm -f .venv/stamp
+export PIP_REQUIRE_VIRTUALENV=1 # whatever happens, nothing is ever installed outside of .venv
 pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet --quiet "$@" || fail "pip $1 failed (see above)"; }
 pip install --constraint constraints.txt pip setuptools
 # First and alone: the version that the constraints name needs no CUDA packages, whatever else asks for torch.
@@ -60,4 +64,5 @@ pip install --constraint constraints.txt "$(grep '^torch==' constraints.txt)"
 pip install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 .venv/bin/python -c 'import find_libpython, sys; sys.exit(find_libpython.find_libpython() is None)' ||
     fail "$python comes without its shared library libpython, which cocotb needs (Debian: apt install libpython3-dev)"
+rm .venv/incomplete
 echo "$stamp" >.venv/stamp

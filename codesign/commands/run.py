@@ -28,6 +28,7 @@ def run(
         check_writable(file)
     execution = prepare(model, inputs, config_file, samples, override)
     if config_file is not None:
+        execution.compile()
         with Phases() as phases, phases.phase("machine", execution.samples) as on_step:
             execution.run_machine(on_progress=lambda done: on_step(done, execution.samples))
     if file is not None:

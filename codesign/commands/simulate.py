@@ -31,8 +31,8 @@ def run(
         raise ValueError(f"simulator must be verilator or icarus, not {simulator!r}")
     if trace is not None:
         check_writable(trace)
-        if trace.suffix not in (".fst", ".vcd"):
-            raise ValueError(f"trace must end in .fst or .vcd, not {trace.name!r}")
+        if trace.suffix != ".fst":
+            raise ValueError(f"trace must be a file named *.fst, not {trace.name!r}")
     if samples is None and inputs is None:
         samples = SAMPLES
     execution = prepare(model, inputs, config_file, samples, override)
@@ -46,6 +46,7 @@ def simulate_execution(
     execution: Execution, samples: int | None, simulator: str, trace: str | PathLike[str] | None = None
 ) -> None:
     """Run the machine and the RTL on the first `samples` (None: all) with a progress bar."""
+    execution.compile()
     total = min(samples or execution.samples, execution.samples)
     with Phases() as phases:
         with phases.phase("machine", total) as on_step:

@@ -96,8 +96,8 @@ class Convolve:
     def tile_starts(self) -> int:
         """Step at which the last tile's first position is issued.
 
-        The loader fills the shadow weights one row per step, once the tile before has begun; the next tile begins when that
-        is under way, all positions are issued and the first sum is back (the interlock).
+        The loader fills the shadow weights one row per step, once the tile before has begun; the next tile begins when
+        that is under way, all positions are issued and the first sum is back (the interlock).
         """
         rows, round_trip = self.state.config.rows, sum_round_trip(self.state.config)
         load, start = 0, 1

@@ -37,8 +37,8 @@ class Machine:
         inputs : graph input name → float32 or int8 codes, batch axis first, the model's layout
         on_progress : called with the number of samples done
 
-        Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the accelerator
-        stops with an error.
+        Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the
+        accelerator stops with an error.
         """
         program.check_config(self.config)
         records = self.execute(program.images(inputs), program.program_address, on_progress)

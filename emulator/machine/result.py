@@ -55,8 +55,9 @@ def make_result(program: Program, records: Sequence[RunRecord]) -> Result:
             name = (
                 program.instructions[index].opcode.name if index < len(program.instructions) else "beyond the program"
             )
+            error = Error(record.error).name
             raise StoppedError(
-                f"the accelerator stopped with error {Error(record.error).name} at instruction {index} ({name}), sample {sample}"
+                f"the accelerator stopped with error {error} at instruction {index} ({name}), sample {sample}"
             )
     layers = {
         layer: np.concatenate([program.read(record.memory, layer) for record in records]) for layer in program.tensors

@@ -50,7 +50,7 @@ class BuiltSimulator:
     ) -> Path:
         """Run the cocotb tests of a module in `work_dir`, and return the simulation's log.
 
-        test_module : dotted name, importable with this process's ``sys.path``
+        test_module : dotted name, importable with this process's ``sys.path``, or one of the harness's own `benches`
         arguments : written to ``arguments.json`` in `work_dir`, the simulation's working folder
         expected : number of tests that must run and pass
         seed : of ``cocotb.RANDOM_SEED``

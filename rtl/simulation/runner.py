@@ -17,6 +17,7 @@ from .errors import ToolError
 from .tools import find_compiler, find_verilator
 
 MAIN = Path(__file__).with_name("main.cpp")
+BENCHES = Path(__file__).with_name("benches")
 TRACES = ("vcd", "fst")
 COMMON = (
     "-O3",
@@ -40,6 +41,10 @@ class _GroupRunner(Runner):
     """
 
     while_running: Callable[[], None] | None = None
+
+    def _set_env_test(self) -> None:
+        super()._set_env_test()
+        self.env["PYTHONPATH"] += os.pathsep + str(BENCHES)
 
     def _execute_cmds(
         self, cmds: Sequence[list[str]], cwd: os.PathLike[str] | str, stdout: TextIO | None = None

@@ -128,7 +128,7 @@ def run_images(
         records = folder / "records.jsonl"
         records.unlink(missing_ok=True)
         watch = None if on_progress is None else _line_counter(records, on_progress)
-        testbench.built.run("rtl.simulation.bench", folder, arguments, trace_file=trace_file, while_running=watch)
+        testbench.built.run("accelerator_bench", folder, arguments, trace_file=trace_file, while_running=watch)
         results = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
         runs = []
         for number, (image, result) in enumerate(zip(images, results, strict=True), start=1):

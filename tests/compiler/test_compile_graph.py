@@ -114,9 +114,7 @@ def test_another_arithmetic_is_refused_by_field() -> None:
 
 def test_an_operator_without_instruction_is_named() -> None:
     graph = one_linear(8, 2, Arithmetic())
-    rescale = Rescale(
-        name="wider", shape=(2,), inputs=("head",), scale=1.0, zero_point=0, multiplier=1 << 23, shift=23
-    )
+    rescale = Rescale(name="wider", shape=(2,), inputs=("head",), scale=1.0, zero_point=0, multiplier=1 << 23, shift=23)
     graph = replace(graph, nodes=(*graph.nodes, rescale), outputs={"y": "wider"})
     with pytest.raises(CompileError, match=r"layer 'wider' \(Rescale\): the accelerator has no instruction"):
         compile_graph(graph, AcceleratorConfig())
@@ -132,16 +130,24 @@ def pooled(size: int) -> Graph:
 
 
 def test_a_window_larger_than_the_output_scratchpad_is_named() -> None:
-    with pytest.raises(CompileError, match="layer 'mean': its pooling window needs 3618 rows .* which has 2048"):
+    with pytest.raises(CompileError, match=r"layer 'mean': its pooling window needs 3618 rows .* which has 2048"):
         compile_graph(pooled(60), AcceleratorConfig())
 
 
 def test_a_value_beyond_its_field_is_named() -> None:
     config = AcceleratorConfig(output_scratchpad_bytes=8 * 65536)
-    with pytest.raises(CompileError, match=r"layer 'mean' does not fit the instruction set: POOL\.kernel_height must be"):
+    with pytest.raises(
+        CompileError, match=r"layer 'mean' does not fit the instruction set: POOL\.kernel_height must be"
+    ):
         graph = pooled(60)
-        node = replace(graph.nodes[0], kernel=(256, 1), shape=(1, 60, 1), padding=(196, 0, 0, 0),
-                       multiplier=np.full((1, 60), 1), shift=np.full((1, 60), 1))
+        node = replace(
+            graph.nodes[0],
+            kernel=(256, 1),
+            shape=(1, 60, 1),
+            padding=(196, 0, 0, 0),
+            multiplier=np.full((1, 60), 1),
+            shift=np.full((1, 60), 1),
+        )
         compile_graph(replace(graph, nodes=(node,)), config)
 
 

@@ -1,4 +1,4 @@
-"""The machine by itself: cycles counted by hand, errors, inputs, results. The RTL tests compare it with the hardware."""
+"""The machine by itself: cycles counted by hand, errors, results. The RTL tests compare it with the hardware."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_transfer_cycles() -> None:
 
 
 def test_convolve_cycles() -> None:
-    """3 to prepare, then one position per cycle; tiles follow each other when the sums are back (6 cycles) and the weights
-    are there (5); 12 to drain."""
+    """3 to prepare, then one position per cycle; a tile waits for its sums (6 cycles) and weights (5); 12 to drain."""
+
     def tiles(width: int, count: int) -> int:
         return cycles(default(Opcode.CONVOLVE, output_width=width, input_width=16, channel_rows=count))
 

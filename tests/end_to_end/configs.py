@@ -14,7 +14,8 @@ CONFIGS = {
         rows=5, columns=3, activation_scratchpad_bytes=5 * 70, weight_scratchpad_bytes=3 * 90,
         output_scratchpad_bytes=3 * 64, accumulator_bytes=3 * 10 * 3, bus_bytes=16,
         arithmetic=Arithmetic(
-            activation_bits=6, weight_bits=4, accumulator_bits=10, overflow="wrap", multiplier_bits=15, rounding="half_up"
+            activation_bits=6, weight_bits=4, accumulator_bits=10, overflow="wrap", multiplier_bits=15,
+            rounding="half_up",
         ),
     ),
     "1x1": AcceleratorConfig(
@@ -28,6 +29,4 @@ CONFIGS = {
         arithmetic=Arithmetic(accumulator_bits=48, overflow="wrap", multiplier_bits=12, rounding="half_away"),
     ),
 }  # fmt: skip
-"""R = C, R > C, R < C and a single element; every operand width, both overflows; memories small enough to force tiling."""
-
-ROUNDINGS = ("half_even", "half_up", "half_away", "floor", "toward_zero")
+"""R = C, R > C, R < C and a single element; both overflows; memories small enough to force tiling."""

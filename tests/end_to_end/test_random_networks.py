@@ -1,5 +1,5 @@
-"""Random networks on random data: operators = machine = RTL, in every layer's codes, every byte of memory, every count and
-every cycle; and programs with one field changed, which machine and RTL must treat alike."""
+"""Random networks on random data: operators = machine = RTL, in every layer's codes, every byte of memory, every count
+and every cycle; and programs with one field changed, which machine and RTL must treat alike."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def mutated(program: Program, rng: np.random.Generator) -> Program:
         if old.opcode != Opcode.HALT:
             break
     field = FORMATS[old.opcode][int(rng.integers(len(FORMATS[old.opcode])))]
-    lowest, highest = (-(1 << (field.bits - 1)), (1 << (field.bits - 1)) - 1) if field.signed else (0, (1 << field.bits) - 1)
+    lowest, highest = (
+        (-(1 << (field.bits - 1)), (1 << (field.bits - 1)) - 1) if field.signed else (0, (1 << field.bits) - 1)
+    )
     value = old[field.name]
     match int(rng.integers(4)):
         case 0:

@@ -1,0 +1,50 @@
+"""The door: inputs in the model's layout become codes in the emulator's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checks import check_codes
+from .graph import Codes, Tensor, to_nhwc
+from .quantize import quantize
+
+
+def check_inputs(tensors: Iterable[Tensor], inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
+    """{name: int8 codes (batch, height, width, channels) or (batch, length)} of all inputs, floats quantized.
+
+    Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of
+    different sizes; ``TypeError`` for anything but floats and int8.
+    """
+    known = {tensor.name: tensor for tensor in tensors}
+    for name in inputs:
+        if name not in known:
+            raise ValueError(f"inputs must be named {', '.join(known)}, not {name!r}")
+    codes = {}
+    for name, tensor in known.items():
+        if name not in inputs:
+            raise ValueError(f"inputs must have {name!r}, not only {', '.join(map(repr, inputs)) or 'nothing'}")
+        codes[name] = _check_input(tensor, inputs[name])
+    batches = {name: array.shape[0] for name, array in codes.items()}
+    if len(set(batches.values())) > 1:
+        raise ValueError(f"inputs must have one batch size, not {batches}")
+    return codes
+
+
+def _check_input(tensor: Tensor, array: object) -> Codes:
+    where = f"input {tensor.name!r}"
+    if not isinstance(array, np.ndarray) or not (array.dtype == np.int8 or array.dtype.kind == "f"):
+        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{where} must be an array of floats or of int8 codes, not {found}")
+    shape = tensor.shape if len(tensor.shape) != 3 else (tensor.shape[2], tensor.shape[0], tensor.shape[1])
+    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
+        raise ValueError(f"{where} must have shape (batch, {', '.join(map(str, shape))}), not {array.shape}")
+    if array.dtype == np.int8:
+        check_codes(where, array, None, tensor.y_min, tensor.y_max)
+        return to_nhwc(array)
+    if np.isnan(array).any():
+        raise ValueError(f"{where} must not contain NaN")
+    return to_nhwc(quantize(array, tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max))

@@ -1,0 +1,56 @@
+"""The table of operator handlers, and how a handler reads a node of torch.export's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, fx
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+Handler = Callable[["Lowering", fx.Node, "Arguments"], None]
+HANDLERS: dict[str, Handler] = {}
+
+
+class Arguments:
+    """A node's arguments under the names of its operator's schema, defaults included."""
+
+    def __init__(self, node: fx.Node) -> None:
+        for index, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+            default = argument.default_value if argument.has_default_value() else None
+            value = node.args[index] if index < len(node.args) else node.kwargs.get(argument.name, default)
+            setattr(self, argument.name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+def handles(*operators: str) -> Callable[[Handler], Handler]:
+    """Register a handler for operators; an in-place variant is its operator without the underscore."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(operators, handler))
+        return handler
+
+    return register
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """One or two constant integers as two."""
+    values = [value] if isinstance(value, int) else list(value)
+    if not values or not all(type(v) is int for v in values):
+        raise ValueError("sizes, strides and padding must be constant integers")
+    return values[0], values[-1]
+
+
+def shape_of(node: object) -> tuple[int, ...]:
+    """A tensor's shape without the batch axis."""
+    value = node.meta.get("val") if isinstance(node, fx.Node) else None
+    if not isinstance(value, Tensor):
+        raise ValueError("its input must be a tensor that the model's layers make")
+    shape = tuple(value.shape[1:])
+    if not all(type(size) is int for size in shape):
+        raise ValueError("all sizes but the batch's must be constant")
+    return shape

@@ -1,0 +1,168 @@
+"""The forward value of a prepared model: the emulator's codes in every layer, in train() as in eval(), any batch."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import qat
+from emulator import Arithmetic, dequantize, run_graph_counts
+from emulator.arithmetic import OVERFLOWS, ROUNDINGS
+from tests.qat.networks import Mixed, Pooled, assert_equal_codes, exported, images, randomized
+
+NARROW = Arithmetic(accumulator_bits=13, weight_bits=5)
+GRID = list(itertools.product(ROUNDINGS, OVERFLOWS, (11, 16, 20, 32), (2, 8)))
+
+
+@pytest.mark.parametrize(("rounding", "overflow", "width", "weight_bits"), GRID)
+def test_codes_are_the_emulators(rounding: str, overflow: str, width: int, weight_bits: int, tmp_path: Path) -> None:
+    seed = GRID.index((rounding, overflow, width, weight_bits))
+    arithmetic = Arithmetic(
+        rounding=rounding, overflow=overflow, accumulator_bits=width, weight_bits=weight_bits,
+        activation_bits=(8, 5, 3)[seed % 3], multiplier_bits=(24, 6, 16, 1)[seed % 4],
+    )  # fmt: skip
+    model = randomized(Mixed() if seed % 2 else Pooled(), seed)
+    x = images(9, seed)
+    prepared = qat.prepare(model, x[:4], arithmetic)
+    found = assert_equal_codes(prepared, x, tmp_path)
+    prepared.eval()
+    with torch.no_grad():
+        result = prepared(x)
+    head = prepared.quantizers.layers["head"].output
+    np.testing.assert_array_equal(
+        result.numpy(), dequantize(found["head"], head.scale.value.numpy(), int(head.zero_point))
+    )
+
+
+@pytest.mark.parametrize("width", [32, 40, 48])
+def test_wide_accumulators(width: int, tmp_path: Path) -> None:
+    arithmetic = Arithmetic(accumulator_bits=width, multiplier_bits=63 - width if width > 32 else 31)
+    prepared = qat.prepare(randomized(Mixed()), images(4), arithmetic)
+    assert_equal_codes(prepared, images(9, 1), tmp_path)
+
+
+@pytest.mark.parametrize("learn_scales", [True, False])
+def test_codes_stay_equal_while_training(learn_scales: bool, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    prepared = qat.prepare(randomized(Mixed()), images(8), NARROW, learn_scales=learn_scales)
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
+    before = prepared.quantizers.layers["hidden"].output.scale.value.clone()
+    prepared.train()
+    for step in range(4):
+        optimizer.zero_grad()
+        prepared(images(16, step)).square().mean().backward()
+        optimizer.step()
+        assert_equal_codes(prepared, images(5, 100 + step), tmp_path)
+    prepared.eval()(images(1))
+    assert not torch.equal(before, prepared.quantizers.layers["hidden"].output.scale.value)
+
+
+@pytest.mark.parametrize("learn_scales", [True, False])
+def test_train_and_eval_have_one_value(learn_scales: bool) -> None:
+    prepared = qat.prepare(randomized(Mixed()), images(8), NARROW, learn_scales=learn_scales)
+    x = images(6, 3) * 2
+    with torch.no_grad():
+        expected = prepared.eval()(x)
+        prepared.train()
+        prepared.drop.eval()
+        assert torch.equal(prepared(x), expected)
+        prepared.eval()
+        # What the first pass left behind: the next one sees the new statistics.
+        assert not torch.equal(prepared(x), expected)
+
+
+def test_statistics_are_those_of_batch_norm() -> None:
+    torch.manual_seed(0)
+    float_model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    prepared = qat.prepare(float_model, images(8))
+    x = prepared.quantizers.input(images(8, 1)).real.detach()
+    prepared.train()(images(8, 1))
+    float_model.train()(x)
+    for name, buffer in float_model.named_buffers():
+        assert torch.equal(prepared.get_buffer(name), buffer), name
+
+
+def test_a_frozen_batch_norm_stays() -> None:
+    prepared = qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), images(8))
+    prepared.train()
+    prepared.get_submodule("1").eval()
+    before = prepared.get_buffer("1.running_mean").clone()
+    prepared(images(8))
+    assert torch.equal(prepared.get_buffer("1.running_mean"), before)
+
+
+def test_the_batch_size_does_not_matter() -> None:
+    prepared = qat.prepare(randomized(Mixed()), images(1), NARROW).eval()
+    x = images(37)
+    whole = qat.codes(prepared, x)
+    single = [qat.codes(prepared, image) for image in x.split(1)]
+    for name, codes in whole.items():
+        np.testing.assert_array_equal(np.concatenate([s[name] for s in single]), codes)
+    assert prepared(x[:0]).shape == (0, 5)
+
+
+def test_dropout_sets_the_zero_point_and_scales() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.75))
+    prepared = qat.prepare(model, images(4))
+    x = images(16)
+    expected = prepared.eval()(x).detach()
+    torch.manual_seed(0)
+    found = prepared.train()(x).detach()
+    kept = found != 0
+    assert 0.2 < (kept.sum() / (expected != 0).sum()) < 0.3
+    assert torch.equal(found[kept], (expected * 4)[kept])
+
+
+def test_whole_channels_are_dropped() -> None:
+    prepared = qat.prepare(nn.Sequential(nn.Conv2d(3, 16, 3), nn.Dropout2d(0.5)), images(4))
+    torch.manual_seed(0)
+    dropped = (prepared.train()(images(8)) == 0).flatten(2).float().mean(2)
+    assert 0.3 < (dropped == 1).float().mean() < 0.7
+    assert dropped[dropped < 1].max() < 0.5
+
+
+def test_overflow_counts_are_the_emulators(tmp_path: Path) -> None:
+    x = images(9)
+    prepared = qat.prepare(randomized(Mixed()), x, NARROW)
+    found = qat.overflow_counts(prepared, x)
+    _, counts = run_graph_counts(exported(prepared, tmp_path), {"input": x.numpy()})
+    assert set(found) == {"features.0", "features.4", "mix", "hidden", "head"}
+    for name, overflows in found.items():
+        np.testing.assert_array_equal(overflows, counts[name].overflows, err_msg=name)
+    assert sum(overflows.sum() for overflows in found.values()) > 0
+
+
+def test_a_checkpoint_restores_every_bit(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = images(8)
+    prepared = qat.prepare(randomized(Mixed()), x, NARROW)
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
+    prepared.train()(x).square().mean().backward()
+    optimizer.step()
+    expected = prepared.eval()(x)
+    torch.save(prepared.state_dict(), tmp_path / "checkpoint.pt")
+    other = qat.prepare(randomized(Mixed(), seed=5), images(4, 1), NARROW).eval()
+    other.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
+    assert torch.equal(other(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((1, 3, 7, 6), np.float32), "x must be a float tensor, not ndarray"),
+        (torch.zeros(1, 3, 7, 6, dtype=torch.int64), r"x must be a float tensor, not torch\.int64"),
+        (torch.zeros(1, 3, 7, 5), r"x must have shape \(batch, 3, 7, 6\), not \(1, 3, 7, 5\)"),
+        (torch.zeros(3, 7, 6), r"x must have shape \(batch, 3, 7, 6\), not \(3, 7, 6\)"),
+    ],
+)
+def test_bad_input(x: torch.Tensor, message: str) -> None:
+    prepared = qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3)), images(2))
+    with pytest.raises((TypeError, ValueError), match=message):
+        qat.codes(prepared, x)
+    with pytest.raises(TypeError, match=r"model must be made by qat\.prepare, not Linear"):
+        qat.codes(nn.Linear(3, 4), images(1))

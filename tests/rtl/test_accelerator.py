@@ -1,0 +1,46 @@
+"""The accelerator's Verilog: one module per kind, the same text every time, arrays of any shape."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from compiler import compile_graph
+from emulator import AcceleratorConfig, Arithmetic
+from emulator.machine import Machine
+from rtl import simulate
+from rtl.accelerator import accelerator_verilog
+from tests.graphs import random_graph
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 7), (8, 8)])
+def test_one_module_per_kind(rows: int, columns: int) -> None:
+    text = accelerator_verilog(AcceleratorConfig(rows=rows, columns=columns))
+    names = re.findall(r"^module (\S+?)\s*\(", text, re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert len([name for name in names if "processing_element" in name]) == 1
+    assert len(re.findall(r"^  processing_element \S+ \(", text, re.MULTILINE)) == rows * columns
+    assert text == accelerator_verilog(AcceleratorConfig(rows=rows, columns=columns))
+
+
+def test_counters_can_be_left_out() -> None:
+    with_counters, without = (accelerator_verilog(AcceleratorConfig(counters=built)) for built in (True, False))
+    assert "overflows" in with_counters and "overflows" not in without
+
+
+def test_thirty_two_by_thirty_two() -> None:
+    """The largest array that the tests build, on a network, in Verilator: equal to the machine."""
+    arithmetic = Arithmetic(accumulator_bits=14, rounding="half_up")
+    config = AcceleratorConfig(
+        rows=32, columns=32, activation_scratchpad_bytes=32 * 128, weight_scratchpad_bytes=32 * 128,
+        output_scratchpad_bytes=32 * 128, accumulator_bytes=32 * 14 * 8, bus_bytes=32, arithmetic=arithmetic,
+    )  # fmt: skip
+    rng = np.random.default_rng(5)
+    graph = random_graph(rng, arithmetic, size=9)
+    height, width, depth = graph.inputs[0].shape
+    x = rng.integers(*(graph.inputs[0].y_min, 128), (1, depth, height, width), dtype=np.int8)
+    program = compile_graph(graph, config)
+    machine, rtl = Machine(config).run(program, {"input": x}), simulate(program, config, {"input": x})
+    assert (rtl.memory, rtl.cycles) == (machine.memory, machine.cycles)
