@@ -46,8 +46,9 @@ def pair(value: Any) -> tuple[int, int]:
 
 
 def shape_of(node: object) -> tuple[int, ...]:
-    """A tensor's shape without the batch axis."""
+    """The shape of a node's (first) tensor without the batch axis."""
     value = node.meta.get("val") if isinstance(node, fx.Node) else None
+    value = value[0] if isinstance(value, tuple) else value
     if not isinstance(value, Tensor):
         raise ValueError("its input must be a tensor that the model's layers make")
     shape = tuple(value.shape[1:])

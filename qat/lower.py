@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 from torch import Tensor, fx
 from torch.export import ExportedProgram
@@ -48,7 +49,11 @@ class Lowering:
             if not isinstance(results, (tuple, list)) or len(results) != 1 or not isinstance(results[0], fx.Node):
                 raise ValueError("the model must return one tensor that its layers make")
             self.output = self.source(results[0])
-        elif isinstance(node.meta.get("val"), Tensor):
+        elif node.target is operator.getitem:
+            # Of an operator with several results only the first is made; who reads another one is refused.
+            if node.args[1] == 0:
+                self.made[node] = self.source(node.args[0])
+        elif isinstance(node.meta.get("val"), (Tensor, tuple)):
             handler = HANDLERS.get(str(node.target).replace("_.", "."))
             if handler is None:
                 raise ValueError("this operator is not supported")

@@ -109,12 +109,17 @@ def clamp(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def flatten(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     source, target = shape_of(a.self), shape_of(node)
     name = lowering.source(a.self)
-    if source == target:
+    if source == target or (len(source) < 3 and trimmed(source) == trimmed(target)):
         lowering.alias(node, name)
-    elif len(source) == 3 and target == (source[0] * source[1] * source[2],):
+    elif len(source) == 3 and trimmed(target) == trimmed((source[0] * source[1] * source[2],)):
         add_flatten(lowering, node, name)
     else:
         raise ValueError(f"a reshape must flatten a feature map to (batch, length), not {source} to {target}")
+
+
+def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` without the ones at its end: what squeezing one axis after the other leaves is still the same vector."""
+    return trimmed(shape[:-1]) if shape[-1:] == (1,) else shape
 
 
 @handles("aten.dropout.default", "aten.feature_dropout.default")

@@ -40,6 +40,12 @@ def adaptive_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> No
     add_average_pool(lowering, node, a.self, kernel, kernel, (0, 0), True)
 
 
+@handles("aten.adaptive_max_pool2d.default")
+def adaptive_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    kernel = adaptive_kernel(a.self, node)
+    add_max_pool(lowering, node, a.self, kernel, kernel, (0, 0), (1, 1))
+
+
 @handles("aten.mean.dim")
 def global_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel = global_kernel(a.self, a.dim)

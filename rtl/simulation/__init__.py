@@ -4,9 +4,9 @@
 one vector per clock; `build` and `BuiltSimulator.run` are what both stand on.
 """
 
-from .build import BuiltSimulator, build
 from .errors import SimulationError, ToolError
 from .session import AcceleratorSimulator, RunRecord, build_testbench, run_images
+from .simulator import BuiltSimulator, build
 from .tools import SIMULATORS, find_simulator
 
 __all__ = [

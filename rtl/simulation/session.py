@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .build import BuiltSimulator, build
 from .errors import SimulationError
+from .simulator import BuiltSimulator, build
 
 TESTBENCH = Path(__file__).with_name("testbench.v")
 MAX_LATENCY = 1024

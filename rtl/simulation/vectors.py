@@ -15,8 +15,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from numpy.typing import ArrayLike, NDArray
 
-from .build import build
 from .errors import SimulationError
+from .simulator import build
 
 PLAYER = Path(__file__).with_name("vector_player.v")
 RESET_CYCLES = 2

@@ -12,7 +12,7 @@ SHAPE = (2, 6, 6)
 
 
 def small_model(folder: Path, **arithmetic: object) -> Path:
-    """``model.onnx`` in `folder`: Conv + Relu, max pool, Flatten, Gemm; input ``input`` (batch, 2, 6, 6), output ``output``.
+    """``model.onnx`` in `folder`: Conv + Relu, max pool, Flatten, Gemm; from ``input`` (batch, 2, 6, 6) to ``output``.
 
     arithmetic : fields of the file's metadata that differ from the default
     """

@@ -71,4 +71,4 @@ def test_machine_and_rtl_are_equal(name: str, simulator: str) -> None:
     errors = [record.error for record in machine]
     assert errors.count(Error.NONE) > len(images) // 10
     assert Error.ADDRESS in errors
-    assert sum(r.memory != i for r, i in zip(machine, images, strict=True)) > len(images) // 2, "something is stored"
+    assert sum(r.memory != i for r, i in zip(machine, images, strict=True)) > len(images) // 4, "something is stored"

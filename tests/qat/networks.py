@@ -23,10 +23,10 @@ class Mixed(nn.Module):
             nn.Conv2d(3, 8, 3, padding="same", bias=False),
             nn.BatchNorm2d(8),
             nn.MaxPool2d(3, stride=2, padding=1),
-            nn.ReLU(inplace=True),
+            nn.ReLU6(),
             nn.Conv2d(8, 8, (2, 3), stride=(1, 2), padding=(1, 2), dilation=(2, 1), groups=4),
             nn.BatchNorm2d(8),
-            nn.ReLU6(),
+            nn.ReLU(inplace=True),
             nn.AvgPool2d((2, 1), stride=1, padding=(1, 0), count_include_pad=False),
         )
         self.mix = nn.Conv2d(8, 12, 2, padding="same")

@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from emulator import Arithmetic
 from rtl.processing_element import ProcessingElement
-from rtl.simulation.vectors import amaranth_component, play_vectors
-from tests.vectors import group_by, load_vectors
+from tests.contract_vectors import group_by, load_vectors
+from tests.rtl import side_by_side
 
 ROWS = 4
 TILE_CYCLES = ROWS + 1
@@ -93,11 +93,11 @@ def test_contract_vectors(simulator: str) -> None:
     fields = ("activation_bits", "weight_bits", "accumulator_bits", "overflow")
     groups = group_by(load_vectors("accumulate"), *fields)
     cases = [Arithmetic(**dict(zip(fields, values, strict=True))) for values in groups]
-    components = [amaranth_component(Column(a), f"column_{index}") for index, a in enumerate(cases)]
+    components = [Column(arithmetic) for arithmetic in cases]
     stimuli, ends = zip(*(stimulus(vectors) for vectors in groups.values()), strict=True)
     compared = overflows = 0
     for arithmetic, vectors, out, cycles in zip(
-        cases, groups.values(), play_vectors(components, stimuli, simulator), ends, strict=True
+        cases, groups.values(), side_by_side.play(components, stimuli, simulator), ends, strict=True
     ):
         for vector, cycle in zip(vectors, cycles, strict=True):
             assert out["sum"][cycle] == vector["acc"], (arithmetic, vector)
@@ -111,8 +111,8 @@ def test_overflow_twenty_bits_thirty_two_rows() -> None:
     """Contract, section 6: (−128)·(−128) summed over 32 rows leaves 20 bits, and the flag says so in either mode."""
     vector = {"x": [-128] * 32, "w": [-128] * 32, "bias": 0, "x_zero_point": 0}
     cases = [Arithmetic(accumulator_bits=20, overflow=mode) for mode in ("saturate", "wrap")]
-    components = [amaranth_component(Column(a), f"column_{index}") for index, a in enumerate(cases)]
+    components = [Column(arithmetic) for arithmetic in cases]
     inputs, (end,) = stimulus([vector])
-    saturated, wrapped = play_vectors(components, [inputs, inputs])
+    saturated, wrapped = side_by_side.play(components, [inputs, inputs])
     assert (saturated["sum"][end], saturated["overflowed"][end]) == (2**19 - 1, 1)
     assert (wrapped["sum"][end], wrapped["overflowed"][end]) == (32 * 2**14 - 2**20, 1)

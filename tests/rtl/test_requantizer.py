@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pytest
 
 from emulator import Arithmetic
 from emulator.timing import REQUANTIZER_LATENCY
 from rtl.requantizer import Requantizer
-from rtl.simulation.vectors import amaranth_component, play_vectors
 from tests import oracle
-from tests.vectors import group_by, load_vectors
+from tests.contract_vectors import group_by, load_vectors
+from tests.rtl import side_by_side
 
 HOLD = REQUANTIZER_LATENCY + 1
 """Cycles that a vector stays: its parameters must be constant while its operand is on its way."""
@@ -22,15 +23,12 @@ FIELDS = ("multiplier", "shift", "zero_point", "y_min", "y_max")
 
 def play(cases: Sequence[tuple[Arithmetic, list[dict[str, Any]]]], simulator: str) -> list[list[tuple[int, int]]]:
     """(result, clipped) of every vector of every case."""
-    components = [
-        amaranth_component(Requantizer(arithmetic), f"requantizer_{index}")
-        for index, (arithmetic, _) in enumerate(cases)
-    ]
+    components = [Requantizer(arithmetic) for arithmetic, _ in cases]
     stimuli = []
     for _, vectors in cases:
         columns = {name: np.repeat([v[name] for v in vectors], HOLD) for name in FIELDS}
         stimuli.append(columns | {"operand": np.repeat([v["acc"] for v in vectors], HOLD)})
-    played = play_vectors(components, stimuli, simulator)
+    played = side_by_side.play(components, stimuli, simulator)
     return [
         list(zip(out["result"][HOLD - 1 :: HOLD].tolist(), out["clipped"][HOLD - 1 :: HOLD].tolist(), strict=True))
         for out in played
@@ -52,22 +50,18 @@ def test_contract_vectors(simulator: str) -> None:
     for (arithmetic, vectors), results in zip(cases, play(cases, simulator), strict=True):
         for vector, (result, clipped) in zip(vectors, results, strict=True):
             assert result == vector["y"], (arithmetic, vector)
-            rounded = oracle.round_shift(vector["acc"] * vector["multiplier"], vector["shift"], arithmetic.rounding)
+            exact = Fraction(vector["acc"] * vector["multiplier"], 2 ** vector["shift"])
+            rounded = oracle.round_fraction(exact, arithmetic.rounding)
             assert clipped == (not -128 <= rounded + vector["zero_point"] <= 127), (arithmetic, vector)
             compared += 1
             clips += clipped
     assert compared == 2500 and 100 < clips < 2400
 
 
-@pytest.mark.parametrize("field", ["rounding", "y"])
-def test_a_wrong_vector_or_a_wrong_rounding_is_noticed(field: str) -> None:
+def test_another_rounding_is_noticed() -> None:
     """The comparison above can fail: another rounding in the hardware gives other codes for the same vectors."""
     arithmetic, vectors = next(
         case for case in contract_cases() if case[0].rounding == "half_even" and case[0].accumulator_bits == 20
     )
-    if field == "y":
-        results = [(v["y"] + 1, 0) for v in vectors]
-    else:
-        other = Arithmetic(accumulator_bits=20, multiplier_bits=arithmetic.multiplier_bits, rounding="toward_zero")
-        (results,) = play([(other, vectors)], "verilator")
+    (results,) = play([(replace(arithmetic, rounding="toward_zero"), vectors)], "verilator")
     assert any(result != v["y"] for (result, _), v in zip(results, vectors, strict=True))

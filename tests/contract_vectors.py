@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).with_name("vectors")
 
 
 def load_vectors(name: str) -> list[dict[str, Any]]:

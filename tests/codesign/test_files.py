@@ -1,0 +1,50 @@
+"""An output file is complete or as it was before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codesign.files import check_writable, replacing, write_text
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    with replacing(file) as temporary:
+        temporary.write_text("half")
+        assert not file.exists() and temporary.suffix == ".txt" and temporary.parent == tmp_path
+        temporary.write_text("whole")
+    assert file.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    file = tmp_path / "a.txt"
+    write_text(file, "old")
+    with pytest.raises(error), replacing(file) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "a.txt", tmp_path / "link.txt"
+    write_text(file, "old")
+    link.symlink_to(file)
+    write_text(link, "new")
+    assert link.is_symlink() and file.read_text() == "new"
+
+
+def test_a_device_is_written_and_not_replaced() -> None:
+    write_text("/dev/null", "nothing")
+    assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("name", ["absent/a.txt", "."])
+def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OSError, match="folder") as raised:
+        check_writable(tmp_path / name)
+    assert raised.value.filename == str(tmp_path / name)

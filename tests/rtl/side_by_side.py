@@ -1,0 +1,45 @@
+"""Many components in one top: elaborated, converted to Verilog and built once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect, flipped
+from numpy.typing import ArrayLike, NDArray
+
+from rtl.simulation.vectors import amaranth_component, play_vectors
+
+
+class SideBySide(wiring.Component):
+    """Components that share nothing but the clock; component k's members are below the member ``ck``."""
+
+    def __init__(self, components: Sequence[wiring.Component]):
+        self.components = components
+        super().__init__({f"c{index}": Out(component.signature) for index, component in enumerate(components)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for index, component in enumerate(self.components):
+            m.submodules[f"c{index}"] = component
+            connect(m, flipped(getattr(self, f"c{index}")), component)
+        return m
+
+
+def play(
+    components: Sequence[wiring.Component], stimuli: Sequence[Mapping[str, ArrayLike]], simulator: str = "verilator"
+) -> list[dict[str, NDArray[np.int64]]]:
+    """Per component what its outputs show, vector by vector; stimuli: per component {input: integers (N,)}."""
+    length = max(len(np.atleast_1d(values)) for stimulus in stimuli for values in stimulus.values())
+    inputs = {
+        f"c{index}__{name}": np.pad(np.asarray(values), (0, length - len(values)))
+        for index, stimulus in enumerate(stimuli)
+        for name, values in stimulus.items()
+    }
+    (outputs,) = play_vectors([amaranth_component(SideBySide(components), "side_by_side")], [inputs], simulator)
+    return [
+        {name.removeprefix(f"c{index}__"): values for name, values in outputs.items() if name.startswith(f"c{index}__")}
+        for index in range(len(components))
+    ]
