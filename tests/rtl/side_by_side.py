@@ -32,14 +32,18 @@ def play(
     components: Sequence[wiring.Component], stimuli: Sequence[Mapping[str, ArrayLike]], simulator: str = "verilator"
 ) -> list[dict[str, NDArray[np.int64]]]:
     """Per component what its outputs show, vector by vector; stimuli: per component {input: integers (N,)}."""
-    length = max(len(np.atleast_1d(values)) for stimulus in stimuli for values in stimulus.values())
+    lengths = [len(next(iter(stimulus.values()))) for stimulus in stimuli]
     inputs = {
-        f"c{index}__{name}": np.pad(np.asarray(values), (0, length - len(values)))
+        f"c{index}__{name}": np.pad(np.asarray(values), (0, max(lengths) - len(values)))
         for index, stimulus in enumerate(stimuli)
         for name, values in stimulus.items()
     }
     (outputs,) = play_vectors([amaranth_component(SideBySide(components), "side_by_side")], [inputs], simulator)
     return [
-        {name.removeprefix(f"c{index}__"): values for name, values in outputs.items() if name.startswith(f"c{index}__")}
-        for index in range(len(components))
+        {
+            name.removeprefix(f"c{index}__"): values[:length]
+            for name, values in outputs.items()
+            if name.startswith(f"c{index}__")
+        }
+        for index, length in enumerate(lengths)
     ]
