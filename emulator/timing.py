@@ -5,7 +5,7 @@ execute:
 
 LOAD        words + latency + 1
 STORE       words + 2
-others      `PREPARE_CYCLES` + steps (stalls included) + the drain of the pipeline
+others      `PREPARE_CYCLES` + the last step's number (stalls included) + the drain of the pipeline
 """
 
 from __future__ import annotations
