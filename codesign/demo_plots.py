@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.ticker import PercentFormatter
 from .demo import Demo
 
 QAT, PTQ, FLOAT, INK = "#0f766e", "#c2410c", "#64748b", "#1e293b"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "lockstep",  # the same picture twice is the same file
     "font.size": 11,

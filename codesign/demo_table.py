@@ -11,7 +11,6 @@ from .table import Table, percent
 
 def summary_table(demo: Demo) -> Table:
     """One row a way of computing the network: accuracy, codes that differ from the row above, cycles, seconds."""
-    bits = demo.config.arithmetic.accumulator_bits
     table = Table(
         f"Handwritten digits on {accelerator_name(demo.config)}",
         ("network", "accuracy", "images", "codes that differ", "cycles per image", "array utilization", "seconds"),
@@ -22,8 +21,8 @@ def summary_table(demo: Demo) -> Table:
     differ, cycles = demo.mismatches, demo.cycles
     utilization = percent(demo.execution.utilization() or 0)
     table.add("float", percent(demo.float_accuracy), images, None, None, None, train)
-    table.add(f"PTQ, {bits} bits", percent(demo.ptq_accuracy), images, None, None, None, ptq)
-    table.add(f"QAT, {bits} bits (torch)", percent(demo.qat_accuracy), images, None, None, None, qat)
+    table.add("PTQ", percent(demo.ptq_accuracy), images, None, None, None, ptq)
+    table.add("QAT", percent(demo.qat_accuracy), images, None, None, None, qat)
     table.add(
         "emulator", percent(demo.emulator_accuracy), images, f"{differ['torch_emulator']} (torch)", None, None, emulator
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,10 +69,21 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of images that `model` gets right, 0 to 1, in eval mode."""
     training = model.training
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         correct = (model(images).argmax(1) == labels).sum().item()
     model.train(training)
     return correct / len(labels)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: the network is too small for more, and sums are then the same on any number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def train_float(
@@ -90,8 +102,9 @@ def train_float(
 
 def calibrated(model: nn.Module, data: Digits, arithmetic: Arithmetic) -> qat.PreparedModel:
     """Min-max post-training quantization of `model` for `arithmetic`, with the training images."""
-    prepared = qat.prepare(model, (data.train_images[:BATCH],), arithmetic)
-    qat.calibrate(prepared, data.train_images.split(BATCH))
+    with one_thread():
+        prepared = qat.prepare(model, (data.train_images[:BATCH],), arithmetic)
+        qat.calibrate(prepared, data.train_images.split(BATCH))
     return prepared
 
 
@@ -110,7 +123,8 @@ def train_qat(
     """
     torch.manual_seed(seed)
     prepared = calibrated(model, data, arithmetic)
-    qat.fit_accumulator(prepared, data.train_images.split(BATCH))
+    with one_thread():
+        qat.fit_accumulator(prepared, data.train_images.split(BATCH))
     optimizer = torch.optim.Adam(prepared.parameters(), lr=3e-3)
     _train(prepared, optimizer, data, epochs, seed, on_step)
     return prepared
@@ -133,14 +147,15 @@ def _train(
     )
     model.train()
     done = 0
-    for _ in range(epochs):
-        order = torch.randperm(count, generator=generator)
-        for batch in order.split(BATCH)[: count // BATCH]:
-            optimizer.zero_grad()
-            F.cross_entropy(model(data.train_images[batch]), data.train_labels[batch]).backward()
-            optimizer.step()
-            schedule.step()
-            done += 1
-            if on_step is not None:
-                on_step(done, steps)
+    with one_thread():
+        for _ in range(epochs):
+            order = torch.randperm(count, generator=generator)
+            for batch in order.split(BATCH)[: count // BATCH]:
+                optimizer.zero_grad()
+                F.cross_entropy(model(data.train_images[batch]), data.train_labels[batch]).backward()
+                optimizer.step()
+                schedule.step()
+                done += 1
+                if on_step is not None:
+                    on_step(done, steps)
     model.eval()

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from compiler import compile_graph, load_onnx
 from emulator.config import AcceleratorConfig
 from emulator.graph import Codes, Graph, Node, to_logical
+from emulator.inputs import check_inputs
 from emulator.machine import Machine
 from emulator.machine.result import Result
 from emulator.program import Program
-from emulator.inputs import check_inputs
 from emulator.run import LayerCounts, run_graph_counts
 
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches

@@ -69,5 +69,8 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
 
 def write_npz(path: str | PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write {name: array} as a compressed .npz file, as a whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    # Not np.savez: its arguments' own names, `file` for one, would not do as names of arrays.
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as stream:
+                npy.write_array(stream, array, allow_pickle=False)

@@ -11,14 +11,14 @@ from torch.export import ExportedProgram
 from emulator import Arithmetic
 
 from . import operators, pool_operators
-from .handlers import HANDLERS, Arguments
+from .arguments import Arguments
 from .layer import INPUT, Layer, Requantized
 from .moves import Activation, Dropout, Flatten
 from .pools import MaxPool
 from .trace import describe, layer_name
 
-# Importing them fills the table.
-assert operators and pool_operators
+# An in-place operator is handled as the one without the underscore.
+HANDLERS = {**operators.HANDLERS, **pool_operators.HANDLERS}
 
 
 class Lowering:
@@ -109,7 +109,9 @@ class Lowering:
         name = self.source(operand)
         assert isinstance(operand, fx.Node)
         alone, reader = self.alone(node, operand), operand
-        while isinstance(self.layers.get(name), (MaxPool, Flatten, Dropout)):
+        # What a dropout sets to 0 must stay 0.
+        passed = (MaxPool, Flatten, Dropout) if bounds[0] <= 0 <= bounds[1] else (MaxPool, Flatten)
+        while isinstance(self.layers.get(name), passed):
             before = next(n for n in reader.all_input_nodes if n in self.made)
             alone &= self.alone(reader, before)
             name, reader = self.made[before], before

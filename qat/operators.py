@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import fx
 
 from .accumulate import Geometry
-from .handlers import Arguments, handles, pair, shape_of
+from .arguments import Arguments, Handler, pair, shape_of
 from .moves import Dropout, Flatten
 from .quantizers import NO_CLAMP
 from .trace import module_path
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .lower import Lowering
 
 
-@handles("aten.conv2d.default", "aten.conv2d.padding")
 def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     strides, dilations = pair(a.stride), pair(a.dilation)
     if isinstance(a.padding, str):
@@ -31,7 +30,6 @@ def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     weighted(lowering, node, a, geometry)
 
 
-@handles("aten.linear.default")
 def linear(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if len(shape_of(a.input)) != 1:
         raise ValueError(
@@ -56,7 +54,6 @@ def weighted(lowering: Lowering, node: fx.Node, a: Arguments, geometry: Geometry
     lowering.add(node, layer)
 
 
-@handles("aten.batch_norm.default")
 def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     layer = lowering.layers.get(lowering.source(a.input))
     if (
@@ -82,30 +79,22 @@ def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.alias(node, layer.name)
 
 
-@handles("aten.relu.default")
 def relu(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.clamp(node, a.self, 0.0, None)
 
 
-@handles("aten.relu6.default")
 def relu6(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.clamp(node, a.self, 0.0, 6.0)
 
 
-@handles("aten.hardtanh.default")
 def hardtanh(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.clamp(node, a.self, a.min_val, a.max_val)
 
 
-@handles("aten.clamp.default", "aten.clip.default", "aten.clamp_min.default", "aten.clamp_max.default")
 def clamp(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.clamp(node, a.self, getattr(a, "min", None), getattr(a, "max", None))
 
 
-@handles(
-    "aten.flatten.using_ints", "aten.view.default", "aten.reshape.default", "aten.squeeze.default", "aten.squeeze.dim",
-    "aten.squeeze.dims", "aten._unsafe_view.default",
-)  # fmt: skip
 def flatten(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     source, target = shape_of(a.self), shape_of(node)
     name = lowering.source(a.self)
@@ -122,7 +111,6 @@ def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return trimmed(shape[:-1]) if shape[-1:] == (1,) else shape
 
 
-@handles("aten.dropout.default", "aten.feature_dropout.default")
 def dropout(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if a.train:
         raise ValueError("a dropout must be off in eval mode: give it training=self.training")
@@ -133,12 +121,10 @@ def dropout(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.add(node, Dropout(name, lowering.source(a.input), p=a.p, whole_channels=whole, module=module_path(node)))
 
 
-@handles("aten.clone.default", "aten.contiguous.default", "aten.alias.default", "aten.detach.default")
 def identity(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.alias(node, lowering.source(node.args[0]))
 
 
-@handles("aten.to.dtype", "aten._to_copy.default")
 def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if node.meta["val"].dtype != a.self.meta["val"].dtype:
         raise ValueError("the type of its tensor must stay the same")
@@ -147,3 +133,32 @@ def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 def add_flatten(lowering: Lowering, node: fx.Node, source: str) -> None:
     lowering.add(node, Flatten(lowering.unique(node), source))
+
+
+HANDLERS: dict[str, Handler] = {
+    "aten.conv2d.default": convolution,
+    "aten.conv2d.padding": convolution,
+    "aten.linear.default": linear,
+    "aten.batch_norm.default": batch_norm,
+    "aten.relu.default": relu,
+    "aten.relu6.default": relu6,
+    "aten.hardtanh.default": hardtanh,
+    "aten.clamp.default": clamp,
+    "aten.clip.default": clamp,
+    "aten.clamp_min.default": clamp,
+    "aten.clamp_max.default": clamp,
+    "aten.flatten.using_ints": flatten,
+    "aten.view.default": flatten,
+    "aten.reshape.default": flatten,
+    "aten.squeeze.default": flatten,
+    "aten.squeeze.dim": flatten,
+    "aten.squeeze.dims": flatten,
+    "aten._unsafe_view.default": flatten,
+    "aten.dropout.default": dropout,
+    "aten.feature_dropout.default": dropout,
+    "aten.clone.default": identity,
+    "aten.contiguous.default": identity,
+    "aten.alias.default": identity,
+    "aten.to.dtype": cast,
+    "aten._to_copy.default": cast,
+}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
-from .handlers import Arguments, handles, pair, shape_of
+from .arguments import Arguments, Handler, pair, shape_of
 from .operators import add_flatten
 from .pools import AveragePool, MaxPool
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from .lower import Lowering
 
 
-@handles("aten.max_pool2d.default")
 def max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel, padding, dilations = pair(a.kernel_size), pair(a.padding), pair(a.dilation)
     strides = pair(a.stride) if a.stride else kernel
@@ -22,7 +21,6 @@ def max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_max_pool(lowering, node, a.self, kernel, strides, padding, dilations)
 
 
-@handles("aten.avg_pool2d.default")
 def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel, padding = pair(a.kernel_size), pair(a.padding)
     strides = pair(a.stride) if a.stride else kernel
@@ -34,19 +32,16 @@ def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     )
 
 
-@handles("aten.adaptive_avg_pool2d.default")
 def adaptive_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel = adaptive_kernel(a.self, node)
     add_average_pool(lowering, node, a.self, kernel, kernel, (0, 0), True)
 
 
-@handles("aten.adaptive_max_pool2d.default")
 def adaptive_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel = adaptive_kernel(a.self, node)
     add_max_pool(lowering, node, a.self, kernel, kernel, (0, 0), (1, 1))
 
 
-@handles("aten.mean.dim")
 def global_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel = global_kernel(a.self, a.dim)
     add_average_pool(lowering, node, a.self, kernel, kernel, (0, 0), True)
@@ -54,7 +49,6 @@ def global_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None
         add_flatten(lowering, node, lowering.made[node])
 
 
-@handles("aten.amax.default")
 def global_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel = global_kernel(a.self, a.dim)
     add_max_pool(lowering, node, a.self, kernel, kernel, (0, 0), (1, 1))
@@ -132,3 +126,13 @@ def check_ceil(
     )
     if shape_of(node)[1:] != floor:
         raise ValueError("ceil_mode must be False where it would add windows")
+
+
+HANDLERS: dict[str, Handler] = {
+    "aten.max_pool2d.default": max_pool,
+    "aten.avg_pool2d.default": average_pool,
+    "aten.adaptive_avg_pool2d.default": adaptive_average_pool,
+    "aten.adaptive_max_pool2d.default": adaptive_max_pool,
+    "aten.mean.dim": global_average_pool,
+    "aten.amax.default": global_max_pool,
+}

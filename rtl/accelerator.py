@@ -1,5 +1,7 @@
 """Accelerator: the systolic array with its lanes, units, sequencer and memory port."""
 
+from functools import cache
+
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -163,6 +165,7 @@ class Accelerator(wiring.Component):
             ]
 
 
+@cache
 def accelerator_verilog(config: AcceleratorConfig) -> str:
     """The accelerator of `config` as one Verilog text; the top module is ``accelerator``."""
     top = Accelerator(config)

@@ -37,7 +37,7 @@ def simulate(
     simulator : ``verilator`` or ``icarus``
     latency : cycles from a read's acceptance to its word
     on_progress : called with the number of samples done
-    trace : file for a waveform (FST)
+    trace : file for a waveform, FST if its name ends in ``.fst``, else VCD
 
     Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the accelerator
     stops with an error, `ToolError` if the simulator is missing, `SimulationError` if the simulation fails.
@@ -63,17 +63,20 @@ def simulate_images(
 
     `SimulationError` for a run that does not end within `max_cycles` or that reaches outside its memory region.
     """
+    addresses = [program_address] * len(images) if isinstance(program_address, int) else list(program_address)
+    if len(addresses) != len(images):
+        raise ValueError(f"program_address must have one entry per image ({len(images)}), not {len(addresses)}")
     testbench = build_testbench(
         [("accelerator.v", accelerator_verilog(config))],
         config.bus_bytes,
         simulator,
         memory_bytes=max(map(len, images), default=1),
-        trace="fst" if trace is not None else None,
+        trace=None if trace is None else "fst" if Path(trace).suffix == ".fst" else "vcd",
     )
     runs = run_images(
         testbench,
         images,
-        program_address=program_address,
+        program_address=addresses,
         latency=latency,
         max_cycles=max_cycles,
         reset_every_run=False,

@@ -45,8 +45,12 @@ def test_reads_what_numpy_writes(tmp_path: Path, save: object) -> None:
 
 def test_reads_what_it_writes(tmp_path: Path) -> None:
     codes = np.arange(-3, 3, dtype=np.int8)
-    write_npz(tmp_path / "y.npz", {"output": codes})
-    np.testing.assert_array_equal(read_npz(tmp_path / "y.npz")["output"], codes)
+    write_npz(tmp_path / "y.npz", {"file": codes, "/head/Gemm:0": codes[:1]})
+    found = read_npz(tmp_path / "y.npz")
+    np.testing.assert_array_equal(found["file"], codes)
+    np.testing.assert_array_equal(found["/head/Gemm:0"], codes[:1])
+    with np.load(tmp_path / "y.npz", allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["file"], codes)
 
 
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:

@@ -39,7 +39,10 @@ def test_gradients_are_those_of_the_dequantized_float_layer() -> None:
     # The gradient passes where the code before the clamp is a legal one.
     code = (before / layer.output.scale.value).round()
     (before * ((code >= 0) & (code <= 255))).backward(outer)
-    for found, expected in ((prepared[0].weight.grad, weight.grad), (prepared[0].bias.grad, bias.grad)):
+    for found, expected in (
+        (prepared.get_parameter("0.weight").grad, weight.grad),
+        (prepared.get_parameter("0.bias").grad, bias.grad),
+    ):
         assert found is not None and expected is not None
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 

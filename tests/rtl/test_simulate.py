@@ -28,7 +28,8 @@ def inputs(batch: int) -> dict[str, np.ndarray]:
 def test_result_progress_and_trace(tmp_path: Path) -> None:
     done: list[int] = []
     machine = Machine(CONFIG).run(PROGRAM, inputs(3))
-    rtl = simulate(PROGRAM, CONFIG, inputs(3), on_progress=done.append)
+    rtl = simulate(PROGRAM, CONFIG, inputs(3), on_progress=done.append, trace=tmp_path / "run.vcd")
+    assert (tmp_path / "run.vcd").read_text(encoding="ascii").count("$var") > 100
     assert done[-1] == 3
     assert rtl.cycles_per_sample == machine.cycles_per_sample
     assert rtl.memory == machine.memory

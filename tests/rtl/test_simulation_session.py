@@ -80,16 +80,10 @@ def test_errors_limits_and_stray_accesses_are_recorded(testbench: AcceleratorSim
     assert records[3].memory == images[3]
 
 
-def test_unknown_bits_are_seen_by_icarus() -> None:
-    pytest.importorskip("rtl.simulation")
-    from rtl.simulation import ToolError, find_simulator
-
-    try:
-        find_simulator("icarus")
-    except ToolError as error:
-        pytest.skip(str(error))
+@pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
+def test_unknown_bits_are_seen_by_icarus(simulator: str) -> None:
     broken = [(name, text.replace("operand + addend}", "operand + 32'bx}")) for name, text in STUB]
-    (record,) = run_images(build_testbench(broken, 8, "icarus"), [image(8, 1, 1)], program_address=ADDRESS)
+    (record,) = run_images(build_testbench(broken, 8, simulator), [image(8, 1, 1)], program_address=ADDRESS)
     assert record.unknown == 1
 
 

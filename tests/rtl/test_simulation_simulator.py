@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl.simulation import SimulationError, ToolError, build
+from rtl.simulation import SimulationError, build
 from rtl.simulation.cache import cached_folder, content_key
 
 COUNTER = """
@@ -98,17 +98,14 @@ def test_a_filter_that_matches_nothing_is_an_error(
         built.run("counting_bench", tmp_path / "run", {"count": 104})
 
 
-def test_a_build_is_found_again_until_something_changes(cache: Path) -> None:
-    pytest.importorskip("cocotb")
-    try:
-        first = build([("counter.v", COUNTER)], "counter", "icarus")
-    except ToolError as error:
-        pytest.skip(str(error))
-    assert build([("counter.v", COUNTER)], "counter", "icarus") == first
+@pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
+def test_a_build_is_found_again_until_something_changes(cache: Path, simulator: str) -> None:
+    first = build([("counter.v", COUNTER)], "counter", simulator)
+    assert build([("counter.v", COUNTER)], "counter", simulator) == first
     others = {
-        build([("counter.v", COUNTER + "\n")], "counter", "icarus").folder,
-        build([("counter.v", COUNTER)], "counter", "icarus", parameters={"STEP": 3}).folder,
-        build([("counter.v", COUNTER)], "counter", "icarus", defines={"D": 3}).folder,
+        build([("counter.v", COUNTER + "\n")], "counter", simulator).folder,
+        build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 3}).folder,
+        build([("counter.v", COUNTER)], "counter", simulator, defines={"D": 3}).folder,
         first.folder,
     }
     assert len(others) == 4

@@ -1,4 +1,4 @@
-"""The table of operator handlers, and how a handler reads a node of torch.export's graph."""
+"""How a handler of one operator reads a node of torch.export's graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .lower import Lowering
 
 Handler = Callable[["Lowering", fx.Node, "Arguments"], None]
-HANDLERS: dict[str, Handler] = {}
 
 
 class Arguments:
@@ -25,16 +24,6 @@ class Arguments:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
-
-
-def handles(*operators: str) -> Callable[[Handler], Handler]:
-    """Register a handler for operators; an in-place variant is its operator without the underscore."""
-
-    def register(handler: Handler) -> Handler:
-        HANDLERS.update(dict.fromkeys(operators, handler))
-        return handler
-
-    return register
 
 
 def pair(value: Any) -> tuple[int, int]:
