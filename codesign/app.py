@@ -114,7 +114,7 @@ def simulate(
     config: Config = None,
     samples: Samples = None,
     simulator: Simulator = "verilator",
-    trace: Annotated[Path | None, typer.Option(metavar="FILE.fst", help="Write a waveform of the run.")] = None,
+    trace: Annotated[Path | None, typer.Option(metavar="FILE.fst|vcd", help="Write a waveform of the run.")] = None,
     override: Override = False,
     json: Json = None,
     debug: Debug = False,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 HOLDS, FAILS, ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -32,28 +31,18 @@ EXPECTED = (ValueError, TypeError, OSError, RuntimeError)
 """What the rooms raise for bad input, files and tools; anything else is a defect of Lockstep and says so."""
 
 
-@dataclass
-class Settings:
-    """What holds for all commands; options may stand before or after the command's name.
-
-    debug : show tracebacks
-    """
-
-    debug: bool = False
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``lockstep`` with `arguments` (None: those of the process) and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    settings = Settings(debug="--debug" in given)  # holds for errors in the arguments themselves, too
+    debug = "--debug" in given  # before or after the command, and whether or not the other arguments are right
     try:
         from .app import app
 
-        status = app(given, prog_name="lockstep", standalone_mode=False, obj=settings)
+        status = app(given, prog_name="lockstep", standalone_mode=False)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except Exception as error:
-        return report(error, settings.debug)
+        return report(error, debug)
     if status == INTERRUPTED:
         print("lockstep: interrupted", file=sys.stderr)
     return status or HOLDS

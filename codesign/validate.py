@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from compiler import load_onnx
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph, Linear, Node, Tensor, to_logical
-from emulator.quantize import dequantize
 from emulator.inputs import check_inputs
+from emulator.quantize import dequantize
 from emulator.run import run_graph_counts
 
 from .onnx_slices import OnnxSlices

@@ -31,8 +31,8 @@ def run(
         raise ValueError(f"simulator must be verilator or icarus, not {simulator!r}")
     if trace is not None:
         check_writable(trace)
-        if trace.suffix != ".fst":
-            raise ValueError(f"trace must be a file named *.fst, not {trace.name!r}")
+        if trace.suffix not in (".fst", ".vcd"):
+            raise ValueError(f"trace must be a file named *.fst or *.vcd, not {trace.name!r}")
     if samples is None and inputs is None:
         samples = SAMPLES
     execution = prepare(model, inputs, config_file, samples, override)
