@@ -84,6 +84,10 @@ VARIANTS: dict[str, tuple[Callable[[Written, Tensor], Tensor], list[str]]] = {
     "an activation of the input": (lambda m, x: m.conv(F.relu(x)), ["relu", "conv"]),
     "an activation that changes nothing": (lambda m, x: F.max_pool2d(F.relu(m.conv(x)).clamp(min=0), 3), None),
     "an activation of a pooled map": (lambda m, x: F.hardtanh(F.avg_pool2d(m.conv(x), 2), -0.1, 0.2), None),
+    "a clamp away from 0 behind a dropout": (
+        lambda m, x: F.dropout(m.conv(x), 0.5, m.training).clamp(min=0.1),
+        ["conv", "dropout", "clamp"],
+    ),
     "identities": (lambda m, x: m.conv(x).contiguous().clone().float(), ["conv"]),
     "flatten": (lambda m, x: m.linear(torch.flatten(m.conv(x), 1)), ["conv", "flatten", "linear"]),
     "reshape": (lambda m, x: m.linear(m.conv(x).reshape(-1, 168)), ["conv", "reshape", "linear"]),
