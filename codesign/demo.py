@@ -37,6 +37,7 @@ class WidthPoint:
 
     accumulator_bits: int
     ptq: float
+    fitted: float
     qat: float
     qat_epochs: int
 
@@ -45,6 +46,7 @@ class WidthPoint:
 class Demo:
     """What the demo found. Accuracies are shares of the test images, 0 to 1.
 
+    fitted_accuracy : of PTQ whose scales are fitted to the accumulator, which QAT starts from
     widths : ascending, the config's own width among them
     execution : the QAT network in emulator (all images), machine and RTL (`rtl_images` of them)
     torch_emulator : {layer: codes of all test images that differ}
@@ -57,6 +59,7 @@ class Demo:
     test_labels: NDArray[np.int64]
     float_accuracy: float
     ptq_accuracy: float
+    fitted_accuracy: float
     qat_accuracy: float
     widths: tuple[WidthPoint, ...]
     execution: Execution
@@ -129,6 +132,7 @@ class Demo:
         return {
             "float_accuracy": self.float_accuracy,
             "ptq_accuracy": self.ptq_accuracy,
+            "fitted_accuracy": self.fitted_accuracy,
             "qat_accuracy": self.qat_accuracy,
             "emulator_accuracy": self.emulator_accuracy,
             "rtl_accuracy": self.rtl_accuracy,
@@ -176,19 +180,19 @@ def run_demo(
         model = digits.train_float(data, epochs=float_epochs, on_step=on_step)
     with phases.phase(f"PTQ for {arithmetic.accumulator_bits} bits"):
         ptq = digits.calibrated(model, data, arithmetic)
-        ptq_accuracy = test(ptq)
+        ptq_accuracy, fitted_accuracy = test(ptq), test(digits.fitted(model, data, arithmetic))
     with phases.phase(f"QAT for {arithmetic.accumulator_bits} bits") as on_step:
         trained = digits.train_qat(model, data, arithmetic, epochs=qat_epochs, on_step=on_step)
         qat_accuracy = test(trained)
-    points = [WidthPoint(arithmetic.accumulator_bits, ptq_accuracy, qat_accuracy, qat_epochs)]
+    points = [WidthPoint(arithmetic.accumulator_bits, ptq_accuracy, fitted_accuracy, qat_accuracy, qat_epochs)]
     others = [width for width in widths if width != arithmetic.accumulator_bits]
     with phases.phase("PTQ and QAT for other widths", len(others)) as on_step:
         for index, width in enumerate(others):
             narrow = replace(arithmetic, accumulator_bits=width)
             step = _part(on_step, index, len(others))
             retrained = digits.train_qat(model, data, narrow, epochs=width_epochs, on_step=step)
-            calibrated = digits.calibrated(model, data, narrow)
-            points.append(WidthPoint(width, test(calibrated), test(retrained), width_epochs))
+            accuracies = (test(make(model, data, narrow)) for make in (digits.calibrated, digits.fitted))
+            points.append(WidthPoint(width, *accuracies, test(retrained), width_epochs))
     with phases.phase("export, read and run in the emulator"):
         file = folder / "model.onnx"
         qat.export_onnx(trained, file)
@@ -211,6 +215,7 @@ def run_demo(
         test_labels=data.test_labels.numpy(),
         float_accuracy=test(model),
         ptq_accuracy=ptq_accuracy,
+        fitted_accuracy=fitted_accuracy,
         qat_accuracy=qat_accuracy,
         widths=tuple(sorted(points, key=lambda point: point.accumulator_bits)),
         execution=execution,

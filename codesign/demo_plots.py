@@ -16,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from .demo import Demo
 
-QAT, PTQ, FLOAT, INK = "#0f766e", "#c2410c", "#64748b", "#1e293b"
+QAT, FITTED, PTQ, FLOAT, INK = "#0f766e", "#a16207", "#c2410c", "#64748b", "#1e293b"
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "lockstep",  # the same picture twice is the same file
@@ -55,6 +55,7 @@ def accuracy_plot(demo: Demo) -> str:
         axes = figure.add_subplot()
         widths = [point.accumulator_bits for point in demo.widths]
         _series(axes, widths, [point.qat for point in demo.widths], "QAT", QAT)
+        _series(axes, widths, [point.fitted for point in demo.widths], "PTQ (fitted to the accumulator)", FITTED)
         _series(axes, widths, [point.ptq for point in demo.widths], "PTQ (min-max)", PTQ)
         axes.axhline(demo.float_accuracy, color=FLOAT, linestyle=(0, (4, 3)), linewidth=1.5, label="float")
         chosen = demo.config.arithmetic.accumulator_bits

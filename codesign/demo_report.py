@@ -36,8 +36,9 @@ def report_html(demo: Demo) -> str:
         ),
         accuracy_plot=accuracy_plot(demo),
         accuracy_caption=(
-            "One network, quantized for accumulators of different widths: PTQ only sets the scales, "
-            f"QAT trains through the accumulator: {_epochs(demo)}. The test images choose nothing."
+            "One network, quantized for accumulators of different widths: min-max PTQ sets the scales by the values, "
+            "fitted PTQ raises them until the training images’ sums fit the accumulator, and QAT goes on from there, "
+            f"training through the accumulator: {_epochs(demo)}. The test images choose nothing."
         ),
         digits_plot=digits_plot(demo),
         digits_caption="One test image of each digit: what the RTL (the QAT network) and the PTQ network see in it.",
@@ -67,7 +68,7 @@ def _cards(demo: Demo) -> str:
     total = sum(codes[: demo.rtl_images].size for codes in demo.execution.layers.values())
     shown = (
         (percent(demo.float_accuracy), "float accuracy"),
-        (percent(demo.ptq_accuracy), "after PTQ"),
+        (percent(demo.ptq_accuracy), "after min-max PTQ"),
         (percent(demo.qat_accuracy), "after QAT"),
         (cell_text(sum(demo.mismatches.values())), f"mismatches in {cell_text(total)} codes"),
         (cell_text(demo.cycles["rtl"] // demo.rtl_images), "cycles per image"),

@@ -22,6 +22,7 @@ def summary_table(demo: Demo) -> Table:
     utilization = percent(demo.execution.utilization() or 0)
     table.add("float", percent(demo.float_accuracy), images, None, None, None, train)
     table.add("PTQ", percent(demo.ptq_accuracy), images, None, None, None, ptq)
+    table.add("PTQ, fitted", percent(demo.fitted_accuracy), images, None, None, None, None)
     table.add("QAT", percent(demo.qat_accuracy), images, None, None, None, qat)
     table.add(
         "emulator", percent(demo.emulator_accuracy), images, f"{differ['torch_emulator']} (torch)", None, None, emulator
@@ -62,9 +63,9 @@ def layer_table(demo: Demo) -> Table:
 
 def width_table(demo: Demo) -> Table:
     """Accuracy by accumulator width."""
-    table = Table("Accuracy by accumulator width", ("accumulator bits", "PTQ", "QAT"), left=0)
+    table = Table("Accuracy by accumulator width", ("accumulator bits", "PTQ", "PTQ, fitted", "QAT"), left=0)
     for point in demo.widths:
-        table.add(point.accumulator_bits, percent(point.ptq), percent(point.qat))
+        table.add(point.accumulator_bits, percent(point.ptq), percent(point.fitted), percent(point.qat))
     return table
 
 
@@ -90,9 +91,9 @@ def remarks(demo: Demo) -> list[str]:
         )
     else:
         sentences.append(
-            f"With the {accumulator_name(arithmetic)}, min-max PTQ reaches "
-            f"{percent(demo.ptq_accuracy)} and QAT {percent(demo.qat_accuracy)}; the float network has "
-            f"{percent(demo.float_accuracy)}."
+            f"With the {accumulator_name(arithmetic)}, min-max PTQ reaches {percent(demo.ptq_accuracy)}, "
+            f"PTQ with scales fitted to the accumulator {percent(demo.fitted_accuracy)}, and QAT, which starts from "
+            f"there, {percent(demo.qat_accuracy)}; the float network has {percent(demo.float_accuracy)}."
         )
     sentences.append(verdict(demo))
     return sentences

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,19 +51,24 @@ def load() -> Digits:
 
 def network() -> nn.Sequential:
     """Three 3×3 convolutions with BatchNorm and ReLU, two max pools, one linear layer; 231 000 products per image."""
-    return nn.Sequential(
-        *_block(1, 16),
-        *_block(16, 16),
-        nn.MaxPool2d(2),
-        *_block(16, 32),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(128, 10),
-    )
+    layers: dict[str, nn.Module] = {
+        **_block(1, 1, 16),
+        **_block(2, 16, 16),
+        "pool2": nn.MaxPool2d(2),
+        **_block(3, 16, 32),
+        "pool3": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+        "head": nn.Linear(128, 10),
+    }
+    return nn.Sequential(OrderedDict(layers))
 
 
-def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+def _block(index: int, inputs: int, outputs: int) -> dict[str, nn.Module]:
+    return {
+        f"conv{index}": nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        f"norm{index}": nn.BatchNorm2d(outputs),
+        f"relu{index}": nn.ReLU(),
+    }
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -108,6 +114,14 @@ def calibrated(model: nn.Module, data: Digits, arithmetic: Arithmetic) -> qat.Pr
     return prepared
 
 
+def fitted(model: nn.Module, data: Digits, arithmetic: Arithmetic) -> qat.PreparedModel:
+    """`calibrated`, then scales raised until the sums on the training images fit the accumulator; no training."""
+    prepared = calibrated(model, data, arithmetic)
+    with one_thread():
+        qat.fit_accumulator(prepared, data.train_images.split(BATCH))
+    return prepared
+
+
 def train_qat(
     model: nn.Module,
     data: Digits,
@@ -117,14 +131,12 @@ def train_qat(
     seed: int = SEED,
     on_step: OnStep | None = None,
 ) -> qat.PreparedModel:
-    """Quantization-aware training for `arithmetic`, from the float `model` on, with scales fitted to the accumulator.
+    """Quantization-aware training for `arithmetic`: `fitted`, then trained through the accumulator.
 
     on_step : called after every step with (steps done, steps in all)
     """
     torch.manual_seed(seed)
-    prepared = calibrated(model, data, arithmetic)
-    with one_thread():
-        qat.fit_accumulator(prepared, data.train_images.split(BATCH))
+    prepared = fitted(model, data, arithmetic)
     optimizer = torch.optim.Adam(prepared.parameters(), lr=3e-3)
     _train(prepared, optimizer, data, epochs, seed, on_step)
     return prepared
