@@ -24,7 +24,7 @@ from .execution import Execution
 CONFIG = AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=12))
 """8×8 elements and an accumulator that is deliberately too narrow for an ordinary quantized network."""
 
-WIDTHS = (10, 12, 14, 16, 20)
+WIDTHS = (8, 10, 12, 14, 16, 20)
 """Accumulator widths of the plot; the config's own is added to them."""
 
 WIDTH_EPOCHS = 5
