@@ -20,7 +20,7 @@ def run(config_file: Path, file: Path, json_file: str | None) -> bool:
 
     text = accelerator_verilog(config)
     write_text(file, text)
-    modules = re.findall(r"^module (\S+?)\(", text, re.MULTILINE)
+    modules = re.findall(r"^module (\S+?)\s*\(", text, re.MULTILINE)
     lines = text.count("\n")
     output.show(
         f"{file}: {config.rows}×{config.columns} array, {len(modules)} modules, {lines} lines; top module accelerator"
