@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from emulator.graph import Codes, Convolution, Linear, Tensor
-from emulator.instructions import Opcode, Target
+from emulator.instructions import Opcode, Target, largest
 
 from .emitter import WORK_ROW, CompileError, Emitter
-from .tiling import Axis, Segment, Span, Tile, segments, spans, tiles
+from .tiling import Axis, Segment, Span, Tile, in_range, segments, spans, tiles
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,12 @@ def emit_convolution(emitter: Emitter, node: Convolution, source: Tensor) -> Non
     in_height, in_width, _ = source.shape
     vertical = Axis(in_height, kernel_height, node.strides[0], node.dilations[0], node.padding[0])
     horizontal = Axis(in_width, kernel_width, node.strides[1], node.dilations[1], node.padding[1])
-    capacity = config.weight_depth // config.rows
+    capacity = min(config.weight_depth // config.rows, largest(Opcode.LOAD, "lines"))
     positions = min(config.accumulator_depth, emitter.work_rows)
+    # What one LOAD brings and one CONVOLVE walks.
+    channel_rows_most = min(
+        largest(Opcode.CONVOLVE, "channel_rows"), largest(Opcode.LOAD, "pixel_bytes") // config.rows
+    )
     whole = Span(0, kernel_height), Span(0, kernel_width)
 
     for block in blocks(node, config.columns):
@@ -87,13 +91,18 @@ def emit_convolution(emitter: Emitter, node: Convolution, source: Tensor) -> Non
             pixels_most = min(
                 (len(tile.columns) - 1) * horizontal.stride + (kernel_width - 1) * horizontal.dilation + 1, in_width
             )
-            rows = max(len(lines), lines_most) * max(len(pixels), pixels_most) * channel_rows
-            return tile.positions <= positions and rows <= config.activation_depth
+            lines_most, pixels_most = max(len(lines), lines_most), max(len(pixels), pixels_most)
+            return (
+                tile.positions <= positions
+                and lines_most * pixels_most * channel_rows <= config.activation_depth
+                and channel_rows <= channel_rows_most
+                and in_range(tile, lines_most, pixels_most)
+            )
 
         out_rows, out_columns = Span(0, node.shape[0]), Span(0, node.shape[1])
         cut, at_once = tiles(out_rows, out_columns, fits), None
         if cut is None:
-            at_once = config.activation_depth
+            at_once = min(config.activation_depth, channel_rows_most)
             cut = tiles(out_rows, out_columns, lambda tile: tile.positions == 1)
             assert cut is not None
         pieces = segments((kernel_height, kernel_width), channel_rows, capacity, at_once)

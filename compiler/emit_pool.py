@@ -11,7 +11,7 @@ from emulator.graph import AveragePool, Integers, MaxPool, Tensor
 from emulator.instructions import Opcode, Target
 
 from .emitter import WORK_ROW, CompileError, Emitter
-from .tiling import Axis, Span, Tile, spans, tiles
+from .tiling import Axis, Span, Tile, in_range, spans, tiles
 
 
 def uniform_tiles(node: AveragePool | MaxPool) -> Iterator[tuple[Tile, int, int]]:
@@ -43,20 +43,24 @@ def emit_pool(emitter: Emitter, node: AveragePool | MaxPool, source: Tensor) -> 
     dilations = node.dilations if isinstance(node, MaxPool) else (1, 1)
     vertical = Axis(in_height, node.kernel[0], node.strides[0], dilations[0], node.padding[0])
     horizontal = Axis(in_width, node.kernel[1], node.strides[1], dilations[1], node.padding[1])
-    _check_sum(emitter, node)
 
-    def inputs(tile: Tile) -> int:
-        sizes = (
+    def inputs(tile: Tile) -> tuple[int, int]:
+        height, width = (
             min((len(span) - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1, axis.size)
             for span, axis in ((tile.rows, vertical), (tile.columns, horizontal))
         )
-        return next(sizes) * next(sizes)
+        return height, width
+
+    def fits(tile: Tile) -> bool:
+        height, width = inputs(tile)
+        return height * width + tile.positions <= emitter.work_rows and in_range(tile, height, width)
 
     for outputs in spans(node.shape[2], config.columns):
         for area, multiplier, shift in uniform_tiles(node):
-            cut = tiles(area.rows, area.columns, lambda tile: inputs(tile) + tile.positions <= emitter.work_rows)
+            cut = tiles(area.rows, area.columns, fits)
             if cut is None:
-                need = inputs(Tile(Span(0, 1), Span(0, 1))) + 1 + WORK_ROW
+                height, width = inputs(Tile(Span(0, 1), Span(0, 1)))
+                need = height * width + 1 + WORK_ROW
                 raise CompileError(
                     f"layer {node.name!r}: its pooling window needs {need} rows of the output scratchpad, "
                     f"which has {config.output_depth} (output_scratchpad_bytes)"
@@ -131,11 +135,3 @@ def _pool(
         pixel_stride=out_depth,
         pixel_bytes=len(outputs),
     )
-
-
-def _check_sum(emitter: Emitter, node: AveragePool | MaxPool) -> None:
-    """A window whose worst sum does not fit max(P, 24) bits is an error (contract, section 4)."""
-    arithmetic = emitter.config.arithmetic
-    worst = node.kernel[0] * node.kernel[1] * ((1 << arithmetic.activation_bits) - 1)
-    if isinstance(node, AveragePool) and worst >= 1 << (arithmetic.operand_bits - 1):
-        raise CompileError(f"layer {node.name!r}: the sum of its window does not fit {arithmetic.operand_bits} bits")

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from emulator.instructions import Opcode, largest
+
+MAP_MOST = largest(Opcode.CONVOLVE, "output_height")
+"""Lines or pixels of a line that an instruction's window spans at most, in its input and in its output."""
+KERNEL_MOST = largest(Opcode.CONVOLVE, "kernel_height")
+"""Lines or pixels of a line of a kernel that one instruction walks at most."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -93,6 +100,11 @@ def tiles(rows: Span, columns: Span, fits: Callable[[Tile], bool]) -> Iterator[T
     )
 
 
+def in_range(tile: Tile, input_height: int, input_width: int) -> bool:
+    """Whether one instruction's window can span the tile and the input under it."""
+    return max(len(tile.rows), len(tile.columns), input_height, input_width) <= MAP_MOST
+
+
 def _largest(most: int, fits: Callable[[int], bool]) -> int:
     """The largest n ≤ most that fits, by bisection; 0 if none."""
     low, high = 0, most
@@ -114,13 +126,14 @@ def segments(
     rows, columns, channels = Span(0, height), Span(0, width), Span(0, channel_rows)
     if channels_at_once is None:
         line = width * channel_rows
-        if line <= weight_tiles:
-            return [Segment(r, columns, channels, r.first * line) for r in spans(height, weight_tiles // line)]
+        if line <= weight_tiles and width <= KERNEL_MOST:
+            most = min(weight_tiles // line, KERNEL_MOST)
+            return [Segment(r, columns, channels, r.first * line) for r in spans(height, most)]
         if channel_rows <= weight_tiles:
             return [
                 Segment(Span(y, y + 1), c, channels, y * line + c.first * channel_rows)
                 for y in range(height)
-                for c in spans(width, weight_tiles // channel_rows)
+                for c in spans(width, min(weight_tiles // channel_rows, KERNEL_MOST))
             ]
     most = min(weight_tiles, channels_at_once or weight_tiles)
     return [

@@ -13,20 +13,25 @@ from .functions import FUNCTIONS
 from .graph import (
     Add,
     AveragePool,
+    Concat,
     Convolution,
     Graph,
     Linear,
     LookupTable,
     MaxPool,
     Node,
+    Pad,
     Product,
     Rescale,
     Reshape,
+    Slice,
     Tensor,
+    Transpose,
 )
 from .lookup import lookup, make_table
 from .machine import Machine, Result, StoppedError
 from .max_pool import max_pool
+from .move import concat, pad, slice_codes, transpose
 from .multiplier import layer_scales, quantize_adder, quantize_multiplier
 from .product import product
 from .program import Program
@@ -41,6 +46,7 @@ __all__ = [
     "Add",
     "Arithmetic",
     "AveragePool",
+    "Concat",
     "Convolution",
     "Graph",
     "LayerCounts",
@@ -49,13 +55,16 @@ __all__ = [
     "Machine",
     "MaxPool",
     "Node",
+    "Pad",
     "Product",
     "Program",
     "Rescale",
     "Reshape",
     "Result",
+    "Slice",
     "StoppedError",
     "Tensor",
+    "Transpose",
     "accumulate",
     "accumulate_with_direction",
     "add",
@@ -63,6 +72,7 @@ __all__ = [
     "average_pool_scales",
     "average_pool_sum",
     "clamp_bias",
+    "concat",
     "config_from_dict",
     "convolve",
     "dequantize",
@@ -72,6 +82,7 @@ __all__ = [
     "lookup",
     "make_table",
     "max_pool",
+    "pad",
     "product",
     "quantize",
     "quantize_adder",
@@ -82,6 +93,8 @@ __all__ = [
     "rescale",
     "run_graph",
     "run_graph_counts",
+    "slice_codes",
     "subtract",
+    "transpose",
     "weight_scale",
 ]

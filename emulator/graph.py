@@ -132,6 +132,37 @@ class Rescale(Node):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Transpose(Node):
+    """Codes in another order; axes as for `emulator.transpose`, over the stored (NHWC) axes."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concat(Node):
+    """Tensors of one scale and zero point, one after the other along a stored axis; `Rescale` brings them there."""
+
+    axis: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Slice(Node):
+    """Elements start, start + step, … below `stop` along a stored axis."""
+
+    axis: int
+    start: int
+    stop: int
+    step: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pad(Node):
+    """A map with rows and columns of real 0 (the zero point) around it: top, left, bottom, right."""
+
+    padding: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Reshape(Node):
     """Codes regrouped without moving in memory (Flatten of an NHWC map, for one)."""
 

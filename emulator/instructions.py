@@ -139,6 +139,11 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
 }
 
 
+def largest(opcode: Opcode, name: str) -> int:
+    """Largest legal value of a format's field."""
+    return next(field.high for field in FORMATS[opcode] if field.name == name)
+
+
 def field_offsets(opcode: Opcode) -> dict[str, int]:
     """First bit of each field of a format."""
     offsets, bit = {}, OPCODE_BITS

@@ -85,10 +85,12 @@ class Program:
         """One memory image per sample: the program's image with that sample's input codes in place.
 
         inputs : for every graph input float32 (quantized here) or int8 codes, in the model's layout, batch axis first.
-        Raises what `emulator.inputs.check_inputs` raises.
+        Raises what `emulator.inputs.check_inputs` raises, and ``ValueError`` for a batch without samples.
         """
         codes = check_inputs([region.tensor for region in self.inputs.values()], inputs)
-        count = len(next(iter(codes.values())))
+        count = len(next(iter(codes.values()), ()))
+        if not count:
+            raise ValueError("inputs must have at least one sample, not an empty batch")
         made = []
         for sample in range(count):
             image = bytearray(self.image)

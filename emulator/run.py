@@ -19,21 +19,26 @@ from .graph import (
     Add,
     AveragePool,
     Codes,
+    Concat,
     Convolution,
     Graph,
     Linear,
     LookupTable,
     MaxPool,
     Node,
+    Pad,
     Product,
     Rescale,
     Reshape,
+    Slice,
     Tensor,
+    Transpose,
     to_logical,
 )
 from .inputs import check_inputs
 from .lookup import lookup
 from .max_pool import max_pool
+from .move import concat, pad, slice_codes, transpose
 from .product import product_with_clips
 from .requantize import requantize_with_clips
 from .rescale import rescale_with_clips
@@ -100,6 +105,9 @@ def _layers(graph: Graph, codes: dict[str, Codes]) -> Iterator[tuple[Node, Codes
     """Every node with its codes and its overflow and clip flags (None: it has none); adds the codes to `codes`."""
     tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in graph.inputs}
     for node in graph.nodes:
+        for name in node.inputs:
+            if name not in tensors:
+                raise ValueError(f"layer {node.name!r}: input must be a graph input or an earlier layer, not {name!r}")
         operands = [codes[name] for name in node.inputs]
         sources = [tensors[name] for name in node.inputs]
         try:
@@ -167,6 +175,16 @@ def _layer(
             return max_pool(x, node.kernel, node.strides, node.padding, node.dilations), None, None
         case LookupTable():
             return lookup(x, node.table, arithmetic), None, None
+        case Transpose():
+            return transpose(x, node.axes), None, None
+        case Concat():
+            if any((s.scale, s.zero_point) != (node.scale, node.zero_point) for s in sources):
+                raise ValueError("inputs must have the scale and zero point of the output")
+            return concat(operands, node.axis), None, None
+        case Slice():
+            return slice_codes(x, node.axis, node.start, node.stop, node.step), None, None
+        case Pad():
+            return pad(x, node.padding, zero), None, None
         case Reshape():
             return x.reshape(x.shape[0], *node.shape), None, None
         case _:

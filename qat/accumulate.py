@@ -5,6 +5,7 @@ Plain float products where a bound proves them exact and equal, the emulator's c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -73,7 +74,10 @@ def accumulate(
     least, most = arithmetic.accumulator_range
     # The exact extremes of all partial sums, in any order (contract, section 6).
     risky = (biases + above > most) | (biases - below < least)
-    largest = int((max(high, -low) * (positive + negative) + biases.abs()).max())
+    worst = float((max(high, -low) * (positive + negative) + biases.abs()).max())
+    if math.isnan(worst):
+        raise ValueError("weight and bias must not contain NaN")
+    largest = int(worst)
     number = torch.float32 if largest <= EXACT_FLOAT32 and _float32_is_exact(x.centered) else torch.float64
     if not bool(risky.any()):
         return _plain(x.centered, weight, bias, geometry, number), largest

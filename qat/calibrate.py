@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .layer import INPUT, Layer, Requantized
+from .layer import INPUT, Layer, Requantized, named
 from .model import PreparedModel, check_prepared
 from .quantizers import ActivationQuantizer
 from .weighted import Weighted
@@ -35,11 +35,14 @@ def calibrate(model: PreparedModel, batches: Batches) -> None:
         for layer, _, y in float_layers(model, x):
             if isinstance(layer, Requantized):
                 layer.output.observe(y)
-    for quantizer in quantizers:
-        quantizer.settle()
+    with named(INPUT):
+        layers.input.settle()
     for layer in layers:
-        if isinstance(layer, Weighted):
-            layer.weight.settle(layer.folded(model)[0])
+        with named(layer.name):
+            if isinstance(layer, Weighted):
+                layer.weight.settle(layer.folded(model)[0])
+            if isinstance(layer, Requantized):
+                layer.output.settle()
 
 
 @torch.no_grad()

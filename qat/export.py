@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from .layer import INPUT, Step
+from .layer import INPUT, Step, named
 from .model import PreparedModel, check_prepared, evaluating
 from .onnx_writer import OnnxWriter
 from .tensor import QuantizedTensor
@@ -35,10 +35,8 @@ def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
         tensors: dict[str, QuantizedTensor] = quantizers(x, Step(model))
         writer.quantized(INPUT, writer.activation(INPUT, INPUT, tensors[INPUT]), tensors[INPUT])
         for layer in quantizers:
-            try:
+            with named(layer.name):
                 layer.write(writer, tensors[layer.source], tensors[layer.name], model)
-            except ValueError as error:
-                raise ValueError(f"layer {layer.name!r}: {error}") from None
     shape = tuple(tensors[quantizers.output].centered.shape[1:])
     metadata = {METADATA_KEY: json.dumps(quantizers.arithmetic.as_dict())}
     proto = writer.model(writer.reals[quantizers.output], quantizers.input_shape, shape, metadata)

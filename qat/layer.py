@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,15 @@ from .straight_through import straight_through
 from .tensor import QuantizedTensor
 
 INPUT = "input"
+
+
+@contextmanager
+def named(layer: str) -> Iterator[None]:
+    """Put the layer's name in front of a ``ValueError``."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"layer {layer!r}: {error}") from None
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
-from .layer import INPUT, Layer, Step
+from .layer import INPUT, Layer, Step, named
 from .quantizers import ActivationQuantizer
 from .tensor import QuantizedTensor
 from .weighted import Weighted
@@ -49,12 +49,14 @@ class QuantizedLayers(nn.Module):
             yield layer
 
     def check(self, x: object) -> Tensor:
-        """`x` if it is a float tensor of the model's input shape, for any batch; an error that names x otherwise."""
+        """`x` if it is a float tensor of the model's input shape without NaN, for any batch; an error otherwise."""
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TypeError(f"x must be a float tensor, not {x.dtype if isinstance(x, Tensor) else type(x).__name__}")
         if tuple(x.shape[1:]) != self.input_shape or x.ndim != len(self.input_shape) + 1:
             shape = ", ".join(map(str, self.input_shape))
             raise ValueError(f"x must have shape (batch, {shape}), not {tuple(x.shape)}")
+        if bool(x.isnan().any()):
+            raise ValueError("x must not contain NaN")
         return x
 
     def forward(self, x: Tensor, step: Step) -> dict[str, QuantizedTensor]:
@@ -65,10 +67,8 @@ class QuantizedLayers(nn.Module):
             if self.training and self.input.scale.log_ratio is None:
                 step.updates.append(lambda: self.input.follow(x.detach()))
             for layer in self:
-                try:
+                with named(layer.name):
                     tensors[layer.name] = layer(tensors[layer.source], step)
-                except ValueError as error:
-                    raise ValueError(f"layer {layer.name!r}: {error}") from None
         return tensors
 
 
@@ -92,6 +92,14 @@ class PreparedModel(nn.Module):
         for name, buffer in owner.named_buffers(recurse=False):
             self.register_buffer(name, buffer, persistent=name not in owner._non_persistent_buffers_set)
         self.quantizers = quantizers
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedModel:
+        """What ``to()``, ``half()`` and the like call; scales and master weights are float32, on every device."""
+        kind = fn(torch.zeros(())).dtype
+        if kind != torch.float32:
+            raise TypeError(f"a prepared model must stay in float32, not become {kind}")
+        result: PreparedModel = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return result
 
     def forward(self, x: Tensor) -> Tensor:
         """Float values (batch, …) to the dequantized codes of the last layer, float32."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import fx
@@ -98,9 +99,9 @@ def clamp(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def flatten(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     source, target = shape_of(a.self), shape_of(node)
     name = lowering.source(a.self)
-    if source == target or (len(source) < 3 and trimmed(source) == trimmed(target)):
+    if source == target or (len(source) < 3 and len(target) < 3 and trimmed(source) == trimmed(target)):
         lowering.alias(node, name)
-    elif len(source) == 3 and trimmed(target) == trimmed((source[0] * source[1] * source[2],)):
+    elif len(source) == 3 and len(target) < 3 and trimmed(target) == trimmed((math.prod(source),)):
         add_flatten(lowering, node, name)
     else:
         raise ValueError(f"a reshape must flatten a feature map to (batch, length), not {source} to {target}")

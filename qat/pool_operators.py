@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
+from emulator.windows import Windows
+
 from .arguments import Arguments, Handler, pair, shape_of
 from .operators import add_flatten
 from .pools import AveragePool, MaxPool
@@ -66,6 +68,8 @@ def add_max_pool(
     dilations: tuple[int, int],
 ) -> None:
     source = lowering.source(operand)
+    if not Windows(shape_of(operand)[1:], kernel, strides, padding * 2, dilations).valid_counts().all():
+        raise ValueError(f"padding must leave every window a position on the map, not {padding}")
     pool = MaxPool(lowering.unique(node), source, kernel=kernel, strides=strides, padding=padding, dilations=dilations)
     lowering.add(node, pool)
 

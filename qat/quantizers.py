@@ -60,10 +60,12 @@ class ActivationQuantizer(nn.Module):
 
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
-        """Move the observed range a little towards that of `x`, and the scale with it."""
-        self.low.lerp_(x.min().clamp(max=0), MOMENTUM)
-        self.high.lerp_(x.max().clamp(min=0), MOMENTUM)
-        self.settle()
+        """Move the observed range a little towards that of `x`, and the scale with it; infinities are left out."""
+        finite = x[x.isfinite()]
+        if finite.numel():
+            self.low.lerp_(finite.min().clamp(max=0), MOMENTUM)
+            self.high.lerp_(finite.max().clamp(min=0), MOMENTUM)
+            self.settle()
 
     @torch.no_grad()
     def settle(self) -> None:

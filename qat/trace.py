@@ -6,10 +6,13 @@ import copy
 import re
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
+
+TORCH = Path(torch.__file__).parent
 
 
 def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[nn.Module, ExportedProgram]:
@@ -21,6 +24,9 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise ValueError(f"model must be in float32, not {tensor.dtype} as its tensor {name!r}")
     example = check_example(example_inputs)
     owner = copy.deepcopy(model)
     modes = [(module, module.training) for module in owner.modules()]
@@ -65,12 +71,15 @@ def module_path(node: fx.Node) -> str:
 
 
 def describe(node: fx.Node) -> str:
-    """``node 'max_pool2d' (aten.max_pool2d.default, model.py, line 12: `x = pool(x)`)``, as far as it is known."""
+    """``node 'pool' (aten.max_pool2d.default, model.py, line 12: `x = self.pool(x)`)``, as far as it is known.
+
+    The line is the innermost one outside torch itself.
+    """
     parts = [str(node.target)]
     lines = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines() if line.strip()]
     for index in range(len(lines) - 1, -1, -1):
         found = re.match(r'File "(.*)", line (\d+)', lines[index])
-        if found:
+        if found and not Path(found[1]).is_relative_to(TORCH):
             code = f": `{lines[index + 1]}`" if index + 1 < len(lines) else ""
             parts.append(f"{found[1]}, line {found[2]}{code}")
             break

@@ -110,8 +110,8 @@ class Weighted(Requantized):
         assert norm is not None
         bias = None if self.bias_name is None else tensor_named(owner, self.bias_name)
         y = self.plain(x, tensor_named(owner, self.weight_name), bias)
-        if y.numel() == y.shape[1]:
-            return  # one value per channel has no variance
+        if y.numel() <= y.shape[1]:
+            return  # less than two values per channel have no variance
         module, momentum = owner.get_submodule(norm.module), norm.momentum
         count = getattr(module, "num_batches_tracked", None)
         if isinstance(count, Tensor):

@@ -71,7 +71,7 @@ class ColumnLane(wiring.Component):
             self.weight.eq(read.data[: arithmetic.weight_bits].as_signed()),
         ]
 
-        parameters = Signal(8 * PARAMETER_ROWS, reset_less=True)
+        parameters = Signal(8 * PARAMETER_ROWS)
         bias = parameters[: arithmetic.bias_bits].as_signed()
 
         entry = arithmetic.accumulator_bits + 1

@@ -146,17 +146,16 @@ class ConvolveUnit(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += drain.eq(drain - 1)
-                with m.If(weight_fault):
-                    m.d.sync += self.fault.eq(1)
                 with m.If(drain == 0):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
         return m
 
     def _loader(self, m: Module, running: Value) -> tuple[Value, Value]:
-        """Load a tile when one is wanted and the shadow is free; returns (a tile begins, its row lies outside).
+        """Load a tile when one is wanted and the shadow is free; returns (a tile begins, one of its rows lies outside).
 
-        A tile is loaded to its end, also after the last position: the wavefront needs its lower rows later.
+        A tile is checked as a whole when its loading begins, and loaded to its end, also after the last position: the
+        wavefront needs its lower rows later.
         """
         config = self.config
         self._tile_starts, self._tile_is_last = Signal(name="tile_starts"), Signal(name="tile_is_last")
@@ -169,7 +168,7 @@ class ConvolveUnit(wiring.Component):
             want.eq(wanted | (self._tile_starts & ~self._tile_is_last)),
             begins.eq(running & want & ~loading),
             step.eq(begins | loading),
-            fault.eq(step & (weight_row >= config.weight_depth)),
+            fault.eq(begins & (weight_row > config.weight_depth - config.rows)),
         ]
         with m.If(running):
             m.d.sync += wanted.eq(want & ~begins)

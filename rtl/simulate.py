@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Error
-from emulator.machine import Result, RunRecord, make_result
+from emulator.machine import Result, RunRecord, check_images, make_result
 from emulator.program import Program
 from emulator.timing import DEFAULT_LATENCY
 
@@ -61,11 +61,10 @@ def simulate_images(
 ) -> list[RunRecord]:
     """`Machine.execute` in RTL: whatever program lies in each memory image, one after the other on the same hardware.
 
-    `SimulationError` for a run that does not end within `max_cycles` or that reaches outside its memory region.
+    Raises what `check_images` and `run_images` raise, and `SimulationError` for a run that does not end within
+    `max_cycles` or that reaches outside its memory region.
     """
-    addresses = [program_address] * len(images) if isinstance(program_address, int) else list(program_address)
-    if len(addresses) != len(images):
-        raise ValueError(f"program_address must have one entry per image ({len(images)}), not {len(addresses)}")
+    addresses = check_images(config, images, program_address)
     testbench = build_testbench(
         [("accelerator.v", accelerator_verilog(config))],
         config.bus_bytes,

@@ -54,12 +54,14 @@ def run(
             )  # fmt: skip
         return made
 
-    if validation.reference is validation.layers:
+    where = "" if validation.reference is validation.layers else "at ONNX Runtime's arithmetic, "
+    if not where:
         output.show(table(f"{model.name}: emulator against ONNX Runtime", validation.layers))
     else:
         output.show(table(f"{model.name}: at its own arithmetic, where ONNX Runtime may differ", validation.layers))
         output.show(table(f"{model.name}: at ONNX Runtime's arithmetic", validation.reference))
-    output.show("all differences are explained by float32" if holds else "the emulator and ONNX Runtime DIFFER")
+    verdict_text = "all differences are explained by float32" if holds else "the emulator and ONNX Runtime DIFFER"
+    output.show(where + verdict_text)
     if rtl_samples:
         execution = Execution(graph, accelerator, load_inputs(graph, inputs, rtl_samples))
         simulate_execution(execution, None, simulator)

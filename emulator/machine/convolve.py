@@ -41,11 +41,10 @@ class Convolve:
         outside |= self.first_row + self.position >= config.accumulator_depth
         return int(outside.argmax()) if outside.any() else None
 
-    def bad_weight(self, tile: int) -> int | None:
-        """First row of a weight tile that lies outside the weight scratchpad; of no tile at all, none."""
+    def bad_weight(self, tile: int) -> bool:
+        """Whether a row of this weight tile lies outside the weight scratchpad; there may be no such tile."""
         config = self.state.config
-        room = config.weight_depth - (self.instruction["weight_row"] + tile * config.rows)
-        return max(room, 0) if tile < self.tiles and room < config.rows else None
+        return tile < self.tiles and self.instruction["weight_row"] + (tile + 1) * config.rows > config.weight_depth
 
     def accumulate(self, first: int, last: int, positions: int) -> None:
         """Carry the sums of the first `positions` positions through tiles first … last − 1."""
@@ -71,12 +70,11 @@ class Convolve:
         """Execute; returns the cycles and whether it stopped at an address outside a memory."""
         config, positions = self.state.config, self.window.positions
         drain = convolve_drain_cycles(config)
-        issue = self.tile_starts() if self.is_legal() else None
-        if issue is not None:
+        if self.is_legal():
             step = max(1, CHUNK // (positions * config.rows))
             for first in range(0, self.tiles, step):
                 self.accumulate(first, min(first + step, self.tiles), positions)
-            return PREPARE_CYCLES + issue + positions - 1 + drain, False
+            return PREPARE_CYCLES + (self.tiles - 1) * self.tile_step() + positions + drain, False
         return PREPARE_CYCLES + self.run_to_fault() + drain, True
 
     def is_legal(self) -> bool:
@@ -93,42 +91,31 @@ class Convolve:
                 return False
         return True
 
-    def tile_starts(self) -> int:
-        """Step at which the last tile's first position is issued.
+    def tile_step(self) -> int:
+        """Steps from a tile's first position to the next tile's.
 
-        The loader fills the shadow weights one row per step, once the tile before has begun; the next tile begins when
-        that is under way, all positions are issued and the first sum is back (the interlock).
+        All positions are issued, and the first one's sum has to be back (the interlock). By then the next weights are
+        in the shadow: they begin to load with the tile before, one row per step.
         """
-        rows, round_trip = self.state.config.rows, sum_round_trip(self.state.config)
-        load, start = 0, 1
-        for _ in range(1, self.tiles):
-            load = max(start, load + rows)
-            start = max(start + max(self.window.positions, round_trip), load + 1)
-        return start
+        return max(self.window.positions, sum_round_trip(self.state.config))
 
     def run_to_fault(self) -> int:
-        """Execute up to the first access outside a memory; returns its step."""
-        rows, round_trip = self.state.config.rows, sum_round_trip(self.state.config)
+        """Execute up to the first access outside a memory; returns its step.
+
+        A weight tile is checked as a whole when its loading begins, so every position issued has all its weights.
+        """
         load, start, tile = 0, 1, 0
+        if self.bad_weight(tile):
+            return load
         while True:
-            next_load = max(start, load + rows)
-            faults = []
-            for bad, base in (
-                (self.bad_weight(tile), load),
-                (self.bad_position(tile), start),
-                (self.bad_weight(tile + 1), next_load),
-            ):
-                if bad is not None:
-                    faults.append(base + bad)
-            end = min(faults, default=None)
-            issued = len(self.position) if end is None else min(max(end - start, 0), len(self.position))
+            load = max(start, load + self.state.config.rows)
+            position = self.bad_position(tile)
+            faults = [] if position is None else [start + position]
+            if self.bad_weight(tile + 1):
+                faults.append(load)
+            issued = min(min(faults) - start, len(self.position)) if faults else len(self.position)
             if issued:
                 self.accumulate(tile, tile + 1, issued)
-            if tile == self.tiles - 1:
-                # A weight row may turn out to lie outside when the last position is on its way: that costs no cycle.
-                last = start + self.window.positions - 1
-                return last if end is None else min(end, last)
-            load, start = next_load, max(start + max(self.window.positions, round_trip), next_load + 1)
-            if end is not None and end < start:
-                return end
-            tile += 1
+            if faults:
+                return min(faults)
+            start, tile = start + self.tile_step(), tile + 1

@@ -18,6 +18,25 @@ from .state import State
 from .transfer import load, store
 
 
+def check_images(config: AcceleratorConfig, images: Sequence[bytes], program_address: int | Sequence[int]) -> list[int]:
+    """One program address per image.
+
+    Raises ``ValueError`` for another number of addresses, an address that is not that of a memory word, and an image
+    that is empty, not made of whole words, or larger than 2^32 − 1 bytes.
+    """
+    addresses = [program_address] * len(images) if isinstance(program_address, int) else list(program_address)
+    if len(addresses) != len(images):
+        raise ValueError(f"program_address must have one entry per image ({len(images)}), not {len(addresses)}")
+    words = f"a multiple of bus_bytes ({config.bus_bytes}) below 2^32"
+    for address in addresses:
+        if address % config.bus_bytes or not 0 <= address < 1 << 32:
+            raise ValueError(f"program_address must be {words}, not {address}")
+    for image in images:
+        if len(image) % config.bus_bytes or not 0 < len(image) < 1 << 32:
+            raise ValueError(f"an image's length must be positive and {words}, not {len(image)}")
+    return addresses
+
+
 class Machine:
     """The accelerator of `config` behind a memory that answers each read `latency` cycles after accepting it."""
 
@@ -53,8 +72,10 @@ class Machine:
         """Run whatever program lies in each memory image, one after the other on the same hardware.
 
         program_address : the same in every image, or one per image
+
+        Raises what `check_images` raises.
         """
-        addresses = [program_address] * len(images) if isinstance(program_address, int) else program_address
+        addresses = check_images(self.config, images, program_address)
         state, records = State(self.config), list[RunRecord]()
         for image, address in zip(images, addresses, strict=True):
             records.append(self._run_image(state, image, address))

@@ -78,9 +78,17 @@ class Pool:
         self.window = Window(instruction, 1)
         room = max(len(state.output) - instruction["output_row"], 0) + 1
         self.positions = min(self.window.positions, room)
+        # Results in the pipeline: the step from which on they can be read, their row, their codes.
+        self.pending = deque[tuple[int, int, NDArray[np.int8]]]()
 
     def run(self) -> tuple[int, bool]:
         """Execute; returns (steps before the drain, fault)."""
+        steps, fault = self.steps()
+        self.write()
+        return steps, fault
+
+    def steps(self) -> tuple[int, bool]:
+        """All windows up to a fault; the last results may still be pending."""
         step = max(1, CHUNK // self.window.kernel)
         for first in range(0, self.positions, step):
             position = np.arange(first, min(first + step, self.positions), dtype=np.int64)
@@ -97,24 +105,27 @@ class Pool:
 
     def gather(self, first: int, row: NDArray[np.int64], inside: NDArray[np.bool_], count: int) -> None:
         """Pool the first `count` windows of (positions, kernel) rows; their results go to rows from `first` on."""
-        out = self.instruction["output_row"] + first
+        begin = self.instruction["output_row"]
+        out = begin + first
         row, inside = row[:count], inside[:count]
-        if not ((row >= out) & (row < out + count) & inside).any():
+        if not ((row >= begin) & (row < out + count) & inside).any():
+            self.write()
             self.state.output[out : out + count] = self.pool(self.state.output[np.where(inside, row, 0)], inside)
             return
         # A window that reads what this instruction writes sees only results that have left the pipeline.
-        kernel, pending = self.window.kernel, deque[tuple[int, int, NDArray[np.int8]]]()
+        kernel = self.window.kernel
         for index in range(count):
             codes = np.empty((1, kernel, self.state.config.columns), np.int8)
             for k in range(kernel):
-                step = index * kernel + k
-                while pending and pending[0][0] <= step:
-                    _, target, result = pending.popleft()
-                    self.state.output[target] = result
+                self.write((first + index) * kernel + k)
                 codes[0, k] = self.state.output[row[index, k] if inside[index, k] else 0]
             result = self.pool(codes, inside[index : index + 1])[0]
-            pending.append(((index + 1) * kernel + RESULT_LATENCY, out + index, result))
-        for _, target, result in pending:
+            self.pending.append(((first + index + 1) * kernel + RESULT_LATENCY, out + index, result))
+
+    def write(self, step: int | None = None) -> None:
+        """Write the results that can be read from `step` on, or all."""
+        while self.pending and (step is None or self.pending[0][0] <= step):
+            _, target, result = self.pending.popleft()
             self.state.output[target] = result
 
     def pool(self, codes: NDArray[np.int8], inside: NDArray[np.bool_]) -> NDArray[np.int8]:

@@ -309,6 +309,15 @@ def test_validate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     fails(capsys, ["validate", small_model(tmp_path), "--inputs", codes], "'input'", "floats")
 
 
+def test_validate_says_at_which_arithmetic_it_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for arithmetic, verdict in (
+        ({}, "all differences are explained by float32"),
+        ({"accumulator_bits": 12}, "at ONNX Runtime's arithmetic, all differences are explained by float32"),
+    ):
+        assert main(["validate", str(small_model(tmp_path, **arithmetic))]) == HOLDS
+        assert capsys.readouterr().out.splitlines()[-1] == verdict
+
+
 def test_verilog(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "a.v"
     result = runs(capsys, ["verilog", small_config(tmp_path, "rows = 1\ncolumns = 2\n"), "-o", file])

@@ -94,6 +94,7 @@ def test_exact_products_beyond_float32() -> None:
     k = 5000
     x, w = codes(1, (3, k), (-128, 127)), codes(2, (k, 4), (-128, 127))
     x[0], w[:, 0] = -128, -128
+    x[1], x[1, 0], w[:, 1] = 127, 126, 127  # an odd sum, which float32 does not hold beyond 2^24
     for zero in (0, -128, 127):
         acc, overflowed = accumulate(
             x, w, [1, -2, 3, 2**31 - 1], Arithmetic(accumulator_bits=48, multiplier_bits=15), zero

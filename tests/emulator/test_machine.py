@@ -8,7 +8,7 @@ import pytest
 from compiler import compile_graph
 from emulator import AcceleratorConfig, Arithmetic
 from emulator.instructions import FORMATS, Error, Instruction, Opcode, instruction
-from emulator.machine import Machine, StoppedError
+from emulator.machine import Machine, StoppedError, post_process
 from tests.graphs import random_config, random_graph
 
 CONFIG = AcceleratorConfig(
@@ -47,7 +47,7 @@ def test_transfer_cycles() -> None:
 
 
 def test_convolve_cycles() -> None:
-    """3 to prepare, then one position per cycle; a tile waits for its sums (6 cycles) and weights (5); 12 to drain."""
+    """3 to prepare, then one position per cycle; a tile waits for its sums (6 cycles); 12 to drain."""
 
     def tiles(width: int, count: int) -> int:
         return cycles(default(Opcode.CONVOLVE, output_width=width, input_width=16, channel_rows=count))
@@ -89,6 +89,60 @@ def test_a_bad_instruction_stops_the_machine(bad: Instruction, error: Error) -> 
     record = Machine(CONFIG).execute([image(default(Opcode.PARAMETERS), bad, store, HALT)])[0]
     assert (record.error, record.error_index) == (error, 1)
     assert record.memory[512:] == before[512:], "nothing is executed after the error"
+
+
+@pytest.mark.parametrize(("fields", "step"), [({"weight_row": 29}, 0), ({"weight_row": 25, "channel_rows": 2}, 4)])
+def test_a_weight_tile_that_ends_outside_stops_where_its_loading_begins(fields: dict[str, int], step: int) -> None:
+    """The first tile is loaded in step 0, the next one in step 4, while eight positions meet the first."""
+    bad = default(Opcode.CONVOLVE, output_width=8, input_width=16, **fields)
+    record = Machine(CONFIG).execute([image(bad, HALT)])[0]
+    assert (record.error, record.error_index) == (Error.ADDRESS, 0)
+    assert record.cycles == FETCH + 3 + step + 12
+
+
+@pytest.mark.parametrize("chunk", [4, 8, 12])
+def test_a_pool_that_reads_its_own_results_does_not_depend_on_chunks(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Window p covers the results of windows p − 1 to p + 2: it sees only what has left the pipeline."""
+    program = (
+        default(Opcode.LOAD, memory_address=512, pixels=9, pixel_stride=4, pixel_bytes=4, target=2),
+        default(Opcode.PARAMETERS),
+        default(Opcode.LOAD, memory_address=600, row=10, pixels=30, pixel_stride=4, pixel_bytes=4, target=2),
+        default(
+            Opcode.POOL, input_row=19, output_row=20, output_width=8, kernel_width=4, input_width=16, y_min=-128,
+            y_max=127,
+        ),
+        default(Opcode.STORE, memory_address=800, row=10, pixels=30, pixel_stride=4, pixel_bytes=4),
+    )  # fmt: skip
+    memory = bytearray(image(*program, HALT))
+    memory[512 : 512 + 36] = bytes(16) + b"\x01\x01\x01\x01" + bytes(16)  # bias 0, multiplier 1, shift 0
+    memory[600:720] = np.random.default_rng(3).bytes(120)
+    whole = Machine(CONFIG).execute([bytes(memory)])[0]
+    assert whole.error == Error.NONE and whole.memory[800:920] != whole.memory[600:720]
+    monkeypatch.setattr(post_process, "CHUNK", chunk)
+    assert Machine(CONFIG).execute([bytes(memory)])[0] == whole
+
+
+def test_images_and_addresses_are_checked() -> None:
+    machine = Machine(CONFIG)
+    with pytest.raises(ValueError, match=r"program_address must be a multiple of bus_bytes \(8\) below 2\^32, not 4"):
+        machine.execute([bytes(64)], 4)
+    with pytest.raises(ValueError, match=r"program_address must be a multiple of bus_bytes \(8\) below 2\^32, not -8"):
+        machine.execute([bytes(64)], -8)
+    with pytest.raises(ValueError, match=r"program_address must have one entry per image \(2\), not 1"):
+        machine.execute([bytes(64)] * 2, [0])
+    for length in (0, 60):
+        with pytest.raises(ValueError, match=f"an image's length must be positive and a multiple .* not {length}"):
+            machine.execute([bytes(length)])
+
+
+def test_an_empty_batch_is_refused() -> None:
+    graph = random_graph(np.random.default_rng(0), Arithmetic())
+    program = compile_graph(graph, AcceleratorConfig())
+    x = np.zeros((0, *np.roll(graph.inputs[0].shape, 1)), np.int8)
+    with pytest.raises(ValueError, match="inputs must have at least one sample, not an empty batch"):
+        Machine(AcceleratorConfig()).run(program, {"input": x})
 
 
 def test_unknown_opcode_and_the_end_of_memory() -> None:

@@ -89,8 +89,9 @@ def test_adder(a: float, b: float, y: float, bits: int) -> None:
 
 
 def test_layer_scales_from_left_to_right() -> None:
-    sx, sw, sy = np.float32(0.1), np.array([0.3, 1e-30], np.float32), np.float32(0.7)
+    sx, sw, sy = np.float32(0.1), np.append(np.linspace(0.3, 0.4, 50), 1e-30).astype(np.float32), np.float32(0.7)
     expected = [float(sx) * float(w) / float(sy) for w in sw]
+    assert expected != [float(sx) * (float(w) / float(sy)) for w in sw]  # the order shows
     scales = layer_scales(sx, sw, sy)
     assert scales.dtype == np.float64
     assert_array_equal(scales, expected)

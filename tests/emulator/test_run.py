@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,19 @@ from emulator import (
     Add,
     Arithmetic,
     AveragePool,
+    Concat,
     Convolution,
     Graph,
     Linear,
     LookupTable,
     MaxPool,
+    Pad,
     Product,
     Rescale,
     Reshape,
+    Slice,
     Tensor,
+    Transpose,
     add,
     average_pool,
     convolve,
@@ -216,3 +221,24 @@ def test_errors_name_the_layer() -> None:
             Graph(inputs=(image,), nodes=(shape,), outputs={"y": "fc"}, arithmetic=Arithmetic()),
             {"x": np.zeros((1, 3))},
         )
+
+
+def test_nodes_that_move_codes() -> None:
+    """Pad, slice, concat and transpose in one graph, against NumPy's own indexing."""
+    x = np.random.default_rng(5).integers(-128, 128, (2, 3, 4, 5), dtype=np.int8)  # (batch, channels, height, width)
+    shared = {"scale": 0.5, "zero_point": 3}
+    nodes = (
+        Pad(name="padded", shape=(6, 5, 3), inputs=("input",), padding=(1, 0, 1, 0), **shared),
+        Slice(name="middle", shape=(4, 5, 3), inputs=("padded",), axis=1, start=1, stop=5, **shared),
+        Concat(name="both", shape=(4, 5, 6), inputs=("middle", "input"), axis=-1, **shared),
+        Transpose(name="turned", shape=(5, 4, 6), inputs=("both",), axes=(0, 2, 1, 3), **shared),
+    )
+    source = Tensor(name="input", shape=(4, 5, 3), **shared)
+    graph = Graph(inputs=(source,), nodes=nodes, outputs={"y": "turned"}, arithmetic=Arithmetic())
+    shown = run_graph(graph, {"input": x}, every=True)
+    assert_array_equal(shown["padded"][:, :, 0], np.full((2, 3, 5), 3))
+    assert_array_equal(shown["middle"], x)
+    assert_array_equal(shown["turned"], np.concatenate([x, x], axis=1).transpose(0, 1, 3, 2))
+    other = replace(graph, nodes=(nodes[0], nodes[1], replace(nodes[2], scale=0.25)), outputs={"y": "both"})
+    with pytest.raises(ValueError, match="layer 'both': inputs must have the scale and zero point of the output"):
+        run_graph(other, {"input": x})

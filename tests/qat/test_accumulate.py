@@ -118,6 +118,22 @@ def test_precision_settings_are_harmless(name: str, kind: str) -> None:
     assert torch.equal(found.double(), expected.double())
 
 
+def test_a_sum_one_beyond_the_range_saturates() -> None:
+    arithmetic = Arithmetic(accumulator_bits=8)
+    x = quantized(np.array([[127], [-128]], np.int8), 0, arithmetic)
+    for bias, expected in ((0, [127, -128]), (1, [127, -127]), (-1, [126, -128])):
+        acc, _ = accumulate(x, torch.ones(1, 1), torch.tensor([bias]).double(), None, arithmetic)
+        assert acc.flatten().tolist() == expected
+
+
+def test_padding_counts_where_zero_is_no_legal_code() -> None:
+    centered = torch.full((1, 1, 1, 1), 50.0)
+    for sign, extremes in ((1, (0, 60)), (-1, (-60, 0))):
+        low, high = sorted((sign * 50, sign * 60))
+        x = QuantizedTensor(centered=sign * centered, scale=torch.tensor(1.0), zero_point=0, y_min=low, y_max=high)
+        assert x.extremes == extremes
+
+
 def products(overflow: str, outer: float, sign: int) -> tuple[list[float], list[float]]:
     """Gradients of x and w of one sum that overflows on the side of `sign`."""
     arithmetic = Arithmetic(accumulator_bits=8, overflow=overflow)

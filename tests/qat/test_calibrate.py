@@ -66,3 +66,18 @@ def test_bad_batches(function: object) -> None:
         function(prepared, [torch.zeros(1, 3, 7, 7)])  # type: ignore[operator]
     with pytest.raises(TypeError, match=r"model must be made by qat\.prepare, not Conv2d"):
         function(nn.Conv2d(3, 4, 3), [images(1)])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["0.weight", "2.bias"])
+def test_a_layer_that_is_not_finite_is_named(name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    prepared = qat.prepare(model, images(2))
+    for broken in (model, prepared):
+        with torch.no_grad():
+            broken.get_parameter(name)[0] = torch.nan
+    with pytest.raises(
+        ValueError, match=f"layer '{name[0]}': .* must be finite|layer '{name[0]}': w must not contain NaN"
+    ):
+        qat.prepare(model, images(2))
+    with pytest.raises(ValueError, match=f"layer '{name[0]}': weight and bias must not contain NaN"):
+        prepared(images(2))

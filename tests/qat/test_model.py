@@ -157,6 +157,7 @@ def test_a_checkpoint_restores_every_bit(tmp_path: Path) -> None:
         (np.zeros((1, 3, 7, 6), np.float32), "x must be a float tensor, not ndarray"),
         (torch.zeros(1, 3, 7, 6, dtype=torch.int64), r"x must be a float tensor, not torch\.int64"),
         (torch.zeros(1, 3, 7, 5), r"x must have shape \(batch, 3, 7, 6\), not \(1, 3, 7, 5\)"),
+        (torch.full((1, 3, 7, 6), torch.nan), "x must not contain NaN"),
         (torch.zeros(3, 7, 6), r"x must have shape \(batch, 3, 7, 6\), not \(3, 7, 6\)"),
     ],
 )
@@ -166,3 +167,26 @@ def test_bad_input(x: torch.Tensor, message: str) -> None:
         qat.codes(prepared, x)
     with pytest.raises(TypeError, match=r"model must be made by qat\.prepare, not Linear"):
         qat.codes(nn.Linear(3, 4), images(1))
+
+
+@pytest.mark.parametrize("kind", ["half", "double", "bfloat16"])
+def test_it_stays_in_float32(kind: str) -> None:
+    x = images(2)
+    prepared = qat.prepare(randomized(Mixed()), x).eval()
+    expected = prepared(x)
+    with pytest.raises(TypeError, match=r"a prepared model must stay in float32, not become torch\."):
+        getattr(prepared, kind)()
+    assert torch.equal(prepared.to("cpu").float()(x), expected)
+
+
+@pytest.mark.parametrize("learn_scales", [True, False])
+def test_training_survives_an_empty_batch_and_infinite_inputs(learn_scales: bool, tmp_path: Path) -> None:
+    prepared = qat.prepare(randomized(Mixed()), images(4), NARROW, learn_scales=learn_scales).train()
+    before = {name: tensor.clone() for name, tensor in prepared.state_dict().items()}
+    assert prepared(images(0)).shape == (0, 5)
+    assert all(torch.equal(before[name], tensor) for name, tensor in prepared.state_dict().items())
+    x = images(4)
+    x[0, 0, 0, :2] = torch.tensor([torch.inf, -torch.inf])
+    assert prepared(x).isfinite().all()
+    assert all(tensor.isfinite().all() for tensor in prepared.state_dict().values())
+    assert_equal_codes(prepared, x, tmp_path)

@@ -29,6 +29,7 @@ class Written(nn.Module):
         self.linear = nn.Linear(4 * 7 * 6, 5)
         self.wide = nn.Linear(3 * 7 * 6, 5)
         self.rows = nn.Linear(6, 5)
+        self.one = nn.Conv2d(168, 5, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(self, x)
@@ -150,8 +151,14 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
         lambda m, x: F.adaptive_avg_pool2d(m.conv(x), 2),
         "an adaptive pool's output 2×2 must divide its input 7×6",
     ),
+    "map": (lambda m, x: m.one(m.conv(x).view(-1, 168, 1, 1)), "node 'view' .*: a reshape must flatten a feature map"),
+    "vector": (lambda m, x: m.linear(m.conv(x).flatten(1)).view(-1, 5, 1, 1), r"not \(5,\) to \(5, 1, 1\)"),
+    "window": (
+        lambda m, x: F.max_pool2d(m.conv(x), 2, 1, 1, 7),
+        r"node 'max_pool2d' .*: padding must leave every window a position on the map, not \(1, 1\)",
+    ),
     "mean": (lambda m, x: m.conv(x).mean(1), "node 'mean' .*: a reduction must go over height and width"),
-    "map": (lambda m, x: m.rows(m.conv(x)), r"its input must have shape \(batch, length\)"),
+    "rows": (lambda m, x: m.rows(m.conv(x)), r"its input must have shape \(batch, length\)"),
     "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'mul' .*: this operator is not supported"),
     "dropout": (lambda m, x: F.dropout(m.conv(x), 0.5, True), "a dropout must be off in eval mode"),
     "type": (lambda m, x: m.conv(x).double(), "the type of its tensor must stay the same"),
@@ -170,9 +177,20 @@ def test_what_is_not_supported_is_named(name: str) -> None:
 def test_the_line_of_the_source_is_named() -> None:
     with pytest.raises(ValueError) as error:
         qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), images(2))
-    assert str(error.value).startswith("node '1' (aten.softmax.int, ")
+    assert str(error.value) == "node '1' (aten.softmax.int): this operator is not supported"  # no line but torch's own
     with pytest.raises(ValueError, match=re.escape(str(Path(__file__).name)) + r", line \d+: `return self"):
         qat.prepare(Written(lambda m, x: m.conv(x).tanh()), images(2))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = nn.Softmax(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.part(x)
+
+    with pytest.raises(ValueError, match=re.escape(Path(__file__).name) + r", line \d+: `return self\.part\(x\)`\)"):
+        qat.prepare(Model(), images(2))
 
 
 @pytest.mark.parametrize(
@@ -183,6 +201,8 @@ def test_the_line_of_the_source_is_named() -> None:
         (Mixed(), [1.0], "example_inputs must be a float tensor, not float"),
         (Mixed(), images(2).int(), r"example_inputs must be a float tensor, not torch\.int32"),
         (Mixed(), images(2)[0], r"example_inputs must have shape .*, not \(3, 7, 6\)"),
+        (Mixed().double(), images(2).double(), r"model must be in float32, not torch\.float64 as its tensor 'f"),
+        (Mixed().half(), images(2), r"model must be in float32, not torch\.float16"),
         (Mixed(), images(0), r"example_inputs must have shape .*, not \(0, 3, 7, 6\)"),
         (nn.ModuleDict({"quantizers": nn.Linear(1, 1)}), images(2), "model must be traceable"),
     ],

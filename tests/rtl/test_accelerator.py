@@ -9,9 +9,11 @@ import pytest
 
 from compiler import compile_graph
 from emulator import AcceleratorConfig, Arithmetic
+from emulator.instructions import FORMATS, Error, Instruction, Opcode, instruction
 from emulator.machine import Machine
-from rtl import simulate
+from rtl import simulate, simulate_images
 from rtl.accelerator import accelerator_verilog
+from tests.end_to_end.configs import CONFIGS
 from tests.graphs import random_graph
 
 
@@ -44,3 +46,52 @@ def test_thirty_two_by_thirty_two() -> None:
     program = compile_graph(graph, config)
     machine, rtl = Machine(config).run(program, {"input": x}), simulate(program, config, {"input": x})
     assert (rtl.memory, rtl.cycles) == (machine.memory, machine.cycles)
+
+
+def test_what_a_stopped_convolution_leaves_behind(simulator: str) -> None:
+    """A later run on the same hardware reads the sums that a run had made before it stopped: they are the machine's.
+
+    The first runs have no PARAMETERS: their biases are the 0 of power-on.
+    """
+    config = CONFIGS["4x4"]
+    depth = config.weight_depth
+    rng = np.random.default_rng(2)
+
+    def image(*program: Instruction) -> bytes:
+        code = b"".join(made.encode() for made in program)
+        return code + rng.bytes(2048 - len(code))
+
+    def make(opcode: Opcode, **fields: int) -> Instruction:
+        return instruction(opcode, **{f.name: max(f.low, 0) for f in FORMATS[opcode]} | fields)
+
+    def stopping(**fields: int) -> bytes:
+        return image(
+            make(Opcode.LOAD, memory_address=1024, pixels=config.activation_depth, pixel_stride=4, pixel_bytes=4),
+            make(Opcode.LOAD, memory_address=1024, pixels=depth, pixel_stride=4, pixel_bytes=4, target=1),
+            make(Opcode.CONVOLVE, output_width=8, input_width=16, **fields),
+            make(Opcode.HALT),
+        )
+
+    # The parameters are bias 0, multiplier 1 and shift 0 in every lane: a sum of 12 bits shows its code or its clamp.
+    reading = bytearray(
+        image(
+            make(Opcode.LOAD, memory_address=1024, pixels=9, pixel_stride=4, pixel_bytes=4, target=2),
+            make(Opcode.PARAMETERS),
+            make(Opcode.REQUANTIZE, count=16, y_min=-128, y_max=127),
+            make(Opcode.STORE, memory_address=1536, pixels=16, pixel_stride=4, pixel_bytes=4),
+            make(Opcode.HALT),
+        )
+    )
+    reading[1024:1060] = bytes(16) + b"\x01\x01\x01\x01" + bytes(12) + b"\x04" * 4
+    places = [
+        *({"weight_row": row, "channel_rows": tiles} for row in range(depth - 12, depth + 2) for tiles in (1, 2, 3)),
+        {"input_row": config.activation_depth - 3},
+        {"input_row": config.activation_depth - 6, "channel_rows": 3, "pixel_rows": 1},
+        {"accumulator_row": config.accumulator_depth - 3, "channel_rows": 2},
+    ]
+    images = [bytes(run) for fields in places for run in (stopping(**fields), reading)]
+    machine, rtl = Machine(config).execute(images), simulate_images(config, images, simulator=simulator)
+    assert rtl == machine
+    assert [record.error for record in machine[::2]].count(Error.NONE) == 9 + 5 + 1
+    assert {record.error for record in machine[1::2]} == {Error.NONE}
+    assert len({record.memory[1536:1600] for record in machine[1::2]}) > 10, "the runs leave different sums"

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from compiler import compile_graph
-from emulator.instructions import Instruction, Opcode
+from emulator.instructions import Error, Instruction, Opcode
 from emulator.machine import Machine, StoppedError
 from rtl import simulate, simulate_images
-from rtl.simulation import SimulationError
+from rtl.accelerator import accelerator_verilog
+from rtl.simulation import SimulationError, build_testbench, run_images
 from tests.end_to_end.configs import CONFIGS
 from tests.graphs import random_graph
 
@@ -44,6 +45,17 @@ def test_latency_is_the_machines(simulator: str) -> None:
     for latency in (1, 2, 33):
         machine = Machine(CONFIG, latency).run(PROGRAM, inputs(1))
         assert simulate(PROGRAM, CONFIG, inputs(1), simulator, latency).cycles == machine.cycles
+
+
+def test_the_cycle_counter_counts_the_clocks_from_start_to_done() -> None:
+    """The accelerator's own counter, which the machine predicts, against the testbench's."""
+    verilog = [("accelerator.v", accelerator_verilog(CONFIG))]
+    testbench = build_testbench(verilog, CONFIG.bus_bytes, memory_bytes=PROGRAM.memory_bytes)
+    broken = PROGRAM.with_instruction(1, Instruction(Opcode.PARAMETERS, {"row": 5000}))
+    images = [*PROGRAM.images(inputs(2)), *broken.images(inputs(1))]
+    records = run_images(testbench, images, program_address=PROGRAM.program_address, reset_every_run=False)
+    assert [record.elapsed for record in records] == [record.cycles for record in records]
+    assert [record.error for record in records] == [Error.NONE, Error.NONE, Error.ADDRESS]
 
 
 def test_a_program_for_another_config_is_refused() -> None:

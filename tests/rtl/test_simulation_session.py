@@ -62,6 +62,16 @@ def test_latency_is_exact(testbench: AcceleratorSimulator, latency: int) -> None
     assert record.cycles == FIXED_CYCLES + 2 * (latency - LATENCY)
 
 
+@pytest.mark.parametrize("latency", [1, 1023, 1024])
+def test_a_read_in_every_cycle_at_any_latency(simulator: str, latency: int) -> None:
+    """The longest latency has as many reads on their way as the memory's queue holds, also when its pointers wrap."""
+    reader = Path(__file__).with_name("reading_accelerator.v").read_text(encoding="utf-8")
+    memory = bytes(index % 251 for index in range(8 * 3000))
+    records = run_images(build_testbench([("reader.v", reader)], 8, simulator), [memory, memory], latency=latency)
+    assert [record.cycles for record in records] == [3000 + latency + 1] * 2
+    assert [record.error_index for record in records] == [sum(memory[::8])] * 2
+
+
 def test_errors_limits_and_stray_accesses_are_recorded(testbench: AcceleratorSimulator) -> None:
     width = testbench.bus_bytes
     images = [
