@@ -31,4 +31,4 @@ notebooks: setup
 	.venv/bin/jupyter execute --inplace notebooks/*.ipynb
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv.old lockstep-demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -69,6 +69,7 @@ def _cards(demo: Demo) -> str:
     shown = (
         (percent(demo.float_accuracy), "float accuracy"),
         (percent(demo.ptq_accuracy), "after min-max PTQ"),
+        (percent(demo.fitted_accuracy), "after PTQ fitted to the accumulator"),
         (percent(demo.qat_accuracy), "after QAT"),
         (cell_text(sum(demo.mismatches.values())), f"mismatches in {cell_text(total)} codes"),
         (cell_text(demo.cycles["rtl"] // demo.rtl_images), "cycles per image"),

@@ -26,6 +26,10 @@ from .npz import read_npz
 OnSample = Callable[[int], None]
 
 
+MOST_RANDOM_BYTES = 1 << 28
+"""Random codes that a run may draw; a file of inputs has its own limit."""
+
+
 def load_model(
     path: str | PathLike[str], config: AcceleratorConfig | None = None, override: bool = False
 ) -> tuple[Graph, AcceleratorConfig]:
@@ -41,8 +45,10 @@ def load_inputs(
 
     Raises ``ValueError`` or ``TypeError`` naming the file and the input for a wrong name, shape, type or code.
     """
-    if samples is not None and samples < 1:
-        raise ValueError(f"samples must be at least 1, not {samples}")
+    size = sum(int(np.prod(tensor.shape)) for tensor in graph.inputs)
+    most = max(1, MOST_RANDOM_BYTES // size)
+    if samples is not None and not 1 <= samples <= (most if path is None else samples):
+        raise ValueError(f"samples must be from 1 to {most} without a file of inputs, not {samples}")
     if path is None:
         rng = np.random.default_rng(seed)
         return {

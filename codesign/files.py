@@ -16,10 +16,11 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     Where the block fails or is interrupted, `path` is as it was and the temporary file is gone. A device or pipe, which
     has no such halves, is written as it is. Raises ``OSError`` naming `path` where its folder cannot be written.
     """
-    target = Path(path).resolve()
-    if target.exists() and not target.is_file() and not target.is_dir():
-        yield target
+    # Before resolving: /dev/stdout of a pipe resolves to a name that does not exist.
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        yield Path(path)
         return
+    target = Path(path).resolve()
     check_writable(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:

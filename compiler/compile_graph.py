@@ -25,6 +25,10 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     a graph that `run_graph` refuses, and
     ``ValueError`` if graph and config differ in their arithmetic.
     """
+    if not isinstance(graph, Graph):
+        raise TypeError(f"graph must be a Graph, as load_onnx gives it, not {type(graph).__name__}")
+    if not isinstance(config, AcceleratorConfig):
+        raise TypeError(f"config must be an AcceleratorConfig, not {type(config).__name__}")
     if graph.arithmetic != config.arithmetic:
         ours, theirs = config.arithmetic.as_dict(), graph.arithmetic.as_dict()
         name = next(name for name in ours if ours[name] != theirs[name])

@@ -114,7 +114,7 @@ def _parse(data: bytes) -> ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError:
-        raise ValueError("is not an ONNX model, or it is truncated") from None
+        raise ValueError("is not an ONNX model, or it is truncated or damaged") from None
     _check_text(model)
     return model
 

@@ -29,7 +29,9 @@ def choose_arithmetic(metadata: dict[str, str], given: Arithmetic | None, overri
         return stored
     mine, theirs = given.as_dict(), stored.as_dict()
     conflicts = [f"{name} {theirs[name]!r} (given: {mine[name]!r})" for name in mine if mine[name] != theirs[name]]
-    raise ValueError(f"metadata {KEY} has {', '.join(conflicts)}; override=True takes the given arithmetic")
+    raise ValueError(
+        f"metadata {KEY} has {', '.join(conflicts)}; override=True (--override) takes the given arithmetic"
+    )
 
 
 def _parse(text: str) -> Arithmetic:

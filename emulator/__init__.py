@@ -3,7 +3,7 @@
 ``import emulator`` needs NumPy only; Numba is imported when a compiled kernel first runs.
 """
 
-from .accumulate import accumulate, accumulate_with_direction, linear
+from .accumulate import accumulate, linear
 from .add import add, subtract
 from .arithmetic import Arithmetic
 from .average_pool import average_pool, average_pool_scales, average_pool_sum
@@ -66,7 +66,6 @@ __all__ = [
     "Tensor",
     "Transpose",
     "accumulate",
-    "accumulate_with_direction",
     "add",
     "average_pool",
     "average_pool_scales",

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_codes, check_int, check_integers
 from .exact_product import multiply_into, safe_columns
-from .walk import walk_into, walk_with_direction
+from .walk import walk_into
 
 TILE_ROWS, TILE_COLUMNS, TILE_STEPS = 2048, 2048, 4096  # at a time, which bounds the copies
 WALK_ALL = 0.25  # up to this share of safe columns the plain product is not worth its time
@@ -50,32 +50,6 @@ def linear(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """A linear layer's sums: `accumulate` with x (batch, K) and w (K, N), its rows in the stored order of x."""
     return accumulate(x, w, bias, arithmetic, x_zero_point, compiled=compiled)
-
-
-def accumulate_with_direction(
-    x: NDArray[np.int8],
-    w: NDArray[np.int8],
-    bias: ArrayLike,
-    arithmetic: Arithmetic,
-    x_zero_point: int = 0,
-    *,
-    compiled: bool = True,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int8]]:
-    """`accumulate`, and per sum the side of its last saturation: 1 above, −1 below, 0 none (always where sums wrap).
-
-    A directional gradient drops what would push a sum further out on that side and keeps what pulls it back.
-    """
-    if not isinstance(arithmetic, Arithmetic) or arithmetic.overflow == "wrap":
-        acc, overflowed = accumulate(x, w, bias, arithmetic, x_zero_point, compiled=compiled)
-        return acc, overflowed, np.zeros(acc.shape, np.int8)
-    start, zero = _check(x, w, bias, arithmetic, x_zero_point)
-    acc = np.empty((x.shape[0], w.shape[1]), np.int64)
-    if safe_columns(x, w, start, zero, arithmetic.accumulator_range).all():
-        _multiply_columns(x, w, start, zero, acc)
-        return acc, np.zeros(acc.shape, np.bool_), np.zeros(acc.shape, np.int8)
-    acc[...] = start
-    direction = walk_with_direction(x, w, zero, acc, arithmetic, compiled)
-    return acc, direction != 0, direction
 
 
 def check_bias(bias: ArrayLike, channels: int, arithmetic: Arithmetic) -> NDArray[np.int64]:

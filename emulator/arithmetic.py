@@ -17,7 +17,8 @@ def check_integer(name: str, value: object, low: int, high: int) -> None:
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ``ValueError`` unless `value` is one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        known = f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
+        raise ValueError(f"{name} must be {known}, not {value!r}")
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,12 @@ def check_inputs(tensors: Iterable[Tensor], inputs: Mapping[str, NDArray[Any]]) 
     Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of
     different sizes; ``TypeError`` for anything but floats and int8.
     """
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs must be a dictionary of arrays by input name, not {type(inputs).__name__}")
     known = {tensor.name: tensor for tensor in tensors}
     for name in inputs:
         if name not in known:
-            raise ValueError(f"inputs must be named {', '.join(known)}, not {name!r}")
+            raise ValueError(f"inputs must be named {', '.join(map(repr, known))}, not {name!r}")
     codes = {}
     for name, tensor in known.items():
         if name not in inputs:

@@ -118,30 +118,3 @@ def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> Non
                         a, f = _wrap(a, f, x3, right[block, k + 3, lane], low, high)
                         acc[row, block, lane] = a
                         flag[row, block, lane] = f
-
-
-@_step
-def _direct(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
-    exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
-    a = type(low)(min(max(exact, low), high))
-    excess = type(low)(exact - a)
-    return a, excess if excess != 0 else f
-
-
-@_kernel
-def saturate_with_direction(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
-    """As `saturate`; `flag` keeps by how much the last saturating step left the range, signed; 0: none did."""
-    rows, depth = left.shape
-    for block in range(right.shape[0]):
-        for first in range(0, depth, CACHED_STEPS):
-            for row in range(rows):
-                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
-                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
-                    for lane in range(LANES):
-                        a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = _direct(a, f, x0, right[block, k, lane], low, high)
-                        a, f = _direct(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = _direct(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = _direct(a, f, x3, right[block, k + 3, lane], low, high)
-                        acc[row, block, lane] = a
-                        flag[row, block, lane] = f

@@ -119,3 +119,9 @@ class Program:
             overflowed[span] += words[: block.channels, 0]
             clipped[span] += words[: block.channels, 1]
         return totals
+
+
+def check_program(program: object) -> None:
+    """Raise ``TypeError`` unless `program` is a `Program`."""
+    if not isinstance(program, Program):
+        raise TypeError(f"program must be a Program, as compile_graph gives it, not {type(program).__name__}")

@@ -66,6 +66,8 @@ def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = Fa
 
     Raises ``TypeError`` or ``ValueError`` naming the input.
     """
+    if not isinstance(graph, Graph):
+        raise TypeError(f"graph must be a Graph, as load_onnx gives it, not {type(graph).__name__}")
     codes = check_inputs(graph.inputs, inputs)
     wanted = set(graph.outputs.values())
     last_use = {name: node.name for node in graph.nodes for name in node.inputs}

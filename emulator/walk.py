@@ -65,22 +65,6 @@ def walk_into(
                 _walk_numpy(left, w[steps, columns], sums, flags, arithmetic)
 
 
-def walk_with_direction(
-    x: NDArray[Any], w: NDArray[Any], zero_point: int, acc: Sums, arithmetic: Arithmetic, compiled: bool
-) -> NDArray[np.int8]:
-    """`walk_into` for saturating sums; returns per sum the side of its last saturation: 1 above, −1 below, 0 none."""
-    direction = np.zeros(acc.shape, np.int8)
-    for rows, columns in _tiles(acc.shape):
-        for steps in _steps(x.shape[1]):
-            left = x[rows, steps].astype(np.int16) - np.int16(zero_point)
-            sums, sides = acc[rows, columns], direction[rows, columns]
-            if compiled and numba_installed():
-                _walk_compiled(left, w[steps, columns], sums, sides, arithmetic)
-            else:
-                _walk_numpy(left, w[steps, columns], sums, sides, arithmetic)
-    return direction
-
-
 @functools.cache
 def numba_installed() -> bool:
     """Whether the compiled route can be taken; looks, but imports nothing."""
@@ -98,10 +82,8 @@ def _steps(depth: int) -> Iterator[slice]:
         yield slice(step, step + TILE_STEPS)
 
 
-def _walk_numpy(
-    left: NDArray[Any], right: NDArray[Any], acc: Sums, marks: NDArray[Any], arithmetic: Arithmetic
-) -> None:
-    """One tile in place; bool `marks`: whether a step left the range; int8 `marks`: the side of the last that did."""
+def _walk_numpy(left: NDArray[Any], right: NDArray[Any], acc: Sums, overflowed: Flags, arithmetic: Arithmetic) -> None:
+    """One tile in place."""
     low, high = arithmetic.accumulator_range
     mask = (1 << arithmetic.accumulator_bits) - 1
     for k in range(left.shape[1]):
@@ -110,31 +92,26 @@ def _walk_numpy(
             np.clip(exact, low, high, out=acc)
         else:
             np.add((exact - low) & mask, low, out=acc)
-        if marks.dtype == np.bool_:
-            np.logical_or(marks, acc != exact, out=marks)
-        else:
-            np.copyto(marks, np.sign(exact - acc).astype(np.int8), where=acc != exact)
+        np.logical_or(overflowed, acc != exact, out=overflowed)
 
 
 def _walk_compiled(
-    left: NDArray[Any], right: NDArray[Any], acc: Sums, marks: NDArray[Any], arithmetic: Arithmetic
+    left: NDArray[Any], right: NDArray[Any], acc: Sums, overflowed: Flags, arithmetic: Arithmetic
 ) -> None:
     """One tile in place, as `_walk_numpy`. The SIMD lanes are the columns, or the rows where that wastes fewer."""
     from .kernels import LANES
 
     rows, columns = acc.shape
     if rows * -(-columns // LANES) <= columns * -(-rows // LANES):
-        _walk_lanes(left, right, acc, marks, arithmetic)
+        _walk_lanes(left, right, acc, overflowed, arithmetic)
     else:
-        _walk_lanes(right.T, left.T, acc.T, marks.T, arithmetic)
+        _walk_lanes(right.T, left.T, acc.T, overflowed.T, arithmetic)
 
 
-def _walk_lanes(
-    left: NDArray[Any], right: NDArray[Any], acc: NDArray[Any], marks: NDArray[Any], arithmetic: Arithmetic
-) -> None:
+def _walk_lanes(left: NDArray[Any], right: NDArray[Any], acc: Sums, overflowed: Flags, arithmetic: Arithmetic) -> None:
     from .kernels import LANES, UNROLL
 
-    kernel, dtype = _kernel(arithmetic, directed=marks.dtype != np.bool_)
+    kernel, dtype = _kernel(arithmetic)
     low, high = (dtype(limit) for limit in arithmetic.accumulator_range)
     rows, columns = acc.shape
     blocks, depth = -(-columns // LANES), -(-left.shape[1] // UNROLL) * UNROLL
@@ -162,22 +139,16 @@ def _walk_lanes(
             list(pool.map(run, range(0, rows, each)))
 
     acc[...] = sums[:, :columns]
-    if marks.dtype == np.bool_:
-        np.logical_or(marks, flags[:, :columns], out=marks)
-    else:
-        sides = np.sign(flags[:, :columns])
-        np.copyto(marks, sides.astype(np.int8), where=sides != 0)
+    np.logical_or(overflowed, flags[:, :columns], out=overflowed)
 
 
-def _kernel(arithmetic: Arithmetic, directed: bool) -> tuple[Callable[..., None], Any]:
+def _kernel(arithmetic: Arithmetic) -> tuple[Callable[..., None], Any]:
     """The kernel for these sums and the narrowest integer type whose steps cannot leave it."""
     from . import kernels
 
     narrow = arithmetic.accumulator_bits <= 31  # 2^30 + 2^15 fits int32
     if arithmetic.overflow == "wrap":
         return kernels.wrap, np.int32 if narrow else np.int64
-    if directed:
-        return kernels.saturate_with_direction, np.int32 if narrow else np.int64
     if arithmetic.accumulator_bits <= 16:
         return kernels.saturate_16, np.int16
     return kernels.saturate, np.int32 if narrow else np.int64

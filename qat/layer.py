@@ -88,7 +88,7 @@ class Requantized(Layer):
         """
         y_scale = self.output.scale()
         zero_point, y_min, y_max = self.output.limits(self.clamp, y_scale)
-        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in quantize_multiplier(scales, self.arithmetic))
+        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales))
         values, inside = requantize(
             acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
         )
@@ -106,6 +106,17 @@ class Requantized(Layer):
             y_min=y_min,
             y_max=y_max,
         )
+
+    def multipliers(self, scales: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`quantize_multiplier`, whose error also says what helps where a scale is too large."""
+        try:
+            return quantize_multiplier(scales, self.arithmetic)
+        except ValueError as error:
+            if not np.isfinite(scales).all():
+                raise
+            raise ValueError(
+                f"{error}; raise multiplier_bits, or calibrate with data that gives larger outputs"
+            ) from None
 
     def clamped(self, x: Tensor) -> Tensor:
         """The activation function on real values."""

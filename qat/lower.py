@@ -33,12 +33,26 @@ class Lowering:
         self.arithmetic, self.learned = arithmetic, learned
         self.layers: dict[str, Layer] = {}
         self.made: dict[fx.Node, str] = {}  # node → name of the layer that makes its tensor
+        self.reordered: dict[
+            str, fx.Node
+        ] = {}  # Flatten that the accelerator stores in another order than torch → node
         self.output = ""
         for node in program.graph.nodes:
             try:
                 self._lower(node)
             except ValueError as error:
                 raise ValueError(f"{describe(node)}: {error}") from None
+        self._check_output()
+
+    def _check_output(self) -> None:
+        name = self.output
+        while isinstance(layer := self.layers.get(name), (Activation, Dropout)):
+            name = layer.source
+        if name in self.reordered:
+            raise ValueError(
+                f"{describe(self.reordered[name])}: the model must not end in a flattened feature map, which the "
+                "accelerator stores channels last; return the map itself"
+            )
 
     def _lower(self, node: fx.Node) -> None:
         if node.op == "placeholder":

@@ -65,7 +65,7 @@ class QuantizedLayers(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             tensors = {INPUT: self.input(x)}
             if self.training and self.input.scale.log_ratio is None:
-                step.updates.append(lambda: self.input.follow(x.detach()))
+                step.updates.append(lambda: self.input.follow(x.detach().float()))
             for layer in self:
                 with named(layer.name):
                     tensors[layer.name] = layer(tensors[layer.source], step)
@@ -105,8 +105,9 @@ class PreparedModel(nn.Module):
         """Float values (batch, …) to the dequantized codes of the last layer, float32."""
         step = Step(self)
         result = self.quantizers(x, step)[self.quantizers.output].real
-        for update in step.updates:
-            update()
+        with torch.autocast(x.device.type, enabled=False):
+            for update in step.updates:
+                update()
         return cast(Tensor, result)
 
 

@@ -103,6 +103,8 @@ def flatten(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         lowering.alias(node, name)
     elif len(source) == 3 and len(target) < 3 and trimmed(target) == trimmed((math.prod(source),)):
         add_flatten(lowering, node, name)
+        if source[0] > 1 and source[1] * source[2] > 1:
+            lowering.reordered[lowering.made[node]] = node
     else:
         raise ValueError(f"a reshape must flatten a feature map to (batch, length), not {source} to {target}")
 

@@ -23,6 +23,7 @@ def prepare(
 ) -> PreparedModel:
     """A copy of `model` whose forward value is that of an accelerator with this arithmetic.
 
+    model : all its parameters and float buffers in float32
     example_inputs : one float tensor (batch, channels, height, width) or (batch, length), or a tuple of it; the scales
     start from its values. Call `calibrate` with more of them.
     arithmetic : the default one if None

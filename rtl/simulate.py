@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Error
 from emulator.machine import Result, RunRecord, check_images, make_result
-from emulator.program import Program
+from emulator.program import Program, check_program
 from emulator.timing import DEFAULT_LATENCY
 
 from .accelerator import accelerator_verilog
@@ -42,6 +42,7 @@ def simulate(
     Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the accelerator
     stops with an error, `ToolError` if the simulator is missing, `SimulationError` if the simulation fails.
     """
+    check_program(program)
     program.check_config(config)
     records = simulate_images(
         config, program.images(inputs), program.program_address, simulator, latency, on_progress, trace
@@ -65,6 +66,8 @@ def simulate_images(
     `max_cycles` or that reaches outside its memory region.
     """
     addresses = check_images(config, images, program_address)
+    if trace is not None and not Path(trace).resolve().parent.is_dir():
+        raise FileNotFoundError(2, f"the folder {Path(trace).resolve().parent} does not exist", str(trace))
     testbench = build_testbench(
         [("accelerator.v", accelerator_verilog(config))],
         config.bus_bytes,

@@ -28,17 +28,6 @@ def dot(x: Sequence[int], w: Sequence[int], bias: int, zero_point: int, bits: in
     return acc, left
 
 
-def last_saturation(x: Sequence[int], w: Sequence[int], bias: int, zero_point: int, bits: int) -> int:
-    """1 or −1: the side on which a saturating sum last left the range; 0: it never did."""
-    acc, side = bias, 0
-    for code, weight in zip(x, w, strict=True):
-        exact = acc + (code - zero_point) * weight
-        acc = overflow(exact, bits, "saturate")
-        if acc != exact:
-            side = 1 if exact > acc else -1
-    return side
-
-
 def accumulate(
     x: Matrix, w: Matrix, bias: Sequence[int], zero_point: int, bits: int, mode: str
 ) -> tuple[list[list[int]], list[list[bool]]]:

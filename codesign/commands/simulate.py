@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 
@@ -27,8 +28,7 @@ def run(
 ) -> bool:
     """Run a model in emulator, machine and RTL; returns whether they agree in every code, counter, byte and cycle."""
     output = Output(json_file)
-    if simulator not in ("verilator", "icarus"):
-        raise ValueError(f"simulator must be verilator or icarus, not {simulator!r}")
+    import_module("rtl.simulation").find_simulator(simulator)
     if trace is not None:
         check_writable(trace)
         if trace.suffix not in (".fst", ".vcd"):

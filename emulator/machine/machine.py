@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..config import AcceleratorConfig
 from ..instructions import INSTRUCTION_BYTES, Error, Instruction, Opcode, decode
-from ..program import Program
+from ..program import Program, check_program
 from ..timing import DECODE_CYCLES, DEFAULT_LATENCY, fetch_cycles
 from . import post_process
 from .convolve import Convolve
@@ -41,6 +41,8 @@ class Machine:
     """The accelerator of `config` behind a memory that answers each read `latency` cycles after accepting it."""
 
     def __init__(self, config: AcceleratorConfig, latency: int = DEFAULT_LATENCY):
+        if not isinstance(config, AcceleratorConfig):
+            raise TypeError(f"config must be an AcceleratorConfig, not {type(config).__name__}")
         if type(latency) is not int or latency < 1:
             raise ValueError(f"latency must be a positive integer, not {latency!r}")
         self.config, self.latency = config, latency
@@ -59,6 +61,7 @@ class Machine:
         Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the
         accelerator stops with an error.
         """
+        check_program(program)
         program.check_config(self.config)
         records = self.execute(program.images(inputs), program.program_address, on_progress)
         return make_result(program, records)

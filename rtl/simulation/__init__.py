@@ -5,7 +5,7 @@ one vector per clock; `build` and `BuiltSimulator.run` are what both stand on.
 """
 
 from .errors import SimulationError, ToolError
-from .session import AcceleratorSimulator, RunRecord, build_testbench, run_images
+from .session import AcceleratorSimulator, SimulatedRun, build_testbench, run_images
 from .simulator import BuiltSimulator, build
 from .tools import SIMULATORS, find_simulator
 
@@ -13,7 +13,7 @@ __all__ = [
     "SIMULATORS",
     "AcceleratorSimulator",
     "BuiltSimulator",
-    "RunRecord",
+    "SimulatedRun",
     "SimulationError",
     "ToolError",
     "build",

@@ -29,7 +29,7 @@ class AcceleratorSimulator:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class SimulatedRun:
     """What one run left behind.
 
     memory : the memory after the run, as long as the image before it
@@ -85,7 +85,7 @@ def run_images(
     on_progress: Callable[[int], None] | None = None,
     trace_file: Path | None = None,
     work_dir: Path | None = None,
-) -> list[RunRecord]:
+) -> list[SimulatedRun]:
     """Run the accelerator once per memory image, all in one simulator process.
 
     images : the memory before each run; a length is a multiple of the bus's bytes, and is the memory's size in that run
@@ -99,8 +99,8 @@ def run_images(
     Raises ``ValueError`` for an argument outside its range and `SimulationError` if the simulation itself fails.
     """
     bus_bytes = testbench.bus_bytes
-    if not 1 <= latency <= MAX_LATENCY:
-        raise ValueError(f"latency must be from 1 to {MAX_LATENCY}, not {latency!r}")
+    if type(latency) is not int or not 1 <= latency <= MAX_LATENCY:
+        raise ValueError(f"latency must be an integer from 1 to {MAX_LATENCY}, not {latency!r}")
     if not 1 <= max_cycles < 1 << 48:
         raise ValueError(f"max_cycles must be from 1 to 2^48 − 1, not {max_cycles!r}")
     for image in images:
@@ -135,7 +135,7 @@ def run_images(
             memory = (folder / f"memory_{number}.bin").read_bytes()
             if len(memory) != len(image):
                 raise SimulationError(f"run {number} must leave {len(image)} bytes of memory, not {len(memory)}")
-            runs.append(RunRecord(memory=memory, finished=bool(result.pop("done")), **result))
+            runs.append(SimulatedRun(memory=memory, finished=bool(result.pop("done")), **result))
         return runs
 
 

@@ -94,8 +94,12 @@ def find_icarus() -> Tool:
 
 
 def find_simulator(simulator: str) -> Tool:
-    """The tool behind ``verilator`` or ``icarus``; `ToolError` if it is absent, ``ValueError`` for another name."""
+    """The tool behind ``verilator`` or ``icarus``; ``ValueError`` for another name.
+
+    `ToolError` if it is absent, or if Verilator is there and the C++ compiler that it needs is not.
+    """
     if simulator == "verilator":
+        find_compiler()
         return find_verilator()
     if simulator == "icarus":
         return find_icarus()

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from emulator import Arithmetic, accumulate, linear
-from emulator.accumulate import accumulate_with_direction
 from tests import oracle
-from tests.emulator.strategies import arithmetics, codes, edge_integers, few, many, seeds, vectors
+from tests.emulator.strategies import arithmetics, codes, edge_integers, many, seeds, vectors
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -47,32 +46,6 @@ def test_oracle(data: st.DataObject, seed: int, m: int, k: int, n: int, narrow: 
         assert acc.dtype == np.int64 and overflowed.dtype == np.bool_
         assert_array_equal(acc, np.array(expected[0]).reshape(m, n))
         assert_array_equal(overflowed, np.array(expected[1]).reshape(m, n))
-
-
-@few
-@given(st.data(), seeds, st.integers(1, 4), st.integers(1, 30), st.integers(1, 4))
-def test_direction(data: st.DataObject, seed: int, m: int, k: int, n: int) -> None:
-    arithmetic = data.draw(arithmetics(narrow=True))
-    x = codes(seed, (m, k), arithmetic.activation_range)
-    w = codes(seed + 1, (k, n), arithmetic.weight_range)
-    bias = data.draw(st.lists(edge_integers(*arithmetic.bias_range), min_size=n, max_size=n))
-    zero = data.draw(edge_integers(*arithmetic.activation_range))
-    for compiled in (True, False):
-        acc, overflowed, direction = accumulate_with_direction(x, w, bias, arithmetic, zero, compiled=compiled)
-        plain = accumulate(x, w, bias, arithmetic, zero)
-        assert_array_equal(acc, plain[0])
-        assert_array_equal(overflowed, plain[1])
-        if arithmetic.overflow == "saturate":
-            sides = [
-                [
-                    oracle.last_saturation(row, w[:, j].tolist(), bias[j], zero, arithmetic.accumulator_bits)
-                    for j in range(n)
-                ]
-                for row in x.tolist()
-            ]
-            assert_array_equal(direction, sides)
-        else:
-            assert not direction.any()
 
 
 @pytest.mark.parametrize("zero", [0, -128, 127])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compiler import compile_graph
-from emulator import AcceleratorConfig, Arithmetic
+from emulator import AcceleratorConfig, Arithmetic, Machine, run_graph
 from emulator.instructions import INSTRUCTION_BYTES, Instruction, Opcode, decode
 from tests.graphs import random_graph
 
@@ -68,7 +68,7 @@ def test_counters_are_read_low_byte_first() -> None:
     ("inputs", "error", "text"),
     [
         ({}, ValueError, "must have 'input'"),
-        ({"image": batch(1)}, ValueError, "must be named input, not 'image'"),
+        ({"image": batch(1)}, ValueError, "must be named .input., not 'image'"),
         ({"input": batch(1)[:, :, :1]}, ValueError, "must have shape"),
         ({"input": batch(1).astype(np.int64)}, TypeError, "must be an array of floats or of int8 codes, not int64"),
         ({"input": np.full(batch(1).shape, np.nan, np.float32)}, ValueError, "must not contain NaN"),
@@ -77,3 +77,16 @@ def test_counters_are_read_low_byte_first() -> None:
 def test_wrong_inputs_are_named(inputs: dict[str, np.ndarray], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         PROGRAM.images(inputs)
+
+
+def test_other_things_than_a_program_are_named() -> None:
+    with pytest.raises(TypeError, match="program must be a Program, as compile_graph gives it, not Graph"):
+        Machine(CONFIG).run(GRAPH, {"input": batch(1)})
+    with pytest.raises(TypeError, match="config must be an AcceleratorConfig, not Arithmetic"):
+        Machine(Arithmetic())
+    with pytest.raises(TypeError, match="inputs must be a dictionary of arrays by input name, not ndarray"):
+        Machine(CONFIG).run(PROGRAM, batch(1))
+    with pytest.raises(TypeError, match="graph must be a Graph, as load_onnx gives it, not str"):
+        compile_graph("own.onnx", CONFIG)
+    with pytest.raises(TypeError, match="graph must be a Graph, as load_onnx gives it, not Program"):
+        run_graph(PROGRAM, {"input": batch(1)})

@@ -172,7 +172,7 @@ def test_codes_of_a_batch_do_not_depend_on_the_batch() -> None:
     ("inputs", "error", "message"),
     [
         ({}, ValueError, "inputs must have 'image', not only nothing"),
-        ({"picture": np.zeros((1, 2, 6, 5))}, ValueError, "inputs must be named image, not 'picture'"),
+        ({"picture": np.zeros((1, 2, 6, 5))}, ValueError, "inputs must be named 'image', not 'picture'"),
         ({"image": [[1.0]]}, TypeError, "input 'image' must be an array of floats or of int8 codes, not list"),
         ({"image": np.zeros((1, 2, 6, 5), int)}, TypeError, "input 'image' must be .* not int64"),
         (

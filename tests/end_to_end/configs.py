@@ -25,8 +25,8 @@ CONFIGS = {
     ),
     "3x11": AcceleratorConfig(
         rows=3, columns=11, activation_scratchpad_bytes=3 * 90, weight_scratchpad_bytes=11 * 30,
-        output_scratchpad_bytes=11 * 64, accumulator_bytes=11 * 6 * 20,
-        arithmetic=Arithmetic(accumulator_bits=48, overflow="wrap", multiplier_bits=12, rounding="half_away"),
+        output_scratchpad_bytes=11 * 64, accumulator_bytes=11 * 6 * 20, counters=False,
+        arithmetic=Arithmetic(accumulator_bits=48, overflow="wrap", multiplier_bits=12, rounding="floor"),
     ),
 }  # fmt: skip
 """R = C, R > C, R < C and a single element; both overflows; memories small enough to force tiling."""

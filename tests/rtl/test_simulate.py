@@ -77,3 +77,12 @@ def test_an_error_in_the_hardware_names_the_instruction() -> None:
 def test_a_run_without_end_is_given_up() -> None:
     with pytest.raises(SimulationError, match="run 0 has not ended within 100 cycles"):
         simulate_images(CONFIG, PROGRAM.images(inputs(1)), PROGRAM.program_address, max_cycles=100)
+
+
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="program must be a Program, as compile_graph gives it, not Graph"):
+        simulate(GRAPH, CONFIG, inputs(1))
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        simulate(PROGRAM, CONFIG, inputs(1), trace=tmp_path / "missing" / "run.vcd")
+    with pytest.raises(ValueError, match=r"latency must be an integer from 1 to 1024, not 1\.5"):
+        simulate(PROGRAM, CONFIG, inputs(1), latency=1.5)
