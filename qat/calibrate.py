@@ -30,11 +30,12 @@ def calibrate(model: PreparedModel, batches: Batches) -> None:
     quantizers = [layers.input, *(layer.output for layer in layers if isinstance(layer, Requantized))]
     for quantizer in quantizers:
         quantizer.reset()
-    for x in inputs_of(model, batches):
-        layers.input.observe(x)
-        for layer, _, y in float_layers(model, x):
-            if isinstance(layer, Requantized):
-                layer.output.observe(y)
+    with full_precision(model):
+        for x in inputs_of(model, batches):
+            layers.input.observe(x)
+            for layer, _, y in float_layers(model, x):
+                if isinstance(layer, Requantized):
+                    layer.output.observe(y)
     with named(INPUT):
         layers.input.settle()
     for layer in layers:
@@ -58,11 +59,12 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
     """
     check_prepared(model)
     peaks: dict[str, Tensor] = {}
-    for x in inputs_of(model, batches):
-        for layer, source, _ in float_layers(model, x):
-            if isinstance(layer, Weighted):
-                peak = layer.plain(source, *layer.folded(model)).abs().transpose(0, 1).flatten(1).amax(1)
-                peaks[layer.name] = torch.maximum(peaks.get(layer.name, peak), peak)
+    with full_precision(model):
+        for x in inputs_of(model, batches):
+            for layer, source, _ in float_layers(model, x):
+                if isinstance(layer, Weighted):
+                    peak = layer.plain(source, *layer.folded(model)).abs().transpose(0, 1).flatten(1).amax(1)
+                    peaks[layer.name] = torch.maximum(peaks.get(layer.name, peak), peak)
     arithmetic = model.quantizers.arithmetic
     limit = arithmetic.accumulator_range[1] / (WRAP_HEADROOM if arithmetic.overflow == "wrap" else 1)
     inputs: dict[str, ActivationQuantizer] = {INPUT: model.quantizers.input}
@@ -92,3 +94,8 @@ def float_layers(model: PreparedModel, x: Tensor) -> Iterator[tuple[Layer, Tenso
     for layer in model.quantizers:
         values[layer.name] = layer.real(values[layer.source], model)
         yield layer, values[layer.source], values[layer.name]
+
+
+def full_precision(model: PreparedModel) -> torch.autocast:
+    """A context in which float32 products are float32, whatever autocast is around it."""
+    return torch.autocast(model.quantizers.input.low.device.type, enabled=False)

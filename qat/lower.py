@@ -33,9 +33,7 @@ class Lowering:
         self.arithmetic, self.learned = arithmetic, learned
         self.layers: dict[str, Layer] = {}
         self.made: dict[fx.Node, str] = {}  # node → name of the layer that makes its tensor
-        self.reordered: dict[
-            str, fx.Node
-        ] = {}  # Flatten that the accelerator stores in another order than torch → node
+        self.reordered: dict[str, fx.Node] = {}  # Flatten whose codes the accelerator stores in another order → node
         self.output = ""
         for node in program.graph.nodes:
             try:

@@ -14,8 +14,8 @@ from tests.end_to_end.configs import CONFIGS
 MEMORY_BYTES = 8192
 PROGRAMS = {"verilator": 150, "icarus": 30}
 RANGES = {
-    "lines": (1, 4), "pixels": (1, 4), "line_stride": (0, 40), "pixel_stride": (0, 40),
-    "output_height": (1, 4), "output_width": (1, 4), "kernel_height": (1, 3), "kernel_width": (1, 3),
+    "lines": (1, 3), "pixels": (1, 3), "line_stride": (0, 40), "pixel_stride": (0, 40),
+    "output_height": (1, 3), "output_width": (1, 3), "kernel_height": (1, 3), "kernel_width": (1, 3),
     "input_height": (1, 5), "input_width": (1, 5), "stride_height": (1, 2), "stride_width": (1, 2),
     "dilation_height": (1, 2), "dilation_width": (1, 2), "pad_top": (-1, 2), "pad_left": (-1, 2),
     "channel_rows": (1, 3), "pixel_rows": (1, 2), "count": (1, 12),
@@ -29,7 +29,7 @@ def random_value(field: Field, rng: np.random.Generator, config: AcceleratorConf
     elif field.name == "pixel_bytes":
         low, high = 1, 2 * max(config.rows, config.columns) + 3
     elif field.name.endswith("row"):
-        low, high = 0, 12
+        low, high = 0, 8
     else:
         low, high = RANGES.get(field.name, (field.low, field.high))
     if rng.random() < 0.004:
@@ -42,7 +42,9 @@ def random_value(field: Field, rng: np.random.Generator, config: AcceleratorConf
 def random_program(rng: np.random.Generator, config: AcceleratorConfig) -> bytes:
     """A memory image of random bytes with 20 instructions at its beginning; mostly, the last one is HALT."""
     work = [Opcode.CONVOLVE, Opcode.CONVOLVE, Opcode.REQUANTIZE, Opcode.REQUANTIZE, Opcode.POOL, Opcode.LOAD]
-    work += [Opcode.STORE, Opcode.STORE, Opcode.COUNTERS, Opcode.PARAMETERS]
+    work += [Opcode.STORE, Opcode.STORE, Opcode.PARAMETERS]
+    if config.counters or rng.random() < 0.1:  # without counters an unknown opcode
+        work.append(Opcode.COUNTERS)
     opcodes = [Opcode.LOAD] * 4 + [Opcode.PARAMETERS]
     opcodes += [work[int(i)] for i in rng.integers(len(work), size=12)] + [
         Opcode.REQUANTIZE,
@@ -69,6 +71,6 @@ def test_machine_and_rtl_are_equal(name: str, simulator: str) -> None:
         assert ends[0] == ends[1], f"program {index}"
         assert left.memory == right.memory, f"program {index}"
     errors = [record.error for record in machine]
-    assert errors.count(Error.NONE) > len(images) // 10
+    assert errors.count(Error.NONE) > len(images) // 8
     assert Error.ADDRESS in errors
     assert sum(r.memory != i for r, i in zip(machine, images, strict=True)) > len(images) // 4, "something is stored"

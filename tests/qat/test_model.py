@@ -151,6 +151,53 @@ def test_a_checkpoint_restores_every_bit(tmp_path: Path) -> None:
     assert torch.equal(other(x), expected)
 
 
+@pytest.mark.parametrize("learn_scales", [True, False])
+def test_autocast_changes_nothing(learn_scales: bool) -> None:
+    states = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            prepared = qat.prepare(randomized(Mixed()), images(8), NARROW, learn_scales=learn_scales).train()
+            qat.fit_accumulator(prepared, [images(8)])
+            result = prepared(images(16, 1) * 2)
+        result.square().mean().backward()
+        gradients = {f"gradient of {name}": p.grad for name, p in prepared.named_parameters() if p.grad is not None}
+        states.append({**prepared.state_dict(), **gradients})
+    plain, mixed = states
+    start = qat.prepare(randomized(Mixed()), images(8), NARROW, learn_scales=learn_scales).state_dict()
+    assert not torch.equal(plain["norm.running_var"], start["norm.running_var"])
+    assert plain.keys() == mixed.keys()
+    for name, tensor in plain.items():
+        assert torch.equal(mixed[name], tensor), name
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_observers_take_inputs_of_any_float_type(kind: torch.dtype) -> None:
+    prepared = qat.prepare(randomized(Mixed()), images(8), NARROW, learn_scales=False).train()
+    other = qat.prepare(randomized(Mixed()), images(8), NARROW, learn_scales=False).train()
+    x = images(8, 1).to(kind)
+    for model, values in ((prepared, x), (other, x.float())):
+        torch.manual_seed(0)
+        model(values)
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(prepared.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("model", [nn.Conv2d(3, 4, 3), nn.AvgPool2d(2)])
+def test_a_scale_too_large_for_the_multiplier_says_what_helps(model: nn.Module) -> None:
+    prepared = qat.prepare(nn.Sequential(model), images(2), Arithmetic(multiplier_bits=1))
+    prepared.quantizers.layers["0"].output.scale.set(torch.tensor(1e-9))
+    with pytest.raises(
+        ValueError,
+        match=r"^layer '0': scale(\[0\])? must be below 2\^1, not .*; raise multiplier_bits, or calibrate with data",
+    ):
+        prepared(images(2))
+
+    prepared.quantizers.layers["0"].output.scale.value.zero_()
+    with pytest.raises(ValueError, match=r"^layer '0': (?!.*multiplier_bits)"):
+        prepared(images(2))
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [

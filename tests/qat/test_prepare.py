@@ -30,6 +30,7 @@ class Written(nn.Module):
         self.wide = nn.Linear(3 * 7 * 6, 5)
         self.rows = nn.Linear(6, 5)
         self.one = nn.Conv2d(168, 5, 1)
+        self.single = nn.Conv2d(3, 1, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(self, x)
@@ -101,6 +102,11 @@ VARIANTS: dict[str, tuple[Callable[[Written, Tensor], Tensor], list[str]]] = {
     "amax": (lambda m, x: m.conv(x).amax((2, 3)), ["conv", "amax", "amax_1"]),
     "mean": (lambda m, x: m.conv(x).mean((-1, -2), keepdim=True), ["conv", "mean"]),
     "an adaptive pool": (lambda m, x: F.adaptive_avg_pool2d(m.conv(x), (7, 2)), ["conv", "adaptive_avg_pool2d"]),
+    "one pixel flattened": (
+        lambda m, x: F.relu(F.adaptive_avg_pool2d(m.conv(x), 1).flatten(1)),
+        ["conv", "adaptive_avg_pool2d", "flatten"],
+    ),
+    "one channel flattened": (lambda m, x: m.single(x).flatten(1), ["single", "flatten"]),
     "squeeze": (lambda m, x: F.adaptive_avg_pool2d(m.conv(x), 1).squeeze(-1).squeeze(-1), None),
 }
 
@@ -157,6 +163,15 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
         lambda m, x: F.max_pool2d(m.conv(x), 2, 1, 1, 7),
         r"node 'max_pool2d' .*: padding must leave every window a position on the map, not \(1, 1\)",
     ),
+    "flatten": (
+        lambda m, x: m.conv(x).flatten(1),
+        "^node 'flatten' .*: the model must not end in a flattened feature map, which the accelerator stores channels",
+    ),
+    "flatten and more": (
+        lambda m, x: F.dropout(m.conv(x).view(-1, 168), 0.5, m.training).clamp(min=0.1),
+        "^node 'view' .*: the model must not end in a flattened feature map",
+    ),
+    "flattened input": (lambda m, x: x.flatten(1), "^node 'flatten' .*: the model must not end in a flattened"),
     "mean": (lambda m, x: m.conv(x).mean(1), "node 'mean' .*: a reduction must go over height and width"),
     "rows": (lambda m, x: m.rows(m.conv(x)), r"its input must have shape \(batch, length\)"),
     "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'mul' .*: this operator is not supported"),

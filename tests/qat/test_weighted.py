@@ -9,6 +9,8 @@ from torch import nn
 
 import qat
 from emulator import Arithmetic
+from qat.layer import Step
+from qat.scale import LOG_GAIN
 from tests.qat.networks import images, randomized
 
 
@@ -66,6 +68,23 @@ def test_what_an_activation_function_clamps_is_constant() -> None:
     result.sum().backward()
     # 6 stays 6 under any scale of the output; with the format's own end it would grow with it.
     assert scale.log_ratio.grad.item() == pytest.approx(0, abs=1e-6)
+    assert prepared.get_parameter("0.weight").grad.item() == 0
+
+
+@pytest.mark.parametrize(("value", "expected"), [(-8.0, 0.0), (8.0, -6 / 0.125)])
+def test_only_above_the_upper_bound_does_a_code_have_a_gradient_to_the_scale(value: float, expected: float) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU6())
+    nn.init.ones_(model[0].weight)
+    prepared = qat.prepare(model, torch.tensor([-8.0, 8.0]).view(2, 1, 1, 1)).eval()
+    scale = prepared.quantizers.layers["0"].output.scale
+    scale.set(torch.tensor(0.125))
+    x = torch.full((1, 1, 1, 1), value)
+    code = prepared.quantizers(x, Step(prepared))["0"].centered
+    assert code.item() == (0 if value < 0 else 48)
+    code.backward()
+    # The real constant 6 is the code 6 / scale; what lies below the lower bound is the zero point under any scale.
+    assert scale.log_ratio.grad.item() * LOG_GAIN == pytest.approx(expected)
+    assert scale.log_ratio.grad.item() != 0 or value < 0
     assert prepared.get_parameter("0.weight").grad.item() == 0
 
 
