@@ -63,3 +63,18 @@ def test_another_rounding_is_noticed() -> None:
     )
     (results,) = play([(replace(arithmetic, rounding="toward_zero"), vectors)], "verilator")
     assert any(result != v["y"] for (result, _), v in zip(results, vectors, strict=True))
+
+
+def test_one_result_per_cycle(simulator: str) -> None:
+    """Operands back to back, parameters constant: the result of each comes `REQUANTIZER_LATENCY` cycles later."""
+    arithmetic = Arithmetic(accumulator_bits=20, multiplier_bits=16, rounding="half_away")
+    operands = np.random.default_rng(3).integers(-(1 << 23), 1 << 23, 200)
+    fixed = {"multiplier": 40503, "shift": 31, "zero_point": -3, "y_min": -100, "y_max": 90}
+    length = len(operands) + REQUANTIZER_LATENCY
+    stimulus = {name: np.full(length, value) for name, value in fixed.items()}
+    stimulus["operand"] = np.pad(operands, (0, REQUANTIZER_LATENCY))
+    (out,) = side_by_side.play([Requantizer(arithmetic)], [stimulus], simulator)
+    expected = [oracle.requantize(int(acc), *fixed.values(), "half_away") for acc in operands]
+    results = zip(out["result"][REQUANTIZER_LATENCY:], out["clipped"][REQUANTIZER_LATENCY:], strict=True)
+    assert list(results) == expected
+    assert any(clipped for _, clipped in expected) and len({code for code, _ in expected}) > 50
