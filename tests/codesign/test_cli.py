@@ -398,8 +398,9 @@ def test_without_an_extra_the_sentence_names_it(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_is_status_130_and_one_line(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from codesign import cli; import codesign.app, codesign.commands.run;"
+    code = (  # a background job starts with the signal ignored
+        "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from codesign import cli; import codesign.app, codesign.commands.run;"
         "codesign.commands.run.run = lambda *_: (print('ready', flush=True), time.sleep(30));"
         "sys.exit(cli.main(['run', 'x.onnx']))"
     )

@@ -101,7 +101,7 @@ def test_arguments_are_checked() -> None:
     testbench = build_testbench(STUB, 8)
     with pytest.raises(ValueError, match=r"image's length must be a positive multiple of 8, at most 16777216, not 12"):
         run_images(testbench, [bytes(12)])
-    with pytest.raises(ValueError, match=r"latency must be from 1 to 1024, not 0"):
+    with pytest.raises(ValueError, match=r"latency must be an integer from 1 to 1024, not 0"):
         run_images(testbench, [bytes(16)], latency=0)
     with pytest.raises(ValueError, match=r"max_cycles must be from 1 to 2\^48 − 1, not 0"):
         run_images(testbench, [bytes(16)], max_cycles=0)

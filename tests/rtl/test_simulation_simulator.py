@@ -163,7 +163,8 @@ def test_an_interrupt_ends_the_simulator(simulator: str, modules: Path, tmp_path
     build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2})
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job starts with it ignored
         f"sys.path[:0] = [{str(Path.cwd())!r}, {str(modules)!r}]\n"
         "from pathlib import Path\n"
         "from rtl.simulation import build\n"
