@@ -47,6 +47,7 @@ class Program:
     inputs, tensors : graph input name / layer name → where its codes lie
     outputs : ONNX output name → layer name
     counters : where the overflow and clip counts are stored, empty without counters
+    columns : lanes of the counter rows, the config's columns
     macs : multiplications of the network's shapes for one sample
     """
 
