@@ -22,8 +22,8 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     Every layer's codes have a place of their own in the memory map, so that all of them can be compared after a run.
 
     Raises `CompileError` (a ``ValueError``) naming the layer and the reason for what the accelerator cannot run and for
-    a graph that `run_graph` refuses, and
-    ``ValueError`` if graph and config differ in their arithmetic.
+    a graph that `run_graph` refuses, ``ValueError`` if graph and config differ in their arithmetic, and ``TypeError``
+    for anything but a `Graph` and an `AcceleratorConfig`.
     """
     if not isinstance(graph, Graph):
         raise TypeError(f"graph must be a Graph, as load_onnx gives it, not {type(graph).__name__}")

@@ -123,7 +123,7 @@ def segments(
     channels_at_once : if the input of one position does not fit, the channel rows of one pixel that do
     """
     height, width = kernel
-    rows, columns, channels = Span(0, height), Span(0, width), Span(0, channel_rows)
+    columns, channels = Span(0, width), Span(0, channel_rows)
     if channels_at_once is None:
         line = width * channel_rows
         if line <= weight_tiles and width <= KERNEL_MOST:
@@ -138,12 +138,7 @@ def segments(
     most = min(weight_tiles, channels_at_once or weight_tiles)
     return [
         Segment(Span(y, y + 1), Span(x, x + 1), c, (y * width + x) * channel_rows + c.first)
-        for y in rows_of(rows)
-        for x in rows_of(columns)
+        for y in range(height)
+        for x in range(width)
         for c in spans(channel_rows, most)
     ]
-
-
-def rows_of(span: Span) -> range:
-    """The span's indices."""
-    return range(span.first, span.last)
