@@ -1,0 +1,177 @@
+"""Wrong arguments and bad input: one sentence that names the culprit, nothing half-written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign import cli
+from codesign.cli import ERROR, EXTRAS, HOLDS, main
+from tests.codesign.command import fails, runs
+from tests.codesign.models import SHAPE, small_config, small_inputs, small_model
+
+COMMANDS = ("demo", "verilog", "run", "simulate", "validate", "benchmark")
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == HOLDS
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_json_and_debug(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "--help"]) == HOLDS
+    out = capsys.readouterr().out
+    assert "--json" in out and "--debug" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "command"),
+        (["bogus"], "bogus"),
+        (["run"], "MODEL.onnx"),
+        (["verilog", "c.toml"], "--output"),
+        (["run", "m.onnx", "--bogus"], "--bogus"),
+        (["run", "m.onnx", "--samples", "0"], "--samples"),
+        (["demo", "--images", "many"], "--images"),
+    ],
+)
+def test_wrong_arguments_show_the_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], named: str) -> None:
+    assert main(arguments) == ERROR
+    out, err = capsys.readouterr()
+    usage, sentence = err.splitlines()
+    assert out == ""
+    assert usage.startswith("Usage: lockstep")
+    assert sentence.startswith("lockstep: error: ") and named in sentence
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_debug_shows_the_traceback_wherever_it_stands(capsys: pytest.CaptureFixture[str], place: int) -> None:
+    arguments = ["run", "absent.onnx"]
+    arguments.insert(place, "--debug")
+    assert main(arguments) == ERROR
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback") and "lockstep: error: absent.onnx" in err.splitlines()[-1]
+
+
+def test_toml_with_an_unknown_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = small_config(tmp_path, "rows = 4\nrosw = 5\n")
+    fails(capsys, ["verilog", file, "-o", tmp_path / "a.v"], str(file), "'rosw'")
+    assert not (tmp_path / "a.v").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rows = 65\n", "rows must be an integer from 1 to 64, not 65"),
+        ("[arithmetic]\nrounding = 'up'\n", "rounding"),
+        ("[arithmetic]\nwidth = 8\n", "'width'"),
+        ("rows = \n", "TOML"),
+    ],
+)
+def test_a_bad_config_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, named: str) -> None:
+    fails(capsys, ["run", small_model(tmp_path), "--config", small_config(tmp_path, text)], "c.toml", named)
+
+
+@pytest.mark.parametrize("arguments", [["run", "absent.onnx"], ["verilog", "absent.toml", "-o", "a.v"]])
+def test_missing_file(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    fails(capsys, arguments, arguments[1], "No such file")
+
+
+def test_truncated_onnx(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = small_model(tmp_path)
+    data = file.read_bytes()
+    for size in (0, 1, len(data) // 2, len(data) - 1):
+        file.write_bytes(data[:size])
+        fails(capsys, ["run", file], str(file))
+
+
+def test_foreign_file_as_onnx(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"PK\x03\x04 this is no model")
+    fails(capsys, ["validate", file], str(file), "ONNX")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "named"),
+    [
+        ({"image": np.zeros((1, *SHAPE), np.float32)}, ("'image'", "input")),
+        ({"input": np.zeros((1, 6, 6, 2), np.float32)}, ("'input'", "(batch, 2, 6, 6)", "(1, 6, 6, 2)")),
+        ({"input": np.zeros((1, *SHAPE), np.int64)}, ("'input'", "int64")),
+        ({"input": np.float32(1)}, ("'input'", "()")),
+        ({"input": np.zeros((0, *SHAPE), np.float32)}, ("sample",)),
+        ({"input": np.full((1, *SHAPE), np.nan, np.float32)}, ("'input'", "NaN")),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "simulate", "validate"])
+def test_wrong_inputs(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: str,
+    arrays: dict[str, np.ndarray],
+    named: tuple[str, ...],
+) -> None:
+    file = small_inputs(tmp_path, **arrays)
+    fails(capsys, [command, small_model(tmp_path), "--inputs", file], str(file), *named)
+
+
+def test_inputs_that_are_no_npz(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    file.write_text("not an archive")
+    fails(capsys, ["run", small_model(tmp_path), "--inputs", file], str(file))
+
+
+def test_arithmetic_of_model_and_config_differ(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = small_model(tmp_path, accumulator_bits=20)
+    config = small_config(tmp_path, "[arithmetic]\naccumulator_bits = 16\n")
+    fails(capsys, ["run", model, "--config", config], str(model), "accumulator_bits", "override")
+    result = runs(capsys, ["run", model, "--config", config, "--override", "--samples", 2])
+    assert result["arithmetic"]["accumulator_bits"] == 16
+
+
+def test_unknown_simulator_benchmark_and_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = small_model(tmp_path)
+    fails(capsys, ["simulate", model, "--simulator", "modelsim"], "modelsim", "verilator", "icarus")
+    fails(capsys, ["simulate", model, "--trace", tmp_path / "a.txt"], "a.txt", "fst")
+    fails(capsys, ["benchmark", "speed"], "speed", "emulator")
+
+
+@pytest.mark.parametrize("extra", ["--json", "--output"])
+def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, extra: str) -> None:
+    fails(capsys, ["run", small_model(tmp_path), extra, tmp_path / "absent" / "file"], "absent", "does not exist")
+    fails(capsys, ["run", small_model(tmp_path), extra, tmp_path], str(tmp_path), "folder")
+
+
+def test_a_failure_leaves_no_output_and_no_temporary_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    bad = small_inputs(tmp_path, input=np.zeros((1, 2, 2), np.float32))
+    arguments = ["run", small_model(tmp_path), "--inputs", bad, "--output", out / "y.npz", "--json", out / "r.json"]
+    fails(capsys, arguments)
+    assert list(out.iterdir()) == []
+
+
+def test_a_defect_is_one_sentence_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr("codesign.execution.load_onnx", broken)
+    fails(capsys, ["run", small_model(tmp_path)], "KeyError", "oops", "--debug")
+
+
+@pytest.mark.parametrize("package", sorted(EXTRAS))
+def test_a_missing_extra_is_named(package: str) -> None:
+    sentence = cli.sentence(ModuleNotFoundError(f"No module named '{package}'", name=f"{package}.part"))
+    assert package in sentence and f"lockstep[{EXTRAS[package]}]" in sentence and "\n" not in sentence
+
+
+def test_a_log_is_shown_only_with_debug() -> None:
+    assert cli.one_line("the build failed; its log ends:\nline\nline") == (
+        "the build failed; its log ends (--debug shows it all)"
+    )
