@@ -2,10 +2,12 @@
 #
 #   make demo  [ARGS="--images 4"]    train, export, emulate, simulate; the table and the HTML report
 #   make test  [ARGS="tests/rtl -k …"]
+#   make test-long                    random programs and networks with a hundred seeds
 #   make lint
+#   make docs                         the instruction-set reference, from the declarations
 #   make notebooks                    run them all, in place
 
-.PHONY: demo test lint format notebooks setup clean
+.PHONY: demo test test-long lint format docs notebooks setup clean
 .DEFAULT_GOAL := demo
 
 setup:
@@ -18,6 +20,9 @@ demo: setup
 test: setup
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
+test-long: setup
+	.venv/bin/python -m pytest -n 2 --seeds 100 tests/end_to_end/test_random_programs.py tests/end_to_end/test_random_networks.py $(ARGS)
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -26,6 +31,9 @@ lint: setup
 format: setup
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+docs: setup
+	.venv/bin/python -m codesign.instruction_set_reference
 
 notebooks: setup
 	.venv/bin/jupyter execute --inplace notebooks/*.ipynb

@@ -88,6 +88,48 @@ def verilog(
     return _status(run(config, output, json))
 
 
+@app.command()
+def synthesize(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The accelerator.")],
+    seed: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Of the placer; repeatable. Default: 1 2 3.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Keep Verilog, netlist, reports and logs.")
+    ] = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Area and clock on an ECP5-85, speed grade 6, from Yosys and nextpnr; takes some minutes."""
+    from .commands.synthesize import run
+
+    return _status(run(config, seed or [1, 2, 3], output, json))
+
+
+@app.command("compile")
+def compile_command(
+    model: Model,
+    config: Annotated[Path, typer.Option(metavar="C.toml", help="The accelerator.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder; one that is there is replaced.")
+    ],
+    base: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Bus address of the memory region, a multiple of 4096.")
+    ] = "0x0",
+    override: Override = False,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Write program, memory image, register sequence and memory map for an integrator."""
+    from .commands.compile import run
+
+    try:
+        address = int(base, 0)
+    except ValueError:
+        raise ValueError(f"--base must be a number such as 0x80000000, not {base!r}") from None
+    return _status(run(model, config, output, address, override, json))
+
+
 @app.command("run")
 def run_command(
     model: Model,
@@ -98,13 +140,20 @@ def run_command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the codes of the model's outputs.")
     ] = None,
+    timeline: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.json|png|svg",
+            help="Write when each unit executed what: a trace for Perfetto, or a picture. Repeatable.",
+        ),
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Run a model in the emulator; with a config also in the machine, instruction by instruction, counting cycles."""
+    """Run a model in the emulator; with a config also in the machine, cycle by cycle."""
     from .commands.run import run
 
-    return _status(run(model, inputs, config, samples, override, output, json))
+    return _status(run(model, inputs, config, samples, override, output, timeline or [], json))
 
 
 @app.command()
@@ -148,13 +197,14 @@ def benchmark(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones; all if none is given.")
     ] = None,
+    rtl: Annotated[bool, typer.Option("--rtl", help="utilization: check some layers in Verilator too.")] = False,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
     """Measure the README's speed figures on this machine; every row with a target must hold."""
     from .commands.benchmark import run
 
-    return _status(run(names or [], json))
+    return _status(run(names or [], rtl, json))
 
 
 def _status(holds: bool) -> int:

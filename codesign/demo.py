@@ -204,9 +204,9 @@ def run_demo(
             _, ptq_counts = run_graph_counts(load_onnx(Path(temporary) / "ptq.onnx"), inputs)
     total = min(images or execution.samples, execution.samples)
     with phases.phase("machine", total) as on_step:
-        execution.run_machine(images, lambda done: on_step(done, total))
-    with phases.phase("RTL in Verilator (builds it at first)", total) as on_step:
-        rtl = execution.run_rtl(images, lambda done: on_step(done, total))
+        predicted = execution.run_machine(images, lambda done: on_step(done, total)).cycles
+    with phases.phase("RTL in Verilator, cycles", predicted) as on_step:  # builds it at first
+        rtl = execution.run_rtl(images, lambda cycles: on_step(cycles, predicted))
     with torch.no_grad():
         seen = {"PTQ": ptq(data.test_images), "QAT": trained(data.test_images)}
     return Demo(

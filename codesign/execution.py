@@ -22,9 +22,12 @@ from emulator.run import LayerCounts, run_graph_counts
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches
 from .files import replacing
 from .npz import read_npz
+from .timeline import Span, spans
 
 OnSample = Callable[[int], None]
-
+"""Called with the number of samples done."""
+OnCycles = Callable[[int], None]
+"""Called with the cycles simulated so far, those of all samples together."""
 
 MOST_RANDOM_BYTES = 1 << 28
 """Random codes that a run may draw; a file of inputs has its own limit."""
@@ -113,10 +116,19 @@ class Execution:
         self.machine = Machine(self.config).run(self.compile(), self._first(samples), on_progress=on_progress)
         return self.machine
 
+    def timeline(self) -> list[Span]:
+        """When the machine executed which instruction, for the first sample."""
+        program = self.compile()
+        images = program.images(self._first(1))
+        machine = Machine(self.config)
+        (record,) = machine.execute(images, program.program_address, program.program_bytes, timeline=True)
+        assert record.timeline is not None
+        return spans(program.instructions, record.timeline)
+
     def run_rtl(
         self,
         samples: int | None = None,
-        on_progress: OnSample | None = None,
+        on_progress: OnCycles | None = None,
         simulator: str = "verilator",
         trace: str | PathLike[str] | None = None,
     ) -> Result:
@@ -144,13 +156,14 @@ class Execution:
         """{"emulator_machine", "machine_rtl": {layer: codes that differ}}, of the pairs that were run."""
         found = {}
         if self.machine is not None:
-            found["emulator_machine"] = mismatches(self.layers, self.machine.layers)
+            stored = {name: self.layers[name] for name in self.machine.layers}  # the others are fused into the next one
+            found["emulator_machine"] = mismatches(stored, self.machine.layers)
             if self.rtl is not None:
                 found["machine_rtl"] = mismatches(self.machine.layers, self.rtl.layers)
         return found
 
     def other_mismatches(self) -> dict[str, int]:
-        """Numbers of counters and of bytes of memory that differ, of the pairs that were run."""
+        """Numbers of counters, bytes of memory and run counters that differ, of the pairs that were run."""
         found: dict[str, int] = {}
         if self.machine is None:
             return found
@@ -161,6 +174,8 @@ class Execution:
         if self.rtl is not None:
             found["machine_rtl_counters"] = counter_mismatches(self.machine.counters, self.rtl.counters)
             found["machine_rtl_memory"] = memory_mismatches(self.machine, self.rtl)
+            ours, theirs = self.machine.telemetry, self.rtl.telemetry
+            found["machine_rtl_telemetry"] = sum(ours[name] != theirs[name] for name in ours)
         return found
 
     def utilization(self) -> float | None:
@@ -180,7 +195,10 @@ class Execution:
         return codes and cycles and not any(self.other_mismatches().values())
 
     def layer_rows(self) -> list[dict[str, Any]]:
-        """One entry a layer: name, operator, shape, sums that overflowed, outputs that clipped, mismatches per pair."""
+        """One entry a layer: name, operator, shape, sums that overflowed, outputs that clipped, mismatches per pair.
+
+        A layer whose codes are nowhere in memory, because it is fused into the next one, has None for a mismatch.
+        """
         differing = self.layer_mismatches()
         rows = []
         for node in self.graph.nodes:
@@ -193,7 +211,7 @@ class Execution:
                     "outputs": int(self.layers[node.name].size),
                     "overflows": int(counts.overflows.sum()),
                     "clips": int(counts.clips.sum()),
-                    "mismatches": {pair: found[node.name] for pair, found in differing.items()},
+                    "mismatches": {pair: found.get(node.name) for pair, found in differing.items()},
                 }
             )
         return rows

@@ -101,5 +101,6 @@ def as_dict(execution: Execution, model: Path, inputs: Path | None) -> dict[str,
             kind: {layer: values.tolist() for layer, values in layers.items()}
             for kind, layers in execution.machine.counters.items()
         },
+        "telemetry": execution.machine.telemetry,
         "utilization": execution.utilization(),
     }

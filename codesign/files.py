@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -28,6 +29,42 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | PathLike[str], names: Collection[str]) -> Iterator[Path]:
+    """A temporary folder beside `path`, in which the block writes the files `names`; then it takes the place of `path`.
+
+    Where the block fails or is interrupted, `path` is as it was and the temporary folder is gone. Raises what
+    `check_folder` raises.
+    """
+    check_folder(path, names)
+    target = Path(path).resolve()
+    temporary, aside = (target.with_name(f".{target.name}.{os.getpid()}.{part}") for part in ("part", "aside"))
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            target.rename(aside)
+        temporary.rename(target)
+    finally:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder(path: str | PathLike[str], names: Collection[str]) -> None:
+    """Raise ``OSError`` naming `path` unless a folder can be made there, or one is there with files `names` at most."""
+    target = Path(path).resolve()
+    check_writable(target / "file" if target.is_dir() else target)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(20, "is a file, not a folder", str(path))
+    other = sorted(entry.name for entry in target.iterdir() if entry.name not in names) if target.exists() else []
+    if other:
+        raise FileExistsError(17, f"holds {other[0]!r}, which this command has not written", str(path))
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(13, "cannot be replaced: permission denied in the folder around it", str(path))
 
 
 def check_writable(path: str | PathLike[str]) -> None:

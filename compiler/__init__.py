@@ -1,7 +1,7 @@
 """ONNX → integer `Graph` → `Program`: reading and checking a quantized model, and compiling it for one accelerator."""
 
+from .compile_error import CompileError
 from .compile_graph import compile_graph
-from .emitter import CompileError
 from .errors import OnnxError
 from .reader import load_onnx
 

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from emulator.config import AcceleratorConfig
-from emulator.graph import AveragePool, Convolution, Graph, Linear, MaxPool, Node, Reshape, to_logical
-from emulator.program import Program
+from emulator.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    Graph,
+    Linear,
+    LookupTable,
+    MaxPool,
+    Pad,
+    Product,
+    Rescale,
+    Slice,
+    Transpose,
+    to_logical,
+)
+from emulator.program import Program, Region
 from emulator.run import run_graph
 
-from .emit_convolution import as_convolution, check_bias, emit_convolution
-from .emit_pool import emit_pool
-from .emitter import CompileError, Emitter
+from .column_blocks import as_convolution, check_bias
+from .compile_error import CompileError
+from .emit_convolution import ConvolutionEmitter
+from .emit_copy import emit_copy
+from .emit_pool import emit_average_pool, emit_max_pool
+from .emit_reduce import emit_elementwise
+from .emitter import Emitter
+from .fuse import Step, fuse
+from .maps import Map, as_map, as_vector
+from .packing import Border, border, packed, packs
+from .placement import Inside
+from .post import Post, adder_fields
 
 
 def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     """Compile a graph for one accelerator; the program runs one sample.
 
-    Every layer's codes have a place of their own in the memory map, so that all of them can be compared after a run.
+    The codes of every layer that is not fused into the next one have a place in the memory map, so that all of them
+    can be compared after a run.
 
     Raises `CompileError` (a ``ValueError``) naming the layer and the reason for what the accelerator cannot run and for
     a graph that `run_graph` refuses, ``ValueError`` if graph and config differ in their arithmetic, and ``TypeError``
@@ -34,14 +57,16 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         name = next(name for name in ours if ours[name] != theirs[name])
         raise ValueError(f"{name} must be the graph's {theirs[name]!r} in the config, not {ours[name]!r}")
     _check(graph)
-    emitter = Emitter(graph, config)
-    for tensor in graph.inputs:
-        emitter.place(tensor)
+    steps = fuse(graph)
+    emitter = Emitter(graph, config, {layer.name for step in steps for layer in step.layers[:-1]})
     macs = 0
-    for node in graph.nodes:
-        emitter.layer = node.name
-        emitter.forget()
-        macs += _emit(emitter, node)
+    for step in steps:
+        emitter.begin(step.main.name)
+        _emit(emitter, step)
+        if isinstance(step.main, Convolution):
+            macs += step.main.weight.size * step.main.shape[0] * step.main.shape[1]
+        elif isinstance(step.main, Linear):
+            macs += step.main.weight.size
     return emitter.finish(macs)
 
 
@@ -56,24 +81,82 @@ def _check(graph: Graph) -> None:
         raise CompileError(str(error)) from None
 
 
-def _emit(emitter: Emitter, node: Node) -> int:
-    """Emit one layer; returns its multiplications."""
-    source = emitter.graph.tensor(node.inputs[0])
-    if isinstance(node, Reshape):
-        emitter.place(node, same_as=source.name)
-        return 0
-    emitter.place(node)
-    if isinstance(node, Convolution | Linear):
-        size = int(np.prod(source.shape))
-        if isinstance(node, Linear):
-            emit_convolution(emitter, as_convolution(node), replace(source, shape=(1, 1, size)))
-            return node.weight.size
-        emit_convolution(emitter, node, source)
-        return node.weight.size * node.shape[0] * node.shape[1]
-    if isinstance(node, AveragePool | MaxPool):
-        emit_pool(emitter, node, source)
-        return 0
-    raise CompileError(
-        f"layer {node.name!r} ({type(node).__name__}): the accelerator has no instruction for this operator; "
-        "the emulator's run_graph runs it"
+def _emit(emitter: Emitter, step: Step) -> None:
+    """Emit some layers that are fused, or one."""
+    node, last = step.main, step.layers[-1]
+    sources = [emitter.region(name) for name in node.inputs]
+    target = emitter.region(last.name)
+    if last.name in emitter.placement.views:
+        return
+    if isinstance(node, Pad | Concat | Slice | Transpose):
+        _emit_move(emitter, node, sources, target)
+        return
+    post = Post(last, table=step.table)
+    if step.add is not None:
+        operand = emitter.region(step.operand)
+        zero_points = node.zero_point, operand.tensor.zero_point
+        post.add, post.operand = step.add, as_map(operand)
+        post.adder = adder_fields(step.add, zero_points[::-1] if step.swapped else zero_points, step.swapped)
+    match node:
+        case Linear():
+            ConvolutionEmitter(emitter, as_convolution(node), as_vector(sources[0]), as_map(target), post).emit()
+        case Convolution():
+            source = as_map(sources[0])
+            if _can_pack(emitter, node, source):
+                node, source = packed(node, source)
+            ConvolutionEmitter(emitter, node, source, as_map(target), post).emit()
+        case AveragePool():
+            emit_average_pool(emitter, node, as_map(sources[0]), as_map(target), post)
+        case MaxPool():
+            emit_max_pool(emitter, node, as_map(sources[0]), as_map(target), post)
+        case Add() | Product() | Rescale() | LookupTable():
+            if any(source.tensor.shape != node.shape for source in sources):
+                raise CompileError(f"layer {node.name!r}: its inputs must have one shape; none is broadcast")
+            if isinstance(node, Add):
+                zero_points = sources[0].tensor.zero_point, sources[1].tensor.zero_point
+                post.add, post.adder = node, adder_fields(node, zero_points)
+            if isinstance(node, LookupTable):
+                post.table = node
+            emit_elementwise(emitter, node, tuple(as_map(source) for source in sources), as_map(target), post)
+        case _:
+            raise CompileError(
+                f"layer {node.name!r} ({type(node).__name__}): the accelerator has no instruction for this operator"
+            )
+
+
+def _can_pack(emitter: Emitter, node: Convolution, source: Map) -> bool:
+    """Whether K can be packed: pixels side by side, and the padding's columns in memory."""
+    there = emitter.placement.borders.get(node.inputs[0], Border())
+    wanted = border(node, source.width)
+    return (
+        packs(node, emitter.config.rows)
+        and source.pixel_stride == source.depth
+        and there.left >= wanted.left
+        and there.right >= wanted.right
     )
+
+
+def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:
+    """Copy what does not lie in its place yet."""
+    if isinstance(node, Transpose):
+        emit_copy(emitter, sources[0], tuple(sources[0].steps[axis - 1] for axis in node.axes[1:]), target)
+        return
+    if isinstance(node, Slice):
+        axis = node.axis % (len(node.shape) + 1) - 1
+        steps = list(sources[0].steps)
+        shown = Region(sources[0].address + node.start * steps[axis], node)
+        steps[axis] *= node.step
+        emit_copy(emitter, shown, tuple(steps), target)
+        return
+    offset = [0] * len(node.shape)
+    if isinstance(node, Pad):
+        offset[:2] = node.padding[:2]
+    axis = 0 if isinstance(node, Pad) else node.axis % (len(node.shape) + 1) - 1
+    seen: set[str] = set()
+    for source in sources:
+        name = source.tensor.name
+        if name in seen or emitter.placement.inside.get(name) != Inside(node.name, tuple(offset)):
+            address = target.address + sum(n * step for n, step in zip(offset, target.steps, strict=True))
+            emit_copy(emitter, source, source.steps, Region(address, source.tensor, target.steps))
+        seen.add(name)
+        offset[axis] += source.tensor.shape[axis]

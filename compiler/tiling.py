@@ -80,10 +80,52 @@ def spans(total: int, step: int, offset: int = 0) -> Iterator[Span]:
         yield Span(offset + first, offset + min(first + step, total))
 
 
-def tiles(rows: Span, columns: Span, fits: Callable[[Tile], bool]) -> Iterator[Tile] | None:
-    """Cut rows × columns into the largest tiles that fit: whole lines if a line fits, else pieces of one line.
+def even_spans(total: int, most: int, offset: int = 0, unit: int = 1) -> Iterator[Span]:
+    """`total` indices from `offset` on, in as few pieces of at most `most` as there can be, all of about one size.
 
-    fits : of a tile's size, not its place. Returns None if a single position does not fit.
+    unit : what all but the last should be a multiple of, where `most` allows it
+    """
+    if most >= unit > 1:
+        most = most // unit * unit
+        size = -(-total // -(-total // most))
+        yield from spans(total, -(-size // unit) * unit, offset)
+        return
+    count = -(-total // most)
+    for index in range(count):
+        yield Span(offset + index * total // count, offset + (index + 1) * total // count)
+
+
+def tapered_spans(total: int, most: int, end: int, offset: int = 0, unit: int = 1) -> Iterator[Span]:
+    """As `even_spans`, but if it takes several pieces, those at both ends are small: `end`, then three times as much.
+
+    A piece's input is loaded while the one before is computed, and its output is stored while the next one is.
+    """
+    end = -(-end // unit) * unit
+    ends = [size for size in (end, 3 * end) if 2 * size < most]
+    if total <= most or 2 * sum(ends) + most > total:
+        yield from even_spans(total, most, offset, unit)
+        return
+    for size in ends:
+        yield Span(offset, offset + size)
+        offset += size
+    middle = total - 2 * sum(ends)
+    yield from even_spans(middle, most, offset, unit)
+    offset += middle
+    for size in reversed(ends):
+        yield Span(offset, offset + size)
+        offset += size
+
+
+def tiles(
+    rows: Span, columns: Span, fits: Callable[[Tile], bool], end: int = 1 << 30, unit: int = 1
+) -> list[Tile] | None:
+    """Cut rows × columns into few tiles that fit: whole lines if a line fits, else pieces of one line.
+
+    fits : of a tile's size, not its place
+    end : positions that the first and the last tile should have, where there are several
+    unit : what the length of a piece of a line should be a multiple of
+
+    Returns None if a single position does not fit.
     """
     height = _largest(len(rows), lambda n: fits(Tile(Span(rows.first, rows.first + n), columns)))
     width = len(columns)
@@ -93,11 +135,10 @@ def tiles(rows: Span, columns: Span, fits: Callable[[Tile], bool]) -> Iterator[T
         width = _largest(width, lambda n: fits(Tile(top, Span(columns.first, columns.first + n))))
         if not width:
             return None
-    return (
-        Tile(row, column)
-        for row in spans(len(rows), height, rows.first)
-        for column in spans(len(columns), width, columns.first)
-    )
+    if len(rows) == 1:
+        return [Tile(rows, column) for column in tapered_spans(len(columns), width, end, columns.first, unit)]
+    lines = tapered_spans(len(rows), height, -(-end // len(columns)), rows.first)
+    return [Tile(row, column) for row in lines for column in even_spans(len(columns), width, columns.first, unit)]
 
 
 def in_range(tile: Tile, input_height: int, input_width: int) -> bool:

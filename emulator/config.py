@@ -12,7 +12,7 @@ from typing import Any
 
 from .arithmetic import Arithmetic, check_choice, check_integer
 
-DATAFLOWS = ("weight_stationary",)
+DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
 KIB = 1024
 
@@ -22,12 +22,13 @@ class AcceleratorConfig:
     """Shape, memories, bus and arithmetic of one accelerator.
 
     rows, columns : 1–64, the systolic array's height (K) and width (N)
-    dataflow : ``weight_stationary``
-    activation_scratchpad_bytes : input codes, `rows` banks
-    weight_scratchpad_bytes : weight codes, `columns` banks
-    output_scratchpad_bytes : output codes, operands of pools and parameters, `columns` banks
-    accumulator_bytes : partial sums, `columns` banks of P bits (the overflow flag of an entry is not counted)
-    bus_bytes : 8, 16 or 32, width of the memory port
+    dataflow : ``weight_stationary`` or ``output_stationary``; both give the same bits
+    activation_scratchpad_bytes : input codes of the array, rows of `rows` codes
+    weight_scratchpad_bytes : weight codes, rows of `columns` codes
+    operand_scratchpad_bytes : codes that post-processing reads (pools, residuals), rows of `columns` codes
+    output_scratchpad_bytes : codes that post-processing writes, rows of `columns` codes
+    accumulator_bytes : partial sums, rows of `columns` sums of P bits (the overflow flag of an entry is not counted)
+    bus_bytes : 8, 16 or 32, width of the AXI4 data bus
     counters : whether the hardware that counts overflows and clips is built
     arithmetic : the numeric contract's parameters
 
@@ -39,7 +40,8 @@ class AcceleratorConfig:
     dataflow: str = "weight_stationary"
     activation_scratchpad_bytes: int = 16 * KIB
     weight_scratchpad_bytes: int = 16 * KIB
-    output_scratchpad_bytes: int = 16 * KIB
+    operand_scratchpad_bytes: int = 8 * KIB
+    output_scratchpad_bytes: int = 8 * KIB
     accumulator_bytes: int = 8 * KIB
     bus_bytes: int = 8
     counters: bool = True
@@ -54,7 +56,8 @@ class AcceleratorConfig:
         for name, lanes, least in (
             ("activation_scratchpad_bytes", self.rows, 16),
             ("weight_scratchpad_bytes", self.columns, max(2 * self.rows, 2)),
-            ("output_scratchpad_bytes", self.columns, 32),
+            ("operand_scratchpad_bytes", self.columns, 16),
+            ("output_scratchpad_bytes", self.columns, 16),
         ):
             check_integer(name, getattr(self, name), least * lanes, (1 << 16) * lanes)
         entry_bits = self.columns * self.arithmetic.accumulator_bits
@@ -73,6 +76,11 @@ class AcceleratorConfig:
     def weight_depth(self) -> int:
         """Rows of the weight scratchpad, `columns` codes each."""
         return self.weight_scratchpad_bytes // self.columns
+
+    @property
+    def operand_depth(self) -> int:
+        """Rows of the operand scratchpad, `columns` codes each."""
+        return self.operand_scratchpad_bytes // self.columns
 
     @property
     def output_depth(self) -> int:

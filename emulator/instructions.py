@@ -1,7 +1,10 @@
 """The instruction set: formats, fields and their encoding, declared once for compiler, machine, RTL and documents.
 
 An instruction has 32 bytes, little-endian: the opcode in bits 0–7, then the format's fields one after the other, least
-significant bit first; the bits left over must be 0.
+significant bit first; the bits left over must be 0. All but HALT begin with `wait` (bits 8–11) and `signal` (12–15).
+
+Four units execute instructions side by side, each of them its own in program order. Bit u of `wait` consumes a token of
+unit u before the instruction starts; bit u of `signal` gives a token to unit u when it has ended.
 """
 
 from __future__ import annotations
@@ -13,12 +16,29 @@ from enum import IntEnum
 INSTRUCTION_BYTES = 32
 INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
 OPCODE_BITS = 8
+PARAMETER_ENTRIES = 16
+"""Entries of a lane's parameter memory."""
 PARAMETER_ROWS = 9
-"""Rows of the output scratchpad that hold a block's parameters: bias (4), multiplier (4), shift (1), low byte first."""
-COUNTER_ROWS = 8
-"""Rows that a block's counters take: overflowed accumulations (4), clipped outputs (4), low byte first."""
+"""Rows of an entry in use: bias (4), multiplier (4), shift (1), low byte first."""
+PARAMETER_PITCH = 16
+"""Rows from entry to entry where a LOAD writes parameters; rows 9–15 of an entry are dropped."""
+COUNTER_ROWS = 12
+"""Rows of COUNTERS: overflowed accumulations, clipped outputs, clipped sums of the adder; 4 each, low byte first."""
 ADDRESS_BITS = 20
-"""Scratchpad row addresses of windows are computed modulo 2^20, then compared with the memory's depth."""
+"""Scratchpad row addresses are computed modulo 2^20, then compared with the memory's depth."""
+TOKEN_BITS = 8
+"""Width of a token counter; a token more than it holds is an error."""
+QUEUE_DEPTH = 16
+"""Instructions that wait in front of each unit."""
+
+
+class Unit(IntEnum):
+    """The units, in the order of the bits of `wait` and `signal`."""
+
+    LOAD = 0
+    CONVOLVE = 1
+    POST_PROCESS = 2
+    STORE = 3
 
 
 class Opcode(IntEnum):
@@ -27,19 +47,42 @@ class Opcode(IntEnum):
     HALT = 1
     LOAD = 2
     STORE = 3
-    PARAMETERS = 4
-    COUNTERS = 5
-    CONVOLVE = 6
-    REQUANTIZE = 7
-    POOL = 8
+    CONVOLVE = 4
+    REQUANTIZE = 5
+    REDUCE = 6
+    ADDER = 7
+    COUNTERS = 8
+
+
+UNIT_OF = {
+    Opcode.LOAD: Unit.LOAD,
+    Opcode.STORE: Unit.STORE,
+    Opcode.CONVOLVE: Unit.CONVOLVE,
+    Opcode.REQUANTIZE: Unit.POST_PROCESS,
+    Opcode.REDUCE: Unit.POST_PROCESS,
+    Opcode.ADDER: Unit.POST_PROCESS,
+    Opcode.COUNTERS: Unit.POST_PROCESS,
+}
+"""Which unit executes an opcode; HALT is the sequencer's own."""
 
 
 class Target(IntEnum):
-    """Scratchpad that a LOAD fills."""
+    """Memory that a LOAD fills."""
 
     ACTIVATION = 0
     WEIGHT = 1
-    OUTPUT = 2
+    OPERAND = 2
+    PARAMETER = 3
+    TABLE = 4
+
+
+class Mode(IntEnum):
+    """What a REDUCE makes of the codes of a window."""
+
+    MAXIMUM = 0
+    SUM = 1
+    PRODUCT = 2
+    FIRST = 3
 
 
 class Error(IntEnum):
@@ -49,6 +92,10 @@ class Error(IntEnum):
     OPCODE = 1
     FIELD = 2
     ADDRESS = 3
+    PROGRAM_END = 4
+    DEADLOCK = 5
+    BUS = 6
+    TOKEN = 7
 
 
 @dataclass(frozen=True)
@@ -77,14 +124,19 @@ def _count(name: str, bits: int, doc: str) -> Field:
     return Field(name, bits, doc, minimum=1)
 
 
+_TOKENS = (
+    Field("wait", 4, "units of which a token is consumed before the start, bit u for unit u"),
+    Field("signal", 4, "units that are given a token at the end, bit u for unit u"),
+)
 _TRANSFER = (
-    Field("memory_address", 32, "byte address of the first pixel in external memory"),
-    Field("row", 16, "first scratchpad row"),
+    Field("memory_address", 32, "byte address of the first pixel, from the memory region's beginning"),
+    Field("row", 16, "scratchpad row of the first pixel"),
     _count("lines", 16, "lines"),
     Field("line_stride", 24, "bytes from line to line"),
     _count("pixels", 16, "pixels of a line"),
     Field("pixel_stride", 24, "bytes from pixel to pixel"),
-    _count("pixel_bytes", 16, "bytes of a pixel; each pixel starts a new row and takes as many as it needs"),
+    _count("pixel_bytes", 20, "bytes of a pixel; it takes as many rows as it needs, the last one filled up with 0"),
+    Field("pixel_rows", 12, "scratchpad rows from pixel to pixel, also from a line's last to the next line's first"),
 )
 _WINDOW = (
     _count("output_height", 12, "output lines"),
@@ -99,43 +151,74 @@ _WINDOW = (
     _count("dilation_width", 8, "input pixels from window pixel to window pixel"),
     Field("pad_top", 12, "lines of padding above the input; negative: lines skipped", signed=True),
     Field("pad_left", 12, "pixels of padding left of the input; negative: pixels skipped", signed=True),
+    _count("pixel_rows", 12, "scratchpad rows from input pixel to input pixel"),
 )
 _CLAMP = (
     Field("zero_point", 8, "added after rounding", signed=True),
     Field("y_min", 8, "smallest output code", signed=True),
     Field("y_max", 8, "largest output code", signed=True),
 )
+_PARAMETERS = Field("parameters", 4, "entry of the parameter memory")
+_AFTER = (
+    Field("add", 1, "1: the code and the operand's code go through the adder"),
+    Field("table", 1, "1: the code goes through the table, after the adder"),
+)
 
 FORMATS: dict[Opcode, tuple[Field, ...]] = {
     Opcode.HALT: (),
-    Opcode.LOAD: (*_TRANSFER, Field("target", 2, "scratchpad: 0 activation, 1 weight, 2 output", maximum=2)),
-    Opcode.STORE: _TRANSFER,
-    Opcode.PARAMETERS: (Field("row", 16, "first of the output scratchpad's 9 rows"),),
-    Opcode.COUNTERS: (Field("row", 16, "first of the output scratchpad's 8 rows"),),
+    Opcode.LOAD: (
+        *_TOKENS,
+        *_TRANSFER,
+        Field("target", 3, "memory: 0 activation, 1 weight, 2 operand, 3 parameter, 4 table", maximum=4),
+    ),
+    Opcode.STORE: (*_TOKENS, *_TRANSFER),
     Opcode.CONVOLVE: (
+        *_TOKENS,
         Field("input_row", 16, "activation scratchpad row of the input's first pixel"),
         Field("weight_row", 16, "weight scratchpad row of the first weight tile"),
         Field("accumulator_row", 16, "accumulator row of the first output position"),
         *_WINDOW,
         _count("channel_rows", 12, "weight tiles (of `rows` input channels) per window position"),
-        _count("pixel_rows", 12, "activation scratchpad rows from pixel to pixel"),
         Field("zero_point", 8, "the input's zero point", signed=True),
         Field("carry", 1, "0: sums start at the bias; 1: at the accumulator memory"),
+        _PARAMETERS,
     ),
     Opcode.REQUANTIZE: (
+        *_TOKENS,
         Field("accumulator_row", 16, "first accumulator row"),
-        Field("output_row", 16, "first output scratchpad row"),
-        _count("count", 16, "rows"),
+        Field("operand_row", 16, "operand scratchpad row of the first position, read where `add` is 1"),
+        Field("output_row", 16, "output scratchpad row of the first position"),
+        _count("count", 16, "positions, one accumulator row each"),
+        Field("operand_stride", 12, "operand scratchpad rows from position to position"),
+        Field("output_stride", 12, "output scratchpad rows from position to position"),
+        _PARAMETERS,
         *_CLAMP,
+        *_AFTER,
     ),
-    Opcode.POOL: (
-        Field("input_row", 16, "output scratchpad row of the input's first pixel"),
+    Opcode.REDUCE: (
+        *_TOKENS,
+        Field("input_row", 16, "operand scratchpad row of the input's first pixel"),
         Field("output_row", 16, "output scratchpad row of the first output"),
         *_WINDOW,
-        Field("average", 1, "0: maximum; 1: sum of code − input_zero_point"),
-        Field("input_zero_point", 8, "the input's zero point", signed=True),
+        Field("output_stride", 12, "output scratchpad rows from output to output"),
+        Field("mode", 2, "0 maximum; 1 sum of code − input_zero_point; 2 product; 3 first code − input_zero_point"),
+        Field("input_zero_point", 8, "zero point of the input, in mode 2 of the window's first code", signed=True),
+        Field("second_zero_point", 8, "mode 2: zero point of the window's second code", signed=True),
+        _PARAMETERS,
         *_CLAMP,
+        *_AFTER,
     ),
+    Opcode.ADDER: (
+        *_TOKENS,
+        Field("a_multiplier", 31, "of the requantized code"),
+        Field("b_multiplier", 31, "of the operand's code"),
+        Field("shift", 6, "shared by both", maximum=62),
+        Field("a_zero_point", 8, "of the requantized code", signed=True),
+        Field("b_zero_point", 8, "of the operand's code", signed=True),
+        *_CLAMP,
+        Field("subtract", 1, "1: the operand's term is negated"),
+    ),
+    Opcode.COUNTERS: (*_TOKENS, Field("output_row", 16, "first of the output scratchpad's 12 rows")),
 }
 
 

@@ -16,25 +16,57 @@ from .instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes of external memory that hold a tensor: contiguous, one byte per code, channels fastest."""
+    """Bytes of external memory that hold a tensor, one byte per code.
+
+    address : of the first code
+    strides : bytes from index to index along each stored axis; None: contiguous, the last axis fastest
+    """
 
     address: int
     tensor: Tensor
+    strides: tuple[int, ...] | None = None
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Bytes from index to index along each stored axis."""
+        if self.strides is not None:
+            return self.strides
+        shape = self.tensor.shape
+        return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the codes lie one after the other."""
+        dense = Region(self.address, self.tensor).steps
+        return all(n == 1 or a == b for n, a, b in zip(self.tensor.shape, self.steps, dense, strict=True))
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return int(np.prod(self.tensor.shape, dtype=np.int64))
+        """Bytes from the first code to the last; between them may lie other things."""
+        if 0 in self.tensor.shape:
+            return 0
+        return 1 + sum((n - 1) * step for n, step in zip(self.tensor.shape, self.steps, strict=True))
+
+    def view(self, memory: bytes | bytearray) -> Codes:
+        """The codes in a memory image, of the tensor's stored shape; writable if the image is."""
+        return np.ndarray(self.tensor.shape, np.int8, memory, self.address, self.steps)
 
 
 @dataclass(frozen=True)
 class CounterBlock:
-    """Where a COUNTERS instruction's rows are stored: `channels` channels from `channel` on of layer `layer`."""
+    """Where a COUNTERS instruction's rows are stored; what was counted since the one before it belongs to a layer.
+
+    channel, channels : lanes 0 … `channels` − 1 are the channels from `channel` on
+    layer : whose overflows and clips they are, with `layer_channels` channels in all
+    adder : the layer whose clips the adder's are, if the adder was in use; it has as many channels
+    """
 
     address: int
     layer: str
     channel: int
     channels: int
+    layer_channels: int
+    adder: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +76,10 @@ class Program:
     config_hash : `AcceleratorConfig.hash` of the config it was compiled for
     instructions : at byte `program_address` of the image, 32 bytes each
     image : the external memory before the run; instructions, weights and parameters in place
-    inputs, tensors : graph input name / layer name → where its codes lie
+    inputs, tensors : graph input name / layer name → where its codes lie; a layer that is fused into the next one
+        (a convolution into its residual add, for one) has no codes in memory and is not listed
     outputs : ONNX output name → layer name
-    counters : where the overflow and clip counts are stored, empty without counters
+    counters : where the overflow and clip counts are stored, in the order of execution; empty without counters
     columns : lanes of the counter rows, the config's columns
     macs : multiplications of the network's shapes for one sample
     """
@@ -66,6 +99,11 @@ class Program:
     def memory_bytes(self) -> int:
         """Size of the declared memory region; the accelerator touches nothing outside it."""
         return len(self.image)
+
+    @property
+    def program_bytes(self) -> int:
+        """Length of the program."""
+        return len(self.instructions) * INSTRUCTION_BYTES
 
     def check_config(self, config: AcceleratorConfig) -> None:
         """Raise ``ValueError`` unless the program was compiled for `config`."""
@@ -96,29 +134,34 @@ class Program:
         for sample in range(count):
             image = bytearray(self.image)
             for name, region in self.inputs.items():
-                image[region.address : region.address + region.size] = codes[name][sample].tobytes()
+                region.view(image)[...] = codes[name][sample]
             made.append(bytes(image))
         return made
 
     def read(self, memory: bytes, layer: str) -> Codes:
         """The codes of a layer or input out of a memory image, in the model's layout, with a batch axis of 1."""
         region = self.tensors[layer] if layer in self.tensors else self.inputs[layer]
-        flat = np.frombuffer(memory, np.int8, region.size, region.address)
-        return np.asarray(to_logical(flat.reshape(1, *region.tensor.shape)))
+        return np.asarray(to_logical(region.view(memory)[None].copy()))
 
     def read_counters(self, memory: bytes) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """(overflowed, clipped) per layer and output channel, out of a memory image."""
+        """(overflowed, clipped) per layer and output channel, out of a memory image; fused layers too."""
         totals: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+
+        def total(layer: str, channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            return totals.setdefault(layer, (np.zeros(channels, np.int64), np.zeros(channels, np.int64)))
+
+        before = np.zeros((self.columns, 3), np.int64)
         for block in self.counters:
-            channels = self.tensors[block.layer].tensor.shape[-1]
-            overflowed, clipped = totals.setdefault(
-                block.layer, (np.zeros(channels, np.int64), np.zeros(channels, np.int64))
-            )
             rows = np.frombuffer(memory, np.uint8, COUNTER_ROWS * self.columns, block.address)
             words = np.ascontiguousarray(rows.reshape(COUNTER_ROWS, self.columns).T).view("<u4").astype(np.int64)
+            words, before = (words - before) & 0xFFFFFFFF, words  # lanes count from the start of the run
             span = slice(block.channel, block.channel + block.channels)
-            overflowed[span] += words[: block.channels, 0]
-            clipped[span] += words[: block.channels, 1]
+            if block.layer:
+                overflowed, clipped = total(block.layer, block.layer_channels)
+                overflowed[span] += words[: block.channels, 0]
+                clipped[span] += words[: block.channels, 1]
+            if block.adder is not None:
+                total(block.adder, block.layer_channels)[1][span] += words[: block.channels, 2]
         return totals
 
 

@@ -1,42 +1,45 @@
-"""Cycle counts that machine and RTL share: the lengths of the pipelines and what each state of the sequencer takes.
-
-Cycles of one instruction, from its fetch to the next one's: fetch (32 / bus_bytes + memory latency), decode (1), and
-execute:
-
-LOAD        words + latency + 1
-STORE       words + 2
-others      `PREPARE_CYCLES` + the last step's number (stalls included) + the drain of the pipeline
-"""
+"""Lengths of the pipelines, which machine and RTL share. What is counted in cycles elsewhere is made of these."""
 
 from __future__ import annotations
 
 from .config import AcceleratorConfig
-from .instructions import INSTRUCTION_BYTES
 
 DEFAULT_LATENCY = 16
-"""Cycles from a read's acceptance to its word, in simulated and emulated memory, unless told otherwise."""
-DECODE_CYCLES = 1
-PREPARE_CYCLES = 3
-"""Cycles from a unit's start to its first step."""
-REQUANTIZER_LATENCY = 5
+"""Cycles from a read's address to its first beat, in simulated and emulated memory, unless told otherwise."""
+SHIFT_ROUND_LATENCY = 5
+"""Cycles from an exact product or sum to its code."""
+REQUANTIZER_LATENCY = 5 + SHIFT_ROUND_LATENCY
 """Cycles from operand to code."""
-RESULT_LATENCY = 2 + REQUANTIZER_LATENCY
-"""Cycles from a column lane's read control to the cycle that writes its code."""
-
-
-def fetch_cycles(config: AcceleratorConfig, latency: int) -> int:
-    """Cycles of an instruction's fetch."""
-    return INSTRUCTION_BYTES // config.bus_bytes + latency
+ADDER_LATENCY = 5 + SHIFT_ROUND_LATENCY
+"""Cycles from the adder's codes to their sum's."""
+SUM_DELAY = 3
+"""Cycles from issuing a position to the cycle in which column lane 0 has its accumulator or its operand's code."""
+OPERAND_DELAY = SUM_DELAY + 3
+"""Cycles from issuing a position to the cycle in which column lane 0 has the requantizer's operand."""
+CODE_DELAY = OPERAND_DELAY + REQUANTIZER_LATENCY + ADDER_LATENCY
+"""Cycles from issuing a position to the cycle in which column lane 0 looks its code up in the table."""
+RESULT_DELAY = CODE_DELAY + 2
+"""Cycles from issuing a position to the cycle that would write its row, were there no columns to wait for."""
+WINDOW_SETUP_CYCLES = 16
+"""Cycles in which a `WindowSetup` multiplies."""
+WINDOW_LATENCY = 3
+"""Cycles from a `Window`'s counters to the address and its checks; from a position's turn to its issue."""
+OPERAND_CODE_DELAY = 3
+"""Cycles from a position's issue until array row 0 has its operand."""
+SUM_READ_DELAY = 3
+"""Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on."""
+SUM_WRITE_DELAY = 5
+"""Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows."""
 
 
 def sum_read_delay() -> int:
     """Cycles from issuing a position until column lane 0 reads its sum."""
-    return 3
+    return SUM_READ_DELAY
 
 
 def sum_write_delay(config: AcceleratorConfig) -> int:
     """Cycles from issuing a position until column lane 0 writes its sum."""
-    return config.rows + 4
+    return config.rows + SUM_WRITE_DELAY
 
 
 def sum_round_trip(config: AcceleratorConfig) -> int:
@@ -44,11 +47,41 @@ def sum_round_trip(config: AcceleratorConfig) -> int:
     return sum_write_delay(config) + 1 - sum_read_delay()
 
 
-def convolve_drain_cycles(config: AcceleratorConfig) -> int:
-    """Cycles from the last position until the last lane has written its sum."""
-    return config.rows + config.columns + 4
+def output_delay(config: AcceleratorConfig) -> int:
+    """Cycles from issuing a position to the cycle that writes its row of the output scratchpad."""
+    return RESULT_DELAY + config.columns
 
 
-def post_process_drain_cycles(config: AcceleratorConfig) -> int:
-    """Cycles from the last step until the last lane has written its code."""
-    return config.columns + RESULT_LATENCY + 3
+def rotator_stages(rows: int) -> int:
+    """Registers between the skewed operands and the array's rows, output stationary: one for two levels of switches."""
+    return ((rows - 1).bit_length() + 1) // 2
+
+
+def group_lead(rows: int) -> int:
+    """Cycles from a group's event until its first position has its turn; its sums start to move no later than that."""
+    return max(1, rows - 5 - rotator_stages(rows))
+
+
+def group_read_delay(rows: int) -> int:
+    """Cycles from a group's event until accumulator lane 0 reads the first of its sums, the last position's."""
+    return group_lead(rows) + WINDOW_LATENCY + OPERAND_CODE_DELAY + rotator_stages(rows) + 1 - rows
+
+
+def group_commit_delay(rows: int) -> int:
+    """Cycles from a group's event until its first position's issue; from then on results of the group before move."""
+    return group_lead(rows) + WINDOW_LATENCY
+
+
+def group_write_delay(rows: int) -> int:
+    """Cycles from that issue until accumulator lane 0 writes the first result, the last position's."""
+    return rows + OPERAND_CODE_DELAY + rotator_stages(rows) + 3
+
+
+def group_due(rows: int) -> int:
+    """Place in a group's last tile whose turn is followed by the next event."""
+    return max(rows - group_lead(rows) - 1, 0)
+
+
+def group_weight_delay(rows: int) -> int:
+    """Cycles from a position's issue to the read of the weight row with the number of its place."""
+    return 1 + rotator_stages(rows)

@@ -1,179 +1,169 @@
-"""Accelerator: the systolic array with its lanes, units, sequencer and memory port."""
+"""Accelerator: the front end, its four units, and the AXI4 master that they share."""
 
 from functools import cache
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from emulator.config import AcceleratorConfig
+from emulator.registers import REGISTER_ADDRESS_BITS
 
-from .activation_lane import ActivationLane
-from .column_lane import ColumnLane
-from .convolve_unit import ConvolveUnit
-from .hierarchy import Placed, modules
-from .memory_port import MemoryPort
-from .post_process_unit import PostProcessUnit
-from .processing_element import ProcessingElement
-from .sequencer import UNITS, Sequencer
-from .systolic_array import SystolicArray
-from .transfer_unit import TransferUnit
+from .axi import AXI4, INCREMENTING, AXI4Lite
+from .compute import Compute
+from .front_end import FrontEnd
+from .hierarchy import modules
+from .load_unit import LoadUnit
+from .post_processing import PostProcessing
+from .read_arbiter import ReadArbiter
+from .skew import skew
+from .store_unit import StoreUnit
 
 
 class Accelerator(wiring.Component):
-    """Runs a program out of external memory.
+    """Runs programs out of a region of external memory.
 
     Members
     -------
-    start : one cycle high begins a run
-    program_address, memory_bytes : byte address of the first instruction; size of the memory region, constant in a run
-    done : high from the end of a run to the next start
-    error, error_index : `emulator.instructions.Error`; index of the last instruction that began
-    cycles : cycles from the first fetch to the end of the run
-    read, read_data, write : external memory, a `MemoryPort`
+    axi : master of the memory; one read and one write channel, identifiers 0, bursts of whole words
+    lite : slave of the registers in `emulator.registers`
+    interrupt : a run has ended
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        self.element = ProcessingElement(config.arithmetic)
-        self.activation_lane = ActivationLane(config)
-        self.column_lane = ColumnLane(config)
+        self.compute, self.post_processing = Compute(config), PostProcessing(config)
         super().__init__(
             {
-                "start": In(1),
-                "program_address": In(32),
-                "memory_bytes": In(32),
-                "done": Out(1),
-                "error": Out(4),
-                "error_index": Out(32),
-                "cycles": Out(48),
-                **MemoryPort(config.bus_bytes).members,
+                "axi": Out(AXI4(8 * config.bus_bytes)),
+                "lite": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
+                "interrupt": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.sequencer = sequencer = Sequencer(config)
-        m.submodules.transfer = transfer = TransferUnit(config)
-        m.submodules.convolve = convolve = ConvolveUnit(config)
-        m.submodules.post_process = post_process = PostProcessUnit(config)
-        m.submodules.array = array = SystolicArray(config.rows, config.columns, self.element)
-        units = dict(zip(UNITS, (transfer, convolve, post_process), strict=True))
-
-        for name in ("start", "program_address", "memory_bytes"):
-            m.d.comb += getattr(sequencer, name).eq(getattr(self, name))
-        for name in ("done", "error", "error_index", "cycles"):
-            m.d.comb += getattr(self, name).eq(getattr(sequencer, name))
-        m.d.comb += transfer.memory_bytes.eq(self.memory_bytes)
-        for index, name in enumerate(UNITS):
-            unit = units[name]
+        m.submodules.front_end = front = FrontEnd(config)
+        m.submodules.arbiter = arbiter = ReadArbiter()
+        m.submodules.load = load = LoadUnit(config)
+        m.submodules.compute = compute = self.compute
+        m.submodules.post_processing = post_processing = self.post_processing
+        m.submodules.store = store = StoreUnit(config)
+        wiring.connect(m, wiring.flipped(self.lite), front.lite)
+        wiring.connect(m, front.load, load.port)
+        wiring.connect(m, front.convolve, compute.port)
+        wiring.connect(m, front.post_process, post_processing.port)
+        wiring.connect(m, front.store, store.port)
+        m.d.comb += [
+            self.interrupt.eq(front.interrupt),
+            front.read.eq(self.axi.rvalid & self.axi.rready),
+            front.written.eq(self.axi.wvalid & self.axi.wready),
+            front.position.eq(compute.positions),
+            compute.read_address.eq(post_processing.accumulator_address),
+            post_processing.bank_reads.eq(compute.bank_reads),
+        ]
+        for c in range(config.columns):
             m.d.comb += [
-                unit.instruction.eq(sequencer.instruction),
-                unit.start.eq(sequencer.starts[index]),
-                sequencer.finished[index].eq(unit.done),
-                sequencer.faults[index].eq(unit.fault),
+                post_processing.sum[c].eq(compute.sum[c]),
+                post_processing.overflowed[c].eq(compute.overflowed[c]),
+                front.lane_counters[c].eq(post_processing.counts[c]),
             ]
-        self._share_port(m, sequencer, transfer)
-        self._rows(m, convolve, transfer, array)
-        self._columns(m, sequencer, convolve, post_process, transfer, array)
+        self._reads(m, front, arbiter, load)
+        self._writes(m, front, store, post_processing)
+        self._rows(m, load, compute, post_processing)
         return m
 
-    def _share_port(self, m: Module, sequencer: Sequencer, transfer: TransferUnit) -> None:
-        """The port is the sequencer's while it fetches, the transfer unit's otherwise."""
-        ports = sequencer.port, transfer.port
-        mine = sequencer.fetching, ~sequencer.fetching
+    def _reads(self, m: Module, front: FrontEnd, arbiter: ReadArbiter, load: LoadUnit) -> None:
+        """The read channel, shared by the fetch and the load unit."""
+        axi = self.axi
         m.d.comb += [
-            self.read.valid.eq(Mux(sequencer.fetching, ports[0].read.valid, ports[1].read.valid)),
-            self.read.payload.eq(Mux(sequencer.fetching, ports[0].read.payload, ports[1].read.payload)),
-            self.read_data.ready.eq(1),
-            self.write.valid.eq(transfer.port.write.valid),
-            *(
-                getattr(self.write.payload, name).eq(getattr(transfer.port.write.payload, name))
-                for name in ("address", "data", "mask")
-            ),
-            transfer.port.write.ready.eq(self.write.ready),
+            arbiter.halt.eq(front.halt),
+            arbiter.clear.eq(front.clear),
+            arbiter.memory_base.eq(front.memory_base),
+            arbiter.fetch_request.eq(front.request),
+            arbiter.fetch_address.eq(front.address),
+            arbiter.fetch_length.eq(front.length),
+            front.grant.eq(arbiter.fetch_grant),
+            front.valid.eq(arbiter.fetch_valid),
+            front.data.eq(axi.rdata),
+            front.refused.eq(axi.rresp.any()),
+            load.memory_bytes.eq(front.memory_bytes),
+            arbiter.load_request.eq(load.request),
+            arbiter.load_address.eq(load.request_address),
+            arbiter.load_length.eq(load.request_length),
+            load.grant.eq(arbiter.load_grant),
+            load.rvalid.eq(arbiter.load_valid),
+            arbiter.load_ready.eq(load.rready),
+            load.rdata.eq(axi.rdata),
+            load.rresp.eq(axi.rresp),
+            load.rlast.eq(axi.rlast),
+            axi.araddr.eq(arbiter.araddr),
+            axi.arlen.eq(arbiter.arlen),
+            axi.arsize.eq(exact_log2(self.config.bus_bytes)),
+            axi.arburst.eq(INCREMENTING),
+            axi.arvalid.eq(arbiter.arvalid),
+            arbiter.arready.eq(axi.arready),
+            arbiter.rvalid.eq(axi.rvalid),
+            arbiter.rlast.eq(axi.rlast),
+            axi.rready.eq(arbiter.rready),
         ]
-        for port, own in zip(ports, mine, strict=True):
-            m.d.comb += [
-                port.read.ready.eq(self.read.ready & own),
-                port.read_data.valid.eq(self.read_data.valid & own),
-                port.read_data.payload.eq(self.read_data.payload),
-            ]
 
-    def _rows(self, m: Module, convolve: ConvolveUnit, transfer: TransferUnit, array: SystolicArray) -> None:
-        """Activation lanes at the array's left edge; their control moves down."""
-        control = convolve.row
-        for r in range(self.config.rows):
-            lane = Placed(self.activation_lane, "activation_lane", r)
-            m.submodules[f"activation_lane_{r}"] = lane.instance
-            m.d.comb += [
-                lane.control.eq(control),
-                lane.zero_point.eq(convolve.instruction.zero_point),
-                lane.write.eq(transfer.activation_write[r]),
-                lane.write_address.eq(transfer.write_address),
-                lane.write_data.eq(transfer.write_data[r]),
-                array.x[r].eq(lane.x),
-                array.swap[r].eq(lane.swap),
-                array.load[r].eq(lane.load),
-            ]
-            control = lane.control_out
-
-    def _columns(self, m, sequencer, convolve, post_process, transfer, array) -> None:
-        """Column lanes at the array's top and bottom; their control moves to the right."""
-        lanes = [Placed(self.column_lane, "column_lane", c) for c in range(self.config.columns)]
-        first = lanes[0].control
-        executes = Signal()
-        with m.If(sequencer.starts != 0):
-            m.d.sync += executes.eq(sequencer.starts[UNITS.index("convolve")])
+    def _writes(self, m: Module, front: FrontEnd, store: StoreUnit, post_processing: PostProcessing) -> None:
+        """The write channel and the scratchpad behind it."""
+        axi = self.axi
         m.d.comb += [
-            first.weight_address.eq(convolve.weight_address),
-            first.accumulator_address.eq(Mux(executes, convolve.sum_address, post_process.sum_address)),
-            first.carry.eq(convolve.carry),
-            first.sum_write.eq(convolve.sum_write),
-            first.sum_address.eq(convolve.sum_write_address),
+            store.memory_base.eq(front.memory_base),
+            store.memory_bytes.eq(front.memory_bytes),
+            post_processing.output_read.eq(store.output_read),
+            post_processing.output_address.eq(store.output_address),
+            store.output_data.eq(post_processing.output_data),
+            axi.awaddr.eq(store.awaddr),
+            axi.awlen.eq(store.awlen),
+            axi.awsize.eq(exact_log2(self.config.bus_bytes)),
+            axi.awburst.eq(INCREMENTING),
+            axi.awvalid.eq(store.awvalid),
+            store.awready.eq(axi.awready),
+            axi.wdata.eq(store.wdata),
+            axi.wstrb.eq(store.wstrb),
+            axi.wlast.eq(store.wlast),
+            axi.wvalid.eq(store.wvalid),
+            store.wready.eq(axi.wready),
+            store.bvalid.eq(axi.bvalid),
+            store.bresp.eq(axi.bresp),
+            axi.bready.eq(1),
         ]
-        for name in (
-            "code_address",
-            "pool_first",
-            "pool_valid",
-            "code_write",
-            "code_write_address",
-            "parameter_shift",
-            "counter_write",
-        ):
-            m.d.comb += first[name].eq(getattr(post_process, name))
-        for c, lane in enumerate(lanes):
-            m.submodules[f"column_lane_{c}"] = lane.instance
-            if c:
-                m.d.comb += lane.control.eq(lanes[c - 1].control_out)
-            m.d.comb += [
-                lane.settings.eq(post_process.settings),
-                lane.clear.eq(sequencer.clear),
-                lane.weight_write.eq(transfer.weight_write[c]),
-                lane.bank_write.eq(transfer.code_write[c]),
-                lane.write_address.eq(transfer.write_address),
-                lane.write_data.eq(transfer.write_data[c]),
-                lane.store.eq(transfer.storing),
-                lane.store_address.eq(transfer.code_address),
-                transfer.code[c].eq(lane.code),
-                array.weight[c].eq(lane.weight),
-                array.sum_in[c].eq(lane.sum),
-                array.overflowed_in[c].eq(lane.overflowed),
-                lane.sum_in.eq(array.sum[c]),
-                lane.overflowed_in.eq(array.overflowed[c]),
-            ]
+
+    def _rows(self, m: Module, load: LoadUnit, compute: Compute, post_processing: PostProcessing) -> None:
+        """LOAD's rows: scratchpads take them at once, lane c takes its byte c cycles after lane 0."""
+        m.d.comb += [
+            compute.write_activation.eq(load.write_activation),
+            compute.write_weight.eq(load.write_weight),
+            compute.write_address.eq(load.write_address),
+            compute.write_data.eq(load.write_data),
+            post_processing.write_operand.eq(load.write_operand),
+            post_processing.write_address.eq(load.write_address),
+            post_processing.write_data.eq(load.write_data),
+        ]
+        columns = self.config.columns
+        codes = skew(m, [load.write_data.word_select(c, 8) for c in range(columns)], "lane_byte")
+        control = Cat(load.write_parameter, load.write_table, load.write_address[:8])
+        for c in range(columns):
+            for enable, write in (
+                (control[0], compute.parameter_writes[c]),
+                (control[0], post_processing.parameter_writes[c]),
+                (control[1], post_processing.table_writes[c]),
+            ):
+                m.d.comb += [write.write.eq(enable), write.address.eq(control[2:]), write.data.eq(codes[c])]
+            if c + 1 < columns:
+                delayed = Signal(len(control), name=f"lane_control_{c + 1}")
+                m.d.sync += delayed.eq(control)
+                control = delayed
 
 
 @cache
 def accelerator_verilog(config: AcceleratorConfig) -> str:
     """The accelerator of `config` as one Verilog text; the top module is ``accelerator``."""
     top = Accelerator(config)
-    return modules(
-        {
-            "processing_element": top.element,
-            "activation_lane": top.activation_lane,
-            "column_lane": top.column_lane,
-            "accelerator": top,
-        }
-    )
+    return modules({**top.compute.kinds, **top.post_processing.kinds(), "accelerator": top})

@@ -6,64 +6,40 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 
+from .unit import INDEX_BITS
 
-def row_control(config: AcceleratorConfig) -> data.StructLayout:
-    """Control of an activation lane; moves down the array's rows.
+PARAMETER_WRITE = data.StructLayout({"write": 1, "address": 8, "data": 8})
+"""A byte for a lane's parameter memories: address 16 · entry + byte."""
 
-    address : activation scratchpad row
-    valid : 0 where the position is padding (contributes 0)
+
+def accumulate_control(config: AcceleratorConfig) -> data.StructLayout:
+    """Control of an accumulator lane; moves along the array's columns.
+
+    carry : read the sum of row `read_address` for a position (1), or none (0): its sum starts at the bias
+    parameters : entry of the bias
+    write, write_address : write what leaves the array's bottom
+    """
+    row = bits_for(config.accumulator_depth - 1)
+    return data.StructLayout({"carry": 1, "read_address": row, "parameters": 4, "write": 1, "write_address": row})
+
+
+def position_tag(config: AcceleratorConfig) -> data.StructLayout:
+    """What accompanies a position from its turn to its issue.
+
     swap : first position of a weight tile
-    load : this row's weight is on the weight buses
+    carry : the sum starts at the accumulator memory
+    row : accumulator row; one bit more than the field, as the sum of field and count may leave the memory
+    final : last position of its instruction
     """
-    return data.StructLayout({"address": bits_for(config.activation_depth - 1), "valid": 1, "swap": 1, "load": 1})
-
-
-def column_control(config: AcceleratorConfig) -> data.StructLayout:
-    """Control of a column lane; moves along the array's columns.
-
-    weight_address : weight scratchpad row
-    accumulator_address, carry : accumulator row to read; whether a sum starts there (1) or at the bias (0)
-    sum_write, sum_address : write what leaves the array's bottom
-    code_address : output scratchpad row to read
-    pool_first, pool_valid : first position of a window; 0 where the position is padding
-    code_write, code_write_address : write the requantizer's code
-    parameter_shift : the byte read enters the parameter register
-    counter_write : write the counters' lowest byte (at code_write_address) and shift them down
-    """
-    accumulator, code = bits_for(config.accumulator_depth - 1), bits_for(config.output_depth - 1)
     return data.StructLayout(
         {
-            "weight_address": bits_for(config.weight_depth - 1),
-            "accumulator_address": accumulator,
+            "swap": 1,
             "carry": 1,
-            "sum_write": 1,
-            "sum_address": accumulator,
-            "code_address": code,
-            "pool_first": 1,
-            "pool_valid": 1,
-            "code_write": 1,
-            "code_write_address": code,
-            "parameter_shift": 1,
-            "counter_write": 1,
-        }
-    )
-
-
-def post_processing(config: AcceleratorConfig) -> data.StructLayout:
-    """Settings of the post-processing lanes, constant while an instruction executes.
-
-    pool : operands are pooled codes (1) or accumulators (0)
-    average : pool sums code − input_zero_point (1) or keeps the largest code (0)
-    input_zero_point : of the pooled tensor
-    zero_point, y_min, y_max : of the result
-    """
-    return data.StructLayout(
-        {
-            "pool": 1,
-            "average": 1,
-            "input_zero_point": signed(config.arithmetic.activation_bits),
-            "zero_point": signed(8),
-            "y_min": signed(8),
-            "y_max": signed(8),
+            "final": 1,
+            "row": 17,
+            "parameters": 4,
+            "zero_point": signed(config.arithmetic.activation_bits),
+            "signals": 4,
+            "index": INDEX_BITS,
         }
     )

@@ -1,182 +1,215 @@
-"""Convolve unit: executes CONVOLVE: loads weight tiles and streams output positions through the array."""
+"""Convolve unit: executes CONVOLVE, one instruction after the other without a gap between them."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import ADDRESS_BITS, Opcode
-from emulator.timing import PREPARE_CYCLES, convolve_drain_cycles, sum_read_delay, sum_round_trip, sum_write_delay
+from emulator.instructions import Error, Opcode
+from emulator.timing import group_weight_delay, sum_read_delay, sum_write_delay
 
-from .control import row_control
+from .control import accumulate_control
 from .fields import fields_layout
-from .window import Window
+from .group_engine import GroupEngine
+from .group_streamer import GroupStreamer
+from .streamer import Streamer
+from .unit import INDEX_BITS, UnitPort
+from .weight_loader import WeightLoader
+from .window_setup import WINDOW_FIELDS, WindowSetup
+
+IN_FLIGHT = 16
+"""Instructions whose last position is on its way at once, at most: `sum_write_delay` over the setup's cycles."""
 
 
 class ConvolveUnit(wiring.Component):
-    """Two processes side by side: the loader puts the next weight tile into the elements' shadow while the streamer
-    issues one output position per cycle with the current one.
+    """While one instruction is executed, the next one is prepared, and begins without a gap where it can.
 
-    A position whose sum is still on its way through the array waits for it (the interlock): the accumulator rows issued
-    last are compared with the next one.
+    Weight stationary: a weight loader, which is a tile ahead, and a streamer. Output stationary: an engine that moves
+    the sums of groups of positions, and the streamer of their operands.
 
     Members
     -------
-    instruction : the fields of CONVOLVE, constant from `start` on
-    start, done, fault : begin; the last cycle of the execution; with `done`: stopped at an address outside a memory
-    row : control of activation lane 0
-    weight_address, sum_address, carry, sum_write, sum_write_address : control of column lane 0
+    port : `UnitPort`; `work` where a position is issued
+    positions : the same, for the counter of multiplications
+    read_activation, activation_address : read an operand row, in a position's cycle of issue
+    inside, zero_point : with it; 0: the position is padding
+    first : with the issue of a tile's (weight stationary) or group's (output stationary) first position
+    read_weight, weight_address : read a weight row
+    load : weight stationary: it is a tile's first
+    tile_start : output stationary: the issue is that of a tile's first place
+    accumulate : control of accumulator lane 0
+    bank_reads : accumulator banks that lane 0 will read for a carried sum in the next cycle
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        accumulator = bits_for(config.accumulator_depth - 1)
+        self.stationary_weights = config.dataflow == "weight_stationary"
         super().__init__(
             {
-                "instruction": In(fields_layout(Opcode.CONVOLVE)),
-                "start": In(1),
-                "done": Out(1),
-                "fault": Out(1),
-                "row": Out(row_control(config)),
+                "port": In(UnitPort()),
+                "positions": Out(1),
+                "read_activation": Out(1),
+                "activation_address": Out(bits_for(config.activation_depth - 1)),
+                "inside": Out(1),
+                "zero_point": Out(signed(config.arithmetic.activation_bits)),
+                "first": Out(1),
+                "read_weight": Out(1),
                 "weight_address": Out(bits_for(config.weight_depth - 1)),
-                "sum_address": Out(accumulator),
-                "carry": Out(1),
-                "sum_write": Out(1),
-                "sum_write_address": Out(accumulator),
+                "load" if self.stationary_weights else "tile_start": Out(1),
+                "accumulate": Out(accumulate_control(config)),
+                "bank_reads": Out(2),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config, instruction = self.config, self.instruction
-        m.submodules.window = window = Window()
+        port = self.port
+        m.submodules.setup = setup = WindowSetup()
+        held, begins, stopped, stop = (Signal(name=name) for name in ("held", "begins", "stopped", "stop"))
+        instruction = Signal(fields_layout(Opcode.CONVOLVE), reset_less=True)
+        index = Signal(INDEX_BITS, reset_less=True)
+        take, ready = Signal(), Signal()
         m.d.comb += [
-            window.base.eq(instruction.input_row),
-            window.pixel_rows.eq(instruction.pixel_rows),
-            window.start.eq(self.start),
+            stop.eq(stopped | port.halt),
+            port.issued.ready.eq(~held & ~stop),
+            take.eq(port.issued.valid & port.issued.ready),
+            ready.eq(held & ~begins & setup.ready),
+            setup.start.eq(begins),
+            setup.base.eq(instruction.input_row),
         ]
-        m.d.comb += [getattr(window, name).eq(instruction[name]) for name in window.geometry]
-
-        running = Signal()
-        begins, weight_fault = self._loader(m, running)
-
-        # Streamer.
-        fresh, ready, first_tile = Signal(init=1), Signal(), Signal(init=1)
-        channel = Signal(12)
-        accumulator = Signal(17)
-        address = Signal(ADDRESS_BITS)
-        carry, hazard, attempt, outside, issue, last_tile = (
-            Signal(name=name) for name in ("carry_now", "hazard", "attempt", "outside", "issue", "last_tile")
-        )
-        on_their_way = data.ArrayLayout(data.StructLayout({"valid": 1, "carry": 1, "row": 17}), sum_write_delay(config))
-        issued = Signal(on_their_way)
         m.d.comb += [
-            carry.eq(~first_tile | instruction.carry),
-            address.eq(window.address + channel),
-            hazard.eq(
-                carry
-                & Cat(issued[i].valid & (issued[i].row == accumulator) for i in range(sum_round_trip(config) - 1)).any()
-            ),
-            attempt.eq(running & (~fresh | ready) & ~hazard),
-            outside.eq(
-                (accumulator >= config.accumulator_depth) | (window.valid & (address >= config.activation_depth))
-            ),
-            issue.eq(attempt & ~outside & ~weight_fault),
-            last_tile.eq(window.last_kernel & (channel == instruction.channel_rows - 1)),
-            self._tile_starts.eq(attempt & ~outside & fresh),
-            self._tile_is_last.eq(last_tile),
-            window.next_position.eq(issue),
-            window.next_kernel.eq(issue & window.last_position & (channel == instruction.channel_rows - 1)),
+            getattr(setup, name).eq(instruction[name]) for name in (*WINDOW_FIELDS, "channel_rows", "pixel_rows")
         ]
-        with m.If(begins):
-            m.d.sync += ready.eq(1)
-        with m.Elif(issue & fresh):
-            m.d.sync += ready.eq(0)
-        with m.If(issue):
-            m.d.sync += [fresh.eq(window.last_position), accumulator.eq(accumulator + 1)]
-            with m.If(window.last_position):
-                m.d.sync += [
-                    accumulator.eq(instruction.accumulator_row),
-                    first_tile.eq(0),
-                    channel.eq(Mux(channel == instruction.channel_rows - 1, 0, channel + 1)),
-                ]
-        m.d.sync += issued.eq(Cat(issue, carry, accumulator, issued))
-        m.d.sync += [
-            self.row.address.eq(address),
-            self.row.valid.eq(window.valid),
-            self.row.swap.eq(issue & fresh),
-        ]
-        read, write = issued[sum_read_delay() - 1], issued[sum_write_delay(config) - 1]
-        m.d.comb += [
-            self.sum_address.eq(read.row),
-            self.carry.eq(read.carry),
-            self.sum_write.eq(write.valid),
-            self.sum_write_address.eq(write.row),
-        ]
+        if self.stationary_weights:
+            walker, ahead, busy = self._weight_stationary(m, instruction)
+        else:
+            walker, ahead, busy = self._output_stationary(m, instruction)
+        m.d.comb += [walker.steps.eq(setup.steps)]
+        if self.stationary_weights:
+            m.d.comb += ahead.tiles.eq(setup.tiles)
+        else:
+            m.d.comb += ahead.positions.eq(setup.positions)
 
-        prepare = Signal(range(PREPARE_CYCLES))
-        drain = Signal(range(convolve_drain_cycles(config)))
-        with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.sync += [
-                        self.fault.eq(0),
-                        prepare.eq(PREPARE_CYCLES - 2),
-                        accumulator.eq(instruction.accumulator_row),
-                        self._weight_row.eq(instruction.weight_row),
-                        self._wanted.eq(1),
-                        channel.eq(0),
-                        fresh.eq(1),
-                        first_tile.eq(1),
-                        ready.eq(0),
-                    ]
-                    m.next = "PREPARE"
-            with m.State("PREPARE"):
-                m.d.sync += prepare.eq(prepare - 1)
-                with m.If(prepare == 0):
-                    m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += running.eq(1)
-                m.d.sync += drain.eq(convolve_drain_cycles(config) - 1)
-                with m.If(weight_fault | (attempt & outside)):
-                    m.d.sync += self.fault.eq(1)
-                    m.next = "DRAIN"
-                with m.Elif(issue & window.last_position & last_tile):
-                    m.next = "DRAIN"
-            with m.State("DRAIN"):
-                m.d.sync += drain.eq(drain - 1)
-                with m.If(drain == 0):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
+        # The next instruction makes room when both of its users have taken it.
+        done = []
+        for user, name in ((walker, "walker_has"), (ahead, "ahead_has")):
+            has, taken = Signal(name=name), Signal(name=f"{name}_now")
+            m.d.comb += [taken.eq(has | user.taken), user.stop.eq(stop), user.clear.eq(port.clear)]
+            m.d.comb += [user.index.eq(index)]
+            if "offered" in user.signature.members:
+                m.d.comb += user.offered.eq(ready & ~has)
+            done.append((has, taken))
+        m.d.sync += begins.eq(take)
+        both = done[0][1] & done[1][1]
+        for has, taken in done:
+            m.d.sync += has.eq(taken & ~both & ~stop & ~port.clear)
+        with m.If(take):
+            payload = port.issued.payload
+            m.d.sync += [held.eq(1), instruction.eq(payload.instruction), index.eq(payload.index)]
+        with m.Elif(both | stop | port.clear):
+            m.d.sync += held.eq(0)
+        m.d.comb += port.busy.eq(held | busy)
+
+        # Of two faults the one of the earlier instruction counts; what looks ahead is never behind.
+        m.d.sync += port.fault.eq(walker.fault | ahead.fault)
+        m.d.comb += port.fault_code.eq(Error.ADDRESS)
+        with m.If(walker.fault | ahead.fault):
+            m.d.sync += [stopped.eq(1), port.fault_index.eq(Mux(walker.fault, walker.issue_index, ahead.fault_index))]
+        with m.If(port.clear):
+            m.d.sync += stopped.eq(0)
+        m.d.comb += port.work.eq(self.positions)
         return m
 
-    def _loader(self, m: Module, running: Value) -> tuple[Value, Value]:
-        """Load a tile when one is wanted and the shadow is free; returns (a tile begins, one of its rows lies outside).
-
-        A tile is checked as a whole when its loading begins, and loaded to its end, also after the last position: the
-        wavefront needs its lower rows later.
-        """
-        config = self.config
-        self._tile_starts, self._tile_is_last = Signal(name="tile_starts"), Signal(name="tile_is_last")
-        self._wanted = wanted = Signal(name="wanted")
-        self._weight_row = weight_row = Signal(17, name="weight_row")
-        loading = Signal()
-        row = Signal(range(max(config.rows, 2)))
-        want, begins, step, fault = (Signal(name=name) for name in ("want", "begins", "load_step", "weight_fault"))
+    def _weight_stationary(self, m: Module, instruction: Value) -> tuple[Streamer, WeightLoader, Value]:
+        """The streamer, the loader and whether a position is to come or on its way."""
+        m.submodules.loader = loader = WeightLoader(self.config)
+        m.submodules.streamer = streamer = Streamer(self.config)
+        first = streamer.issue & streamer.tag.swap
         m.d.comb += [
-            want.eq(wanted | (self._tile_starts & ~self._tile_is_last)),
-            begins.eq(running & want & ~loading),
-            step.eq(begins | loading),
-            fault.eq(begins & (weight_row > config.weight_depth - config.rows)),
+            loader.weight_row.eq(instruction.weight_row),
+            loader.started.eq(streamer.started),
+            loader.freed.eq(first),
+            streamer.instruction.eq(instruction),
+            streamer.loaded.eq(loader.loaded),
+            self.read_activation.eq(streamer.issue & streamer.inside),
+            self.activation_address.eq(streamer.address),
+            self.inside.eq(streamer.inside),
+            self.zero_point.eq(streamer.tag.zero_point),
+            self.first.eq(first),
+            self.read_weight.eq(loader.read),
+            self.weight_address.eq(loader.address),
+            self.load.eq(loader.first),
+            self.positions.eq(streamer.issue),
         ]
-        with m.If(running):
-            m.d.sync += wanted.eq(want & ~begins)
-        with m.If(begins):
-            m.d.sync += [loading.eq(config.rows > 1), row.eq(1)]
-        with m.Elif(loading):
-            m.d.sync += [loading.eq(row != config.rows - 1), row.eq(row + 1)]
-        with m.If(step):
-            m.d.sync += weight_row.eq(weight_row + 1)
-        m.d.sync += [self.weight_address.eq(weight_row), self.row.load.eq(begins)]
-        return begins, fault
+        return streamer, loader, streamer.busy | self._sums(m, streamer.issue, streamer.tag)
+
+    def _output_stationary(self, m: Module, instruction: Value) -> tuple[GroupStreamer, GroupEngine, Value]:
+        """The streamer, the engine and whether a position is to come or on its way."""
+        m.submodules.engine = engine = GroupEngine(self.config)
+        m.submodules.streamer = streamer = GroupStreamer(self.config)
+        delay = group_weight_delay(self.config.rows)
+        reads, bits = Signal(delay), len(self.weight_address)
+        addresses = Signal(delay * bits, reset_less=True)
+        m.d.sync += [reads.eq(Cat(streamer.issue, reads)), addresses.eq(Cat(streamer.weight_address, addresses))]
+        m.d.comb += [
+            engine.instruction.eq(instruction),
+            engine.due.eq(streamer.due),
+            engine.committed.eq(streamer.group_start),
+            streamer.instruction.eq(instruction),
+            streamer.event.eq(engine.event),
+            streamer.fresh.eq(engine.fresh),
+            streamer.count.eq(engine.count),
+            self.read_activation.eq(streamer.inside),
+            self.activation_address.eq(streamer.address),
+            self.inside.eq(streamer.inside),
+            self.zero_point.eq(streamer.zero_point),
+            self.first.eq(engine.first),
+            self.tile_start.eq(streamer.tile_start),
+            self.read_weight.eq(reads[-1]),
+            self.weight_address.eq(addresses[-bits:]),
+            self.positions.eq(streamer.position),
+            self.accumulate.eq(engine.accumulate),
+            self.bank_reads.eq(engine.bank_reads),
+            self.port.finished.eq(engine.finished),
+            self.port.signals.eq(engine.signals),
+            self.port.finished_index.eq(engine.finished_index),
+        ]
+        return streamer, engine, streamer.busy | engine.busy
+
+    def _sums(self, m: Module, issue: Value, tag: Value) -> Value:
+        """Control of the accumulator lanes, and the end of instructions; returns whether a position is on its way."""
+        config, port = self.config, self.port
+        read, write = sum_read_delay(), sum_write_delay(config)
+        row_bits = len(self.accumulate.read_address)
+        valid, final = Signal(write), Signal(write)
+        carry, parameters = Signal(read), Signal(4 * read, reset_less=True)
+        row = Signal(row_bits * write, reset_less=True)
+        m.d.sync += [
+            valid.eq(Cat(issue, valid)),
+            final.eq(Cat(issue & tag.final, final)),
+            carry.eq(Cat(issue & tag.carry, carry)),
+            parameters.eq(Cat(tag.parameters, parameters)),
+            row.eq(Cat(tag.row[:row_bits], row)),
+        ]
+        next_bank = row.word_select(read - 2, row_bits)[-1]
+        m.d.comb += [
+            self.accumulate.carry.eq(carry[-1]),
+            self.accumulate.parameters.eq(parameters[-4:]),
+            self.accumulate.read_address.eq(row.word_select(read - 1, row_bits)),
+            self.accumulate.write.eq(valid[-1]),
+            self.accumulate.write_address.eq(row[-row_bits:]),
+            self.bank_reads.eq(Cat(carry[-2] & ~next_bank, carry[-2] & next_bank)),
+        ]
+        # Whose last position is on its way: index and signals, in order.
+        m.submodules.ends = ends = Memory(shape=INDEX_BITS + 4, depth=IN_FLIGHT, init=[])
+        put, get = ends.write_port(), ends.read_port(domain="comb")
+        m.d.comb += [
+            put.en.eq(issue & tag.final),
+            put.data.eq(Cat(tag.index, tag.signals)),
+            port.finished.eq(final[-1]),
+            Cat(port.finished_index, port.signals).eq(get.data),
+        ]
+        m.d.sync += [put.addr.eq(put.addr + put.en), get.addr.eq(get.addr + final[-1])]
+        return valid.any()

@@ -1,150 +1,274 @@
-"""Post-process unit: executes REQUANTIZE, POOL, PARAMETERS and COUNTERS by steering the column lanes."""
+"""PostProcessUnit: executes REQUANTIZE, REDUCE, ADDER and COUNTERS by steering memories and column lanes."""
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import COUNTER_ROWS, INSTRUCTION_BITS, PARAMETER_ROWS, Opcode
-from emulator.timing import PREPARE_CYCLES, RESULT_LATENCY, post_process_drain_cycles
+from emulator.instructions import ADDRESS_BITS, COUNTER_ROWS, INSTRUCTION_BITS, Error, Mode, Opcode, used_bits
+from emulator.timing import CODE_DELAY, OPERAND_DELAY, REQUANTIZER_LATENCY, SUM_DELAY, WINDOW_SETUP_CYCLES, output_delay
 
-from .control import post_processing
 from .fields import fields_layout
-from .window import Window
+from .post_process_lane import lane_control
+from .reduce_walk import ReduceWalk
+from .unit import INDEX_BITS, UnitPort
 
-ADDRESS = 17
-"""Width of a row counter: one bit more than a row field, so that it never wraps into a memory."""
-OPCODES = (Opcode.REQUANTIZE, Opcode.POOL, Opcode.PARAMETERS, Opcode.COUNTERS)
+OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS)
+
+
+class PostProcessState(enum.Enum, shape=3):
+    """What the unit does: nothing; set the settings; multiply the strides; go to the first position; look at it;
+    issue a position and look at the next one; wait for the last result's row."""
+
+    IDLE = 0
+    DECODE = 1
+    PREPARE = 2
+    START = 3
+    FILL = 4
+    RUN = 5
+    DRAIN = 6
 
 
 class PostProcessUnit(wiring.Component):
-    """One step per cycle: an accumulator row, a window position, a parameter row or a counter row.
+    """One position per cycle: an accumulator row, a row of codes under a window, or a row of counters.
+
+    A position goes through three stages: the walk's registers; the candidate, whose rows have been compared with the
+    memories' depths; the issue, which reads the memories one cycle later. The row of its result is written
+    `output_delay` cycles after its issue. One instruction is under way at a time.
 
     Members
     -------
-    instruction : the whole instruction, constant from `start` on
-    start, done, fault : begin; the last cycle of the execution; with `done`: stopped at an address outside a memory
-    settings : of the lanes' requantizers and pools
-    sum_address, code_address, pool_first, pool_valid, code_write, code_write_address, parameter_shift, counter_write :
-        control of column lane 0
+    port : the sequencer's view
+    bank_reads : accumulator banks that CONVOLVE reads in the next cycle: a position that needs one of them waits
+    accumulator_address : row for accumulator lane 0 to read
+    operand_read, operand_address : read a row of the operand scratchpad
+    control : of lane 0
+    output_write, output_address : write a row of the output scratchpad
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        code = bits_for(config.output_depth - 1)
         super().__init__(
             {
-                "instruction": In(INSTRUCTION_BITS),
-                "start": In(1),
-                "done": Out(1),
-                "fault": Out(1),
-                "settings": Out(post_processing(config)),
-                "sum_address": Out(bits_for(config.accumulator_depth - 1)),
-                "code_address": Out(code),
-                "pool_first": Out(1),
-                "pool_valid": Out(1),
-                "code_write": Out(1),
-                "code_write_address": Out(code),
-                "parameter_shift": Out(1),
-                "counter_write": Out(1),
+                "port": In(UnitPort()),
+                "bank_reads": In(2),
+                "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),
+                "operand_read": Out(1),
+                "operand_address": Out(bits_for(config.operand_depth - 1)),
+                "control": Out(lane_control(config)),
+                "output_write": Out(1),
+                "output_address": Out(bits_for(config.output_depth - 1)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        requantize, pool, parameters, counters = (
-            data.View(fields_layout(opcode), self.instruction) for opcode in OPCODES
-        )
-        is_requantize, is_pool, is_parameters, is_counters = (self.instruction[:8] == opcode for opcode in OPCODES)
-        m.submodules.window = window = Window()
-        m.d.comb += [getattr(window, name).eq(pool[name]) for name in window.geometry]
-        m.d.comb += [window.base.eq(pool.input_row), window.pixel_rows.eq(1), window.start.eq(self.start)]
+        port, state = self.port, Signal(PostProcessState)
+        instruction, index = Signal(max(map(used_bits, OPCODES))), Signal(INDEX_BITS)
+        padded = Cat(instruction, C(0, INSTRUCTION_BITS - len(instruction)))
+        self._fields = {opcode: data.View(fields_layout(opcode), padded) for opcode in OPCODES}
+        is_opcode = {opcode: instruction[:8] == opcode for opcode in OPCODES}
+        m.submodules.walk = walk = ReduceWalk()
         m.d.comb += [
-            self.settings.pool.eq(is_pool),
-            self.settings.average.eq(pool.average),
-            self.settings.input_zero_point.eq(pool.input_zero_point),
+            Value.cast(walk.fields).eq(padded),
+            walk.prepare.eq((state == PostProcessState.DECODE) & is_opcode[Opcode.REDUCE]),
+            walk.start.eq(state == PostProcessState.START),
         ]
-        m.d.comb += [
-            self.settings[name].eq(Mux(is_pool, pool[name], requantize[name]))
-            for name in ("zero_point", "y_min", "y_max")
-        ]
+        running = state == PostProcessState.RUN
+        go, illegal, result, last = self._candidate(m, walk, running & ~port.halt)
+        m.d.comb += walk.next.eq(go | (state == PostProcessState.FILL))
+        drained = self._flight(m, go & result, walk.start)
 
-        running, outside, step, finishes, result = (
-            Signal(name=name) for name in ("running", "outside", "step", "finishes", "result")
-        )
-        index, reading, writing = Signal(16), Signal(ADDRESS), Signal(ADDRESS)
-        first = Signal()
-        depth = config.output_depth
-        with m.If(is_requantize):
-            m.d.comb += [
-                outside.eq((reading >= config.accumulator_depth) | (writing >= depth)),
-                finishes.eq(index == requantize.count - 1),
-                result.eq(1),
-            ]
-        with m.Elif(is_pool):
-            m.d.comb += [
-                outside.eq((first & (writing >= depth)) | (window.valid & (window.address >= depth))),
-                finishes.eq(window.last_kernel & window.last_position),
-                result.eq(window.last_kernel),
-            ]
-        with m.Elif(is_parameters):
-            m.d.comb += [outside.eq(reading >= depth), finishes.eq(index == PARAMETER_ROWS - 1)]
-        with m.Else():
-            m.d.comb += [outside.eq(writing >= depth), finishes.eq(index == COUNTER_ROWS - 1)]
+        aborted, busy = Signal(), Signal()
+        prepare = Signal(range(WINDOW_SETUP_CYCLES + 1))  # cycles until the strides are there
         m.d.comb += [
-            step.eq(running & ~outside),
-            window.next_kernel.eq(step),
-            window.next_position.eq(step & window.last_kernel),
+            port.issued.ready.eq((state == PostProcessState.IDLE) & ~port.halt),
+            port.busy.eq(busy),
+            port.signals.eq(self._fields[Opcode.REQUANTIZE].signal),
+            port.finished_index.eq(index),
+            port.fault_index.eq(index),
+            port.fault_code.eq(Error.ADDRESS),
+            port.work.eq(go),
         ]
-        with m.If(step):
-            m.d.sync += [index.eq(index + 1), reading.eq(reading + 1), first.eq(window.last_kernel)]
-            with m.If(result | is_counters):
-                m.d.sync += writing.eq(writing + 1)
-
-        results = Signal(data.ArrayLayout(data.StructLayout({"valid": 1, "row": ADDRESS}), RESULT_LATENCY + 1))
-        m.d.sync += results.eq(Cat(step & result, writing, results))
-        m.d.sync += [
-            self.sum_address.eq(reading),
-            self.code_address.eq(Mux(is_pool, window.address, reading)),
-            self.pool_first.eq(first),
-            self.pool_valid.eq(window.valid),
-            self.parameter_shift.eq(step & is_parameters),
-            self.counter_write.eq(step & is_counters),
-        ]
-        counter_row = Signal(ADDRESS)
-        m.d.sync += counter_row.eq(writing)
-        m.d.comb += [
-            self.code_write.eq(results[-1].valid),
-            self.code_write_address.eq(Mux(self.counter_write, counter_row, results[-1].row)),
-        ]
-
-        prepare = Signal(range(PREPARE_CYCLES))
-        drain = Signal(range(post_process_drain_cycles(config)))
-        with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.sync += [self.fault.eq(0), prepare.eq(PREPARE_CYCLES - 2), index.eq(0), first.eq(1)]
+        m.d.sync += [port.finished.eq(0), port.fault.eq(0), self.control.load.eq(walk.start)]
+        with m.If(walk.prepare):
+            m.d.sync += prepare.eq(WINDOW_SETUP_CYCLES)
+        with m.Elif(prepare != 0):
+            m.d.sync += prepare.eq(prepare - 1)
+        with m.Switch(state):
+            with m.Case(PostProcessState.IDLE):
+                m.d.sync += [aborted.eq(0), busy.eq(0)]
+                with m.If(port.issued.valid & ~port.halt):
                     m.d.sync += [
-                        reading.eq(Mux(is_requantize, requantize.accumulator_row, parameters.row)),
-                        writing.eq(
-                            Mux(is_requantize, requantize.output_row, Mux(is_pool, pool.output_row, counters.row))
-                        ),
+                        instruction.eq(port.issued.payload.instruction),
+                        index.eq(port.issued.payload.index),
+                        busy.eq(1),
+                        state.eq(PostProcessState.DECODE),
                     ]
-                    m.next = "PREPARE"
-            with m.State("PREPARE"):
-                m.d.sync += prepare.eq(prepare - 1)
-                with m.If(prepare == 0):
-                    m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += running.eq(1)
-                m.d.sync += [drain.eq(post_process_drain_cycles(config) - 1), self.fault.eq(outside)]
-                with m.If(outside | finishes):
-                    m.next = "DRAIN"
-            with m.State("DRAIN"):
-                m.d.sync += drain.eq(drain - 1)
-                with m.If(drain == 0):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
+            with m.Case(PostProcessState.DECODE):
+                self._decode(m, is_opcode)
+                with m.If(is_opcode[Opcode.ADDER]):
+                    m.d.sync += state.eq(PostProcessState.DRAIN)
+                with m.Elif(is_opcode[Opcode.REDUCE]):
+                    m.d.sync += state.eq(PostProcessState.PREPARE)
+                with m.Else():
+                    m.d.sync += state.eq(PostProcessState.START)
+            with m.Case(PostProcessState.PREPARE):
+                with m.If(prepare == 1):
+                    m.d.sync += state.eq(PostProcessState.START)
+            with m.Case(PostProcessState.START):
+                m.d.sync += state.eq(PostProcessState.FILL)
+            with m.Case(PostProcessState.FILL):
+                m.d.sync += state.eq(PostProcessState.RUN)
+            with m.Case(PostProcessState.RUN):
+                with m.If(illegal):
+                    m.d.sync += [port.fault.eq(~port.halt), aborted.eq(1), state.eq(PostProcessState.DRAIN)]
+                with m.Elif(go & last):
+                    m.d.sync += state.eq(PostProcessState.DRAIN)
+            with m.Case(PostProcessState.DRAIN):
+                with m.If(drained & (prepare == 0)):
+                    m.d.sync += [port.finished.eq(~aborted), busy.eq(~aborted), state.eq(PostProcessState.IDLE)]
+        with m.If(port.halt & (state != PostProcessState.IDLE) & (state != PostProcessState.DRAIN)):
+            m.d.sync += [aborted.eq(1), state.eq(PostProcessState.DRAIN)]
+        with m.If(port.clear):
+            m.d.sync += self.control.settings.adder.eq(0)
         return m
+
+    def _decode(self, m: Module, is_opcode: dict[Opcode, Value]) -> None:
+        """Set the registers that are constant while an instruction executes, of values that one step can tell."""
+        settings, entry = self.control.settings, self.control.entry
+        requantize, reduce, adder = (self._fields[opcode] for opcode in OPCODES[:3])
+        window = is_opcode[Opcode.REDUCE]
+        ignores = reduce.mode == Mode.MAXIMUM
+
+        def either(name):
+            return Mux(window, reduce[name], requantize[name])
+
+        def least(fields):
+            # The clamp takes the larger limit last; a smaller limit above it never wins.
+            return Mux(fields.y_min > fields.y_max, fields.y_max, fields.y_min)
+
+        with m.If(is_opcode[Opcode.ADDER]):
+            m.d.sync += [
+                settings.adder[name].eq(adder[name]) for name in settings.adder.shape().members if name != "y_min"
+            ]
+            m.d.sync += settings.adder.y_min.eq(least(adder))
+        with m.Else():
+            code = is_opcode[Opcode.REQUANTIZE] | window
+            m.d.sync += [
+                settings.requantize.eq(is_opcode[Opcode.REQUANTIZE]),
+                settings.counters.eq(is_opcode[Opcode.COUNTERS]),
+                settings.mode.eq(reduce.mode),
+                settings.first_zero_point.eq(Mux(ignores, 0, reduce.input_zero_point)),
+                settings.other_zero_point.eq(
+                    Mux(
+                        reduce.mode == Mode.PRODUCT,
+                        reduce.second_zero_point,
+                        Mux(ignores, 0, reduce.input_zero_point),
+                    )
+                ),
+                settings.zero_point.eq(either("zero_point")),
+                settings.y_min.eq(Mux(window, least(reduce), least(requantize))),
+                settings.y_max.eq(either("y_max")),
+                settings.add.eq(code & either("add")),
+                settings.table.eq(code & either("table")),
+                entry.eq(either("parameters")),
+                self._window.eq(window),
+                self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
+                self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
+                self._output_row.eq(
+                    Mux(
+                        is_opcode[Opcode.COUNTERS],
+                        self._fields[Opcode.COUNTERS].output_row,
+                        either("output_row"),
+                    )
+                ),
+            ]
+
+    def _candidate(self, m: Module, walk: ReduceWalk, enable: Value) -> tuple[Value, Value, Value, Value]:
+        """The position that is next, and its issue; returns (issued, illegal, whether it has a result, is the last)."""
+        config, settings = self.config, self.control.settings
+        self._window, self._stride, self._count = Signal(), Signal(12), Signal(16)
+        self._output_row = Signal(16)
+        fields, reduce = self._fields[Opcode.REQUANTIZE], self._fields[Opcode.REDUCE]
+        m.d.comb += [
+            walk.single.eq(~self._window),
+            walk.count.eq(self._count),
+            walk.row.eq(fields.operand_row),
+            walk.stride.eq(fields.operand_stride),
+        ]
+        accumulator, output = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        with m.If(walk.start):
+            m.d.sync += [accumulator.eq(fields.accumulator_row), output.eq(self._output_row)]
+        with m.Elif(walk.next & walk.result):
+            m.d.sync += [accumulator.eq(accumulator + 1), output.eq(output + self._stride)]
+
+        first, result, last, inside_y, inside_x, operand_legal, accumulator_legal, output_legal = (
+            Signal(name=name)
+            for name in (
+                "first",
+                "result",
+                "last",
+                "inside_y",
+                "inside_x",
+                "operand_legal",
+                "accumulator_legal",
+                "output_legal",
+            )
+        )
+        operand = Signal.like(self.operand_address, name="operand")
+        sums = Signal.like(self.accumulator_address, name="sums")
+        with m.If(walk.next):
+            m.d.sync += [
+                first.eq(walk.first),
+                result.eq(walk.result),
+                last.eq(walk.last),
+                inside_y.eq(walk.y < reduce.input_height),
+                inside_x.eq(walk.x < reduce.input_width),
+                operand.eq(walk.address),
+                operand_legal.eq(walk.address < config.operand_depth),
+                sums.eq(accumulator),
+                accumulator_legal.eq(accumulator < config.accumulator_depth),
+                output_legal.eq(output < config.output_depth),
+            ]
+
+        used, illegal, conflict, go = (Signal(name=name) for name in ("used", "illegal", "conflict", "go"))
+        m.d.comb += [
+            used.eq(Mux(self._window, inside_y & inside_x, settings.requantize & settings.add)),
+            illegal.eq((used & ~operand_legal) | (settings.requantize & ~accumulator_legal) | ~output_legal),
+            conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[-1], 1)),
+            go.eq(enable & ~illegal & ~conflict),
+        ]
+        m.d.sync += [
+            self.accumulator_address.eq(sums),
+            self.operand_read.eq(go & used),
+            self.operand_address.eq(operand),
+            self.control.first.eq(first),
+            self.control.valid.eq(used),
+        ]
+        return go, illegal, result, last
+
+    def _flight(self, m: Module, issued: Value, start: Value) -> Value:
+        """Results on their way: what is counted and written when; returns whether the last row is being written."""
+        settings, control = self.control.settings, self.control
+        # Bit i: a result was issued i + 1 cycles ago.
+        flight = Signal(output_delay(self.config))
+        output, counter_row = Signal(ADDRESS_BITS), Signal.like(control.counter_row)
+        m.d.sync += flight.eq(Cat(issued, flight))
+        m.d.comb += [
+            control.overflowed.eq(settings.requantize & flight[SUM_DELAY - 1]),
+            control.clipped.eq(~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]),
+            control.add_clipped.eq(settings.add & flight[CODE_DELAY - 1]),
+            control.counter_row.eq(counter_row),
+            self.output_write.eq(flight[-1]),
+            self.output_address.eq(output),
+        ]
+        with m.If(start):
+            m.d.sync += [output.eq(self._output_row), counter_row.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                output.eq(output + Mux(flight[-1], self._stride, 0)),
+                counter_row.eq(counter_row + flight[CODE_DELAY - 1]),
+            ]
+        return ~flight[:-1].any()

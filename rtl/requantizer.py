@@ -6,27 +6,29 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
 
-_SPLIT = 16
+from .shift_round import ShiftRound
+
+PART = 17
+"""Bits of an unsigned factor that an 18 × 18 bit signed multiplier takes."""
 
 
-def _increment(rounding: str, negative: Value, odd: Value, half: Value, rest: Value) -> Value:
-    """What to add to the quotient rounded down; `half`: the fraction's first bit, `rest`: whether more follows."""
-    return {
-        "half_even": half & (rest | odd),
-        "half_up": half,
-        "half_away": half & (rest | ~negative),
-        "floor": C(0, 1),
-        "toward_zero": negative & (half | rest),
-    }[rounding]
+def split(value: Value) -> list[Value]:
+    """The digits of a value in base 2^PART, lowest first, all unsigned but the last one of a signed value."""
+    top = PART + value.shape().signed
+    digits = []
+    while len(value) > top:
+        digits.append(value[:PART])
+        value = value[PART:].as_signed() if value.shape().signed else value[PART:]
+    return [*digits, value]
 
 
 class Requantizer(wiring.Component):
-    """The contract's section 3, pipelined: two partial products, their sum, the shift, the rounding, the clamp.
+    """The contract's section 3, pipelined: partial products, their sums, then `ShiftRound`.
 
     Members
     -------
     operand : signed, max(P, 24) bits
-    multiplier, shift, zero_point, y_min, y_max : constant while operands are on their way
+    multiplier, shift, zero_point, y_min, y_max : constant while operands are on their way; y_min ≤ y_max
     result : int8 code, `REQUANTIZER_LATENCY` cycles after its operand
     clipped : whether the rounded value plus zero point lay outside the code range
     """
@@ -48,43 +50,33 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        arithmetic = self.arithmetic
-        low_part, high_part = self.multiplier[:_SPLIT], self.multiplier[_SPLIT:]
-        low = Signal(signed(arithmetic.operand_bits + len(low_part) + 1), reset_less=True)
-        high = Signal(signed(arithmetic.operand_bits + len(high_part) + 1), reset_less=True)
-        product = Signal(signed(arithmetic.operand_bits + arithmetic.multiplier_bits), reset_less=True)
-        m.d.sync += [low.eq(self.operand * low_part), product.eq(low + (high << _SPLIT))]
-        if len(high_part):
-            m.d.sync += high.eq(self.operand * high_part)
+        bits = self.arithmetic.operand_bits + self.arithmetic.multiplier_bits
+        m.submodules.rounding = rounding = ShiftRound(self.arithmetic, bits)
+        m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("shift", "zero_point")]
+        m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("y_min", "y_max")]
+        m.d.comb += [self.result.eq(rounding.result), self.clipped.eq(rounding.clipped)]
 
-        bits = len(product)
-        quotient = Signal(signed(bits), reset_less=True)
-        negative, half, rest = (Signal(name=name, reset_less=True) for name in ("negative", "half", "rest"))
-        # Doubling first puts the fraction's first bit at position 0 of the shifted word, also when shift is 0.
-        shifted = Signal(signed(bits + 1))
-        below = Signal(64)
-        m.d.comb += [
-            shifted.eq(Cat(C(0, 1), product).as_signed() >> self.shift),
-            below.eq((C(1, 64) << self.shift) - 1),
-        ]
-        m.d.sync += [
-            quotient.eq(shifted[1:].as_signed()),
-            half.eq(shifted[0]),
-            rest.eq((product.as_unsigned() & (below >> 1)[:bits]).any()),
-            negative.eq(product[-1]),
-        ]
-
-        rounded = Signal(signed(bits + 1), reset_less=True)
-        m.d.sync += rounded.eq(quotient + _increment(arithmetic.rounding, negative, quotient[0], half, rest))
-
-        value = Signal(signed(bits + 2))
-        code_low, code_high = arithmetic.activation_range
-        m.d.comb += value.eq(rounded + self.zero_point)
-        m.d.sync += self.clipped.eq((value < code_low) | (value > code_high))
-        with m.If((value > self.y_max) | (self.y_min > self.y_max)):
-            m.d.sync += self.result.eq(self.y_max)
-        with m.Elif(value < self.y_min):
-            m.d.sync += self.result.eq(self.y_min)
-        with m.Else():
-            m.d.sync += self.result.eq(value)
+        # The factor's own register can lie beside the multipliers, wherever the operand comes from.
+        factor = self._register(m, self.operand, "factor")
+        # Products of digits, gathered by their weight 2^(PART · (i + j)).
+        products: list[list[Value]] = [[] for _ in range(4)]
+        for i, x in enumerate(split(factor)):
+            for j, y in enumerate(split(self.multiplier)):
+                products[i + j].append(self._register(m, x * y, f"product_{i}_{j}"))
+        sums = [self._register(m, sum(terms[1:], terms[0]), f"sum_{i}") for i, terms in enumerate(products) if terms]
+        # The lowest sum is one unsigned product of 2 · PART bits: the even sums do not overlap, but for the third's.
+        even = sums[0]
+        if len(sums) > 2:
+            upper = sums[2] + (sums[3] << PART) if len(sums) > 3 else sums[2]
+            even = Cat(sums[0], C(0, 2 * PART - len(sums[0])), upper).as_signed()
+        even, odd = self._register(m, even, "even"), self._register(m, sums[1], "odd")
+        above = even[PART:].as_signed() if even.shape().signed else even[PART:]
+        product = Signal(signed(bits), reset_less=True)
+        m.d.sync += product.eq(Cat(even[:PART], above + odd))
+        m.d.comb += rounding.value.eq(product)
         return m
+
+    def _register(self, m: Module, value: Value, name: str) -> Signal:
+        register = Signal(value.shape(), name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        return register

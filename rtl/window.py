@@ -1,140 +1,175 @@
-"""Window: walks the positions of a convolution or pooling window over a map in a scratchpad, without multiplying."""
+"""Window: walks the positions of a convolution or pooling window over a map in a scratchpad, one per cycle."""
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from emulator.instructions import ADDRESS_BITS, FORMATS, Opcode
-from emulator.timing import PREPARE_CYCLES
+from emulator.instructions import ADDRESS_BITS
 
-WINDOW_FIELDS = {
-    field.name: Shape(field.bits, field.signed) for field in FORMATS[Opcode.CONVOLVE] if field in FORMATS[Opcode.POOL]
-}
+from .window_setup import WINDOW_FIELDS, WINDOW_STEPS
+
 _COORDINATE = signed(22)
 
 
 class Window(wiring.Component):
     """Row address of input pixel (o·stride + k·dilation − pad) for output position o and kernel position k.
 
-    Two counters, one over output positions and one over kernel positions, columns first; either may be the inner one.
+    Two counters, one over output positions and one over kernel positions and, fastest, channel rows; either may be the
+    inner one. Sums and comparisons follow in a pipeline of `WINDOW_LATENCY` stages, which nothing holds up.
+
+    depth : rows of the scratchpad
+    groups : whether the position counter can go back, `keep` and `again`
 
     Members
     -------
-    geometry fields : as in the CONVOLVE and POOL formats, constant from `start` on
-    base, pixel_rows : scratchpad row of pixel (0, 0); rows from pixel to pixel
-    start : begin at the first positions, `PREPARE_CYCLES` later
+    geometry fields, channel_rows, steps : taken with `begin`; `steps` from a `WindowSetup`
+    begin : the counters are at their first values in the next cycle; wins over the steps
     next_position, next_kernel : step a counter; after its last value it begins again
+    keep : with `next_position`: the position stepped to is the one that `again` goes back to; the first one at first
+    again : with `next_position`: go back
     last_position, last_kernel : the counter is at its last value
-    valid : the pixel lies inside the input
-    address : its scratchpad row, modulo 2^ADDRESS_BITS
+    valid, outside, address : `WINDOW_LATENCY` cycles after the counters: the pixel lies inside the input; it does and
+        its row lies outside the scratchpad; its row modulo 2^ADDRESS_BITS
     """
 
     geometry = tuple(WINDOW_FIELDS)
 
-    def __init__(self):
+    def __init__(self, depth: int, groups: bool = False):
+        self.depth, self.groups = depth, groups
         super().__init__(
             {
                 **{name: In(shape) for name, shape in WINDOW_FIELDS.items()},
-                "base": In(16),
-                "pixel_rows": In(12),
-                "start": In(1),
+                "channel_rows": In(12),
+                "steps": In(WINDOW_STEPS),
+                "begin": In(1),
                 "next_position": In(1),
                 "next_kernel": In(1),
+                **({"keep": In(1), "again": In(1)} if groups else {}),
                 "last_position": Out(1),
                 "last_kernel": Out(1),
                 "valid": Out(1),
+                "outside": Out(1),
                 "address": Out(ADDRESS_BITS),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        line, row_step, column_step, kernel_row_step, kernel_column_step, pad_rows, pad_columns, origin = (
-            Signal(ADDRESS_BITS, name=name, reset_less=True)
-            for name in (
-                "line",
-                "row_step",
-                "column_step",
-                "kernel_row_step",
-                "kernel_column_step",
-                "pad_rows",
-                "pad_columns",
-                "origin",
-            )
-        )
-        prepare = Signal(PREPARE_CYCLES - 1)
-        m.d.sync += prepare.eq(Cat(self.start, prepare))
+        steps = Signal(WINDOW_STEPS, reset_less=True)
+        with m.If(self.begin):
+            m.d.sync += steps.eq(self.steps)
+        position = self._position(m, steps)
+        kernel = self._kernel(m, steps)
+        limit_y, limit_x = self._held(m, self.input_height), self._held(m, self.input_width)
+
+        # Sums, with the limits that belong to them, since the counters may already be at the next instruction.
+        y, x = Signal(_COORDINATE, reset_less=True), Signal(_COORDINATE, reset_less=True)
+        height, width = Signal(12, reset_less=True), Signal(12, reset_less=True)
+        address = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += [
-            line.eq(self.input_width * self.pixel_rows),
-            column_step.eq(self.stride_width * self.pixel_rows),
-            kernel_column_step.eq(self.dilation_width * self.pixel_rows),
-            pad_columns.eq(self.pad_left * self.pixel_rows),
-            row_step.eq(self.stride_height * line),
-            kernel_row_step.eq(self.dilation_height * line),
-            pad_rows.eq(self.pad_top * line),
-            origin.eq(self.base - pad_columns),
+            y.eq(position[0] + kernel[0]),
+            x.eq(position[1] + kernel[1]),
+            address.eq(position[2] + kernel[2]),
+            height.eq(limit_y),
+            width.eq(limit_x),
         ]
-        position_last = self._counter(
-            m,
-            "position",
-            (self.output_height, self.output_width),
-            (self.stride_height, self.stride_width),
-            (row_step, column_step),
-            self.next_position,
-            prepare[-1],
-            (-self.pad_top, -self.pad_left),
-            origin - pad_rows,
-        )
-        kernel_last = self._counter(
-            m,
-            "kernel",
-            (self.kernel_height, self.kernel_width),
-            (self.dilation_height, self.dilation_width),
-            (kernel_row_step, kernel_column_step),
-            self.next_kernel,
-            prepare[-1],
-            (C(0), C(0)),
-            C(0),
-        )
-        y, x = Signal(_COORDINATE), Signal(_COORDINATE)
-        m.d.comb += [
-            self.last_position.eq(position_last[0]),
-            self.last_kernel.eq(kernel_last[0]),
-            y.eq(position_last[1] + kernel_last[1]),
-            x.eq(position_last[2] + kernel_last[2]),
-            self.valid.eq((y >= 0) & (y < self.input_height) & (x >= 0) & (x < self.input_width)),
-            self.address.eq(position_last[3] + kernel_last[3]),
+        # Comparisons.
+        inside_y, inside_x, beyond = Signal(), Signal(), Signal()
+        checked = Signal(ADDRESS_BITS, reset_less=True)
+        m.d.sync += [
+            inside_y.eq((y >= 0) & (y < height)),
+            inside_x.eq((x >= 0) & (x < width)),
+            beyond.eq(address >= self.depth),
+            checked.eq(address),
+        ]
+        m.d.sync += [
+            self.valid.eq(inside_y & inside_x),
+            self.outside.eq(inside_y & inside_x & beyond),
+            self.address.eq(checked),
         ]
         return m
 
-    def _counter(self, m, name, extents, strides, steps, step, start, first, address):
-        """A two-level counter with its input coordinates and address; returns (last, y, x, address)."""
-        row, column = Signal(12, name=f"{name}_row"), Signal(12, name=f"{name}_column")
-        y, x = Signal(_COORDINATE, name=f"{name}_y"), Signal(_COORDINATE, name=f"{name}_x")
-        first_x, first_address = Signal.like(x, name=f"{name}_first_x"), Signal(ADDRESS_BITS, name=f"{name}_first")
-        first_y = Signal.like(y, name=f"{name}_first_y")
-        row_address, here = (Signal(ADDRESS_BITS, name=f"{name}_{part}") for part in ("row_address", "address"))
-        m.d.comb += [first_y.eq(first[0]), first_x.eq(first[1]), first_address.eq(address)]
-        last_column, last_row = column == extents[1] - 1, row == extents[0] - 1
-        last = last_column & last_row
-        with m.If(start | (step & last)):
+    def _held(self, m: Module, value: Value) -> Signal:
+        """A register that takes the value with `begin`."""
+        held = Signal(value.shape(), name=f"{value.name}_held", reset_less=True)
+        with m.If(self.begin):
+            m.d.sync += held.eq(value)
+        return held
+
+    def _position(self, m: Module, steps: Value) -> tuple[Value, Value, Value]:
+        """The counter over output positions; returns its share of (y, x, address)."""
+        rows, columns = self._held(m, self.output_height), self._held(m, self.output_width)
+        stride_y, stride_x = self._held(m, self.stride_height), self._held(m, self.stride_width)
+        first_y, first_x = Signal(signed(13), reset_less=True), Signal(signed(13), reset_less=True)
+        with m.If(self.begin):
+            m.d.sync += [first_y.eq(-self.pad_top), first_x.eq(-self.pad_left)]
+
+        def state(name: str) -> tuple[Signal, ...]:
+            widths = {"rows_left": 12, "columns_left": 12, "y": _COORDINATE, "x": _COORDINATE}
+            widths |= {"line": ADDRESS_BITS, "here": ADDRESS_BITS}
+            return tuple(Signal(w, name=f"{name}_{part}", reset_less=True) for part, w in widths.items())
+
+        place = rows_left, columns_left, y, x, line, here = state("position")
+        origin = self.steps.origin
+        begin = (self.output_height - 1, self.output_width - 1, -self.pad_top, -self.pad_left, origin, origin)
+        first = (rows - 1, columns - 1, first_y, first_x, steps.origin, steps.origin)
+        below = line + steps.position_row
+        next_line = (rows_left - 1, columns - 1, y + stride_y, first_x, below, below)
+        beside = (rows_left, columns_left - 1, y, x + stride_x, line, here + steps.position_column)
+        end_of_line, last = columns_left == 0, Signal()
+        m.d.comb += [last.eq(end_of_line & (rows_left == 0)), self.last_position.eq(last)]
+        following = [Mux(last, a, Mux(end_of_line, b, c)) for a, b, c in zip(first, next_line, beside, strict=True)]
+        if self.groups:
+            kept = state("kept")
+            with m.If(self.begin):
+                m.d.sync += [register.eq(value) for register, value in zip(kept, begin, strict=True)]
+            with m.Elif(self.next_position & self.keep):
+                m.d.sync += [register.eq(value) for register, value in zip(kept, following, strict=True)]
+            following = [Mux(self.again, a, b) for a, b in zip(kept, following, strict=True)]
+        with m.If(self.begin):
+            m.d.sync += [register.eq(value) for register, value in zip(place, begin, strict=True)]
+        with m.Elif(self.next_position):
+            m.d.sync += [register.eq(value) for register, value in zip(place, following, strict=True)]
+        return y, x, here
+
+    def _kernel(self, m: Module, steps: Value) -> tuple[Value, Value, Value]:
+        """The counter over kernel positions and their channel rows; returns its share of (y, x, address)."""
+        rows, columns = self._held(m, self.kernel_height), self._held(m, self.kernel_width)
+        channels = self._held(m, self.channel_rows)
+        stride_y, stride_x = self._held(m, self.dilation_height), self._held(m, self.dilation_width)
+        rows_left, columns_left = Signal(8, reset_less=True), Signal(8, reset_less=True)
+        channels_left = Signal(12, reset_less=True)
+        y, x = Signal(17, reset_less=True), Signal(17, reset_less=True)
+        names = ("kernel_line", "kernel_pixel", "kernel_here")
+        line, pixel, here = (Signal(ADDRESS_BITS, name=name, reset_less=True) for name in names)
+        pixel_end, line_end, last = Signal(), Signal(), Signal()
+        m.d.comb += [
+            pixel_end.eq(channels_left == 0),
+            line_end.eq(pixel_end & (columns_left == 0)),
+            last.eq(line_end & (rows_left == 0)),
+            self.last_kernel.eq(last),
+        ]
+        with m.If(self.begin):
             m.d.sync += [
-                row.eq(0),
-                column.eq(0),
-                y.eq(first_y),
-                x.eq(first_x),
-                row_address.eq(first_address),
-                here.eq(first_address),
+                Cat(y, x, line, pixel, here).eq(0),
+                rows_left.eq(self.kernel_height - 1),
+                columns_left.eq(self.kernel_width - 1),
+                channels_left.eq(self.channel_rows - 1),
             ]
-        with m.Elif(step & last_column):
-            m.d.sync += [
-                row.eq(row + 1),
-                column.eq(0),
-                y.eq(y + strides[0]),
-                x.eq(first_x),
-                row_address.eq(row_address + steps[0]),
-                here.eq(row_address + steps[0]),
-            ]
-        with m.Elif(step):
-            m.d.sync += [column.eq(column + 1), x.eq(x + strides[1]), here.eq(here + steps[1])]
-        return last, y, x, here
+        with m.Elif(self.next_kernel):
+            m.d.sync += [channels_left.eq(channels_left - 1), here.eq(here + 1)]
+            with m.If(pixel_end):
+                m.d.sync += [
+                    channels_left.eq(channels - 1),
+                    columns_left.eq(columns_left - 1),
+                    x.eq(x + stride_x),
+                    pixel.eq(pixel + steps.kernel_column),
+                    here.eq(pixel + steps.kernel_column),
+                ]
+            with m.If(line_end):
+                below = line + steps.kernel_row
+                m.d.sync += [columns_left.eq(columns - 1), rows_left.eq(rows_left - 1), x.eq(0), y.eq(y + stride_y)]
+                m.d.sync += [line.eq(below), pixel.eq(below), here.eq(below)]
+            with m.If(last):
+                m.d.sync += [rows_left.eq(rows - 1), Cat(y, x, line, pixel, here).eq(0)]
+        return y, x, here

@@ -5,6 +5,16 @@ from __future__ import annotations
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=6, help="seeds of the random programs and networks (default: 6)")
+
+
+@pytest.fixture
+def seeds(request: pytest.FixtureRequest) -> range:
+    """Seeds of random programs and networks: few in `make test`, a hundred in `make test-long`."""
+    return range(request.config.getoption("--seeds"))
+
+
 def _simulator_parameter(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.icarus) if name == "icarus" else name
 

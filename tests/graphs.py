@@ -18,6 +18,7 @@ from emulator import (
 )
 from emulator.average_pool import average_pool_scales
 from emulator.multiplier import layer_scales, quantize_multiplier
+from tests.random_layers import quantized, random_add, random_elementwise, random_table
 
 
 def out_size(size: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> int:
@@ -36,13 +37,6 @@ def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
         multiplier_bits=int(rng.integers(4, min(31, 63 - max(bits, 24)) + 1)),
         rounding=str(rng.choice(["half_even", "half_up", "half_away", "floor", "toward_zero"])),
     )
-
-
-def _quantized(rng: np.random.Generator, arithmetic: Arithmetic) -> dict[str, float | int]:
-    low, high = arithmetic.activation_range
-    zero = int(rng.choice([0, low, int(rng.integers(low, high + 1))]))
-    y_min = int(rng.choice([low, zero]))
-    return {"scale": float(np.float32(rng.uniform(0.01, 0.1))), "zero_point": zero, "y_min": y_min, "y_max": high}
 
 
 def _weighted(rng, arithmetic, source: Tensor, shape: tuple[int, ...], depth: int, output: dict) -> dict:
@@ -75,7 +69,7 @@ def random_convolution(rng: np.random.Generator, source: Tensor, name: str, arit
     if min(sizes) < 1:
         return random_convolution(rng, source, name, arithmetic)
     channels = groups * int(rng.integers(1, max(2, 13 // groups)))
-    output = _quantized(rng, arithmetic)
+    output = quantized(rng, arithmetic)
     shape = (channels, *kernel, depth // groups)
     return Convolution(
         name=name,
@@ -111,7 +105,7 @@ def random_pool(rng: np.random.Generator, source: Tensor, name: str, arithmetic:
     if rng.random() < 0.5:
         low, high = source.y_min, source.y_max
         return MaxPool(**shared, scale=source.scale, zero_point=source.zero_point, y_min=low, y_max=high)
-    output = _quantized(rng, arithmetic)
+    output = quantized(rng, arithmetic)
     scales = average_pool_scales(
         source.scale, output["scale"], (height, width), kernel, strides, padding, count_padding=bool(rng.random() < 0.5)
     )
@@ -119,16 +113,44 @@ def random_pool(rng: np.random.Generator, source: Tensor, name: str, arithmetic:
     return AveragePool(**shared, **output, multiplier=multiplier, shift=shift)
 
 
-def random_graph(rng: np.random.Generator, arithmetic: Arithmetic, size: int = 9, layers: int = 3) -> Graph:
-    """An input map, some convolutions and pools, a Flatten and a linear layer."""
+def random_residual(rng: np.random.Generator, source: Tensor, name: str, arithmetic: Arithmetic) -> list[Node]:
+    """A 3×3 convolution and the sum of its output and its input; maybe a table behind it."""
+    depth = source.shape[2]
+    output = quantized(rng, arithmetic)
+    convolution = Convolution(
+        name=name + "_main", shape=source.shape, inputs=(source.name,), **output,
+        **_weighted(rng, arithmetic, source, (depth, 3, 3, depth), 9 * depth, output), padding=(1, 1, 1, 1),
+    )  # fmt: skip
+    sides = (convolution, source) if rng.random() < 0.5 else (source, convolution)
+    made: list[Node] = [convolution, random_add(rng, *sides, name, arithmetic)]
+    if rng.random() < 0.4:
+        made.append(random_table(rng, made[-1], name + "_table", arithmetic))
+    return made
+
+
+def random_layers(rng: np.random.Generator, tensors: list[Tensor], name: str, arithmetic: Arithmetic) -> list[Node]:
+    """The next layers of a graph: of any operator."""
+    kind = rng.random()
+    if kind < 0.3:
+        return [random_convolution(rng, tensors[-1], name, arithmetic)]
+    if kind < 0.5:
+        return [random_pool(rng, tensors[-1], name, arithmetic)]
+    if kind < 0.65:
+        return random_residual(rng, tensors[-1], name, arithmetic)
+    return random_elementwise(rng, tensors, name, arithmetic)
+
+
+def random_graph(rng: np.random.Generator, arithmetic: Arithmetic, size: int = 9, layers: int = 5) -> Graph:
+    """An input map, layers of all operators, a Flatten and a linear layer, maybe with a table."""
     low, high = arithmetic.activation_range
     shape = (int(rng.integers(2, size)), int(rng.integers(2, size)), int(rng.integers(1, 7)))
     zero = int(rng.choice([0, low]))
     source = Tensor(name="input", shape=shape, scale=0.05, zero_point=zero, y_min=low, y_max=high)
     tensors: list[Tensor] = [source]
     for index in range(layers):
-        make = random_pool if rng.random() < 0.4 else random_convolution
-        tensors.append(make(rng, tensors[-1], f"layer{index}", arithmetic))
+        tensors += random_layers(rng, tensors, f"layer{index}", arithmetic)
+        if int(np.prod(tensors[-1].shape)) > 3 * size**3:
+            break
     last = tensors[-1]
     length = int(np.prod(last.shape))
     flat = Reshape(
@@ -140,7 +162,7 @@ def random_graph(rng: np.random.Generator, arithmetic: Arithmetic, size: int = 9
         y_min=last.y_min,
         y_max=last.y_max,
     )
-    output = _quantized(rng, arithmetic)
+    output = quantized(rng, arithmetic)
     columns = int(rng.integers(1, 12))
     weighted = _weighted(rng, arithmetic, flat, (columns, length), length, output)
     weighted["weight"] = np.ascontiguousarray(weighted["weight"].T)
@@ -158,7 +180,8 @@ def random_config(rng: np.random.Generator, arithmetic: Arithmetic, rows: int, c
         columns=columns,
         activation_scratchpad_bytes=rows * int(rng.integers(20, 120)),
         weight_scratchpad_bytes=columns * rows * int(rng.integers(2, 20)) + columns * 2,
-        output_scratchpad_bytes=columns * int(rng.integers(60, 120)),
+        operand_scratchpad_bytes=columns * int(rng.integers(30, 80)),
+        output_scratchpad_bytes=columns * int(rng.integers(16, 80)),
         accumulator_bytes=entry * int(rng.integers(3, 10)),
         bus_bytes=int(rng.choice([8, 16, 32])),
         arithmetic=arithmetic,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from emulator.config import load_config
@@ -11,6 +12,7 @@ from ..execution import Execution, load_inputs, load_model
 from ..execution_report import as_dict, show
 from ..files import check_writable
 from ..npz import write_npz
+from ..timeline import busy_cycles, check_suffix, write_timeline
 
 
 def run(
@@ -20,10 +22,16 @@ def run(
     samples: int | None,
     override: bool,
     file: Path | None,
+    timelines: Sequence[Path],
     json_file: str | None,
 ) -> bool:
     """Run a model in the emulator, and in the machine where there is a config; returns whether they agree."""
     output = Output(json_file)
+    if timelines and config_file is None:
+        raise ValueError("--timeline needs --config: cycles are the machine's")
+    for path in timelines:
+        check_suffix(path)
+        check_writable(path)
     if file is not None:
         check_writable(file)
     execution = prepare(model, inputs, config_file, samples, override)
@@ -34,7 +42,13 @@ def run(
     if file is not None:
         write_npz(file, execution.outputs)
     show(output, execution, model)
-    output.finish(as_dict(execution, model, inputs))
+    result = as_dict(execution, model, inputs)
+    if timelines:
+        executed = execution.timeline()
+        for path in timelines:
+            write_timeline(path, executed, execution.compile().instructions, f"{model.name}, first sample")
+        result["under_way"] = {unit.name.lower(): cycles for unit, cycles in busy_cycles(executed).items()}
+    output.finish(result)
     return execution.holds
 
 

@@ -45,11 +45,14 @@ def run(
 def simulate_execution(
     execution: Execution, samples: int | None, simulator: str, trace: str | PathLike[str] | None = None
 ) -> None:
-    """Run the machine and the RTL on the first `samples` (None: all) with a progress bar."""
+    """Run the machine and the RTL on the first `samples` (None: all) with a progress bar.
+
+    The machine says how many cycles the RTL will take, so the second bar counts cycles.
+    """
     execution.compile()
     total = min(samples or execution.samples, execution.samples)
     with Phases() as phases:
         with phases.phase("machine", total) as on_step:
-            execution.run_machine(samples, lambda done: on_step(done, total))
-        with phases.phase(f"RTL in {simulator}", total) as on_step:
-            execution.run_rtl(samples, lambda done: on_step(done, total), simulator, trace)
+            predicted = execution.run_machine(samples, lambda done: on_step(done, total)).cycles
+        with phases.phase(f"RTL in {simulator}, cycles", predicted) as on_step:
+            execution.run_rtl(samples, lambda cycles: on_step(cycles, predicted), simulator, trace)

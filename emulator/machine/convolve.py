@@ -1,121 +1,56 @@
-"""CONVOLVE: weight tiles through the array, partial sums through the accumulator memory."""
+"""CONVOLVE, cycle by cycle: the unit's port, the instruction being prepared, and the dataflow that executes it."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
-from ..instructions import ADDRESS_BITS, Instruction
-from ..timing import PREPARE_CYCLES, convolve_drain_cycles, sum_round_trip
-from ..walk import walk
-from .state import State, sign_extend
-from .window import Window
+from ..instructions import Error
+from ..timing import WINDOW_SETUP_CYCLES
+from . import output_stationary, weight_stationary
+from .compiled import compiled
+from .pipeline import CONVOLVE, Convolve, allocate
 
-CHUNK = 1 << 22
-"""Most operand codes gathered at once."""
+if TYPE_CHECKING:
+    from .state import State
+
+__all__ = ["Convolve", "allocate", "ready", "step"]
+ADDRESS = int(Error.ADDRESS)
+_group_idle, _group_cycle = output_stationary.idle, output_stationary.cycle
+_tile_idle, _tile_cycle = weight_stationary.idle, weight_stationary.cycle
 
 
-class Convolve:
-    """One CONVOLVE: J weight tiles of rows × columns, M output positions each."""
+@compiled
+def ready(s: State) -> bool:
+    """Whether the unit can take an instruction."""
+    g = s.convolve.registers[0]
+    return not (g.held or g.stopped or s.control[0].halt)
 
-    def __init__(self, state: State, instruction: Instruction):
-        self.state, self.instruction = state, instruction
-        self.window = Window(instruction, instruction["pixel_rows"])
-        self.tiles = self.window.kernel * instruction["channel_rows"]
-        self.first_row = instruction["accumulator_row"]
-        # A position beyond the accumulator memory ends the instruction: no later one is reached.
-        room = max(state.config.accumulator_depth - self.first_row, 0) + 1
-        self.position = np.arange(min(self.window.positions, room), dtype=np.int64)
 
-    def operand_rows(self, first: int, last: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """(scratchpad row, inside the input), each (positions, tiles), of tiles first … last − 1."""
-        kernel, channel = np.divmod(np.arange(first, last, dtype=np.int64), self.instruction["channel_rows"])
-        row, inside = self.window.rows(self.position[:, None], kernel[None, :])
-        return (row + channel) & ((1 << ADDRESS_BITS) - 1), inside
-
-    def bad_position(self, tile: int) -> int | None:
-        """First position of a tile whose operand or sum lies outside a memory."""
-        config = self.state.config
-        row, inside = self.operand_rows(tile, tile + 1)
-        outside = (inside & (row >= config.activation_depth))[:, 0]
-        outside |= self.first_row + self.position >= config.accumulator_depth
-        return int(outside.argmax()) if outside.any() else None
-
-    def bad_weight(self, tile: int) -> bool:
-        """Whether a row of this weight tile lies outside the weight scratchpad; there may be no such tile."""
-        config = self.state.config
-        return tile < self.tiles and self.instruction["weight_row"] + (tile + 1) * config.rows > config.weight_depth
-
-    def accumulate(self, first: int, last: int, positions: int) -> None:
-        """Carry the sums of the first `positions` positions through tiles first … last − 1."""
-        state, instruction, arithmetic = self.state, self.instruction, self.state.config.arithmetic
-        rows = state.config.rows
-        where, inside = self.operand_rows(first, last)
-        where, inside = where[:positions], inside[:positions]
-        codes = sign_extend(state.activation[np.where(inside, where, 0)].astype(np.int64), arithmetic.activation_bits)
-        zero = sign_extend(np.asarray(instruction["zero_point"], np.int64), arithmetic.activation_bits)
-        left = np.where(inside[:, :, None], codes - zero, 0).astype(np.int16).reshape(positions, -1)
-        start = instruction["weight_row"] + first * rows
-        weight = state.weight[start : start + (last - first) * rows]
-        right = sign_extend(weight.astype(np.int64), arithmetic.weight_bits).astype(np.int8)
-        span = slice(self.first_row, self.first_row + positions)
-        if first == 0 and not instruction["carry"]:
-            sums = np.broadcast_to(state.bias, (positions, state.config.columns)).copy()
-            overflowed = np.zeros(sums.shape, np.bool_)
-        else:
-            sums, overflowed = state.sums[span], state.overflowed[span]
-        state.sums[span], state.overflowed[span] = walk(left, right, sums, overflowed, arithmetic)
-
-    def run(self) -> tuple[int, bool]:
-        """Execute; returns the cycles and whether it stopped at an address outside a memory."""
-        config, positions = self.state.config, self.window.positions
-        drain = convolve_drain_cycles(config)
-        if self.is_legal():
-            step = max(1, CHUNK // (positions * config.rows))
-            for first in range(0, self.tiles, step):
-                self.accumulate(first, min(first + step, self.tiles), positions)
-            return PREPARE_CYCLES + (self.tiles - 1) * self.tile_step() + positions + drain, False
-        return PREPARE_CYCLES + self.run_to_fault() + drain, True
-
-    def is_legal(self) -> bool:
-        """Whether no access lies outside a memory."""
-        config = self.state.config
-        if self.first_row + self.window.positions > config.accumulator_depth:
-            return False
-        if self.instruction["weight_row"] + self.tiles * config.rows > config.weight_depth:
-            return False
-        step = max(1, CHUNK // len(self.position))
-        for first in range(0, self.tiles, step):
-            row, inside = self.operand_rows(first, min(first + step, self.tiles))
-            if (inside & (row >= config.activation_depth)).any():
-                return False
-        return True
-
-    def tile_step(self) -> int:
-        """Steps from a tile's first position to the next tile's.
-
-        All positions are issued, and the first one's sum has to be back (the interlock). By then the next weights are
-        in the shadow: they begin to load with the tile before, one row per step.
-        """
-        return max(self.window.positions, sum_round_trip(self.state.config))
-
-    def run_to_fault(self) -> int:
-        """Execute up to the first access outside a memory; returns its step.
-
-        A weight tile is checked as a whole when its loading begins, so every position issued has all its weights.
-        """
-        load, start, tile = 0, 1, 0
-        if self.bad_weight(tile):
-            return load
-        while True:
-            load = max(start, load + self.state.config.rows)
-            position = self.bad_position(tile)
-            faults = [] if position is None else [start + position]
-            if self.bad_weight(tile + 1):
-                faults.append(load)
-            issued = min(min(faults) - start, len(self.position)) if faults else len(self.position)
-            if issued:
-                self.accumulate(tile, tile + 1, issued)
-            if faults:
-                return min(faults)
-            start, tile = start + self.tile_step(), tile + 1
+@compiled
+def step(s: State) -> None:
+    """One cycle of the unit."""
+    c, v, port = s.config[0], s.convolve, s.ports[CONVOLVE]
+    g = v.registers[0]
+    mask = len(v.line) - 1
+    here = v.line[g.now & mask]
+    here.turn, here.issued = 0, 0
+    v.events[g.now & mask], v.moves[g.now & mask], v.starts[(g.now + 1) & mask].valid = 0, 0, 0
+    take = s.issue[CONVOLVE].take
+    port.finished, port.fault, port.fault_code, port.work, port.positions = 0, 0, ADDRESS, 0, 0
+    if not (port.busy or take) and (_group_idle(s) if c.output_stationary else _tile_idle(s)):
+        g.bank_reads = 0
+        g.now += 1
+        return
+    stop = bool(g.stopped or s.control[0].halt)
+    offered = bool(g.held and g.now >= g.ready_at)
+    busy = _group_cycle(s, stop, offered) if c.output_stationary else _tile_cycle(s, stop, offered)
+    if port.fault:
+        g.stopped = 1
+    if take:
+        for k in range(len(v.held_raw)):
+            v.held_raw[k] = s.issue_fields[CONVOLVE, k]
+        g.held, g.index, g.ready_at = 1, s.issue[CONVOLVE].index, g.now + 1 + WINDOW_SETUP_CYCLES
+    elif stop or (g.walker_has and g.ahead_has):
+        g.held, g.walker_has, g.ahead_has = 0, 0, 0
+    port.busy = 1 if g.held or busy else 0
+    g.now += 1

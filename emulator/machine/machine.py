@@ -1,51 +1,84 @@
-"""`Machine`: runs a `Program` as the accelerator does, instruction by instruction, and counts its cycles."""
+"""`Machine`: runs a `Program` as the accelerator does, cycle by cycle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import AcceleratorConfig
-from ..instructions import INSTRUCTION_BYTES, Error, Instruction, Opcode, decode
+from ..instructions import INSTRUCTION_BYTES, Error
 from ..program import Program, check_program
-from ..timing import DECODE_CYCLES, DEFAULT_LATENCY, fetch_cycles
-from . import post_process
-from .convolve import Convolve
+from ..registers import COUNTERS
+from ..timing import DEFAULT_LATENCY
 from .result import Result, RunRecord, make_result
-from .state import State
-from .transfer import load, store
+
+if TYPE_CHECKING:
+    from .state import State
+
+CHUNK = 1 << 22
+"""Cycles between two chances to interrupt a run."""
 
 
-def check_images(config: AcceleratorConfig, images: Sequence[bytes], program_address: int | Sequence[int]) -> list[int]:
-    """One program address per image.
+def _one_per_image(name: str, value: int | Sequence[int] | None, images: Sequence[bytes]) -> list[int | None]:
+    if value is None or isinstance(value, int):
+        return [value] * len(images)
+    if len(value) != len(images):
+        raise ValueError(f"{name} must have one entry per image ({len(images)}), not {len(value)}")
+    return list(value)
 
-    Raises ``ValueError`` for another number of addresses, an address that is not that of a memory word, and an image
-    that is empty, not made of whole words, or larger than 2^32 − 1 bytes.
+
+def check_images(
+    config: AcceleratorConfig,
+    images: Sequence[bytes],
+    program_address: int | Sequence[int],
+    program_bytes: int | Sequence[int] | None = None,
+) -> list[tuple[int, int]]:
+    """(program address, program bytes) per image; a program whose length is not given reaches to its image's end.
+
+    Raises ``ValueError`` for another number of entries, an address or a length that is no multiple of an instruction's,
+    and an image that is empty, not made of whole bus words, or larger than 2^32 − 1 bytes.
     """
-    addresses = [program_address] * len(images) if isinstance(program_address, int) else list(program_address)
-    if len(addresses) != len(images):
-        raise ValueError(f"program_address must have one entry per image ({len(images)}), not {len(addresses)}")
-    words = f"a multiple of bus_bytes ({config.bus_bytes}) below 2^32"
-    for address in addresses:
-        if address % config.bus_bytes or not 0 <= address < 1 << 32:
-            raise ValueError(f"program_address must be {words}, not {address}")
-    for image in images:
+    addresses = _one_per_image("program_address", program_address, images)
+    lengths = _one_per_image("program_bytes", program_bytes, images)
+    made = []
+    for image, address, length in zip(images, addresses, lengths, strict=True):
         if len(image) % config.bus_bytes or not 0 < len(image) < 1 << 32:
-            raise ValueError(f"an image's length must be positive and {words}, not {len(image)}")
-    return addresses
+            raise ValueError(
+                f"an image's length must be positive and a multiple of bus_bytes ({config.bus_bytes}) below 2^32, "
+                f"not {len(image)}"
+            )
+        if length is None:
+            length = max(len(image) - (address or 0), 0) // INSTRUCTION_BYTES * INSTRUCTION_BYTES
+        for name, value in (("program_address", address), ("program_bytes", length)):
+            if value is None or value % INSTRUCTION_BYTES or not 0 <= value < 1 << 32:
+                raise ValueError(f"{name} must be a multiple of {INSTRUCTION_BYTES} below 2^32, not {value}")
+        made.append((address or 0, length))
+    return made
 
 
 class Machine:
-    """The accelerator of `config` behind a memory that answers each read `latency` cycles after accepting it."""
+    """The accelerator of `config` behind a memory.
 
-    def __init__(self, config: AcceleratorConfig, latency: int = DEFAULT_LATENCY):
+    latency : cycles from a read's address to its first beat, and from a write's last beat to its response
+    seed : first state of the register that stalls the bus, 32 bits; 0: no stalls
+    error_range : first and last byte of the region to which the memory answers with an error, or None
+    """
+
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        latency: int = DEFAULT_LATENCY,
+        seed: int = 0,
+        error_range: tuple[int, int] | None = None,
+    ):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"config must be an AcceleratorConfig, not {type(config).__name__}")
         if type(latency) is not int or latency < 1:
             raise ValueError(f"latency must be a positive integer, not {latency!r}")
-        self.config, self.latency = config, latency
+        self.config, self.latency, self.seed, self.error_range = config, latency, seed, error_range
 
     def run(
         self,
@@ -63,62 +96,63 @@ class Machine:
         """
         check_program(program)
         program.check_config(self.config)
-        records = self.execute(program.images(inputs), program.program_address, on_progress)
+        images = program.images(inputs)
+        records = self.execute(images, program.program_address, program.program_bytes, on_progress=on_progress)
         return make_result(program, records)
 
     def execute(
         self,
         images: Sequence[bytes],
         program_address: int | Sequence[int] = 0,
+        program_bytes: int | Sequence[int] | None = None,
+        *,
         on_progress: Callable[[int], None] | None = None,
+        timeline: bool = False,
+        reset_at: int | None = None,
     ) -> list[RunRecord]:
         """Run whatever program lies in each memory image, one after the other on the same hardware.
 
-        program_address : the same in every image, or one per image
+        program_address, program_bytes : the same in every image, or one per image
+        timeline : record when each instruction began and ended
+        reset_at : cycle (at least 2) of every run in which a soft reset is written to the control register
 
         Raises what `check_images` raises.
         """
-        addresses = check_images(self.config, images, program_address)
-        state, records = State(self.config), list[RunRecord]()
-        for image, address in zip(images, addresses, strict=True):
-            records.append(self._run_image(state, image, address))
+        checked = check_images(self.config, images, program_address, program_bytes)
+        from .state import allocate  # with the compiled loop, and Numba
+
+        state, records = allocate(self.config), list[RunRecord]()
+        for image, (address, length) in zip(images, checked, strict=True):
+            records.append(self._run_image(state, image, address, length, timeline, reset_at))
             if on_progress is not None:
                 on_progress(len(records))
         return records
 
-    def _run_image(self, state: State, image: bytes, program_address: int) -> RunRecord:
-        memory = np.frombuffer(image, np.int8).copy()
-        state.clear_counters()
-        cycles, index, counter = 0, 0, program_address
-        while True:
-            if counter + INSTRUCTION_BYTES > len(memory):
-                return RunRecord(memory.tobytes(), cycles + 1, Error.ADDRESS, index)
-            cycles += fetch_cycles(self.config, self.latency) + DECODE_CYCLES
-            error, instruction = decode(memory[counter : counter + INSTRUCTION_BYTES].tobytes())
-            if instruction is not None and instruction.opcode == Opcode.COUNTERS and not self.config.counters:
-                error, instruction = Error.OPCODE, None
-            if instruction is None or instruction.opcode == Opcode.HALT:
-                return RunRecord(memory.tobytes(), cycles, error, index)
-            executed, fault = self._execute(state, memory, instruction)
-            cycles += executed
-            if fault:
-                return RunRecord(memory.tobytes(), cycles, Error.ADDRESS, index)
-            counter, index = counter + INSTRUCTION_BYTES, index + 1
+    def _run_image(
+        self, state: State, image: bytes, address: int, length: int, timeline: bool, reset_at: int | None
+    ) -> RunRecord:
+        from . import external, fetch, loop
+        from .state import clear_run
 
-    def _execute(self, state: State, memory: NDArray[np.int8], instruction: Instruction) -> tuple[int, bool]:
-        match instruction.opcode:
-            case Opcode.LOAD:
-                return load(state, memory, instruction, self.latency)
-            case Opcode.STORE:
-                return store(state, memory, instruction)
-            case Opcode.CONVOLVE:
-                return Convolve(state, instruction).run()
-            case Opcode.REQUANTIZE:
-                steps, fault = post_process.requantize(state, instruction)
-            case Opcode.POOL:
-                steps, fault = post_process.Pool(state, instruction).run()
-            case Opcode.PARAMETERS:
-                steps, fault = post_process.parameters(state, instruction)
-            case _:
-                steps, fault = post_process.counters(state, instruction)
-        return post_process.cycles(state, steps), fault
+        instructions = min(length // INSTRUCTION_BYTES, len(image) // INSTRUCTION_BYTES) if timeline else 0
+        state = state._replace(
+            memory=np.frombuffer(image, np.uint8).copy(), timeline=np.full((instructions, 3), -1, np.int64)
+        )
+        clear_run(state)
+        external.configure(state.external, self.latency, self.seed, *(self.error_range or (1, 0)))
+        control = state.control
+        control["program_address"], control["program_bytes"], control["memory_bytes"] = address, length, len(image)
+        control["reset_at"] = reset_at or 0
+        control["running"], control["now"] = 1, 2
+        fetch.start(state)
+        while control["running"][0]:
+            loop.run(state, int(control["now"][0]) + CHUNK)
+        return RunRecord(
+            memory=state.memory.tobytes(),
+            cycles=int(control["now"][0]),
+            error=Error(int(control["error"][0])),
+            error_index=int(control["error_index"][0]),
+            counters=dict(zip(COUNTERS, map(int, state.counters), strict=True)),
+            lane_counters=state.lane_counters.copy(),
+            timeline=state.timeline if timeline else None,
+        )

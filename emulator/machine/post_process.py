@@ -1,146 +1,216 @@
-"""Post-processing: REQUANTIZE, POOL, PARAMETERS and COUNTERS in the column lanes."""
+"""The post-process unit: REQUANTIZE, REDUCE, ADDER and COUNTERS, a position per cycle through the column lanes.
+
+What becomes of a position is computed when its rows are read; its codes then wait for the cycles in which the lanes
+look them up in their tables and in which their row is written.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..instructions import COUNTER_ROWS, PARAMETER_ROWS, Instruction
-from ..requantize import requantize_unchecked
-from ..timing import PREPARE_CYCLES, RESULT_LATENCY, post_process_drain_cycles
-from .state import State, sign_extend
-from .window import Window
+from ..config import AcceleratorConfig
+from ..instructions import Error, Opcode, Unit
+from ..timing import WINDOW_SETUP_CYCLES, output_delay
+from .compiled import MAX_FIELDS, compiled, copy, fields_record
+from .post_process_lanes import deliver, load_parameters, read
+from .records import Records, record
+from .reduce_walk import CANDIDATE, WALK, advance, start
 
-CHUNK = 1 << 22
-"""Most window codes gathered at once."""
+if TYPE_CHECKING:
+    from .state import State
+
+IDLE, DECODE, PREPARE, START, FILL, RUN, DRAIN = range(7)
+"""States: nothing to do; set the settings; multiply the strides; go to the first position; look at it; issue a position
+and look at the next one; wait for the last result's row."""
+_UNIT = int(Unit.POST_PROCESS)
+_REQUANTIZE, _REDUCE, _ADDER = int(Opcode.REQUANTIZE), int(Opcode.REDUCE), int(Opcode.ADDER)
+_ADDRESS = int(Error.ADDRESS)
+
+REGISTERS = record(
+    "state",
+    "opcode",
+    "index",
+    "now",  # cycles spent outside of IDLE
+    "prepare",  # cycles until the strides are there
+    "aborted",
+    "drained",  # the `now` in which the last result's row is written
+    "entry",  # settings: parameter entry, whether codes are read, go through adder and table
+    "operands",
+    "add",
+    "table",
+    "zero_point",
+    "y_min",
+    "y_max",
+    "stride",  # of the output rows
+    "row",  # output row that is written next
+    "issued",  # the position at lane 0
+    "issued_first",
+    "issued_valid",
+    "issued_result",
+    "issued_operand",
+    "issued_sums",
+    "counter_row",
+)
 
 
-def _emit(state: State, instruction: Instruction, operand: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Requantize (results, columns) operands and count the clipped ones."""
-    codes, clipped = requantize_unchecked(
-        operand,
-        state.multiplier,
-        state.shift,
-        np.int64(instruction["zero_point"]),
-        np.int64(instruction["y_min"]),
-        np.int64(instruction["y_max"]),
-        state.config.arithmetic,
+class PostProcess(NamedTuple):
+    """Registers.
+
+    raw, requantize, reduce, counters : the instruction's fields, under three formats
+    adder_raw, adder : what the last ADDER set
+    operand, held (columns) : what a window has gathered; its first difference
+    multiplier, shift (columns) : the parameters in use
+    codes (cycles, columns), flight (cycles) : results on their way, by the cycle of their issue
+    """
+
+    registers: Records
+    candidate: Records
+    walk: Records
+    raw: NDArray[np.int64]
+    requantize: Records
+    reduce: Records
+    counters: Records
+    adder_raw: NDArray[np.int64]
+    adder: Records
+    operand: NDArray[np.int64]
+    held: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    codes: NDArray[np.int8]
+    flight: NDArray[np.uint8]
+
+
+def allocate(config: AcceleratorConfig) -> PostProcess:
+    """The unit with nothing to do."""
+    raw, adder = np.zeros(MAX_FIELDS, np.int64), np.zeros(MAX_FIELDS, np.int64)
+    columns, cycles = config.columns, output_delay(config) + 1
+    return PostProcess(
+        registers=np.zeros(1, REGISTERS),
+        candidate=np.zeros(1, CANDIDATE),
+        walk=np.zeros(1, WALK),
+        raw=raw,
+        requantize=fields_record(raw, Opcode.REQUANTIZE),
+        reduce=fields_record(raw, Opcode.REDUCE),
+        counters=fields_record(raw, Opcode.COUNTERS),
+        adder_raw=adder,
+        adder=fields_record(adder, Opcode.ADDER),
+        operand=np.zeros(columns, np.int64),
+        held=np.zeros(columns, np.int64),
+        multiplier=np.zeros(columns, np.int64),
+        shift=np.zeros(columns, np.int64),
+        codes=np.zeros((cycles, columns), np.int8),
+        flight=np.zeros(cycles, np.uint8),
     )
-    state.clips += clipped.sum(axis=0)
-    return codes
 
 
-def requantize(state: State, instruction: Instruction) -> tuple[int, bool]:
-    """Execute a REQUANTIZE; returns (steps before the drain, fault)."""
-    first, out = instruction["accumulator_row"], instruction["output_row"]
-    room = min(len(state.sums) - first, len(state.output) - out)
-    count = min(instruction["count"], max(room, 0))
-    span = slice(first, first + count)
-    state.output[out : out + count] = _emit(state, instruction, state.sums[span])
-    state.overflows += state.overflowed[span].sum(axis=0)
-    fault = count < instruction["count"]
-    return count if fault else count - 1, fault
+@compiled
+def ready(s: State) -> bool:
+    """Whether the unit takes an instruction in this cycle."""
+    return bool(s.post_process.registers[0].state == IDLE and s.control[0].halt == 0)
 
 
-def parameters(state: State, instruction: Instruction) -> tuple[int, bool]:
-    """Execute a PARAMETERS; returns (steps before the drain, fault)."""
-    row = instruction["row"]
-    count = min(PARAMETER_ROWS, max(len(state.output) - row, 0))
-    shifted = np.concatenate([state.parameters, state.output[row : row + count].view(np.uint8)])
-    state.parameters = shifted[count:]
-    fault = count < PARAMETER_ROWS
-    return count if fault else count - 1, fault
+@compiled
+def step(s: State) -> None:
+    """One cycle."""
+    p, port, halt = s.post_process, s.ports[_UNIT], s.control[0].halt
+    r = p.registers[0]
+    port.finished = 0
+    port.fault = 0
+    port.work = 0
+    if r.state == IDLE:
+        port.busy = 0
+        if s.issue[_UNIT].take:
+            copy(p.raw, s.issue_fields[_UNIT])
+            r.opcode, r.index = s.issue[_UNIT].opcode, s.issue[_UNIT].index
+            r.state, r.aborted, port.busy = DECODE, 0, 1
+        return
+    now = r.now
+    r.now = now + 1
+    deliver(s, now)
+    if r.issued:
+        read(s, (now - 1) % len(p.flight))
+        r.issued = 0
+    p.flight[now % len(p.flight)] = 0
+
+    state, prepare = r.state, r.prepare
+    following = state
+    r.prepare = max(prepare - 1, 0)
+    if state == DECODE:
+        following = _decode(s)
+    elif state == PREPARE:
+        if prepare == 1:
+            following = START
+    elif state == START:
+        start(s)
+        following = FILL
+    elif state == FILL:
+        load_parameters(s)
+        advance(s)
+        following = RUN
+    elif state == RUN:
+        c = p.candidate[0]
+        if c.illegal:
+            if not halt:
+                port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
+            r.aborted = 1
+            following = DRAIN
+        elif not halt and not _conflict(s):
+            port.work = 1
+            r.issued, r.issued_first, r.issued_valid, r.issued_result = 1, c.first, c.valid, c.result
+            r.issued_operand, r.issued_sums = c.operand, c.sums
+            if c.result:
+                p.flight[now % len(p.flight)] = 1
+                r.drained = now + len(p.flight) - 1
+            if c.last:
+                following = DRAIN
+            advance(s)
+    elif now >= r.drained and prepare == 0:
+        following = IDLE
+        if not r.aborted:
+            port.finished, port.signals, port.finished_index = 1, p.requantize[0].signal, r.index
+        port.busy = 0 if r.aborted else 1
+    if halt and state != DRAIN:
+        r.aborted = 1
+        following = DRAIN
+    r.state = following
 
 
-def counters(state: State, instruction: Instruction) -> tuple[int, bool]:
-    """Execute a COUNTERS; returns (steps before the drain, fault)."""
-    row = instruction["row"]
-    count = min(COUNTER_ROWS, max(len(state.output) - row, 0))
-    words = (state.overflows & 0xFFFFFFFF).astype(np.uint64) | (
-        (state.clips & 0xFFFFFFFF).astype(np.uint64) << np.uint64(32)
-    )
-    for step in range(count):
-        state.output[row + step] = (words & np.uint64(255)).astype(np.uint8).view(np.int8)
-        words >>= np.uint64(8)
-    state.overflows = (words & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    state.clips = (words >> np.uint64(32)).astype(np.int64)
-    fault = count < COUNTER_ROWS
-    return count if fault else count - 1, fault
+@compiled
+def _decode(s: State) -> int:
+    """Settings of the instruction; returns the next state."""
+    p = s.post_process
+    r = p.registers[0]
+    r.counter_row = 0
+    if r.opcode == _ADDER:
+        copy(p.adder_raw, p.raw)
+        return DRAIN
+    r.add, r.table, r.operands = 0, 0, 0
+    if r.opcode == _REQUANTIZE:
+        q = p.requantize[0]
+        r.entry, r.add, r.table, r.operands = q.parameters, q.add, q.table, q.add
+        r.zero_point, r.y_min, r.y_max, r.stride = q.zero_point, q.y_min, q.y_max, q.output_stride
+    elif r.opcode == _REDUCE:
+        d = p.reduce[0]
+        r.entry, r.add, r.table, r.operands = d.parameters, d.add, d.table, 1
+        r.zero_point, r.y_min, r.y_max, r.stride = d.zero_point, d.y_min, d.y_max, d.output_stride
+        r.prepare = WINDOW_SETUP_CYCLES
+        return PREPARE
+    else:
+        r.stride = 1
+    return START
 
 
-class Pool:
-    """One POOL: a window's codes, one per step, gathered in the operand register, then requantized."""
-
-    def __init__(self, state: State, instruction: Instruction):
-        self.state, self.instruction = state, instruction
-        self.window = Window(instruction, 1)
-        room = max(len(state.output) - instruction["output_row"], 0) + 1
-        self.positions = min(self.window.positions, room)
-        # Results in the pipeline: the step from which on they can be read, their row, their codes.
-        self.pending = deque[tuple[int, int, NDArray[np.int8]]]()
-
-    def run(self) -> tuple[int, bool]:
-        """Execute; returns (steps before the drain, fault)."""
-        steps, fault = self.steps()
-        self.write()
-        return steps, fault
-
-    def steps(self) -> tuple[int, bool]:
-        """All windows up to a fault; the last results may still be pending."""
-        step = max(1, CHUNK // self.window.kernel)
-        for first in range(0, self.positions, step):
-            position = np.arange(first, min(first + step, self.positions), dtype=np.int64)
-            row, inside = self.window.rows(position[:, None], np.arange(self.window.kernel, dtype=np.int64)[None, :])
-            depth = len(self.state.output)
-            outside = inside & (row >= depth)
-            outside[:, 0] |= self.instruction["output_row"] + position >= depth
-            flat = outside.reshape(-1)
-            steps = int(flat.argmax()) if flat.any() else len(flat)
-            self.gather(first, row, inside, steps // self.window.kernel)
-            if steps < len(flat):
-                return first * self.window.kernel + steps, True
-        return self.positions * self.window.kernel - 1, False
-
-    def gather(self, first: int, row: NDArray[np.int64], inside: NDArray[np.bool_], count: int) -> None:
-        """Pool the first `count` windows of (positions, kernel) rows; their results go to rows from `first` on."""
-        begin = self.instruction["output_row"]
-        out = begin + first
-        row, inside = row[:count], inside[:count]
-        if not ((row >= begin) & (row < out + count) & inside).any():
-            self.write()
-            self.state.output[out : out + count] = self.pool(self.state.output[np.where(inside, row, 0)], inside)
-            return
-        # A window that reads what this instruction writes sees only results that have left the pipeline.
-        kernel = self.window.kernel
-        for index in range(count):
-            codes = np.empty((1, kernel, self.state.config.columns), np.int8)
-            for k in range(kernel):
-                self.write((first + index) * kernel + k)
-                codes[0, k] = self.state.output[row[index, k] if inside[index, k] else 0]
-            result = self.pool(codes, inside[index : index + 1])[0]
-            self.pending.append(((first + index + 1) * kernel + RESULT_LATENCY, out + index, result))
-
-    def write(self, step: int | None = None) -> None:
-        """Write the results that can be read from `step` on, or all."""
-        while self.pending and (step is None or self.pending[0][0] <= step):
-            _, target, result = self.pending.popleft()
-            self.state.output[target] = result
-
-    def pool(self, codes: NDArray[np.int8], inside: NDArray[np.bool_]) -> NDArray[np.int8]:
-        """(windows, kernel, columns) codes → (windows, columns) results."""
-        arithmetic, instruction = self.state.config.arithmetic, self.instruction
-        values = sign_extend(codes.astype(np.int64), arithmetic.activation_bits)
-        zero = sign_extend(np.asarray(instruction["input_zero_point"], np.int64), arithmetic.activation_bits)
-        mask = inside[:, :, None]
-        if instruction["average"]:
-            operand = sign_extend(np.where(mask, values - zero, 0).sum(axis=1), arithmetic.operand_bits)
-        else:
-            operand = np.where(mask, values, arithmetic.activation_range[0]).max(axis=1)
-        return _emit(self.state, instruction, operand)
-
-
-def cycles(state: State, steps: int) -> int:
-    """Cycles of an instruction whose last (or faulty) step is number `steps`."""
-    return PREPARE_CYCLES + steps + post_process_drain_cycles(state.config)
+@compiled
+def _conflict(s: State) -> bool:
+    """Whether CONVOLVE reads the candidate's accumulator bank in the next cycle."""
+    p = s.post_process
+    if p.registers[0].opcode != _REQUANTIZE:
+        return False
+    top = 1
+    while 2 * top < s.config[0].accumulator_depth:
+        top *= 2
+    bank = 1 if p.candidate[0].sums & top else 0
+    return bool((s.convolve.registers[0].bank_reads >> bank) & 1)

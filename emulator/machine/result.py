@@ -11,20 +11,47 @@ from numpy.typing import NDArray
 from ..graph import Codes
 from ..instructions import Error
 from ..program import Program
+from ..registers import COUNTERS
 
 
 class StoppedError(RuntimeError):
     """The accelerator stopped with an error; the text names it and the instruction."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunRecord:
-    """One run of one memory image: the memory afterwards, the cycles, the error and the index of its instruction."""
+    """One run of one memory image.
+
+    memory : afterwards
+    cycles : clock cycles from the one that takes the start to the one that raises the interrupt
+    error, error_index : why it stopped, and at which instruction
+    counters : by the names of `emulator.registers.COUNTERS`
+    lane_counters (3, columns) : int64, in the order of `emulator.registers.LANE_COUNTERS`
+    timeline (instructions, 3) : int64, unit, cycle of the start and of the end, −1 where there was none; or None
+    """
 
     memory: bytes
     cycles: int
     error: Error
     error_index: int
+    counters: dict[str, int]
+    lane_counters: NDArray[np.int64]
+    timeline: NDArray[np.int64] | None = None
+
+    def differences(self, other: RunRecord) -> list[str]:
+        """What differs from `other`, in words; timelines are not compared."""
+        found = [
+            f"{name}: {getattr(self, name)} != {getattr(other, name)}"
+            for name in ("cycles", "error", "error_index", "counters")
+            if getattr(self, name) != getattr(other, name)
+        ]
+        if not np.array_equal(self.lane_counters, other.lane_counters):
+            found.append("lane_counters")
+        if self.memory != other.memory:
+            mine, others = (np.frombuffer(record.memory, np.uint8) for record in (self, other))
+            same = len(mine) == len(others)
+            found.append(f"memory: from byte {int((mine != others).argmax())} on" if same else "memory: its length")
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +63,7 @@ class Result:
     cycles : of all samples together
     cycles_per_sample : one entry a sample
     counters : "overflowed" and "clipped" → layer → int64 counts per output channel, all samples together
+    telemetry : the run's counters by the names of `emulator.registers.COUNTERS`, all samples together
     memory : the external memory after the last sample
     """
 
@@ -44,6 +72,7 @@ class Result:
     cycles: int
     cycles_per_sample: tuple[int, ...]
     counters: dict[str, dict[str, NDArray[np.int64]]]
+    telemetry: dict[str, int]
     memory: bytes
 
 
@@ -66,16 +95,18 @@ def make_result(program: Program, records: Sequence[RunRecord]) -> Result:
     for name in program.inputs:
         if name in program.outputs.values():
             every[name] = np.concatenate([program.read(record.memory, name) for record in records])
-    counts: dict[str, dict[str, NDArray[np.int64]]] = {"overflowed": {}, "clipped": {}}
+    kinds = "overflowed", "clipped"
+    counts: dict[str, dict[str, NDArray[np.int64]]] = {kind: {} for kind in kinds}
     for record in records:
-        for layer, (overflowed, clipped) in program.read_counters(record.memory).items():
-            for kind, values in (("overflowed", overflowed), ("clipped", clipped)):
-                counts[kind][layer] = counts[kind].get(layer, 0) + values
+        for layer, values in program.read_counters(record.memory).items():
+            for kind, value in zip(kinds, values, strict=True):
+                counts[kind][layer] = counts[kind].get(layer, 0) + value
     return Result(
         outputs={name: every[layer] for name, layer in program.outputs.items()},
         layers=layers,
         cycles=sum(record.cycles for record in records),
         cycles_per_sample=tuple(record.cycles for record in records),
         counters=counts,
+        telemetry={name: sum(record.counters[name] for record in records) for name in COUNTERS},
         memory=records[-1].memory,
     )

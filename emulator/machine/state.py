@@ -1,59 +1,207 @@
-"""What the accelerator remembers between instructions."""
+"""`State`: all registers, memories and wires of the machine, as arrays that the compiled cycle loop changes in place.
+
+A cycle has two phases. Phase 1 computes the wires from the registers alone; phase 2 steps the units, readers of a
+memory before its writers. What a unit leaves in `ports` is the value of those registers in the next cycle.
+"""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arithmetic import ROUNDINGS
 from ..config import AcceleratorConfig
-from ..instructions import PARAMETER_ROWS
+from ..instructions import PARAMETER_ENTRIES, PARAMETER_ROWS, Unit
+from ..registers import COUNTERS, LANE_COUNTERS
+from . import arbiter, convolve, external, fetch, load, post_process, sequencer, store
+from .compiled import MAX_FIELDS
+from .records import Records, record
+
+Integers = NDArray[np.int64]
+Codes = NDArray[np.int8]
+Bytes = NDArray[np.uint8]
+
+CONFIG = record(
+    "rows",
+    "columns",
+    "bus_bytes",
+    "activation_depth",
+    "weight_depth",
+    "operand_depth",
+    "output_depth",
+    "accumulator_depth",
+    "accumulator_bits",
+    "activation_bits",
+    "weight_bits",
+    "multiplier_bits",
+    "saturate",
+    "rounding",
+    "output_stationary",
+    "counters",
+)
+CONTROL = record(
+    "now",  # cycle of the run: 0 takes the start, 1 clears
+    "running",
+    "halt",
+    "program_address",
+    "program_bytes",
+    "memory_bytes",
+    "reset_at",  # cycle in which a soft reset is asked for, 0 for never
+    "resetting",
+    "quiet",  # cycles in a row without anything that could move, at most SETTLE_CYCLES
+    "halted",  # cycles since halt, at most SETTLE_CYCLES
+    "error",
+    "error_index",
+    "captured_error",
+    "captured_index",
+)
+ISSUE = record("take", "opcode", "index")
+PORT = record(
+    "finished", "signals", "finished_index", "fault", "fault_code", "fault_index", "busy", "work", "positions"
+)
+BUS = record(
+    "ar_valid",
+    "ar_address",
+    "ar_beats",
+    "ar_owner",
+    "fetch_request",
+    "fetch_address",
+    "fetch_beats",
+    "load_request",
+    "load_address",
+    "load_beats",
+    "grant",
+    "aw_valid",
+    "aw_address",
+    "aw_beats",
+    "w_valid",
+    "w_address",
+    "w_last",
+    "ar_ready",
+    "r_valid",
+    "r_address",
+    "r_last",
+    "r_error",
+    "aw_ready",
+    "w_ready",
+    "w_error",
+    "b_valid",
+    "b_error",
+    "r_owner",
+    "r_ready",
+    "reads_outstanding",
+    "writes_outstanding",
+)
 
 
-class State:
-    """Scratchpads, accumulators, parameter registers and counters, all 0 at power-on.
+class State(NamedTuple):
+    """Everything that changes in a run.
 
-    activation (depth, rows), weight (depth, columns), output (depth, columns) : int8
-    sums (depth, columns) int64, overflowed (depth, columns) bool : the accumulator memory
-    parameters (PARAMETER_ROWS, columns) : uint8, low byte of the bias first
-    overflows, clips (columns,) : int64, counters of 32 bits
+    config, control, bus : one record each
+    memory : the region's bytes
+    activation (depth, rows), weight, operand, output (depth, columns) : the scratchpads' codes
+    sums, overflowed (depth, columns) : the accumulators
+    parameters (entries, bytes in use, columns), table (codes, columns) : as loaded
+    lane_counters (3, columns) : in the order of `LANE_COUNTERS`
+    issue, ports : one record per unit; issue_fields (units, MAX_FIELDS) : of the instruction being taken
+    read_data (bus_bytes) : the beat on the bus while `r_valid`
+    load, convolve, post_process, store, arbiter, external, fetch, front : registers of their modules
+    counters : in the order of `COUNTERS`
+    timeline (instructions, 3) : unit, cycle of the take, cycle of `finished`, or −1; may have no entries
     """
 
-    def __init__(self, config: AcceleratorConfig):
-        self.config = config
-        self.activation = np.zeros((config.activation_depth, config.rows), np.int8)
-        self.weight = np.zeros((config.weight_depth, config.columns), np.int8)
-        self.output = np.zeros((config.output_depth, config.columns), np.int8)
-        self.sums = np.zeros((config.accumulator_depth, config.columns), np.int64)
-        self.overflowed = np.zeros((config.accumulator_depth, config.columns), np.bool_)
-        self.parameters = np.zeros((PARAMETER_ROWS, config.columns), np.uint8)
-        self.clear_counters()
-
-    def clear_counters(self) -> None:
-        """What the start of a run does."""
-        self.overflows = np.zeros(self.config.columns, np.int64)
-        self.clips = np.zeros(self.config.columns, np.int64)
-
-    def _word(self, first: int, count: int) -> NDArray[np.int64]:
-        weights = 1 << (8 * np.arange(count, dtype=np.int64))
-        return np.asarray(weights @ self.parameters[first : first + count].astype(np.int64))
-
-    @property
-    def bias(self) -> NDArray[np.int64]:
-        """Bias of each lane, its low min(P, 32) bits."""
-        return sign_extend(self._word(0, 4), self.config.arithmetic.bias_bits)
-
-    @property
-    def multiplier(self) -> NDArray[np.int64]:
-        """Multiplier of each lane."""
-        return self._word(4, 4) & ((1 << self.config.arithmetic.multiplier_bits) - 1)
-
-    @property
-    def shift(self) -> NDArray[np.int64]:
-        """Shift of each lane, 0–63."""
-        return self._word(8, 1) & 63
+    config: Records
+    control: Records
+    memory: Bytes
+    activation: Codes
+    weight: Codes
+    operand: Codes
+    output: Codes
+    sums: Integers
+    overflowed: Bytes
+    parameters: Bytes
+    table: Codes
+    lane_counters: Integers
+    issue: Records
+    issue_fields: Integers
+    ports: Records
+    bus: Records
+    read_data: Bytes
+    load: load.Load
+    convolve: convolve.Convolve
+    post_process: post_process.PostProcess
+    store: store.Store
+    arbiter: arbiter.Arbiter
+    external: external.External
+    fetch: fetch.Fetch
+    front: sequencer.Front
+    counters: Integers
+    timeline: Integers
 
 
-def sign_extend(value: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """The low `bits` bits as a signed number."""
-    half = np.int64(1) << (bits - 1)
-    return np.asarray(((value & ((half << 1) - 1)) ^ half) - half)
+def config_record(config: AcceleratorConfig) -> Records:
+    """The config as one record of integers."""
+    arithmetic, made = config.arithmetic, np.zeros(1, CONFIG)
+    coded = {
+        "saturate": arithmetic.overflow == "saturate",
+        "rounding": ROUNDINGS.index(arithmetic.rounding),
+        "output_stationary": config.dataflow == "output_stationary",
+    }
+    for name in CONFIG.names or ():
+        made[name] = coded[name] if name in coded else getattr(config if hasattr(config, name) else arithmetic, name)
+    return made
+
+
+def allocate(config: AcceleratorConfig) -> State:
+    """The machine at power-on: everything 0, without external memory."""
+    columns, units = config.columns, len(Unit)
+    return State(
+        config=config_record(config),
+        control=np.zeros(1, CONTROL),
+        memory=np.zeros(0, np.uint8),
+        activation=np.zeros((config.activation_depth, config.rows), np.int8),
+        weight=np.zeros((config.weight_depth, columns), np.int8),
+        operand=np.zeros((config.operand_depth, columns), np.int8),
+        output=np.zeros((config.output_depth, columns), np.int8),
+        sums=np.zeros((config.accumulator_depth, columns), np.int64),
+        overflowed=np.zeros((config.accumulator_depth, columns), np.uint8),
+        parameters=np.zeros((PARAMETER_ENTRIES, PARAMETER_ROWS, columns), np.uint8),
+        table=np.zeros((1 << config.arithmetic.activation_bits, columns), np.int8),
+        lane_counters=np.zeros((len(LANE_COUNTERS), columns), np.int64),
+        issue=np.zeros(units, ISSUE),
+        issue_fields=np.zeros((units, MAX_FIELDS), np.int64),
+        ports=np.zeros(units, PORT),
+        bus=np.zeros(1, BUS),
+        read_data=np.zeros(config.bus_bytes, np.uint8),
+        load=load.allocate(config),
+        convolve=convolve.allocate(config),
+        post_process=post_process.allocate(config),
+        store=store.allocate(config),
+        arbiter=arbiter.allocate(config),
+        external=external.allocate(config),
+        fetch=fetch.allocate(config),
+        front=sequencer.allocate(config),
+        counters=np.zeros(len(COUNTERS), np.int64),
+        timeline=np.full((0, 3), -1, np.int64),
+    )
+
+
+def clear_run(state: State) -> None:
+    """What the start of a run does: every register back to 0; memories keep their content."""
+    _clear(
+        (
+            *(state.load, state.convolve, state.post_process, state.store, state.arbiter, state.fetch, state.front),
+            *(state.control, state.lane_counters, state.issue, state.issue_fields, state.ports, state.bus),
+            state.counters,
+        )
+    )
+
+
+def _clear(registers: Any) -> None:
+    if isinstance(registers, tuple):
+        for part in registers:
+            _clear(part)
+    else:
+        registers[...] = np.zeros((), registers.dtype)

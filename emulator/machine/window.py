@@ -1,30 +1,82 @@
-"""Window: input pixels and scratchpad rows under a convolution's or a pool's window."""
+"""Window: input pixels and scratchpad rows under a convolution's window, position by position and tile by tile."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
-from ..instructions import ADDRESS_BITS, Instruction
+from ..instructions import ADDRESS_BITS
+from .compiled import compiled
+from .records import record
 
-Indices = NDArray[np.int64]
+MASK = (1 << ADDRESS_BITS) - 1
+WINDOW = record(
+    "output_height", "output_width", "kernel_height", "kernel_width", "input_height", "input_width",
+    "stride_height", "stride_width", "dilation_height", "dilation_width", "pad_top", "pad_left",
+    "channel_rows", "pixel_rows", "base",
+    # Counters: output position; kernel position and channel row.
+    "output_y", "output_x", "kernel_y", "kernel_x", "channel",
+    # Where `again` goes back to.
+    "kept_y", "kept_x",
+)  # fmt: skip
+"""A walk over positions and tiles; addresses are taken modulo 2^ADDRESS_BITS."""
 
 
-class Window:
-    """Row address of input pixel (o·stride + k·dilation − pad) for output position o and kernel position k."""
+@compiled
+def begin(w: Any, f: Any) -> None:
+    """Both counters at their first values, with the fields `f` of a CONVOLVE."""
+    w.output_height, w.output_width = f.output_height, f.output_width
+    w.kernel_height, w.kernel_width = f.kernel_height, f.kernel_width
+    w.input_height, w.input_width = f.input_height, f.input_width
+    w.stride_height, w.stride_width = f.stride_height, f.stride_width
+    w.dilation_height, w.dilation_width = f.dilation_height, f.dilation_width
+    w.pad_top, w.pad_left = f.pad_top, f.pad_left
+    w.channel_rows, w.pixel_rows, w.base = f.channel_rows, f.pixel_rows, f.input_row
+    w.output_y, w.output_x, w.kernel_y, w.kernel_x, w.channel, w.kept_y, w.kept_x = 0, 0, 0, 0, 0, 0, 0
 
-    def __init__(self, instruction: Instruction, pixel_rows: int):
-        self.instruction, self.pixel_rows = instruction, pixel_rows
-        self.positions = instruction["output_height"] * instruction["output_width"]
-        self.kernel = instruction["kernel_height"] * instruction["kernel_width"]
 
-    def rows(self, position: Indices, kernel: Indices) -> tuple[Indices, NDArray[np.bool_]]:
-        """(scratchpad row modulo 2^ADDRESS_BITS, inside the input) for broadcast position and kernel indices."""
-        i = self.instruction
-        out_y, out_x = np.divmod(position, i["output_width"])
-        kernel_y, kernel_x = np.divmod(kernel, i["kernel_width"])
-        y = out_y * i["stride_height"] + kernel_y * i["dilation_height"] - i["pad_top"]
-        x = out_x * i["stride_width"] + kernel_x * i["dilation_width"] - i["pad_left"]
-        inside = (y >= 0) & (y < i["input_height"]) & (x >= 0) & (x < i["input_width"])
-        row = i["input_row"] + (y * i["input_width"] + x) * self.pixel_rows
-        return row & ((1 << ADDRESS_BITS) - 1), inside
+@compiled
+def last_position(w: Any) -> bool:
+    """Whether the position counter is at its last value."""
+    return w.output_x == w.output_width - 1 and w.output_y == w.output_height - 1  # type: ignore[no-any-return]
+
+
+@compiled
+def last_kernel(w: Any) -> bool:
+    """Whether the tile counter is at its last value."""
+    return (  # type: ignore[no-any-return]
+        w.channel == w.channel_rows - 1 and w.kernel_x == w.kernel_width - 1 and w.kernel_y == w.kernel_height - 1
+    )
+
+
+@compiled
+def next_position(w: Any) -> None:
+    """The position counter's step; after its last value it begins again."""
+    w.output_x += 1
+    if w.output_x == w.output_width:
+        w.output_x = 0
+        w.output_y += 1
+        if w.output_y == w.output_height:
+            w.output_y = 0
+
+
+@compiled
+def next_kernel(w: Any) -> None:
+    """The tile counter's step; after its last value it begins again."""
+    w.channel += 1
+    if w.channel == w.channel_rows:
+        w.channel = 0
+        w.kernel_x += 1
+        if w.kernel_x == w.kernel_width:
+            w.kernel_x = 0
+            w.kernel_y += 1
+            if w.kernel_y == w.kernel_height:
+                w.kernel_y = 0
+
+
+@compiled
+def locate(w: Any) -> tuple[bool, int]:
+    """(inside the input, scratchpad row) of the pixel under the counters."""
+    y = w.output_y * w.stride_height + w.kernel_y * w.dilation_height - w.pad_top
+    x = w.output_x * w.stride_width + w.kernel_x * w.dilation_width - w.pad_left
+    row = w.base + (y * w.input_width + x) * w.pixel_rows + w.channel
+    return y >= 0 and y < w.input_height and x >= 0 and x < w.input_width, row & MASK

@@ -18,6 +18,8 @@ from .tools import find_compiler, find_verilator
 
 MAIN = Path(__file__).with_name("main.cpp")
 BENCHES = Path(__file__).with_name("benches")
+COMPRESSION = Path(__file__).with_name("compression")
+"""Headers instead of the libraries that an FST trace would need."""
 TRACES = ("vcd", "fst")
 COMMON = (
     "-O3",
@@ -78,13 +80,15 @@ class _GroupRunner(Runner):
 class LeanVerilator(_GroupRunner, Verilator):
     """Verilator without ``--public-flat-rw``: cocotb sees only signals that the Verilog marks as public.
 
-    trace : ``vcd``, ``fst`` (needs the headers of lz4 and zlib) or nothing
+    trace : ``vcd``, ``fst`` or nothing
+    threads : that the model's evaluation is divided among
     library : folder of Verilator's run-time library as object files, if it has been compiled before
     """
 
-    def __init__(self, trace: str | None = None, library: Path | None = None) -> None:
+    def __init__(self, trace: str | None = None, threads: int = 1, library: Path | None = None) -> None:
         super().__init__()
         self.trace = trace
+        self.threads = threads
         self.library = library
         self.tool = find_verilator()
 
@@ -102,8 +106,10 @@ class LeanVerilator(_GroupRunner, Verilator):
         libraries = cocotb_tools.config.libs_dir
         verilate = [self.tool.executable, "-cc", "--exe", "-Mdir", str(self.build_dir), "--prefix", "Vtop"]
         verilate += ["--top-module", str(self.hdl_toplevel), "-o", "simulator", "--vpi", *COMMON]
+        verilate += ["--threads", str(self.threads)] if self.threads > 1 else []
         verilate += ["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
         verilate += [f"--trace-{self.trace}"] if self.trace else []
+        verilate += ["-CFLAGS", f"-I{COMPRESSION}"] if self.trace == "fst" else []
         verilate += self._get_define_options(self.defines) + self._get_parameter_options(self.parameters)
         verilate += [str(MAIN), *(str(source) for source in self.sources)]
         make = ["make", "-j", str(min(os.cpu_count() or 1, 4)), "-C", str(self.build_dir), "-f", "Vtop.mk"]
@@ -111,6 +117,8 @@ class LeanVerilator(_GroupRunner, Verilator):
         # Newer than their sources, so that make leaves them alone; Verilator would delete what lies there before.
         objects = [str(compiled) for compiled in self.library.glob("*.o")] if self.library else []
         copy = [["cp", *objects, str(self.build_dir)]] if objects else []
+        if self.trace == "fst":  # neither -llz4 nor -lz
+            make += ["LDLIBS=$(VM_USER_LDLIBS) $(CFG_LDLIBS_THREADS)"]
         return [verilate, *copy, [*make, *MAKE_VARIABLES, *self.tool.make_variables]]
 
     def _test_command(self) -> list[list[str]]:

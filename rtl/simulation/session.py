@@ -1,153 +1,212 @@
-"""Running programs on a simulated accelerator: memory images in, memory images and counters out."""
+"""Running programs on a simulated accelerator: memory images in, memory images and registers out."""
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .errors import SimulationError
+from emulator.machine.external import MAX_LATENCY
+from emulator.registers import COUNTERS, LANE_COUNTERS, REGISTERS
+
+from .errors import SimulationError, log_tail
+from .script import Plan, lane_counter, script
 from .simulator import BuiltSimulator, build
 
-TESTBENCH = Path(__file__).with_name("testbench.v")
-MAX_LATENCY = 1024
+FILES = [Path(__file__).with_name(name) for name in ("memory_model.v", "testbench.v")]
 # A larger memory costs nothing in Verilator and seconds of start-up in Icarus, where in turn a build costs nothing.
 SMALLEST_MEMORY = {"verilator": 1 << 24, "icarus": 1 << 16}
+PROGRESS_BITS = {"verilator": 17, "icarus": 12}
+"""A run reports its cycles once in 2 to the power of so many: some times a second."""
+CYCLE_BITS = 48
 
 
 @dataclass(frozen=True)
 class AcceleratorSimulator:
-    """A built `testbench.v`: the simulator, the width of its bus and the largest memory image, in bytes."""
+    """A built `testbench.v`: the simulator, the width of its bus, its lanes, and the largest memory image in bytes."""
 
     built: BuiltSimulator
     bus_bytes: int
+    columns: int
     memory_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimulatedRun:
     """What one run left behind.
 
     memory : the memory after the run, as long as the image before it
-    finished : whether `done` came before `max_cycles`; if not, the rest shows the state at that moment
-    cycles : the accelerator's own counter
-    elapsed : clock cycles from the start pulse to `done`, counted by the testbench
-    error, error_index : the accelerator's error code (0: none) and the index of the instruction at fault
-    stray : accesses outside of the image; reads gave 0 and writes did nothing
-    unknown : writes with unknown bits, which only Icarus can see
+    finished : whether the interrupt came
+    elapsed : clock cycles from the handshake that starts the run to the interrupt, counted by the testbench
+    registers : every register that is read after a run, by name; pairs as one number
+    lane_counters : (3, columns) int64, in the order of `emulator.registers.LANE_COUNTERS`
+    strays : bursts that left the image
+    violations : cycles in which the accelerator broke the bus's protocol
+    unknowns : cycles with unknown bits on the bus, which only Icarus can see
+    beats_read, beats_written : counted by the memory
     """
 
     memory: bytes
     finished: bool
-    cycles: int
     elapsed: int
-    error: int
-    error_index: int
-    stray: int
-    unknown: int
+    registers: Mapping[str, int]
+    lane_counters: NDArray[np.int64]
+    strays: int
+    violations: int
+    unknowns: int
+    beats_read: int
+    beats_written: int
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The counters of `emulator.registers.COUNTERS`."""
+        return {name: self.registers[name] for name in COUNTERS}
 
 
 def build_testbench(
     accelerator: Sequence[tuple[str, str]],
     bus_bytes: int,
+    columns: int,
     simulator: str = "verilator",
     *,
     memory_bytes: int = 1 << 16,
     trace: str | None = None,
+    threads: int = 1,
+    patience: int = 1 << 20,
 ) -> AcceleratorSimulator:
     """Build `testbench.v` around the module ``accelerator`` in the Verilog sources (file name, text).
 
     accelerator : its ports are those of the instance in `testbench.v`
-    bus_bytes : width of its memory port
+    bus_bytes : width of its data bus
+    columns : lanes with counters
     memory_bytes : the largest image; raised to a power of two, and to 16 MiB for Verilator, so that builds are shared
+    threads : of the Verilator model
+    patience : cycles after which a register that does not answer ends the simulation
 
     Raises what `build` raises.
     """
     size = max(SMALLEST_MEMORY.get(simulator, 0), 1 << (memory_bytes - 1).bit_length())
-    sources = [*accelerator, (TESTBENCH.name, TESTBENCH.read_text(encoding="utf-8"))]
-    parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size}
-    built = build(sources, "testbench", simulator, parameters=parameters, trace=trace)
-    return AcceleratorSimulator(built, bus_bytes, size)
+    sources = [*accelerator, *((file.name, file.read_text(encoding="utf-8")) for file in FILES)]
+    parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size, "PROGRESS_BITS": PROGRESS_BITS.get(simulator, 17)}
+    parameters["PATIENCE"] = patience
+    built = build(sources, "testbench", simulator, parameters=parameters, trace=trace, threads=threads)
+    return AcceleratorSimulator(built, bus_bytes, columns, size)
 
 
-def run_images(
+def check_plan(plan: Plan, bus_bytes: int, memory_bytes: int) -> None:
+    """Raise ``ValueError`` for an argument outside its range."""
+    for name, value, low, high in (
+        ("latency", plan.latency, 1, MAX_LATENCY),
+        ("seed", plan.seed, 0, (1 << 32) - 1),
+        ("soft_reset_at", plan.soft_reset_at, 0, (1 << CYCLE_BITS) - 1),
+        ("hard_reset_at", plan.hard_reset_at, 0, (1 << CYCLE_BITS) - 1),
+    ):
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+    if len(plan.image) % bus_bytes or not 0 < len(plan.image) <= memory_bytes:
+        raise ValueError(
+            f"an image's length must be a positive multiple of {bus_bytes}, at most {memory_bytes}, "
+            f"not {len(plan.image)}"
+        )
+
+
+def run_plans(
     testbench: AcceleratorSimulator,
-    images: Sequence[bytes],
+    plans: Sequence[Plan],
     *,
-    program_address: int | Sequence[int] = 0,
-    latency: int = 16,
     max_cycles: int = 10_000_000,
-    reset_every_run: bool = True,
     on_progress: Callable[[int], None] | None = None,
     trace_file: Path | None = None,
     work_dir: Path | None = None,
 ) -> list[SimulatedRun]:
-    """Run the accelerator once per memory image, all in one simulator process.
+    """Play all plans, one after the other, on the same hardware in one simulator process.
 
-    images : the memory before each run; a length is a multiple of the bus's bytes, and is the memory's size in that run
-    program_address : byte address of the program, the same in every image or one per image
-    latency : cycles from an accepted read to its data, 1 to 1024
-    max_cycles : a run is given up after so many cycles
-    reset_every_run : reset before each run; if not, only before the first and after a run that did not finish
-    on_progress : called with the number of finished runs whenever it has grown
+    max_cycles : a run is given up after so many cycles, and the hardware reset before the next one
+    on_progress : called some times a second with the clock cycles of all runs up to this moment
     work_dir : where the simulation's files stay; a temporary folder if it is absent
 
     Raises ``ValueError`` for an argument outside its range and `SimulationError` if the simulation itself fails.
     """
-    bus_bytes = testbench.bus_bytes
-    if type(latency) is not int or not 1 <= latency <= MAX_LATENCY:
-        raise ValueError(f"latency must be an integer from 1 to {MAX_LATENCY}, not {latency!r}")
-    if not 1 <= max_cycles < 1 << 48:
+    if type(max_cycles) is not int or not 1 <= max_cycles < 1 << CYCLE_BITS:
         raise ValueError(f"max_cycles must be from 1 to 2^48 − 1, not {max_cycles!r}")
-    for image in images:
-        if len(image) % bus_bytes or not 0 < len(image) <= testbench.memory_bytes:
-            raise ValueError(
-                f"an image's length must be a positive multiple of {bus_bytes}, at most {testbench.memory_bytes}, "
-                f"not {len(image)}"
-            )
-    if not images:
+    for plan in plans:
+        check_plan(plan, testbench.bus_bytes, testbench.memory_bytes)
+    if not plans:
         return []
     with tempfile.TemporaryDirectory(prefix="lockstep-") as temporary:
         folder = Path(work_dir or temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        for number, image in enumerate(images, start=1):
+        for number, plan in enumerate(plans, start=1):
             # $fread fills a word from its most significant byte, so the bytes of each word are turned around.
-            words = np.frombuffer(image, np.uint8).reshape(-1, bus_bytes)[:, ::-1]
+            words = np.frombuffer(plan.image, np.uint8).reshape(-1, testbench.bus_bytes)[:, ::-1]
             (folder / f"image_{number}.bin").write_bytes(words.tobytes())
-        arguments = {
-            "program_address": [program_address] * len(images) if isinstance(program_address, int) else program_address,
-            "latency": latency,
-            "max_cycles": max_cycles,
-            "reset_every_run": reset_every_run,
-            "image_bytes": [len(image) for image in images],
-        }
-        records = folder / "records.jsonl"
-        records.unlink(missing_ok=True)
-        watch = None if on_progress is None else _line_counter(records, on_progress)
-        testbench.built.run("accelerator_bench", folder, arguments, trace_file=trace_file, while_running=watch)
-        results = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
-        runs = []
-        for number, (image, result) in enumerate(zip(images, results, strict=True), start=1):
-            memory = (folder / f"memory_{number}.bin").read_bytes()
-            if len(memory) != len(image):
-                raise SimulationError(f"run {number} must leave {len(image)} bytes of memory, not {len(memory)}")
-            runs.append(SimulatedRun(memory=memory, finished=bool(result.pop("done")), **result))
+        (folder / "script.txt").write_text(script(plans, testbench.columns, max_cycles), encoding="ascii")
+        results = folder / "results.txt"
+        results.unlink(missing_ok=True)
+        watch = None if on_progress is None else _watch(results, on_progress)
+        log = testbench.built.run("finished_bench", folder, trace_file=trace_file, while_running=watch)
+        runs = list(_runs(results, plans, folder, testbench.columns))
+        if len(runs) != len(plans):
+            raise SimulationError(
+                f"the simulation ended after {len(runs)} of {len(plans)} runs; its log ends:\n{log_tail(log)}"
+            )
         return runs
 
 
-def _line_counter(file: Path, report: Callable[[int], None]) -> Callable[[], None]:
-    """A function that calls `report` with the number of lines in a growing file if there are more than last time."""
-    seen = 0
+def _runs(results: Path, plans: Sequence[Plan], folder: Path, columns: int) -> Iterator[SimulatedRun]:
+    read: dict[int, int] = {}
+    number = 0
+    for line in results.read_text(encoding="ascii").splitlines():
+        kind, *words = line.split()
+        if kind == "r":
+            address, value = words
+            if not set(value.lower()) <= set("0123456789abcdef"):
+                raise SimulationError(f"run {number + 1}: the register at {address} is unknown: {value}")
+            read[int(address, 16)] = int(value, 16)
+        elif kind == "e":
+            number += 1
+            memory = (folder / f"memory_{number}.bin").read_bytes()
+            if len(memory) != len(plans[number - 1].image):
+                expected = len(plans[number - 1].image)
+                raise SimulationError(f"run {number} must leave {expected} bytes of memory, not {len(memory)}")
+            finished, elapsed, strays, violations, unknowns, beats_read, beats_written = (int(w, 16) for w in words)
+            registers = {
+                register.name: sum(read[register.offset + 4 * word] << 32 * word for word in range(register.words))
+                for register in REGISTERS
+                if register.offset in read
+            }
+            lanes = [[read[lane_counter(k, lane)] for lane in range(columns)] for k in range(len(LANE_COUNTERS))]
+            yield SimulatedRun(
+                memory, bool(finished), elapsed, registers, np.array(lanes, np.int64), strays, violations, unknowns,
+                beats_read, beats_written,
+            )  # fmt: skip
+
+
+def _watch(results: Path, report: Callable[[int], None]) -> Callable[[], None]:
+    """A function that reports the cycles that a growing file of results speaks of, if they are more than last time."""
+    position, finished, present, reported = 0, 0, 0, 0
 
     def look() -> None:
-        nonlocal seen
-        lines = file.read_bytes().count(b"\n") if file.exists() else 0
-        if lines > seen:
-            seen = lines
-            report(lines)
+        nonlocal position, finished, present, reported
+        if not results.exists():
+            return
+        with results.open("rb") as file:
+            file.seek(position)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        position += len(whole)
+        for line in whole.splitlines():
+            kind, *words = line.split()
+            if kind == b"e":
+                finished, present = finished + int(words[1], 16), 0
+            elif kind == b"p":
+                present = int(words[0], 16)
+        if finished + present > reported:
+            reported = finished + present
+            report(reported)
 
     return look

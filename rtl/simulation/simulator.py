@@ -14,8 +14,8 @@ from cocotb import __version__ as cocotb_version
 from cocotb_tools.check_results import get_results
 
 from .cache import cache_folder, cached_folder, content_key
-from .errors import SimulationError, ToolError, log_tail
-from .runner import COMMON, MAIN, MAKE_VARIABLES, TRACES, LeanIcarus, LeanVerilator
+from .errors import SimulationError, log_tail
+from .runner import COMMON, COMPRESSION, MAIN, MAKE_VARIABLES, TRACES, LeanIcarus, LeanVerilator
 from .tools import Tool, find_compiler, find_simulator
 
 HARNESS_VERSION = 1  # raise it when a change of the harness must rebuild every simulator
@@ -105,8 +105,10 @@ class BuiltSimulator:
         return log
 
 
-def _runner(simulator: str, trace: str | None, library: Path | None = None) -> LeanVerilator | LeanIcarus:
-    return LeanVerilator(trace, library) if simulator == "verilator" else LeanIcarus()
+def _runner(
+    simulator: str, trace: str | None, threads: int = 1, library: Path | None = None
+) -> LeanVerilator | LeanIcarus:
+    return LeanVerilator(trace, threads, library) if simulator == "verilator" else LeanIcarus()
 
 
 def build(
@@ -117,6 +119,7 @@ def build(
     parameters: Mapping[str, int] | None = None,
     defines: Mapping[str, str | int] | None = None,
     trace: str | None = None,
+    threads: int = 1,
 ) -> BuiltSimulator:
     """Build a simulator, or find it in the cache.
 
@@ -126,6 +129,7 @@ def build(
     parameters : of the top module
     defines : macros
     trace : ``vcd`` or ``fst`` for a simulator that can write a waveform
+    threads : that Verilator divides the design among
 
     Raises `ToolError` if a tool is missing and `SimulationError` if the build fails.
     """
@@ -133,15 +137,19 @@ def build(
         raise ValueError(f"trace must be one of {', '.join(TRACES)} or absent, not {trace!r}")
     tool = find_simulator(simulator)
     parameters, defines = dict(parameters or {}), dict(defines or {})
+    if type(threads) is not int or threads < 1:
+        raise ValueError(f"threads must be a positive integer, not {threads!r}")
     if trace is not None and simulator == "icarus":
         defines["TRACE"] = 1
     base = [HARNESS_VERSION, simulator, tool.version, cocotb_version, str(cocotb_tools.config.libs_dir), trace]
     if simulator == "verilator":
         base += [find_compiler().version, MAIN.read_text(encoding="utf-8"), COMMON, MAKE_VARIABLES, tool.make_variables]
+        headers = sorted(COMPRESSION.glob("*.h")) if trace == "fst" else []
+        base += [threads, [file.read_text(encoding="utf-8") for file in headers]]
     key = content_key([base, [list(source) for source in sources], top, parameters, defines])
 
     def make(folder: Path) -> None:
-        _compile(folder, tool, simulator, list(sources), top, parameters, defines, trace, content_key(base))
+        _compile(folder, tool, simulator, list(sources), top, parameters, defines, trace, threads, content_key(base))
 
     return BuiltSimulator(simulator, top, cached_folder("simulators", key, make), trace)
 
@@ -155,6 +163,7 @@ def _compile(
     parameters: dict[str, int],
     defines: dict[str, str | int],
     trace: str | None,
+    threads: int,
     library_key: str,
 ) -> None:
     """Fill `folder` with the executable (``simulator`` or ``sim.vvp``) alone."""
@@ -167,15 +176,11 @@ def _compile(
     library = cache_folder() / "verilated" / library_key
     log = folder / "build.log"
     try:
-        _runner(simulator, trace, library).build(
+        _runner(simulator, trace, threads, library).build(
             sources=files, hdl_toplevel=top, parameters=parameters, defines=defines, build_dir=build_dir, log_file=log,
             timescale=TIMESCALE if simulator == "icarus" else None,
         )  # fmt: skip
     except subprocess.CalledProcessError:
-        if trace == "fst" and "lz4.h" in log_tail(log):
-            raise ToolError(
-                "an fst trace needs the C headers of lz4 and zlib (Debian: liblz4-dev, zlib1g-dev); vcd needs none"
-            ) from None
         raise SimulationError(f"{simulator} could not build {top}; the log ends:\n{log_tail(log)}") from None
     if simulator == "verilator":
 

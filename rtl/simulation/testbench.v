@@ -1,19 +1,29 @@
-// An accelerator beside a behavioural memory: everything that happens in every clock cycle of a simulation.
+// An accelerator between a behavioural memory and a master that plays a script over AXI4-Lite: everything that happens in
+// every clock cycle of a simulation. Python writes the script, the images and, afterwards, reads what they left.
 //
-// One run: Python writes the registers under "set by Python" and then a new number N into `run`. The testbench loads the
-// memory from image_N.bin, resets the accelerator if asked to, starts it, waits for `done` or for `max_cycles`, writes the
-// memory to memory_N.bin, keeps the results in registers and copies N to `run_finished`.
+// A line of script.txt is an operation and three hexadecimal numbers:
+//   0           end
+//   1 N BYTES B load image_N.bin: the memory region is BYTES bytes at bus address B; the memory model begins afresh
+//   2 L S       latency L, seed S of the stalls, for the loads that follow
+//   3 F L       bursts that touch the bytes F to L of the region are refused, likewise
+//   4 A D S     write D to the register at A; S = 1: the write starts a run, and the cycles are counted from it
+//   5 A B       read the registers at A, A + 4 … B: lines "r address value" of results.txt
+//   6 A M V     read the register at A until its bits M are V
+//   7 N G       wait for the interrupt, or until cycle N of the run; G = 1: then the run is given up
+//   8 N D       reset the accelerator for N cycles; D = 1: only if a run was given up
+//   9 N         write the memory to memory_N.bin, and a line "e" with the counts below to results.txt
+// While a run lasts, lines "p cycle" appear every now and then.
 //
-// The memory always accepts. The data of a read that is accepted in cycle t are presented in cycle t + latency, or later
-// if earlier data have not been taken yet; they are the memory's content after all writes accepted before cycle t. A write
-// takes effect at the clock edge that accepts it. Byte 0 of a word is its bits 7:0.
+// The cycles of a run are counted from the handshake that writes the starting register to the first cycle with interrupt.
 
 `timescale 1ns / 1ns
 
 module testbench #(
   parameter BUS_BYTES = 8,
   parameter MEMORY_BYTES = 1 << 24,
-  parameter MAX_LATENCY = 1024  // a power of two
+  parameter REGISTER_ADDRESS_BITS = 13,
+  parameter PROGRESS_BITS = 17,
+  parameter PATIENCE = 1 << 20  // cycles after which a register access that has not come about ends the simulation
 )
 `ifdef VERILATOR
 (
@@ -26,147 +36,275 @@ module testbench #(
 `endif
 
   localparam BITS = 8 * BUS_BYTES;
-  localparam WORDS = MEMORY_BYTES / BUS_BYTES;
-  localparam POINTER_BITS = $clog2(MAX_LATENCY) + 1;
 
-  // Set by Python, stable while a run lasts.
-  reg [31:0] run /*verilator public_flat_rw*/ = 0;
-  reg [31:0] image_bytes /*verilator public_flat_rw*/ = 0;      // size of the memory, a multiple of BUS_BYTES
-  reg [31:0] program_address /*verilator public_flat_rw*/ = 0;
-  reg [31:0] latency /*verilator public_flat_rw*/ = 16;         // 1 to MAX_LATENCY
-  reg [47:0] max_cycles /*verilator public_flat_rw*/ = 0;
-  reg reset_first /*verilator public_flat_rw*/ = 1;
+  reg finished /*verilator public_flat_rw*/ = 0;  // cocotb waits for it
 
-  // Read by Python once `run_finished` equals `run`.
-  reg [31:0] run_finished /*verilator public_flat_rw*/ = 0;
-  reg run_done /*verilator public_flat_rw*/ = 0;                // 0: max_cycles was reached
-  reg [47:0] run_cycles /*verilator public_flat_rw*/ = 0;       // the accelerator's own counter
-  reg [47:0] run_elapsed /*verilator public_flat_rw*/ = 0;      // clock cycles from `start` to `done`, counted here
-  reg [3:0] run_error /*verilator public_flat_rw*/ = 0;
-  reg [31:0] run_error_index /*verilator public_flat_rw*/ = 0;
-  reg [31:0] run_stray /*verilator public_flat_rw*/ = 0;        // accesses outside of the image
-  reg [31:0] run_unknown /*verilator public_flat_rw*/ = 0;      // writes with unknown bits (x), which Icarus can see
+  // Settings of the memory model.
+  reg [31:0] latency = 1, seed = 0, error_first = 32'hffffffff, error_last = 0, region_bytes = 0, base = 0;
+  // The script begins with a reset. It must rise: what Icarus has not seen change since time 0 it has not computed.
+  reg rst = 0, model_rst = 0, recount = 0;
 
-  wire rst, start, done;
-  wire [3:0] error;
-  wire [31:0] error_index;
-  wire [47:0] cycles;
-  wire read_valid, read_data_valid, read_data_ready, write_valid;
-  wire [31:0] read_address, write_address;
-  wire [BITS-1:0] read_data, write_data;
-  wire [BUS_BYTES-1:0] write_mask;
+  wire [0:0] awid, arid, bid, rid;
+  wire [31:0] awaddr, araddr;
+  wire [7:0] awlen, arlen;
+  wire [2:0] awsize, arsize;
+  wire [1:0] awburst, arburst, bresp, rresp;
+  wire awvalid, awready, wlast, wvalid, wready, bvalid, bready, arvalid, arready, rlast, rvalid, rready;
+  wire [BITS-1:0] wdata, rdata;
+  wire [BUS_BYTES-1:0] wstrb;
+  wire [31:0] strays, violations, unknowns;
+  wire [47:0] beats_read, beats_written;
+
+  reg [REGISTER_ADDRESS_BITS-1:0] lite_address = 0;
+  reg [31:0] lite_wdata = 0;
+  reg lite_awvalid = 0, lite_wvalid = 0, lite_bready = 0, lite_arvalid = 0, lite_rready = 0;
+  wire lite_awready, lite_wready, lite_bvalid, lite_arready, lite_rvalid;
+  wire [1:0] lite_bresp, lite_rresp;
+  wire [31:0] lite_rdata;
+  wire interrupt;
 
   accelerator dut (
     .clk(clk),
     .rst(rst),
-    .start(start),
-    .memory_bytes(image_bytes),
-    .program_address(program_address),
-    .done(done),
-    .error(error),
-    .error_index(error_index),
-    .cycles(cycles),
-    .read__valid(read_valid),
-    .read__ready(1'b1),
-    .read__payload(read_address),
-    .read_data__valid(read_data_valid),
-    .read_data__ready(read_data_ready),
-    .read_data__payload(read_data),
-    .write__valid(write_valid),
-    .write__ready(1'b1),
-    .write__payload__address(write_address),
-    .write__payload__data(write_data),
-    .write__payload__mask(write_mask)
+    .interrupt(interrupt),
+    .axi__awid(awid),
+    .axi__awaddr(awaddr),
+    .axi__awlen(awlen),
+    .axi__awsize(awsize),
+    .axi__awburst(awburst),
+    .axi__awvalid(awvalid),
+    .axi__awready(awready),
+    .axi__wdata(wdata),
+    .axi__wstrb(wstrb),
+    .axi__wlast(wlast),
+    .axi__wvalid(wvalid),
+    .axi__wready(wready),
+    .axi__bid(bid),
+    .axi__bresp(bresp),
+    .axi__bvalid(bvalid),
+    .axi__bready(bready),
+    .axi__arid(arid),
+    .axi__araddr(araddr),
+    .axi__arlen(arlen),
+    .axi__arsize(arsize),
+    .axi__arburst(arburst),
+    .axi__arvalid(arvalid),
+    .axi__arready(arready),
+    .axi__rid(rid),
+    .axi__rdata(rdata),
+    .axi__rresp(rresp),
+    .axi__rlast(rlast),
+    .axi__rvalid(rvalid),
+    .axi__rready(rready),
+    .lite__awaddr(lite_address),
+    .lite__awprot(3'b0),
+    .lite__awvalid(lite_awvalid),
+    .lite__awready(lite_awready),
+    .lite__wdata(lite_wdata),
+    .lite__wstrb(4'b1111),
+    .lite__wvalid(lite_wvalid),
+    .lite__wready(lite_wready),
+    .lite__bresp(lite_bresp),
+    .lite__bvalid(lite_bvalid),
+    .lite__bready(lite_bready),
+    .lite__araddr(lite_address),
+    .lite__arprot(3'b0),
+    .lite__arvalid(lite_arvalid),
+    .lite__arready(lite_arready),
+    .lite__rdata(lite_rdata),
+    .lite__rresp(lite_rresp),
+    .lite__rvalid(lite_rvalid),
+    .lite__rready(lite_rready)
   );
 
-  // The memory, and the queue of read data on their way.
-  reg [BITS-1:0] memory [0:WORDS-1];
-  reg [BITS-1:0] queue_data [0:MAX_LATENCY-1];
-  reg [31:0] queue_due [0:MAX_LATENCY-1];
-  reg [POINTER_BITS-1:0] queue_head = 0, queue_tail = 0;
-  reg [31:0] now = 0;
+  memory_model #(
+    .BUS_BYTES(BUS_BYTES),
+    .MEMORY_BYTES(MEMORY_BYTES)
+  ) model (
+    .clk(clk),
+    .rst(model_rst),
+    .recount(recount),
+    .base(base),
+    .region_bytes(region_bytes),
+    .latency(latency),
+    .seed(seed),
+    .error_first(error_first),
+    .error_last(error_last),
+    .awid(awid),
+    .awaddr(awaddr),
+    .awlen(awlen),
+    .awsize(awsize),
+    .awburst(awburst),
+    .awvalid(awvalid),
+    .awready(awready),
+    .wdata(wdata),
+    .wstrb(wstrb),
+    .wlast(wlast),
+    .wvalid(wvalid),
+    .wready(wready),
+    .bid(bid),
+    .bresp(bresp),
+    .bvalid(bvalid),
+    .bready(bready),
+    .arid(arid),
+    .araddr(araddr),
+    .arlen(arlen),
+    .arsize(arsize),
+    .arburst(arburst),
+    .arvalid(arvalid),
+    .arready(arready),
+    .rid(rid),
+    .rdata(rdata),
+    .rresp(rresp),
+    .rlast(rlast),
+    .rvalid(rvalid),
+    .rready(rready),
+    .strays(strays),
+    .violations(violations),
+    .unknowns(unknowns),
+    .beats_read(beats_read),
+    .beats_written(beats_written)
+  );
 
-  wire [31:0] image_words = image_bytes / BUS_BYTES;
-  wire [POINTER_BITS-2:0] head = queue_head[POINTER_BITS-2:0];
-  wire [POINTER_BITS-2:0] tail = queue_tail[POINTER_BITS-2:0];
-  wire [POINTER_BITS-1:0] outstanding = queue_tail - queue_head;
-  wire [31:0] age = now - queue_due[head];  // bit 31: not due yet
-  assign read_data_valid = queue_head != queue_tail && !age[31];
-  assign read_data = queue_data[head];
+  localparam END = 0, LOAD = 1, TIMING = 2, REFUSE = 3, WRITE = 4, READ = 5, POLL = 6, WAIT = 7, RESET = 8, SAVE = 9;
+  integer script = 0, results = 0, count;
+  reg [7:0] operation = 0;
+  reg [47:0] a = 0, b = 0, c = 0;
+  reg busy = 0;                 // with an operation that takes more than one cycle
+  reg given_up = 0;
+  reg [31:0] patience = 0;
 
-  wire [BITS-1:0] write_bits;
-  genvar lane;
-  generate
-    for (lane = 0; lane < BUS_BYTES; lane = lane + 1) begin : lanes
-      assign write_bits[8*lane +: 8] = {8{write_mask[lane]}};
-    end
-  endgenerate
-
-  localparam IDLE = 0, RESET = 1, START = 2, RUN = 3;
-  reg [1:0] state = IDLE;
-  reg [47:0] elapsed = 0;
-  reg [8*32-1:0] name;
-  integer file, count, word;
-
-  assign rst = state == RESET;
-  assign start = state == START;
+  // The run: `clock` counts it from 1 in the cycle after the start, until the interrupt stops it.
+  reg counting = 0, ended = 0;
+  reg [47:0] clock = 0;
+  wire addressed = !lite_awvalid || lite_awready, written = !lite_wvalid || lite_wready;
+  wire starts = (lite_awvalid || lite_wvalid) && addressed && written && c[0];
 
   always @(posedge clk) begin
-    now <= now + 1;
-    if (read_valid) begin
-      queue_data[tail] <= read_address < image_words ? memory[read_address] : {BITS{1'b0}};
-      queue_due[tail] <= now + latency;
-      queue_tail <= queue_tail + 1;
-      if (read_address >= image_words) run_stray <= run_stray + 1;
-      if (outstanding == MAX_LATENCY && !(read_data_valid && read_data_ready)) begin
-        $display("testbench: more than %0d reads are outstanding", MAX_LATENCY);
+    model_rst <= 0;
+    recount <= 0;
+    if (starts) begin
+      counting <= 1;
+      ended <= 0;
+      clock <= 1;
+    end else if (counting && !finished) begin
+      if (interrupt) begin
+        counting <= 0;
+        ended <= 1;
+      end else clock <= clock + 1;
+      if (clock[PROGRESS_BITS-1:0] == 0) begin
+        $fwrite(results, "p %0h\n", clock);
+        $fflush(results);
+      end
+    end
+
+    if (!busy && !finished) begin
+      if (script == 0) begin
+        script = $fopen("script.txt", "r");
+        results = $fopen("results.txt", "w");
+      end
+      count = $fscanf(script, "%h %h %h %h\n", operation, a, b, c);
+      patience <= PATIENCE;
+      case (count == 4 ? operation : END)
+        END: begin
+          $fclose(script);
+          $fclose(results);
+          finished <= 1;
+        end
+        LOAD: begin
+          region_bytes <= b;
+          base <= c;
+          busy <= 1;
+        end
+        TIMING: begin
+          latency <= a;
+          seed <= b;
+        end
+        REFUSE: begin
+          error_first <= a;
+          error_last <= b;
+        end
+        WRITE: begin
+          lite_address <= a;
+          lite_wdata <= b;
+          lite_awvalid <= 1;
+          lite_wvalid <= 1;
+          lite_bready <= 1;
+          busy <= 1;
+        end
+        READ, POLL: begin
+          lite_address <= a;
+          lite_arvalid <= 1;
+          lite_rready <= 1;
+          busy <= 1;
+        end
+        WAIT: busy <= 1;
+        RESET: if (!b[0] || given_up) begin
+          rst <= 1;
+          model_rst <= 1;
+          counting <= 0;
+          given_up <= 0;
+          busy <= 1;
+        end
+        SAVE: begin
+          model.save(a);
+          $fwrite(results, "e %0h %0h %0h %0h %0h %0h %0h\n", ended, clock, strays, violations, unknowns, beats_read,
+                  beats_written);
+          $fflush(results);
+        end
+      endcase
+    end
+
+    if (busy) case (operation)
+      LOAD: begin
+        model.load(a);
+        model_rst <= 1;
+        recount <= 1;
+        counting <= 0;
+        ended <= 0;
+        clock <= 0;
+        busy <= 0;
+      end
+      WRITE: begin
+        if (lite_awready) lite_awvalid <= 0;
+        if (lite_wready) lite_wvalid <= 0;
+        if (lite_bvalid) begin
+          lite_bready <= 0;
+          busy <= 0;
+        end
+      end
+      READ, POLL: begin
+        if (lite_arready) lite_arvalid <= 0;
+        if (lite_rvalid) begin
+          if (operation == READ) $fwrite(results, "r %0h %0h\n", lite_address, lite_rdata);
+          if (operation == READ ? lite_address == b : (lite_rdata & b) == c) begin
+            lite_rready <= 0;
+            busy <= 0;
+          end else begin
+            if (operation == READ) lite_address <= lite_address + 4;
+            lite_arvalid <= 1;
+          end
+        end
+      end
+      WAIT: if (ended || interrupt || clock >= a) begin
+        if (!ended && !interrupt && b[0]) begin
+          given_up <= 1;
+          counting <= 0;
+        end
+        busy <= 0;
+      end
+      RESET: if (a <= 1) begin
+        rst <= 0;
+        busy <= 0;
+      end else a = a - 1;
+    endcase
+    if (busy && (operation == WRITE || operation == READ || operation == POLL)) begin
+      patience <= patience - 1;
+      if (patience == 0 || lite_bvalid && lite_bresp != 0 || lite_rvalid && lite_rresp != 0) begin
+        $display("testbench: the accelerator does not answer at register address %h as it must", lite_address);
         $finish;
       end
     end
-    if (read_data_valid && read_data_ready) queue_head <= queue_head + 1;
-    if (write_valid) begin
-      if (^{write_address, write_mask, write_data & write_bits} === 1'bx) run_unknown <= run_unknown + 1;
-      // Blocking, after the read above: the memory is touched nowhere else.
-      if (write_address < image_words)
-        memory[write_address] = memory[write_address] & ~write_bits | write_data & write_bits;
-      else run_stray <= run_stray + 1;
-    end
-    case (state)
-      IDLE: if (run != run_finished) begin
-        $sformat(name, "image_%0d.bin", run);
-        file = $fopen(name, "rb");
-        count = $fread(memory, file, 0, image_words);
-        $fclose(file);
-        if (count != image_bytes) begin
-          $display("testbench: image_%0d.bin has not %0d bytes", run, image_bytes);
-          $finish;
-        end
-        queue_head <= 0;
-        queue_tail <= 0;
-        run_stray <= 0;
-        run_unknown <= 0;
-        elapsed <= 0;
-        state <= reset_first ? RESET : START;
-      end
-      RESET: state <= START;
-      START: state <= RUN;
-      RUN: begin
-        elapsed <= elapsed + 1;
-        if (done || elapsed >= max_cycles) begin
-          run_done <= done;
-          run_cycles <= cycles;
-          run_elapsed <= elapsed;
-          run_error <= error;
-          run_error_index <= error_index;
-          $sformat(name, "memory_%0d.bin", run);
-          file = $fopen(name, "wb");
-          for (word = 0; word < image_words; word = word + 1) $fwrite(file, "%u", memory[word]);
-          $fclose(file);
-          run_finished <= run;
-          state <= IDLE;
-        end
-      end
-    endcase
   end
 
 `ifdef TRACE

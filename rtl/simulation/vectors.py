@@ -94,7 +94,7 @@ def play_vectors(
         folder.mkdir(parents=True, exist_ok=True)
         for index, text in enumerate(lines):
             (folder / f"stimuli_{index}.hex").write_text(text, encoding="ascii")
-        built.run("vector_bench", folder)
+        built.run("finished_bench", folder)
         return [
             _responses(component, (folder / f"responses_{index}.hex").read_text(encoding="ascii"))
             for index, component in enumerate(components)

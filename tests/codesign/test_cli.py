@@ -152,5 +152,28 @@ def test_benchmark_status_is_that_of_the_rows(
 ) -> None:
     monkeypatch.setattr("codesign.benchmark_emulator.rows", lambda: rows(holds))
     assert runs(capsys, ["benchmark", "emulator"], HOLDS if holds else FAILS) == {"rows": rows(holds)}
-    assert main(["benchmark"]) == (HOLDS if holds else FAILS)
+    assert main(["benchmark", "emulator"]) == (HOLDS if holds else FAILS)
     assert "fast" in capsys.readouterr().out
+
+
+def test_benchmarks_in_verilator_are_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("codesign.benchmark_utilization.rows", lambda rtl=False: asked.append(rtl) or rows(True))
+    runs(capsys, ["benchmark", "utilization"])
+    runs(capsys, ["benchmark", "utilization", "--rtl"])
+    assert asked == [False, True]
+    fails(capsys, ["benchmark", "emulator", "--rtl"], "utilization")
+
+
+def test_run_writes_a_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    trace, picture = tmp_path / "t.json", tmp_path / "t.svg"
+    arguments = ["run", small_model(tmp_path), "--samples", 1, "--timeline", trace, "--timeline", picture]
+    result = runs(capsys, [*arguments, "--config", small_config(tmp_path)])
+    events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
+    assert max(event["ts"] + event["dur"] for event in events) <= result["cycles"]["machine"]
+    assert {event["name"] for event in events} >= {"LOAD", "CONVOLVE", "REQUANTIZE", "REDUCE", "STORE"}
+    assert result["under_way"]["convolve"] > 0 and "<svg" in picture.read_text()
+    fails(capsys, arguments, "--timeline needs --config")
+    fails(capsys, ["run", small_model(tmp_path), "--config", small_config(tmp_path), "--timeline", "t.txt"], "'t.txt'")

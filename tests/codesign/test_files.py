@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.files import check_writable, replacing, write_text
+from codesign.files import check_writable, replacing, replacing_folder, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -48,3 +48,31 @@ def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path, name
     with pytest.raises(OSError, match="folder") as raised:
         check_writable(tmp_path / name)
     assert raised.value.filename == str(tmp_path / name)
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for text in ("first", "second"):
+        with replacing_folder(folder, ["a.txt"]) as temporary:
+            (temporary / "a.txt").write_text(text)
+            assert temporary != folder
+        assert (folder / "a.txt").read_text() == text and list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_folder(tmp_path: Path, error: type[BaseException]) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.txt").write_text("old")
+    with pytest.raises(error), replacing_folder(folder, ["a.txt", "b.txt"]) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise error
+    assert (folder / "a.txt").read_text() == "old" and list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"mine\.txt"), replacing_folder(tmp_path, ["a.txt"]):
+        pass
+    with pytest.raises(NotADirectoryError), replacing_folder(tmp_path / "mine.txt", ["a.txt"]):
+        pass

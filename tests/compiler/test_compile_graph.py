@@ -1,4 +1,4 @@
-"""`compile_graph`: what the machine makes of a program is what the operators make of the graph."""
+"""`compile_graph`: what the interpreter makes of a program is what the operators make of the graph."""
 
 from __future__ import annotations
 
@@ -16,55 +16,58 @@ from emulator import (
     Graph,
     Linear,
     MaxPool,
-    Rescale,
+    Product,
     Tensor,
     run_graph_counts,
 )
-from emulator.instructions import Opcode
-from emulator.machine import Machine
+from emulator.average_pool import average_pool_scales
+from emulator.instructions import INSTRUCTION_BYTES, Opcode
+from emulator.multiplier import quantize_multiplier
+from tests.compiler.interpreted import check, random_inputs
+from tests.end_to_end.configs import CONFIGS
 from tests.graphs import random_arithmetic, random_config, random_graph
 
 
-def random_input(rng: np.random.Generator, graph: Graph, batch: int) -> np.ndarray:
-    source = graph.inputs[0]
-    height, width, depth = source.shape
-    return rng.integers(source.y_min, source.y_max + 1, (batch, depth, height, width), dtype=np.int8)
-
-
 @pytest.mark.parametrize("seed", range(60))
-def test_machine_equals_operators(seed: int) -> None:
+def test_programs_equal_operators(seed: int) -> None:
     """Codes of every layer, and overflow and clip counts per channel, on arrays and memories of any size."""
     rng = np.random.default_rng(seed)
     arithmetic = random_arithmetic(rng)
     graph = random_graph(rng, arithmetic)
-    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
-    x = random_input(rng, graph, 2)
-    codes, counts = run_graph_counts(graph, {"input": x})
-    result = Machine(config).run(compile_graph(graph, config), {"input": x})
-    assert set(result.layers) == set(codes)
-    for name, expected in codes.items():
-        np.testing.assert_array_equal(result.layers[name], expected, err_msg=name)
-    np.testing.assert_array_equal(result.outputs["output"], codes["linear"])
-    for name, overflows in result.counters["overflowed"].items():
-        np.testing.assert_array_equal(overflows, counts[name].overflows, err_msg=name)
-        np.testing.assert_array_equal(result.counters["clipped"][name], counts[name].clips, err_msg=name)
-    assert len(set(result.cycles_per_sample)) == 1, "no cycle depends on data"
+    check(graph, random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9))), rng)
 
 
-def test_the_random_graphs_meet_overflows_and_clips_and_tiling() -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(12))
+def test_programs_for_the_simulated_configs(name: str, seed: int) -> None:
+    rng = np.random.default_rng([seed, 1])
+    check(random_graph(rng, CONFIGS[name].arithmetic), CONFIGS[name], rng)
+
+
+def test_the_random_graphs_meet_overflows_and_clips_and_tiling_and_every_operator() -> None:
     """What the comparison above would miss if it never happened."""
-    overflows = clips = carried = 0
+    overflows = clips = carried = fused = 0
+    kinds: set[str] = set()
+    opcodes: set[Opcode] = set()
     for seed in range(60):
         rng = np.random.default_rng(seed)
         arithmetic = random_arithmetic(rng)
         graph = random_graph(rng, arithmetic)
         config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
-        _, counts = run_graph_counts(graph, {"input": random_input(rng, graph, 2)})
+        _, counts = run_graph_counts(graph, random_inputs(rng, graph))
         overflows += sum(int(c.overflows.sum()) for c in counts.values())
         clips += sum(int(c.clips.sum()) for c in counts.values())
         program = compile_graph(graph, config)
         carried += sum(i.opcode == Opcode.CONVOLVE and i["carry"] for i in program.instructions)
-    assert overflows > 1000 and clips > 1000 and carried > 100
+        fused += len(graph.nodes) - len(program.tensors)
+        kinds |= {type(node).__name__ for node in graph.nodes}
+        opcodes |= {i.opcode for i in program.instructions}
+    assert overflows > 500 and clips > 1000 and carried > 100 and fused > 20
+    assert kinds == {
+        "Add", "AveragePool", "Concat", "Convolution", "Linear", "LookupTable", "MaxPool", "Pad", "Product", "Rescale",
+        "Reshape", "Slice", "Transpose",
+    }  # fmt: skip
+    assert opcodes == set(Opcode)
 
 
 def one_linear(length: int, columns: int, arithmetic: Arithmetic, bias: int = 0) -> Graph:
@@ -82,16 +85,10 @@ def test_a_layer_larger_than_every_scratchpad() -> None:
     """3000 inputs on an array whose activation scratchpad holds 64 codes and whose weight scratchpad 8 tiles."""
     arithmetic = Arithmetic(accumulator_bits=17)
     config = AcceleratorConfig(
-        rows=4, columns=4, activation_scratchpad_bytes=64, weight_scratchpad_bytes=128, output_scratchpad_bytes=128,
-        accumulator_bytes=34, arithmetic=arithmetic,
+        rows=4, columns=4, activation_scratchpad_bytes=64, weight_scratchpad_bytes=128, operand_scratchpad_bytes=64,
+        output_scratchpad_bytes=64, accumulator_bytes=34, arithmetic=arithmetic,
     )  # fmt: skip
-    graph = one_linear(3000, 9, arithmetic)
-    x = np.random.default_rng(1).integers(-128, 128, (1, 3000), dtype=np.int8)
-    codes, counts = run_graph_counts(graph, {"input": x})
-    assert counts["head"].overflows.sum() > 0
-    result = Machine(config).run(compile_graph(graph, config), {"input": x})
-    np.testing.assert_array_equal(result.outputs["y"], codes["head"])
-    np.testing.assert_array_equal(result.counters["overflowed"]["head"], counts["head"].overflows)
+    check(one_linear(3000, 9, arithmetic), config, np.random.default_rng(1))
 
 
 @pytest.mark.parametrize(
@@ -106,12 +103,7 @@ def test_a_linear_layer_longer_than_an_instructions_fields(
         rows=rows, columns=columns, activation_scratchpad_bytes=rows * scratchpad_rows,
         weight_scratchpad_bytes=columns * min(rows * 6000, 1 << 16), arithmetic=arithmetic,
     )  # fmt: skip
-    graph = one_linear(length, 3, arithmetic)
-    x = np.random.default_rng(1).integers(-128, 128, (1, length), dtype=np.int8)
-    result = Machine(config).run(compile_graph(graph, config), {"input": x})
-    codes, counts = run_graph_counts(graph, {"input": x})
-    np.testing.assert_array_equal(result.outputs["y"], codes["head"])
-    np.testing.assert_array_equal(result.counters["overflowed"]["head"], counts["head"].overflows)
+    check(one_linear(length, 3, arithmetic), config, np.random.default_rng(1), orders=0)
 
 
 @pytest.mark.parametrize(
@@ -132,18 +124,16 @@ def test_a_map_or_kernel_longer_than_an_instructions_fields(size: tuple[int, int
     graph = Graph(inputs=(source,), nodes=(convolution, pool), outputs={"y": "pool"}, arithmetic=Arithmetic())
     config = AcceleratorConfig(
         rows=1, columns=2, activation_scratchpad_bytes=1 << 16, output_scratchpad_bytes=1 << 17,
-        accumulator_bytes=1 << 16,
+        operand_scratchpad_bytes=1 << 17, accumulator_bytes=1 << 16,
     )  # fmt: skip
-    x = rng.integers(-128, 128, (1, 1, *size), dtype=np.int8)
-    result = Machine(config).run(compile_graph(graph, config), {"input": x})
-    np.testing.assert_array_equal(result.outputs["y"], run_graph_counts(graph, {"input": x})[0]["pool"])
+    check(graph, config, rng)
 
 
 def test_weights_and_inputs_are_loaded_once_where_they_fit() -> None:
     graph = one_linear(64, 4, Arithmetic())
     program = compile_graph(graph, AcceleratorConfig(rows=8, columns=4))
     assert [i.opcode.name for i in program.instructions] == [
-        "LOAD", "PARAMETERS", "LOAD", "LOAD", "CONVOLVE", "REQUANTIZE", "STORE", "COUNTERS", "STORE", "HALT",
+        "LOAD", "LOAD", "LOAD", "CONVOLVE", "REQUANTIZE", "STORE", "COUNTERS", "STORE", "HALT",
     ]  # fmt: skip
     assert program.macs == 64 * 4
 
@@ -151,10 +141,9 @@ def test_weights_and_inputs_are_loaded_once_where_they_fit() -> None:
 def test_without_counters_none_are_stored() -> None:
     graph = one_linear(64, 4, Arithmetic())
     config = AcceleratorConfig(rows=8, columns=4, counters=False)
-    program = compile_graph(graph, config)
+    program = check(graph, config, np.random.default_rng(0))
     assert Opcode.COUNTERS not in [i.opcode for i in program.instructions]
-    x = np.ones((1, 64), np.int8)
-    assert Machine(config).run(program, {"input": x}).counters == {"overflowed": {}, "clipped": {}}
+    assert program.counters == ()
 
 
 def test_a_bias_that_does_not_fit_names_layer_and_channel() -> None:
@@ -192,50 +181,99 @@ def test_another_arithmetic_is_refused_by_field() -> None:
         compile_graph(one_linear(8, 2, Arithmetic()), AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=20)))
 
 
-def test_an_operator_without_instruction_is_named() -> None:
-    graph = one_linear(8, 2, Arithmetic())
-    rescale = Rescale(name="wider", shape=(2,), inputs=("head",), scale=1.0, zero_point=0, multiplier=1 << 23, shift=23)
-    graph = replace(graph, nodes=(*graph.nodes, rescale), outputs={"y": "wider"})
-    with pytest.raises(CompileError, match=r"layer 'wider' \(Rescale\): the accelerator has no instruction"):
+def test_a_shape_that_would_be_broadcast_is_refused() -> None:
+    vector = {"scale": 1.0, "zero_point": 0}
+    a, b = Tensor(name="a", shape=(4, 4, 3), **vector), Tensor(name="b", shape=(1, 1, 3), **vector)
+    node = Product(name="scaled", shape=(4, 4, 3), inputs=("a", "b"), **vector, multiplier=1 << 23, shift=30)
+    graph = Graph(inputs=(a, b), nodes=(node,), outputs={"y": "scaled"}, arithmetic=Arithmetic())
+    with pytest.raises(CompileError, match="layer 'scaled': its inputs must have one shape"):
         compile_graph(graph, AcceleratorConfig())
 
 
-def pooled(size: int) -> Graph:
-    source = Tensor(name="input", shape=(size, size, 1), scale=1.0, zero_point=0)
+def pooled(size: int, arithmetic: Arithmetic | None = None, zero_point: int = 0, **change: object) -> Graph:
+    source = Tensor(name="input", shape=(size, size, 3), scale=1.0, zero_point=zero_point)
     node = AveragePool(
-        name="mean", shape=(1, 1, 1), inputs=("input",), scale=1.0, zero_point=0, kernel=(size, size), strides=(1, 1),
+        name="mean", shape=(1, 1, 3), inputs=("input",), scale=1.0, zero_point=0, kernel=(size, size), strides=(1, 1),
         multiplier=np.full((1, 1), 1 << 23), shift=np.full((1, 1), 30),
     )  # fmt: skip
-    return Graph(inputs=(source,), nodes=(node,), outputs={"y": "mean"}, arithmetic=Arithmetic())
+    node = replace(node, **change)
+    return Graph(inputs=(source,), nodes=(node,), outputs={"y": "mean"}, arithmetic=arithmetic or Arithmetic())
 
 
-def test_a_window_larger_than_the_output_scratchpad_is_named() -> None:
-    with pytest.raises(CompileError, match=r"layer 'mean': its pooling window needs 3618 rows .* which has 2048"):
-        compile_graph(pooled(60), AcceleratorConfig())
+SMALL = AcceleratorConfig(rows=4, columns=4, operand_scratchpad_bytes=64, output_scratchpad_bytes=256)
+"""Its operand scratchpad holds 16 pixels."""
+
+
+def test_an_average_of_a_window_larger_than_the_operand_scratchpad() -> None:
+    program = check(pooled(20), SMALL, np.random.default_rng(0))
+    assert Opcode.REDUCE not in [i.opcode for i in program.instructions]
+
+
+def test_averages_of_large_windows_with_a_multiplier_for_each_position() -> None:
+    kernel, strides, padding = (6, 5), (2, 3), (2, 1, 3, 1)
+    scales = average_pool_scales(1.0, 1.0, (11, 11), kernel, strides, padding, count_padding=False)
+    multiplier, shift = quantize_multiplier(scales, Arithmetic())
+    graph = pooled(
+        11, kernel=kernel, strides=strides, padding=padding, shape=(*multiplier.shape, 3), multiplier=multiplier,
+        shift=shift,
+    )  # fmt: skip
+    assert len(np.unique(multiplier)) > 3
+    check(graph, SMALL, np.random.default_rng(0))
+
+
+def test_an_average_that_fits_neither_way_is_named() -> None:
+    arithmetic = Arithmetic(accumulator_bits=16)
+    graph = pooled(20, arithmetic, zero_point=-128)
+    config = replace(SMALL, arithmetic=arithmetic)
+    with pytest.raises(
+        CompileError, match=r"layer 'mean': its window of 400 positions fits neither the operand scratc"
+    ):
+        compile_graph(graph, config)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides", "padding", "dilations"),
+    [
+        ((20, 20), (1, 1), (0, 0, 0, 0), (1, 1)),
+        ((5, 6), (2, 3), (2, 3, 1, 2), (1, 1)),
+        ((7, 2), (1, 2), (3, 0, 2, 1), (2, 3)),
+        ((1, 18), (2, 1), (0, 9, 0, 8), (1, 1)),
+        ((19, 1), (1, 1), (6, 0, 9, 0), (1, 1)),
+    ],
+)
+def test_a_maximum_of_a_window_larger_than_the_operand_scratchpad(
+    kernel: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int, int, int], dilations: tuple[int, int]
+) -> None:
+    """Along one axis after the other, and along an axis in overlapping halves."""
+    source = Tensor(name="input", shape=(20, 20, 6), scale=1.0, zero_point=0)
+    shape = tuple(
+        (20 + padding[i] + padding[i + 2] - (kernel[i] - 1) * dilations[i] - 1) // strides[i] + 1 for i in range(2)
+    )
+    node = MaxPool(
+        name="most", shape=(*shape, 6), inputs=("input",), scale=1.0, zero_point=0, kernel=kernel, strides=strides,
+        padding=padding, dilations=dilations,
+    )  # fmt: skip
+    graph = Graph(inputs=(source,), nodes=(node,), outputs={"y": "most"}, arithmetic=Arithmetic())
+    check(graph, SMALL, np.random.default_rng(0))
 
 
 def test_a_value_beyond_its_field_is_named() -> None:
-    config = AcceleratorConfig(output_scratchpad_bytes=8 * 65536)
-    with pytest.raises(
-        CompileError, match=r"layer 'mean' does not fit the instruction set: POOL\.kernel_height must be"
-    ):
-        graph = pooled(60)
-        node = replace(
-            graph.nodes[0],
-            kernel=(256, 1),
-            shape=(1, 60, 1),
-            padding=(196, 0, 0, 0),
-            multiplier=np.full((1, 60), 1),
-            shift=np.full((1, 60), 1),
-        )
-        compile_graph(replace(graph, nodes=(node,)), config)
+    source = Tensor(name="input", shape=(1, 1100, 1), scale=1.0, zero_point=0)
+    node = MaxPool(
+        name="most", shape=(1, 71, 1), inputs=("input",), scale=1.0, zero_point=0, kernel=(1, 1030), strides=(1, 1)
+    )
+    graph = Graph(inputs=(source,), nodes=(node,), outputs={"y": "most"}, arithmetic=Arithmetic())
+    with pytest.raises(CompileError, match=r"layer 'most' does not fit the instruction set: REDUCE\.dilation_width"):
+        compile_graph(graph, AcceleratorConfig())
 
 
 def test_a_sum_that_does_not_fit_is_named() -> None:
-    arithmetic = Arithmetic(accumulator_bits=16)
-    graph = replace(pooled(182), arithmetic=arithmetic)  # 182² · 255 is beyond 24 bits, 182² · 128 is not
-    config = AcceleratorConfig(output_scratchpad_bytes=8 * 65536, arithmetic=arithmetic)
-    compile_graph(graph, config)
-    full_range = replace(graph, inputs=(replace(graph.inputs[0], zero_point=-128),))
+    graph = pooled(182, Arithmetic(accumulator_bits=16), zero_point=-128)  # 182² · 255 is beyond 24 bits
     with pytest.raises(CompileError, match="layer 'mean': kernel must keep sums of its window in 24 bits, not be"):
-        compile_graph(full_range, config)
+        compile_graph(graph, AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=16)))
+
+
+def test_instructions_lie_where_the_program_says() -> None:
+    program = compile_graph(one_linear(8, 2, Arithmetic()), AcceleratorConfig())
+    assert program.program_address % INSTRUCTION_BYTES == 0
+    assert program.instructions[-1].opcode == Opcode.HALT

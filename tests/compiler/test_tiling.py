@@ -9,16 +9,28 @@ from hypothesis import strategies as st
 from compiler.tiling import Axis, Span, segments, spans, tiles
 
 
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 40))
-@settings(max_examples=100, deadline=None)
-def test_tiles_cover_every_position_once(height: int, width: int, most: int) -> None:
-    cut = tiles(Span(3, 3 + height), Span(5, 5 + width), lambda tile: tile.positions <= most)
+@given(st.integers(1, 20), st.integers(1, 90), st.integers(1, 40), st.integers(1, 30), st.integers(1, 8))
+@settings(max_examples=200, deadline=None)
+def test_tiles_cover_every_position_once(height: int, width: int, most: int, end: int, unit: int) -> None:
+    cut = tiles(Span(3, 3 + height), Span(5, 5 + width), lambda tile: tile.positions <= most, end, unit)
     assert cut is not None
     seen = []
     for tile in cut:
         assert 1 <= tile.positions <= most
         seen += [(y, x) for y in range(*_ends(tile.rows)) for x in range(*_ends(tile.columns))]
     assert sorted(seen) == [(y, x) for y in range(3, 3 + height) for x in range(5, 5 + width)]
+
+
+def test_tiles_are_even_or_small_at_the_ends_or_multiples() -> None:
+    def lengths(end: int, unit: int = 1) -> list[int]:
+        cut = tiles(Span(0, 1), Span(0, 1000), lambda tile: tile.positions <= 300, end, unit)
+        assert cut is not None
+        return [tile.positions for tile in cut]
+
+    assert lengths(1 << 30) == [250] * 4
+    assert lengths(20) == [20, 60, 280, 280, 280, 60, 20]
+    assert lengths(60) == [60, 293, 293, 294, 60]
+    assert lengths(1 << 30, 16) == [256, 256, 256, 232]
 
 
 def test_nothing_fits() -> None:

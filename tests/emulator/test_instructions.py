@@ -71,21 +71,30 @@ def test_every_format_fits_and_fields_do_not_overlap() -> None:
 
 
 def test_encoding_is_fixed() -> None:
-    """Bytes written out by hand: opcode 7, then 16, 16 and 16 bits, then three signed bytes."""
+    """Bytes written out by hand: opcode 5, wait and signal, 4 × 16 bits, two strides of 12, 4, three signed bytes."""
     made = instruction(
         Opcode.REQUANTIZE,
+        wait=2,
+        signal=8,
         accumulator_row=0x0102,
+        operand_row=0x0708,
         output_row=0x0304,
         count=0x0506,
+        operand_stride=0x123,
+        output_stride=0x456,
+        parameters=9,
         zero_point=-1,
         y_min=-128,
         y_max=127,
+        add=1,
+        table=1,
     )
-    assert made.encode() == bytes([7, 2, 1, 4, 3, 6, 5, 0xFF, 0x80, 0x7F]) + bytes(22)
+    head = bytes([5, 0x82, 2, 1, 8, 7, 4, 3, 6, 5, 0x23, 0x61, 0x45])
+    assert made.encode() == head + bytes([0xF9, 0x0F, 0xF8, 0x37]) + bytes(15)
 
 
 def test_wrong_fields_are_named() -> None:
-    with pytest.raises(ValueError, match="PARAMETERS must have the fields"):
-        instruction(Opcode.PARAMETERS, rows=1).encode()
-    with pytest.raises(ValueError, match=r"PARAMETERS\.row must be from 0 to 65535, not 65536"):
-        instruction(Opcode.PARAMETERS, row=65536).encode()
+    with pytest.raises(ValueError, match="COUNTERS must have the fields"):
+        instruction(Opcode.COUNTERS, rows=1).encode()
+    with pytest.raises(ValueError, match=r"COUNTERS\.output_row must be from 0 to 65535, not 65536"):
+        instruction(Opcode.COUNTERS, wait=0, signal=0, output_row=65536).encode()

@@ -7,26 +7,34 @@ from emulator import AcceleratorConfig, Arithmetic
 CONFIGS = {
     "4x4": AcceleratorConfig(
         rows=4, columns=4, activation_scratchpad_bytes=4 * 60, weight_scratchpad_bytes=4 * 40,
-        output_scratchpad_bytes=4 * 70, accumulator_bytes=4 * 12 * 5,
+        operand_scratchpad_bytes=4 * 40, output_scratchpad_bytes=4 * 30, accumulator_bytes=4 * 12 * 5,
         arithmetic=Arithmetic(accumulator_bits=12),
     ),
     "5x3": AcceleratorConfig(
-        rows=5, columns=3, activation_scratchpad_bytes=5 * 70, weight_scratchpad_bytes=3 * 90,
-        output_scratchpad_bytes=3 * 64, accumulator_bytes=3 * 10 * 3, bus_bytes=16,
+        rows=5, columns=3, dataflow="output_stationary", activation_scratchpad_bytes=5 * 70,
+        weight_scratchpad_bytes=3 * 90, operand_scratchpad_bytes=3 * 40, output_scratchpad_bytes=3 * 24,
+        accumulator_bytes=3 * 10 * 3, bus_bytes=16,
         arithmetic=Arithmetic(
             activation_bits=6, weight_bits=4, accumulator_bits=10, overflow="wrap", multiplier_bits=15,
             rounding="half_up",
         ),
     ),
     "1x1": AcceleratorConfig(
-        rows=1, columns=1, activation_scratchpad_bytes=80, weight_scratchpad_bytes=50, output_scratchpad_bytes=80,
-        accumulator_bytes=40, bus_bytes=32,
+        rows=1, columns=1, activation_scratchpad_bytes=80, weight_scratchpad_bytes=50, operand_scratchpad_bytes=48,
+        output_scratchpad_bytes=32, accumulator_bytes=40, bus_bytes=32,
         arithmetic=Arithmetic(accumulator_bits=8, multiplier_bits=31, rounding="toward_zero"),
     ),
     "3x11": AcceleratorConfig(
         rows=3, columns=11, activation_scratchpad_bytes=3 * 90, weight_scratchpad_bytes=11 * 30,
-        output_scratchpad_bytes=11 * 64, accumulator_bytes=11 * 6 * 20, counters=False,
+        operand_scratchpad_bytes=11 * 40, output_scratchpad_bytes=11 * 24, accumulator_bytes=11 * 6 * 20,
+        counters=False,
         arithmetic=Arithmetic(accumulator_bits=48, overflow="wrap", multiplier_bits=12, rounding="floor"),
     ),
+    "2x6": AcceleratorConfig(
+        rows=2, columns=6, dataflow="output_stationary", activation_scratchpad_bytes=2 * 64,
+        weight_scratchpad_bytes=6 * 60, operand_scratchpad_bytes=6 * 40, output_scratchpad_bytes=6 * 24,
+        accumulator_bytes=6 * 2 * 11, bus_bytes=32,
+        arithmetic=Arithmetic(accumulator_bits=16, rounding="half_away"),
+    ),
 }  # fmt: skip
-"""R = C, R > C, R < C and a single element; both overflows; memories small enough to force tiling."""
+"""R = C, R > C, R < C and a single element; both dataflows, both overflows; memories small enough to force tiling."""

@@ -1,0 +1,137 @@
+"""What the instructions, errors and memories do, in words: the hand-written half of the instruction-set reference."""
+
+from __future__ import annotations
+
+from emulator.instructions import COUNTER_ROWS, Error, Opcode, Target
+from emulator.timing import (
+    RESULT_DELAY,
+    SUM_READ_DELAY,
+    SUM_WRITE_DELAY,
+    WINDOW_LATENCY,
+    WINDOW_SETUP_CYCLES,
+)
+
+SEMANTICS = {
+    Opcode.HALT: """
+The last instruction of a program. The sequencer fetches nothing behind it; the run ends when all queues are empty,
+no unit is busy and no transaction is outstanding. HALT has no tokens and waits for everything by itself.
+""",
+    Opcode.LOAD: """
+For line l = 0 … `lines` − 1 and pixel p = 0 … `pixels` − 1, `pixel_bytes` bytes from byte `memory_address` + l ·
+`line_stride` + p · `pixel_stride` (modulo 2³²) of the memory region go to the rows `row` + (l · `pixels` + p) ·
+`pixel_rows` + j, j = 0, 1, …, of the memory `target`, one byte per lane; the last row of a pixel is filled up with
+0.
+
+Row addresses are computed modulo 2²⁰. A pixel is checked as a whole before its first burst: its bytes must lie in
+the region, its rows in the memory, or the instruction stops with ADDRESS and the pixels before it are still
+written. Bytes of one line that follow each other in memory are read in bursts of up to 256 words that do not cross
+4 KiB; memory is read in whole words, and bytes beside the pixels are dropped.
+""",
+    Opcode.STORE: """
+The inverse of LOAD out of the output scratchpad: row `row` + (l · `pixels` + p) · `pixel_rows` + j holds the bytes
+from j · columns of pixel p of line l, and byte `memory_address` + l · `line_stride` + p · `pixel_stride` (modulo
+2³²) of the region receives its first. The last row of a pixel gives as many bytes as `pixel_bytes` leaves; no other
+byte of memory changes. The checks are those of LOAD.
+""",
+    Opcode.CONVOLVE: """
+For kernel line i, kernel pixel j and channel row k (in this order, k fastest) the weight tile at weight scratchpad
+row `weight_row` + ((i · `kernel_width` + j) · `channel_rows` + k) · rows, of rows × columns codes, meets every
+output position (y, x), x fastest. Its input pixel is line y · `stride_height` − `pad_top` + i · `dilation_height`,
+pixel x · `stride_width` − `pad_left` + j · `dilation_width`; where that lies outside `input_height` × `input_width`
+it contributes 0, otherwise the codes of activation scratchpad row `input_row` + (line · `input_width` + pixel) ·
+`pixel_rows` + k, less `zero_point`, are multiplied with the tile and added lane by lane, row after row of the tile,
+with overflow_P after each step (contract, section 2).
+
+Position number n = y · `output_width` + x has its sums, `columns` of them, in accumulator row `accumulator_row` +
+n. They begin at the lanes' biases of entry `parameters`, or with `carry` 1 at what the accumulator memory holds,
+overflow flags included. Both dataflows give the same bits.
+""",
+    Opcode.REQUANTIZE: """
+For n = 0 … `count` − 1 the sums of accumulator row `accumulator_row` + n become codes: clamp(`zero_point` +
+round(sum · multiplier / 2^shift), `y_min`, `y_max`) with each lane's multiplier and shift of entry `parameters`
+(contract, section 3). With `add` 1 the code and the operand scratchpad's code of row `operand_row` + n ·
+`operand_stride` then go through the adder as ADDER has set it; with `table` 1 the code is then looked up in the
+lane's table. The result goes to output scratchpad row `output_row` + n · `output_stride`.
+
+Where the counters are built, each lane counts sums whose overflow flag is set, codes that the requantizer clipped
+and codes that the adder clipped: rounded value plus zero point outside the codes of activation_bits.
+""",
+    Opcode.REDUCE: """
+For every output position n (`output_width` fastest) the window's codes in the operand scratchpad, found as CONVOLVE
+finds its input pixels, become one operand per lane; positions outside the input contribute nothing. Modes: 0 the
+largest code; 1 the sum of code − `input_zero_point`; 2 the product of (first code − `input_zero_point`) and (last
+code − `second_zero_point`) of the window; 3 the first code − `input_zero_point`. The operand is requantized as
+REQUANTIZE does it; multiplier and shift of an entry that keep a code as it is serve for mode 0, whose codes keep
+their zero point. With `add` 1 the result and the code of the window's last position go through the adder, with
+`table` 1 the table follows. The result goes to output scratchpad row `output_row` + n · `output_stride`.
+""",
+    Opcode.ADDER: """
+Sets the adder for the REQUANTIZE and REDUCE instructions behind it, until the next ADDER: y = clamp(`zero_point` +
+round(((a − `a_zero_point`) · `a_multiplier` ± (b − `b_zero_point`) · `b_multiplier`) / 2^`shift`), `y_min`,
+`y_max`), where a is the requantized code and b the operand scratchpad's; minus with `subtract` 1 (contract, section
+4). A run begins with all of them 0.
+""",
+    Opcode.COUNTERS: """
+Writes what each lane has counted since the start of the run to the output scratchpad's rows from `output_row` on,
+four rows each, the lowest byte first: overflowed sums, clipped outputs, clipped sums of the adder. The counts go
+on. Where the config has no counters the opcode is illegal.
+""",
+}
+
+OUTPUT_DELAY = f"{RESULT_DELAY} + columns"
+FIRST_ISSUE = 4
+"""Cycles from taking a REQUANTIZE or COUNTERS to its first position's issue at the earliest."""
+
+TIMING = {
+    Opcode.HALT: "",
+    Opcode.LOAD: """
+each cycle, the bytes that one beat and one row have in common move: a bus as wide as a row and aligned with it
+fills a row a cycle. A row is written three cycles after the beat with its last byte; the instruction ends with its
+last row. Up to 16 bursts are outstanding, so that the memory's latency is paid once for pixels that lie close
+together.
+""",
+    Opcode.STORE: """
+as LOAD in the other direction. The instruction ends two cycles after the response to its last burst.
+""",
+    Opcode.CONVOLVE: f"""
+the unit prepares an instruction in {WINDOW_SETUP_CYCLES} cycles, while it still executes the one before. Weight
+stationary, one position of one tile is issued per cycle, {WINDOW_LATENCY} cycles after its turn; the next tile's
+weights take `rows` cycles to load and load meanwhile. Accumulator lane 0 reads a carried sum {SUM_READ_DELAY}
+cycles after the issue and writes the new one rows + {SUM_WRITE_DELAY} cycles after it, so a tile of fewer than rows
++ {SUM_WRITE_DELAY + 1 - SUM_READ_DELAY} positions waits for the sums that it carries on. The instruction ends when
+lane 0 writes the last sum; the next one follows without a gap. Output stationary, positions form groups of `rows`
+whose sums stay in the array while all tiles pass.
+""",
+    Opcode.REQUANTIZE: f"""
+a position per cycle, the first one {FIRST_ISSUE} cycles after the unit has taken the instruction; a position waits
+while CONVOLVE reads a carried sum from the same accumulator bank. A row of the output scratchpad is written
+{OUTPUT_DELAY} cycles after its position, and the instruction ends in the cycle after the last one.
+""",
+    Opcode.REDUCE: f"""
+a window position per cycle, the first one {FIRST_ISSUE + WINDOW_SETUP_CYCLES} cycles after the unit has taken the
+instruction. A row of the output scratchpad is written {OUTPUT_DELAY} cycles after its window's last position, and
+the instruction ends in the cycle after the last one.
+""",
+    Opcode.ADDER: "it ends three cycles after the unit has taken it.",
+    Opcode.COUNTERS: f"as a REQUANTIZE of {COUNTER_ROWS} positions that reads no accumulators.",
+}
+
+ERRORS = {
+    Error.NONE: "no error",
+    Error.OPCODE: "the first byte is no opcode, or COUNTERS where the config has no counters",
+    Error.FIELD: "a field's value is not legal, or a bit behind the format is not 0",
+    Error.ADDRESS: "a row outside its memory, or a byte outside the memory region",
+    Error.PROGRAM_END: "the program ends without HALT; the index is that of the instruction that is not there",
+    Error.DEADLOCK: "nothing can issue, no unit is busy, no transaction is outstanding, and HALT is not reached",
+    Error.BUS: "the memory answered with an error response",
+    Error.TOKEN: "a token more than a counter holds",
+}
+
+TARGETS = {
+    Target.ACTIVATION: ("activation scratchpad", "activation_scratchpad_bytes / rows", "rows", "LOAD", "CONVOLVE"),
+    Target.WEIGHT: ("weight scratchpad", "weight_scratchpad_bytes / columns", "columns", "LOAD", "CONVOLVE"),
+    Target.OPERAND: ("operand scratchpad", "operand_scratchpad_bytes / columns", "columns", "LOAD", "POST_PROCESS"),
+    Target.PARAMETER: ("parameters", "256", "columns", "LOAD", "CONVOLVE (bias), POST_PROCESS"),
+    Target.TABLE: ("table", "2^activation_bits", "columns", "LOAD", "POST_PROCESS"),
+}
+"""Memory, rows, bytes of a row, writer, reader."""

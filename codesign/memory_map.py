@@ -1,0 +1,156 @@
+"""The memory map of a program: what lies where in its memory region, in words and as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.config import AcceleratorConfig
+from emulator.graph import Tensor
+from emulator.instructions import COUNTER_ROWS
+from emulator.program import CounterBlock, Program, Region
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes of the memory region.
+
+    kind : ``program``, ``input``, ``layer``, ``counters`` or ``constants`` (weights, parameters, tables, unused bytes)
+    address, size : byte offset in the region, bytes from the first to the last
+    outputs : names under which the model shows this tensor
+    tensor : what lies there, if it is a tensor
+    strides : bytes from index to index along each axis of the tensor
+    """
+
+    kind: str
+    name: str
+    address: int
+    size: int
+    outputs: tuple[str, ...] = ()
+    tensor: Tensor | None = None
+    strides: tuple[int, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        made: dict[str, Any] = {"kind": self.kind, "name": self.name, "address": self.address, "bytes": self.size}
+        if self.tensor is not None:
+            made |= {
+                "shape": list(self.tensor.shape),
+                "strides": list(self.strides),
+                "scale": float(self.tensor.scale),
+                "zero_point": self.tensor.zero_point,
+                "smallest_code": self.tensor.y_min,
+                "largest_code": self.tensor.y_max,
+                "outputs": list(self.outputs),
+            }
+        return made
+
+
+def spans(program: Program) -> list[Span]:
+    """Everything in the region, by address; together the spans cover it, and some tensors share their bytes."""
+    shown: dict[str, tuple[str, ...]] = {}
+    for output, layer in program.outputs.items():
+        shown[layer] = (*shown.get(layer, ()), output)
+    found = [Span("program", "program", program.program_address, program.program_bytes)]
+    for kind, regions in (("input", program.inputs), ("layer", program.tensors)):
+        for name, region in regions.items():
+            if name not in program.inputs or kind == "input":
+                place = (region.address, region.size, shown.get(name, ()), region.tensor, region.steps)
+                found.append(Span(kind, name, *place))
+    found += [
+        Span("counters", _counted(block), block.address, COUNTER_ROWS * program.columns) for block in program.counters
+    ]
+    found.sort(key=lambda span: (span.address, span.size))
+    covered, gaps = 0, []
+    for span in [*found, Span("", "", program.memory_bytes, 0)]:
+        if span.address > covered:
+            gaps.append(Span("constants", "constants or unused", covered, span.address - covered))
+        covered = max(covered, span.address + span.size)
+    return sorted([*found, *gaps], key=lambda span: (span.address, span.size))
+
+
+def memory_map_dict(program: Program, config: AcceleratorConfig) -> dict[str, Any]:
+    """``memory_map.json``."""
+    return {
+        "memory_bytes": program.memory_bytes,
+        "config": config.as_dict(),
+        "config_hash": program.config_hash,
+        "macs": program.macs,
+        "spans": [span.as_dict() for span in spans(program)],
+    }
+
+
+def memory_map_text(program: Program, config: AcceleratorConfig, model: str) -> str:
+    """``memory_map.txt``."""
+    arithmetic = config.arithmetic
+    every = spans(program)
+    lines = [
+        f"Memory map of {model}, compiled for {config.rows}×{config.columns} elements, {config.dataflow},",
+        f"{arithmetic.accumulator_bits}-bit accumulator ({arithmetic.overflow}), a bus of {config.bus_bytes} bytes;",
+        f"config hash {program.config_hash}.",
+        "",
+        f"The memory region has {program.memory_bytes} bytes and begins at a multiple of 4096 on the bus, which the",
+        "register memory_base names. Before the first run, image.bin is written to its beginning: it holds the program",
+        "and all constants. program.bin is the program alone; it lies in image.bin already. Addresses below are byte",
+        "offsets in the region.",
+        "",
+        "A code is one signed byte. A map lies line by line, pixel by pixel, channels fastest (NHWC), without gaps but",
+        "where other distances from line to line, pixel to pixel and channel to channel are given.",
+        "The real value of a code is (code − zero point) · scale.",
+        "",
+        "For each run: write the inputs' codes to their places, then do what registers.txt says; after the interrupt,",
+        "read the outputs. A run writes layers and counters only, so the image need not be written again.",
+        "",
+        f"Counters are {COUNTER_ROWS} rows of {program.columns} bytes, a byte per column lane in each row: four rows",
+        "count overflowed sums, four clipped outputs, four clipped sums of the adder, the lowest byte first; all since",
+        "the start of the run.",
+        "",
+        "Inputs",
+        *(_tensor_line(span) for span in every if span.kind == "input"),
+        "",
+        "Outputs",
+        *(_tensor_line(span, " and ".join(span.outputs)) for span in every if span.outputs),
+        "",
+        "All of the region, by address",
+        "  from       to          bytes        what",
+    ]
+    lines += [
+        f"  {span.address:#010x} {span.address + span.size - 1:#010x}  {span.size:<11}  {_what(span)}" for span in every
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tensor_line(span: Span, name: str | None = None) -> str:
+    tensor = span.tensor
+    assert tensor is not None
+    return (
+        f"  {name or span.name}: {span.size} bytes at {span.address:#x}; {_shape(span)}; scale {tensor.scale!r}, "
+        f"zero point {tensor.zero_point}, codes {tensor.y_min} to {tensor.y_max}"
+    )
+
+
+def _what(span: Span) -> str:
+    if span.kind == "counters":
+        return f"counters of {span.name}"
+    if span.tensor is None:
+        return span.name
+    return f"{span.kind} {span.name}: {_shape(span)}, scale {span.tensor.scale!r}, zero {span.tensor.zero_point}"
+
+
+def _counted(block: CounterBlock) -> str:
+    """The layers and channels of a block of counters."""
+    names = " and ".join(name for name in (block.layer, block.adder) if name)
+    return f"{names}, from channel {block.channel}"
+
+
+def _shape(span: Span) -> str:
+    tensor = span.tensor
+    assert tensor is not None
+    if len(tensor.shape) == 3:
+        height, width, channels = tensor.shape
+        text = f"{height} lines × {width} pixels × {channels} channels"
+    else:
+        text = " × ".join(map(str, tensor.shape)) + " codes"
+    if not Region(span.address, tensor, span.strides).contiguous:
+        text += f" at distances of {', '.join(map(str, span.strides))} bytes"
+    return text

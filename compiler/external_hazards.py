@@ -1,0 +1,38 @@
+"""Who wrote which bytes of external memory last."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .operation import Transfer
+
+GRANULE = 32
+"""Bytes that are taken as one."""
+
+
+def granules(transfer: Transfer) -> NDArray[np.int64]:
+    """Indices of the granules that a transfer touches, some of them more than once."""
+    line = np.arange(transfer.lines, dtype=np.int64) * transfer.line_stride
+    pixel = np.arange(transfer.pixels, dtype=np.int64) * transfer.pixel_stride
+    first = (transfer.address + line[:, None] + pixel).reshape(-1)
+    last = (first + transfer.pixel_bytes - 1) // GRANULE
+    first //= GRANULE
+    most = int((last - first).max()) + 1
+    spread = first[:, None] + np.arange(most)
+    return np.asarray(np.minimum(spread, last[:, None]).reshape(-1))
+
+
+class LastWriter:
+    """For each granule the index of the STORE that wrote it last."""
+
+    def __init__(self, memory_bytes: int):
+        self.index = np.full(memory_bytes // GRANULE + 1, -1, np.int64)
+
+    def read(self, transfer: Transfer) -> int:
+        """The last STORE that wrote some of these bytes; −1 if none did."""
+        return int(self.index[granules(transfer)].max())
+
+    def write(self, transfer: Transfer, index: int) -> None:
+        """STORE number `index` writes these bytes."""
+        self.index[granules(transfer)] = index

@@ -1,0 +1,254 @@
+"""CONVOLVE's registers in both dataflows, and what its parts have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import AcceleratorConfig
+from ..instructions import Opcode, Unit
+from ..timing import WINDOW_LATENCY, group_write_delay, sum_write_delay
+from .compiled import MAX_FIELDS, compiled, fields_record
+from .records import Records, record
+from .window import WINDOW
+
+if TYPE_CHECKING:
+    from .state import State
+
+CONVOLVE = int(Unit.CONVOLVE)
+REGISTERS = record(
+    "now",  # cycles since the run began
+    "stopped",
+    "bank_reads",  # accumulator banks that lane 0 reads in the next cycle
+    # The next instruction; the cycle from which it is ready; which of its two users have taken it.
+    "held",
+    "index",
+    "ready_at",
+    "walker_has",
+    "ahead_has",
+)
+POSITION = record(
+    "turn",
+    "issued",
+    "first",  # of its tile (weight stationary) or group (output stationary)
+    "tile_start",
+    "position",
+    "place",
+    "group",
+    "carry",
+    "final",
+    "row",
+    "inside",
+    "address",
+    "weight_row",
+    "parameters",
+    "zero_point",
+    "signals",
+    "index",
+    "tile",
+)
+"""A position on its way through the pipeline."""
+LOADER = record(
+    "active",
+    "shadow_full",
+    "loaded",
+    "reading",
+    "rows_left",
+    "address",
+    "tile_row",
+    "tiles_left",
+    "index",
+    "tile",  # the slot of the tile in the shadow
+)
+STREAMER = record(
+    "waiting",
+    "first_tile",
+    "elsewhere",
+    "first_row",
+    "swap",
+    "carry",
+    "row",
+    "parameters",
+    "zero_point",
+    "signals",
+    "index",
+    "tile",
+    "since_start",
+    "since_turn",
+    "stages",  # cycles until the last turn's position is issued
+    "drain",  # cycles until the last sum is written
+)
+ENGINE = record(
+    "active",
+    "due",
+    "more",
+    "rest",
+    "way",  # cycles until the last event's first position is issued
+    "drain",
+    "row",
+    "left",
+    "carry",
+    "parameters",
+    "slot",  # of the group's sums
+    # Sums to start from.
+    "start_running",
+    "start_place",
+    "start_count",
+    "start_carry",
+    "start_row",
+    "start_parameters",
+    "start_slot",
+    "start_way",  # cycles until the last one has reached lane 0
+    # Results.
+    "put",
+    "get",
+    "write_running",
+    "write_place",
+    "write_row",
+)
+WALKER = record(
+    "begins_at",
+    "next_fresh",
+    "next_count",
+    "next_slot",
+    "running",
+    "place",
+    "first_tile",
+    "count",
+    "weight_first",
+    "weight_row",
+    "zero_point",
+    "index",
+    "slot",
+    "tile",
+    "stages",
+)
+GROUP = record("row", "count", "final", "signals", "index", "slot")
+"""A group in the array, or its results on their way."""
+START = record("valid", "carry", "row", "parameters", "slot", "place")
+"""A sum to start from, on its way to lane 0."""
+GROUP_SLOTS = 8
+"""Groups whose sums are on their way in, in the array, or on their way out."""
+
+
+class Convolve(NamedTuple):
+    """Registers, the next instruction, the window of the current one, and what is on its way, by cycles.
+
+    operands (cycles, rows), weights (tiles, rows, columns), across (tiles, columns, rows) : of positions on their way
+    sums, flags (cycles or groups · rows, columns) : likewise
+    loader, streamer : weight stationary; engine, walker, groups, events, starts, moves : output stationary
+    """
+
+    registers: Records
+    held_raw: NDArray[np.int64]
+    held: Records
+    window: Records
+    line: Records
+    operands: NDArray[np.int16]
+    weights: NDArray[np.int16]
+    across: NDArray[np.int16]
+    sums: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    loader: Records
+    streamer: Records
+    engine: Records
+    walker: Records
+    current: Records
+    groups: Records
+    events: NDArray[np.int64]
+    starts: Records
+    moves: NDArray[np.int64]
+
+
+def allocate(config: AcceleratorConfig) -> Convolve:
+    """An idle unit."""
+    raw = np.zeros(MAX_FIELDS, np.int64)
+    rows, columns = config.rows, config.columns
+    grouped = config.dataflow == "output_stationary"
+    longest = group_write_delay(rows) + rows if grouped else sum_write_delay(config)
+    length = 1 << (WINDOW_LATENCY + longest).bit_length()
+    tiles = 8 if grouped else 4
+    slots = GROUP_SLOTS * rows if grouped else length
+    return Convolve(
+        registers=np.zeros(1, REGISTERS),
+        held_raw=raw,
+        held=fields_record(raw, Opcode.CONVOLVE),
+        window=np.zeros(1, WINDOW),
+        line=np.zeros(length, POSITION),
+        operands=np.zeros((length, rows), np.int16),
+        weights=np.zeros((tiles, rows, columns), np.int16),
+        across=np.zeros((tiles, columns, rows), np.int16),
+        sums=np.zeros((slots, columns), np.int64),
+        flags=np.zeros((slots, columns), np.uint8),
+        loader=np.zeros(1, LOADER),
+        streamer=np.zeros(1, STREAMER),
+        engine=np.zeros(1, ENGINE),
+        walker=np.zeros(1, WALKER),
+        current=np.zeros(1, GROUP),
+        groups=np.zeros(GROUP_SLOTS, GROUP),
+        events=np.zeros(length, np.int64),
+        starts=np.zeros(length, START),
+        moves=np.zeros(length, np.int64),
+    )
+
+
+@compiled
+def extend(value: int, bits: int) -> int:
+    """The low `bits` bits as a signed number."""
+    half = 1 << (bits - 1)
+    return ((value & (2 * half - 1)) ^ half) - half
+
+
+@compiled
+def rotator_delay(rows: int) -> int:
+    """`rotator_stages`."""
+    stages, reach = 0, 1
+    while reach < rows:
+        stages, reach = stages + 1, 4 * reach
+    return stages
+
+
+@compiled
+def bank_bit(row: int, depth: int) -> int:
+    """The bit of `bank_reads` of an accumulator row; `depth` rows, at least 2."""
+    bits = 1
+    while (depth - 1) >> bits:
+        bits += 1
+    return 1 << ((row >> (bits - 1)) & 1)
+
+
+@compiled
+def copy_sums(sums: Any, flags: Any, to_sums: Any, to_flags: Any) -> None:
+    """A row of sums with its flags."""
+    for k in range(sums.shape[0]):
+        to_sums[k] = sums[k]
+    for k in range(sums.shape[0]):
+        to_flags[k] = flags[k]
+
+
+@compiled
+def read_operands(s: State, at: int) -> None:
+    """The operands of position `at`: codes minus the zero point, 0 where padding."""
+    c, v = s.config[0], s.convolve
+    e, x = v.line[at], v.operands[at]
+    if not e.inside:
+        for k in range(x.shape[0]):
+            x[k] = 0
+        return
+    codes, spare = s.activation[e.address], 8 - c.activation_bits
+    zero_point = extend(e.zero_point, c.activation_bits)
+    for k in range(x.shape[0]):
+        x[k] = (np.int8(codes[k] << spare) >> spare) - zero_point
+
+
+@compiled
+def read_weights(s: State, address: int, tile: int, row: int) -> None:
+    """A weight row, for array row `row`."""
+    v = s.convolve
+    codes, spare, weights, across = s.weight[address], 8 - s.config[0].weight_bits, v.weights, v.across
+    for k in range(codes.shape[0]):
+        weights[tile, row, k] = np.int8(codes[k] << spare) >> spare
+    for k in range(codes.shape[0]):
+        across[tile, k, row] = weights[tile, row, k]

@@ -1,0 +1,125 @@
+"""The post-process lanes: what becomes of a position whose rows lane 0 has read. Their time is that of lane 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..instructions import ADDRESS_BITS, Mode, Opcode
+from ..timing import CODE_DELAY
+from .compiled import compiled, copy
+from .requantize import clamp, round_shift, sign_extend
+
+if TYPE_CHECKING:
+    from .state import State
+
+_REQUANTIZE, _COUNTERS = int(Opcode.REQUANTIZE), int(Opcode.COUNTERS)
+_MAXIMUM, _SUM, _PRODUCT = int(Mode.MAXIMUM), int(Mode.SUM), int(Mode.PRODUCT)
+_ROW_MASK = (1 << ADDRESS_BITS) - 1
+_OVERFLOWED, _CLIPPED, _ADD_CLIPPED = range(3)
+_ADDER_MULTIPLIER_BITS, _OPERAND_BITS = 16, 24
+"""Least widths of the adder's multipliers and of the requantizer's operand."""
+
+
+@compiled
+def load_parameters(s: State) -> None:
+    """Take multipliers and shifts from the parameter memory."""
+    p, config = s.post_process, s.config[0]
+    entry = s.parameters[p.registers[0].entry]
+    mask = (1 << config.multiplier_bits) - 1
+    for c in range(config.columns):
+        word = 0
+        for byte in range(4):
+            word |= int(entry[4 + byte, c]) << (8 * byte)
+        p.multiplier[c] = word & mask
+        p.shift[c] = int(entry[8, c]) & 63
+
+
+@compiled
+def read(s: State, slot: int) -> None:
+    """The position at lane 0: read its rows; a window's last one gives codes, which wait in `codes[slot]`."""
+    p, columns = s.post_process, s.config[0].columns
+    r = p.registers[0]
+    if r.opcode == _COUNTERS:
+        counter, shift = r.counter_row // 4, 8 * (r.counter_row % 4)
+        for c in range(columns):
+            p.codes[slot, c] = sign_extend(s.lane_counters[counter, c] >> shift, 8)
+        r.counter_row += 1
+        return
+    if r.opcode == _REQUANTIZE:
+        for c in range(columns):
+            p.operand[c] = s.sums[r.issued_sums, c]
+            if s.config[0].counters:
+                s.lane_counters[_OVERFLOWED, c] += s.overflowed[r.issued_sums, c]
+    else:
+        _gather(s)
+    if r.issued_result:
+        _requantize(s, slot)
+
+
+@compiled
+def _gather(s: State) -> None:
+    """A code of a window."""
+    p, bits = s.post_process, s.config[0].activation_bits
+    r, d = p.registers[0], p.reduce[0]
+    zero_point = d.input_zero_point
+    if d.mode == _MAXIMUM:
+        zero_point = 0
+    elif d.mode == _PRODUCT and not r.issued_first:
+        zero_point = d.second_zero_point
+    for c in range(s.config[0].columns):
+        difference = 0
+        if r.issued_valid:
+            difference = sign_extend(int(s.operand[r.issued_operand, c]), bits) - zero_point
+        if r.issued_first:
+            p.held[c] = difference
+            p.operand[c] = difference
+            if d.mode == _MAXIMUM and not r.issued_valid:
+                p.operand[c] = -(1 << (bits - 1))
+        elif d.mode == _SUM:
+            p.operand[c] = sign_extend(p.operand[c] + difference, max(s.config[0].accumulator_bits, _OPERAND_BITS))
+        elif r.issued_valid and d.mode == _MAXIMUM:
+            p.operand[c] = max(p.operand[c], difference)
+        elif r.issued_valid and d.mode == _PRODUCT:
+            p.operand[c] = p.held[c] * difference
+
+
+@compiled
+def _requantize(s: State, slot: int) -> None:
+    """Requantizer and adder."""
+    p, config = s.post_process, s.config[0]
+    r, a = p.registers[0], p.adder[0]
+    bits, rounding = config.activation_bits, config.rounding
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    mask = (1 << max(config.multiplier_bits, _ADDER_MULTIPLIER_BITS)) - 1
+    for c in range(config.columns):
+        value = round_shift(p.operand[c] * p.multiplier[c], p.shift[c], rounding) + r.zero_point
+        if config.counters and (value < low or value > high):
+            s.lane_counters[_CLIPPED, c] += 1
+        code = clamp(value, r.y_min, r.y_max)
+        if r.add:
+            total = (code - a.a_zero_point) * (a.a_multiplier & mask)
+            if r.issued_valid:
+                b = sign_extend(int(s.operand[r.issued_operand, c]), bits) - a.b_zero_point
+                total += (-b if a.subtract else b) * (a.b_multiplier & mask)
+            value = round_shift(total, a.shift, rounding) + a.zero_point
+            if config.counters and (value < low or value > high):
+                s.lane_counters[_ADD_CLIPPED, c] += 1
+            code = clamp(value, a.y_min, a.y_max)
+        p.codes[slot, c] = code
+
+
+@compiled
+def deliver(s: State, now: int) -> None:
+    """Results on their way: their tables, and the row of the oldest."""
+    p, columns, cycles = s.post_process, s.config[0].columns, len(s.post_process.flight)
+    r = p.registers[0]
+    slot = (now - CODE_DELAY) % cycles
+    if r.table and p.flight[slot]:
+        bits = s.config[0].activation_bits
+        half = 1 << (bits - 1)
+        for c in range(columns):
+            p.codes[slot, c] = s.table[sign_extend(int(p.codes[slot, c]), bits) + half, c]
+    slot = (now + 1) % cycles
+    if p.flight[slot]:
+        copy(s.output[r.row], p.codes[slot])
+        r.row = (r.row + r.stride) & _ROW_MASK

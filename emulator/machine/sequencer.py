@@ -1,0 +1,225 @@
+"""Sequencer: words become instructions, instructions wait in their unit's queue, tokens let them go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import AcceleratorConfig
+from ..front_end import DECODE_STAGES, INDEX_BITS
+from ..instructions import FORMATS, INSTRUCTION_BYTES, QUEUE_DEPTH, TOKEN_BITS, Error, Opcode, Unit
+from . import convolve, load, post_process, store
+from .compiled import MAX_FIELDS, compiled, copy
+from .decode import UNITS, decode_fields
+from .fetch import END
+from .records import Records, record
+
+if TYPE_CHECKING:
+    from .state import State
+
+_BUS, _HALT = int(Error.BUS), int(Opcode.HALT)
+_UNITS = len(Unit)
+_STOPPED = DECODE_STAGES + 1
+_INDICES = (1 << INDEX_BITS) - 1
+_MOST_TOKENS = (1 << TOKEN_BITS) - 1
+_WAIT = [field.name for field in FORMATS[Opcode.LOAD]].index("wait")
+
+REGISTERS = record(
+    "gathered",  # words of the next instruction that have been taken
+    "refused",  # the bus refused one of them
+    "index",  # of the next instruction
+    "stage",  # of the instruction in the decoder: 0 none, 1 … DECODE_STAGES, then stopped
+    "code_refused",
+    "code_index",
+    "code_error",
+    "ended",  # HALT has been decoded
+    "fault",
+    "fault_code",
+    "fault_index",
+    "halt",  # wire: control's
+    "stop",  # wire: no further request
+    "idle",  # wire: no unit is busy and the fetch waits for nothing
+    "quiet",  # wire: nothing moves
+)
+QUEUE = record("level", "read", "write", "valid", "eligible", "present", "opcode", "index")
+TOKEN_FAULT = record("fault", "index")
+SEEN = record("finished", "signals", "finished_index", "fault", "fault_code", "fault_index", "busy")
+
+
+class Front(NamedTuple):
+    """Registers of decoder, queues and tokens.
+
+    gathered (INSTRUCTION_BYTES) : the next instruction's bytes so far
+    code (INSTRUCTION_BYTES), fields (MAX_FIELDS) : of the instruction in the decoder
+    queues : per unit
+    entries (units, QUEUE_DEPTH, 2 + MAX_FIELDS) : opcode, index, fields; heads (units, MAX_FIELDS) : fields
+    tokens (units, units) : counter [from][to]; token_faults : per unit, of what it finished
+    seen : per unit, its port's registers of this cycle
+    """
+
+    registers: Records
+    gathered: NDArray[np.uint8]
+    code: NDArray[np.uint8]
+    fields: NDArray[np.int64]
+    queues: Records
+    entries: NDArray[np.int64]
+    heads: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    token_faults: Records
+    seen: Records
+
+
+def allocate(config: AcceleratorConfig) -> Front:
+    """Nothing decoded, no tokens."""
+    return Front(
+        np.zeros(1, REGISTERS),
+        np.zeros(INSTRUCTION_BYTES, np.uint8),
+        np.zeros(INSTRUCTION_BYTES, np.uint8),
+        np.zeros(MAX_FIELDS, np.int64),
+        np.zeros(_UNITS, QUEUE),
+        np.zeros((_UNITS, QUEUE_DEPTH, 2 + MAX_FIELDS), np.int64),
+        np.zeros((_UNITS, MAX_FIELDS), np.int64),
+        np.zeros((_UNITS, _UNITS), np.int64),
+        np.zeros(_UNITS, TOKEN_FAULT),
+        np.zeros(_UNITS, SEEN),
+    )
+
+
+@compiled
+def _unit_wires(s: State, u: int, ready: bool) -> bool:
+    """Keep the port's registers, decide the take; whether the unit and its queue are at rest."""
+    q, port, seen, issue = s.front.queues[u], s.ports[u], s.front.seen[u], s.issue[u]
+    seen.finished, seen.signals, seen.finished_index = port.finished, port.signals, port.finished_index
+    seen.fault, seen.fault_code, seen.fault_index = port.fault, port.fault_code, port.fault_index
+    seen.busy = port.busy
+    q.present = 1 if q.level > 0 or q.valid else 0
+    issue.take = 1 if q.eligible and ready and not s.control[0].halt else 0
+    if issue.take:
+        issue.opcode, issue.index = q.opcode, q.index
+        copy(s.issue_fields[u], s.front.heads[u])
+        if len(s.timeline):
+            s.timeline[q.index % len(s.timeline), 0] = u
+            s.timeline[q.index % len(s.timeline), 1] = s.control[0].now
+    if seen.finished and len(s.timeline):
+        s.timeline[seen.finished_index % len(s.timeline), 2] = s.control[0].now
+    return not (seen.finished or q.eligible or (q.level > 0 and not q.valid))
+
+
+@compiled
+def wires(s: State) -> None:
+    """What the front end drives in this cycle."""
+    r, f, c = s.front.registers[0], s.fetch.registers[0], s.control[0]
+    rest = _unit_wires(s, 0, load.ready(s))
+    rest &= _unit_wires(s, 1, convolve.ready(s))
+    rest &= _unit_wires(s, 2, post_process.ready(s))
+    rest &= _unit_wires(s, 3, store.ready(s))
+    busy = s.ports[0].busy | s.ports[1].busy | s.ports[2].busy | s.ports[3].busy
+    blocked = False
+    if r.stage == DECODE_STAGES and not r.code_error:
+        unit = UNITS[s.front.code[0]]
+        blocked = unit >= 0 and s.front.queues[unit].level == QUEUE_DEPTH
+    r.halt = c.halt
+    r.stop = 1 if c.halt or r.ended else 0
+    r.idle = 1 if not busy and f.expected == 0 else 0
+    r.quiet = 1 if rest and r.idle and (r.ended or blocked) else 0
+
+
+@compiled
+def _step_queue(s: State, u: int, push: bool) -> None:
+    """Queue and head of one unit; `push`: the instruction in the decoder enters."""
+    q, entries, take = s.front.queues[u], s.front.entries[u], s.issue[u].take
+    if take:
+        q.eligible = 0
+    elif q.valid:
+        wait, there = s.front.heads[u, _WAIT], True
+        for v in range(_UNITS):
+            there &= not (wait >> v) & 1 or s.front.tokens[v, u] > 0
+        q.eligible = 1 if there else 0
+    if q.level > 0 and (take or not q.valid):
+        q.opcode, q.index = entries[q.read, 0], entries[q.read, 1]
+        copy(s.front.heads[u], entries[q.read, 2:])
+        q.read = (q.read + 1) % QUEUE_DEPTH
+        q.level -= 1
+        q.valid = 1
+    elif take:
+        q.valid = 0
+    if push:
+        entries[q.write, 0], entries[q.write, 1] = s.front.code[0], s.front.registers[0].code_index
+        copy(entries[q.write, 2:], s.front.fields)
+        q.write = (q.write + 1) % QUEUE_DEPTH
+        q.level += 1
+
+
+@compiled
+def _step_tokens(s: State) -> None:
+    """Consume for what is taken, produce for what has finished."""
+    for u in range(_UNITS):
+        seen, fault = s.front.seen[u], s.front.token_faults[u]
+        fault.fault = 0
+        for v in range(_UNITS):
+            produced = seen.finished and (seen.signals >> v) & 1
+            consumed = s.issue[v].take and (s.issue_fields[v, _WAIT] >> u) & 1
+            if produced and not consumed:
+                if s.front.tokens[u, v] == _MOST_TOKENS:
+                    fault.fault, fault.index = 1, seen.finished_index
+                else:
+                    s.front.tokens[u, v] += 1
+            elif consumed and not produced:
+                s.front.tokens[u, v] -= 1
+
+
+@compiled
+def _refuse(r: Any, code: int, index: int) -> None:
+    """Pulse a fault and decode nothing more."""
+    r.fault, r.fault_code, r.fault_index = 1, code, index
+    r.stage = _STOPPED
+
+
+@compiled
+def step(s: State) -> None:
+    """Decoder, queues and tokens; must come before `fetch.step`, whose buffer it looks at."""
+    r, f = s.front.registers[0], s.fetch.registers[0]
+    words = INSTRUCTION_BYTES // s.config[0].bus_bytes
+    r.fault = 0
+    pushed, empty, exhausted = -1, r.stage == 0, f.state == END and f.reserved == 0
+    if r.stage == DECODE_STAGES and not r.halt:
+        if r.code_error:
+            _refuse(r, r.code_error, r.code_index)
+        elif s.front.code[0] == _HALT:
+            r.ended = 1
+            r.stage = _STOPPED
+        else:
+            unit = UNITS[s.front.code[0]]
+            if s.front.queues[unit].level < QUEUE_DEPTH:
+                pushed = unit
+                r.stage = 0
+    elif 0 < r.stage < DECODE_STAGES:
+        r.stage += 1
+    elif r.stage == 0 and r.gathered == 0 and exhausted and not r.halt:
+        _refuse(r, f.end, r.index)
+    for u in range(_UNITS):
+        q = s.front.queues[u]
+        if pushed == u or q.level > 0 or q.valid:
+            _step_queue(s, u, pushed == u)
+    if (
+        s.issue[0].take | s.issue[1].take | s.issue[2].take | s.issue[3].take
+        | s.front.seen[0].finished | s.front.seen[1].finished | s.front.seen[2].finished | s.front.seen[3].finished
+    ):  # fmt: skip
+        _step_tokens(s)
+    moves = r.gathered == words and empty
+    f.shift = 1 if f.level > 0 and (r.gathered < words or moves) else 0
+    if moves:
+        copy(s.front.code, s.front.gathered)
+        r.code_refused, r.code_index = r.refused, r.index
+        r.code_error = _BUS if r.refused else decode_fields(s.front.code, s.front.fields, s.config[0].counters)
+        r.index = (r.index + 1) & _INDICES
+        r.stage = 1
+        r.gathered = r.refused = 0
+    if f.shift:
+        bus_bytes = s.config[0].bus_bytes
+        for byte in range(bus_bytes):
+            s.front.gathered[r.gathered * bus_bytes + byte] = s.fetch.words[f.read, byte]
+        r.refused |= s.fetch.errors[f.read]
+        r.gathered += 1

@@ -1,0 +1,97 @@
+"""Accumulator lane: the partial sums and biases of one array column."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from emulator.config import AcceleratorConfig
+from emulator.instructions import PARAMETER_ENTRIES
+
+from .control import PARAMETER_WRITE, accumulate_control
+
+
+class AccumulatorLane(wiring.Component):
+    """Two banks of sums of P bits with their overflow flags, the bank being the row's highest address bit.
+
+    A sum to carry on takes its bank's read port; otherwise the port is post-processing's.
+
+    Members
+    -------
+    control, control_out : from the lane at the left; to the lane at the right, one cycle later
+    read_address, read_address_out : row that post-processing reads, travelling likewise
+    parameter_write : `PARAMETER_WRITE`; bytes 0–3 of an entry are its bias
+    start, start_overflowed : to the column's top, two cycles after the control
+    result, result_overflowed : from the column's bottom, in the cycle of the control's `write`
+    sum, overflowed : row `read_address`, two cycles later
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        total, row = signed(config.arithmetic.accumulator_bits), bits_for(config.accumulator_depth - 1)
+        super().__init__(
+            {
+                "control": In(accumulate_control(config)),
+                "control_out": Out(accumulate_control(config)),
+                "read_address": In(row),
+                "read_address_out": Out(row),
+                "parameter_write": In(PARAMETER_WRITE),
+                "start": Out(total),
+                "start_overflowed": Out(1),
+                "result": In(total),
+                "result_overflowed": In(1),
+                "sum": Out(total),
+                "overflowed": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        control = self.control
+        m.d.sync += [self.control_out.eq(control), self.read_address_out.eq(self.read_address)]
+        data = [self._bank(m, bank) for bank in range(2)]
+        carry, bank, other_bank = Signal(), Signal(), Signal()
+        m.d.sync += [
+            carry.eq(control.carry),
+            bank.eq(control.read_address[-1]),
+            other_bank.eq(self.read_address[-1]),
+            Cat(self.start, self.start_overflowed).eq(Mux(carry, Mux(bank, data[1], data[0]), self._bias(m))),
+            Cat(self.sum, self.overflowed).eq(Mux(other_bank, data[1], data[0])),
+        ]
+        return m
+
+    def _bank(self, m: Module, bank: int) -> Value:
+        """One bank; returns what it reads, a flag above the sum."""
+        control, bits = self.control, len(self.read_address) - 1
+        depth = self.config.accumulator_depth - (1 << bits) if bank else 1 << bits
+        entry = self.config.arithmetic.accumulator_bits + 1
+        # A memory of one row would have no address.
+        m.submodules[f"bank_{bank}"] = memory = Memory(shape=entry, depth=max(depth, 2), init=[])
+        write, read = memory.write_port(), memory.read_port()
+        mine = control.carry & (control.read_address[-1] == bank)
+        m.d.comb += [
+            write.en.eq(control.write & (control.write_address[-1] == bank)),
+            write.addr.eq(control.write_address[:bits]),
+            write.data.eq(Cat(self.result, self.result_overflowed)),
+            read.en.eq(1),
+            read.addr.eq(Mux(mine, control.read_address[:bits], self.read_address[:bits])),
+        ]
+        return read.data
+
+    def _bias(self, m: Module) -> Value:
+        """The bias of the control's entry, a cycle later; as wide as a sum, below a flag of 0."""
+        arithmetic, given = self.config.arithmetic, self.parameter_write
+        m.submodules.biases = biases = Memory(shape=32, depth=PARAMETER_ENTRIES, init=[])
+        write, read = biases.write_port(granularity=8), biases.read_port()
+        m.d.comb += [
+            write.addr.eq(given.address[4:]),
+            write.data.eq(given.data.replicate(4)),
+            read.en.eq(1),
+            read.addr.eq(self.control.parameters),
+        ]
+        with m.If(given.write & (given.address[2:4] == 0)):
+            m.d.comb += write.en.eq(1 << given.address[:2])
+        bias = Signal(signed(arithmetic.accumulator_bits))
+        m.d.comb += bias.eq(read.data[: arithmetic.bias_bits].as_signed())
+        return bias.as_unsigned()

@@ -1,0 +1,93 @@
+"""Read arbiter: one AXI read channel for the sequencer's fetch and the load unit, burst by burst in turns."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from .axi import BOUNDARY_BYTES
+
+OUTSTANDING = 16
+"""Most bursts between the loading of an address register and the last beat or the response, per direction."""
+
+
+class ReadArbiter(wiring.Component):
+    """The address register takes a burst when it is empty or accepted, as long as fewer than OUTSTANDING are under way.
+
+    If both ask, the one whose turn it is gets the grant; each grant makes it the other one's turn. Beats come in the
+    order of the bursts.
+
+    Members
+    -------
+    halt, clear : grant nothing; it is the fetch's turn
+    memory_base : added to the addresses; a multiple of 4096
+    fetch_request, fetch_address, fetch_length, fetch_grant : a burst waits: offset in the region, beats − 1; taken
+    load_request, load_address, load_length, load_grant : likewise
+    araddr, arlen, arvalid, arready, rvalid, rlast, rready : the bus
+    fetch_valid : a beat for the fetch, which takes it at once
+    load_valid, load_ready : a beat for the load unit
+    outstanding : bursts under way
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "halt": In(1),
+                "clear": In(1),
+                "memory_base": In(32),
+                "fetch_request": In(1),
+                "fetch_address": In(32),
+                "fetch_length": In(8),
+                "fetch_grant": Out(1),
+                "load_request": In(1),
+                "load_address": In(32),
+                "load_length": In(8),
+                "load_grant": Out(1),
+                "araddr": Out(32),
+                "arlen": Out(8),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rvalid": In(1),
+                "rlast": In(1),
+                "rready": Out(1),
+                "fetch_valid": Out(1),
+                "load_valid": Out(1),
+                "load_ready": In(1),
+                "outstanding": Out(range(OUTSTANDING + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        loads_turn, free, ended = Signal(), Signal(), Signal()
+        owners = Signal(OUTSTANDING)  # bit k: burst k under way, oldest first, belongs to the load unit
+        m.d.comb += [
+            free.eq((~self.arvalid | self.arready) & (self.outstanding != OUTSTANDING) & ~self.halt),
+            self.fetch_grant.eq(free & self.fetch_request & ~(self.load_request & loads_turn)),
+            self.load_grant.eq(free & self.load_request & ~(self.fetch_request & ~loads_turn)),
+            self.fetch_valid.eq(self.rvalid & ~owners[0]),
+            self.load_valid.eq(self.rvalid & owners[0]),
+            self.rready.eq(~owners[0] | self.load_ready),
+            ended.eq(self.rvalid & self.rready & self.rlast),
+        ]
+        page = exact_log2(BOUNDARY_BYTES)
+        offset = Mux(self.load_grant, self.load_address, self.fetch_address)
+        granted = self.fetch_grant | self.load_grant
+        with m.If(granted):
+            m.d.sync += [
+                self.arvalid.eq(1),
+                self.araddr.eq(Cat(offset[:page], offset[page:] + self.memory_base[page:])),
+                self.arlen.eq(Mux(self.load_grant, self.load_length, self.fetch_length)),
+                loads_turn.eq(self.fetch_grant),
+            ]
+        with m.Elif(self.arready):
+            m.d.sync += self.arvalid.eq(0)
+        m.d.sync += self.outstanding.eq(self.outstanding + granted - ended)
+        place = Signal(range(OUTSTANDING + 1))
+        shifted = Signal(OUTSTANDING)
+        m.d.comb += [place.eq(self.outstanding - ended), shifted.eq(Mux(ended, owners >> 1, owners))]
+        for burst in range(OUTSTANDING):
+            m.d.sync += owners[burst].eq(Mux(granted & (place == burst), self.load_grant, shifted[burst]))
+        with m.If(self.clear):
+            m.d.sync += loads_turn.eq(0)
+        return m

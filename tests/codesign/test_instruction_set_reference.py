@@ -1,0 +1,66 @@
+"""The instruction-set reference: complete, and the committed page is the generated one."""
+
+from __future__ import annotations
+
+import re
+from math import prod
+
+from codesign.instruction_semantics import ERRORS, FIRST_ISSUE, SEMANTICS, TIMING
+from codesign.instruction_set_reference import PAGE, reference
+from codesign.networks import resnet8
+from codesign.timeline import spans
+from codesign.utilization import random_inputs
+from compiler import compile_graph
+from emulator import AcceleratorConfig, Arithmetic, Machine
+from emulator.instructions import COUNTER_ROWS, FORMATS, UNIT_OF, Error, Opcode, Unit
+from emulator.registers import REGISTERS
+from emulator.timing import WINDOW_SETUP_CYCLES, output_delay
+
+
+def test_the_committed_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == reference(), "run `python -m codesign.instruction_set_reference`"
+
+
+def test_everything_declared_is_on_the_page() -> None:
+    assert set(SEMANTICS) == set(TIMING) == set(Opcode) and set(ERRORS) == set(Error)
+    page = reference()
+    chapters = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    for opcode, fields in FORMATS.items():
+        rows = re.findall(r"^\| `(\w+)` \| (\d+)(?::(\d+))? \|", chapters[opcode.name], re.MULTILINE)
+        assert [name for name, _, _ in rows] == [field.name for field in fields]
+        bit = 8
+        for (_, last, first), field in zip(rows, fields, strict=True):
+            assert (int(first or last), int(last)) == (bit, bit + field.bits - 1)
+            bit += field.bits
+    assert all(f"`{register.name}`" in chapters["Registers"] for register in REGISTERS)
+
+
+def test_the_words_name_no_field_that_is_not_there() -> None:
+    for opcode, text in SEMANTICS.items():
+        named = set(re.findall(r"`(\w+)`", text))
+        fields = {field.name for field in FORMATS[opcode]}
+        others = {"columns", "target"} if opcode != Opcode.LOAD else {"columns"}
+        assert named <= fields | others, opcode
+
+
+def test_post_processing_takes_the_cycles_that_the_page_states() -> None:
+    arithmetic = Arithmetic()
+    config = AcceleratorConfig(rows=4, columns=4, arithmetic=arithmetic)
+    graph = resnet8(arithmetic)
+    program = compile_graph(graph, config)
+    (record,) = Machine(config).execute(
+        program.images(random_inputs(graph)), program.program_address, program.program_bytes, timeline=True
+    )
+    found: dict[Opcode, set[int]] = {}
+    for span in spans(program.instructions, record.timeline):
+        fields = program.instructions[span.index].fields
+        sizes = [fields.get(f"{part}_{axis}", 1) for part in ("output", "kernel") for axis in ("height", "width")]
+        positions = {Opcode.REQUANTIZE: fields.get("count"), Opcode.REDUCE: prod(sizes), Opcode.COUNTERS: COUNTER_ROWS}
+        if UNIT_OF[span.opcode] == Unit.POST_PROCESS:
+            found.setdefault(span.opcode, set()).add(span.end - span.start - positions.get(span.opcode, 0))
+    # First issue, then all positions, the last one's row, and the cycle after that.
+    rest = output_delay(config)
+    assert found[Opcode.ADDER] == {3}
+    assert found[Opcode.COUNTERS] == {FIRST_ISSUE + rest}
+    assert found[Opcode.REDUCE] == {FIRST_ISSUE + WINDOW_SETUP_CYCLES + rest}
+    assert min(found[Opcode.REQUANTIZE]) == FIRST_ISSUE + rest

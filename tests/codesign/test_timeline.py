@@ -1,0 +1,70 @@
+"""The timeline: what was executed, as a trace and as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.timeline import Span, busy_cycles, chrome_trace, spans, write_timeline
+from emulator.instructions import Opcode, Unit, instruction
+
+HALT = instruction(Opcode.HALT)
+ADDER_FIELDS = {"a_multiplier": 1, "b_multiplier": 2, "shift": 3, "subtract": 1}
+RUN = [
+    Span(0, Opcode.LOAD, Unit.LOAD, 5, 10),
+    Span(1, Opcode.CONVOLVE, Unit.CONVOLVE, 10, 30),
+    Span(2, Opcode.LOAD, Unit.LOAD, 12, 13),
+    Span(3, Opcode.REQUANTIZE, Unit.POST_PROCESS, 31, 41),
+]
+
+
+def test_what_was_not_executed_is_left_out() -> None:
+    timeline = np.array([[-1, -1, -1], [2, 4, 9], [0, 3, -1]])
+    assert spans([HALT, HALT, HALT], timeline) == [Span(1, Opcode.HALT, Unit.POST_PROCESS, 4, 9)]
+
+
+def test_trace_has_a_thread_a_unit_and_an_event_an_instruction() -> None:
+    trace = chrome_trace(RUN, name="m.onnx")
+    events = trace["traceEvents"]
+    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert names == {10 * unit.value: unit.name for unit in Unit}
+    shown = [event for event in events if event["ph"] == "X"]
+    assert [(e["tid"], e["ts"], e["dur"], e["name"], e["args"]["index"]) for e in shown] == [
+        (0, 5, 5, "LOAD", 0),
+        (10, 10, 20, "CONVOLVE", 1),
+        (0, 12, 1, "LOAD", 2),
+        (20, 31, 10, "REQUANTIZE", 3),
+    ]
+
+
+def test_trace_shows_the_fields() -> None:
+    adder = instruction(Opcode.ADDER, **ADDER_FIELDS)
+    trace = chrome_trace([Span(0, Opcode.ADDER, Unit.POST_PROCESS, 0, 1)], [adder])
+    (event,) = [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    assert event["args"] == {"index": 0, **ADDER_FIELDS}
+
+
+def test_an_instruction_that_is_prepared_meanwhile_has_a_thread_of_its_own() -> None:
+    two = [Span(0, Opcode.CONVOLVE, Unit.CONVOLVE, 10, 30), Span(1, Opcode.CONVOLVE, Unit.CONVOLVE, 20, 50)]
+    shown = [event for event in chrome_trace(two)["traceEvents"] if event["ph"] == "X"]
+    assert [event["tid"] for event in shown] == [10, 11]
+    assert busy_cycles(two)[Unit.CONVOLVE] == 40
+
+
+def test_busy_cycles() -> None:
+    assert busy_cycles(RUN) == {Unit.LOAD: 6, Unit.CONVOLVE: 20, Unit.POST_PROCESS: 10, Unit.STORE: 0}
+
+
+def test_files(tmp_path: Path) -> None:
+    for name in ("t.json", "t.svg", "t.png"):
+        write_timeline(tmp_path / name, RUN)
+    assert json.loads((tmp_path / "t.json").read_text()) == chrome_trace(RUN)
+    assert "<svg" in (tmp_path / "t.svg").read_text()
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    write_timeline(tmp_path / "t.svg", [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.png", "t.svg"]
+    with pytest.raises(ValueError, match=r"\*\.json, \*\.png, \*\.svg, not 't\.txt'"):
+        write_timeline(tmp_path / "t.txt", RUN)

@@ -1,0 +1,126 @@
+"""Tokens: every pair of instructions that touch the same rows or bytes in different units is ordered by them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from compiler import compile_graph
+from emulator import AcceleratorConfig
+from emulator.instructions import (
+    COUNTER_ROWS,
+    PARAMETER_PITCH,
+    UNIT_OF,
+    Instruction,
+    Opcode,
+    Target,
+    Unit,
+)
+from tests.graphs import random_arithmetic, random_config, random_graph
+from tests.interpreter import Interpreter
+
+Touched = dict[object, bool]
+"""(memory, row) or a byte's address → whether it is written."""
+
+
+def touched(machine: Interpreter, i: Instruction) -> Touched:
+    """What an instruction reads and writes, found as the interpreter finds it."""
+    found: Touched = {}
+
+    def add(memory: object, rows: np.ndarray, write: bool) -> None:
+        for row in rows.reshape(-1).tolist():
+            found[memory, row] = found.get((memory, row), False) or write
+
+    match i.opcode:
+        case Opcode.LOAD | Opcode.STORE:
+            load = i.opcode == Opcode.LOAD
+            memory: object = Target(i["target"]) if load else "output"
+            lanes = machine.scratchpads[Target(i["target"])].shape[1] if load else machine.config.columns
+            rows, addresses, inside = machine.transfer(i, lanes)
+            if memory == Target.PARAMETER:
+                rows = rows // PARAMETER_PITCH
+            add(memory, rows if memory != Target.TABLE else rows * 0, load)
+            add("bytes", addresses[inside], not load)
+        case Opcode.CONVOLVE:
+            row, inside = machine.window(i)
+            add(Target.ACTIVATION, (row[:, :, None] + np.arange(i["channel_rows"]))[inside], False)
+            tiles = row.shape[1] * i["channel_rows"]
+            add(Target.WEIGHT, i["weight_row"] + np.arange(tiles * machine.config.rows), False)
+            add("sums", i["accumulator_row"] + np.arange(len(row)), True)
+            if not i["carry"]:
+                add(Target.PARAMETER, np.array(i["parameters"]), False)
+        case Opcode.REQUANTIZE | Opcode.REDUCE:
+            if i.opcode == Opcode.REQUANTIZE:
+                index = np.arange(i["count"])
+                add("sums", i["accumulator_row"] + index, False)
+                if i["add"]:
+                    add(Target.OPERAND, i["operand_row"] + index * i["operand_stride"], False)
+            else:
+                row, inside = machine.window(i)
+                index = np.arange(len(row))
+                add(Target.OPERAND, row[inside], False)
+            add(Target.PARAMETER, np.array(i["parameters"]), False)
+            add("output", i["output_row"] + index * i["output_stride"], True)
+            if i["table"]:
+                add(Target.TABLE, np.array(0), False)
+        case Opcode.COUNTERS:
+            add("output", i["output_row"] + np.arange(COUNTER_ROWS), True)
+    return found
+
+
+def assert_ordered(config: AcceleratorConfig, instructions: tuple[Instruction, ...], image: bytes) -> int:
+    """Replay the tokens; every conflict must be with an instruction that is known to have ended. Returns conflicts."""
+    machine, tokens, conflicts = Interpreter(config, image), defaultdict(list), 0
+    known = np.full((len(Unit), len(Unit)), -1)
+    writer: dict[object, tuple[Unit, int]] = {}
+    readers: dict[object, dict[Unit, int]] = defaultdict(dict)
+    for index, i in enumerate(instructions):
+        if i.opcode == Opcode.HALT:
+            break
+        unit = UNIT_OF[i.opcode]
+        for other in Unit:
+            if i["wait"] >> other & 1:
+                known[other, unit] = tokens[other, unit].pop(0)
+        for place, write in touched(machine, i).items():
+            before = [writer[place]] if place in writer else []
+            if write:
+                before += readers.pop(place, {}).items()
+            for other, last in before:
+                if other != unit:
+                    conflicts += 1
+                    assert last <= known[other, unit], f"{place}: instruction {index} does not wait for {last}"
+            if write:
+                writer[place] = unit, index
+            else:
+                readers[place][unit] = index
+        for other in Unit:
+            if i["signal"] >> other & 1:
+                tokens[unit, other].append(index)
+    assert not any(tokens.values()), "a token is left over"
+    return conflicts
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_conflict_is_ordered(seed: int) -> None:
+    rng = np.random.default_rng([seed, 5])
+    arithmetic = random_arithmetic(rng)
+    graph = random_graph(rng, arithmetic, size=7)
+    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    program = compile_graph(graph, config)
+    assert assert_ordered(config, program.instructions, program.image) > 100
+
+
+def test_a_missing_token_is_found() -> None:
+    """The check above is not blind."""
+    rng = np.random.default_rng(0)
+    arithmetic = random_arithmetic(rng)
+    graph = random_graph(rng, arithmetic, size=7)
+    config = random_config(rng, arithmetic, 4, 4)
+    program = compile_graph(graph, config)
+    last = max(n for n, i in enumerate(program.instructions) if i.opcode == Opcode.CONVOLVE and i["wait"])
+    fields = {**program.instructions[last].fields, "wait": 0}
+    blind = program.with_instruction(last, Instruction(Opcode.CONVOLVE, fields))
+    with pytest.raises(AssertionError):
+        assert_ordered(config, blind.instructions, blind.image)

@@ -1,0 +1,231 @@
+"""The post-process unit between memories that follow a script: the same cycles for the RTL and for the machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from emulator.config import AcceleratorConfig
+from emulator.instructions import FORMATS, INSTRUCTION_BITS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Unit
+from emulator.machine import post_process
+from emulator.machine.compiled import compiled
+from emulator.machine.state import allocate
+from rtl.hierarchy import modules
+from rtl.post_processing import PostProcessing
+from rtl.simulation.vectors import amaranth_component, play_vectors
+from rtl.skew import skew
+from rtl.unit import INDEX_BITS, UnitPort
+
+REGISTERS = ("finished", "signals", "finished_index", "fault", "fault_code", "fault_index", "busy")
+"""Registers of the port; `work` is of the same cycle."""
+
+
+@compiled
+def _ready(s):
+    return post_process.ready(s)
+
+
+@compiled
+def _step(s):
+    return post_process.step(s)
+
+
+class Harness(wiring.Component):
+    """`PostProcessing` with accumulators, its port and LOAD's writes as plain inputs, and its counters as one word."""
+
+    def __init__(self, config: AcceleratorConfig, gated: bool):
+        self.unit, self.config = PostProcessing(config, gated), config
+        columns, arithmetic = config.columns, config.arithmetic
+        port = UnitPort().members
+        super().__init__(
+            {
+                **{name: Out(port[name].shape) for name in (*REGISTERS, "work")},
+                "ready": Out(1),
+                "valid": In(1),
+                "instruction": In(INSTRUCTION_BITS),
+                "index": In(INDEX_BITS),
+                "halt": In(1),
+                "clear": In(1),
+                "bank_reads": In(2),
+                "write_operand": In(1),
+                "write_parameter": In(1),
+                "write_table": In(1),
+                "write_address": In(16),
+                "write_data": In(8 * columns),
+                "write_sums": In(1),
+                "sums_row": In(16),
+                "sums": In((arithmetic.accumulator_bits + 1) * columns),
+                "output_read": In(1),
+                "output_address": In(16),
+                "output_data": Out(8 * columns),
+                "counts": Out(96 * columns),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit = unit = self.unit
+        port, columns, entry = unit.port, self.config.columns, self.config.arithmetic.accumulator_bits + 1
+        m.d.comb += [
+            port.issued.valid.eq(self.valid),
+            port.issued.payload.instruction.eq(self.instruction),
+            port.issued.payload.index.eq(self.index),
+            self.ready.eq(port.issued.ready),
+            port.halt.eq(self.halt),
+            port.clear.eq(self.clear),
+            self.counts.eq(Cat(Value.cast(unit.counts[c]) for c in range(columns))),
+        ]
+        for name in (*REGISTERS, "work"):
+            m.d.comb += getattr(self, name).eq(getattr(port, name))
+        for name in ("bank_reads", "write_operand", "write_address", "write_data", "output_read", "output_address"):
+            m.d.comb += getattr(unit, name).eq(getattr(self, name))
+        # Unknown until the first read.
+        read = Signal()
+        m.d.sync += read.eq(read | self.output_read)
+        m.d.comb += self.output_data.eq(Mux(read, unit.output_data, 0))
+
+        writes = [
+            Cat(self.write_parameter, self.write_table, self.write_address[:8], self.write_data.word_select(c, 8))
+            for c in range(columns)
+        ]
+        for c, write in enumerate(skew(m, writes, "write")):
+            for index, target in enumerate((unit.parameter_writes[c], unit.table_writes[c])):
+                m.d.comb += Value.cast(target).eq(Cat(write[index], write[2:]))
+
+        m.submodules.sums = memory = Memory(shape=entry * columns, depth=self.config.accumulator_depth, init=[])
+        write, sums = memory.write_port(), memory.read_port()
+        row = Signal(entry * columns)
+        m.d.sync += row.eq(sums.data)
+        m.d.comb += [
+            write.en.eq(self.write_sums),
+            write.addr.eq(self.sums_row),
+            write.data.eq(self.sums),
+            sums.addr.eq(unit.accumulator_address),
+        ]
+        for c, word in enumerate(skew(m, [row.word_select(c, entry) for c in range(columns)], "sums")):
+            m.d.comb += [unit.sum[c].eq(word[:-1].as_signed()), unit.overflowed[c].eq(word[-1])]
+        return m
+
+
+def pack(values: NDArray[Any], bits: int) -> int:
+    """Lanes of a row as one word, lane 0 lowest."""
+    return sum((int(value) & ((1 << bits) - 1)) << (bits * lane) for lane, value in enumerate(values))
+
+
+class Driver:
+    """Steps the machine's unit, plays the rest of the accelerator, and keeps what the RTL is given and has to show."""
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config, self.state = config, allocate(config)
+        self.inputs: dict[str, list[int]] = {}
+        self.outputs: dict[str, list[int]] = {}
+        self.output_row = np.zeros(config.columns, np.int8)
+
+    @property
+    def port(self) -> Any:
+        """The unit's port registers."""
+        return self.state.ports[Unit.POST_PROCESS]
+
+    def _record(self, kept: dict[str, list[int]], **values: int) -> None:
+        for name, value in values.items():
+            kept.setdefault(name, []).append(int(value))
+
+    def cycle(
+        self,
+        instruction: Instruction | None = None,
+        index: int = 0,
+        halt: bool = False,
+        bank_reads: int = 0,
+        write: tuple[str, int, NDArray[np.int8]] | None = None,
+        sums: tuple[int, NDArray[np.int64], NDArray[np.uint8]] | None = None,
+        output_address: int | None = None,
+    ) -> bool:
+        """One clock; returns whether the instruction was taken.
+
+        write : memory (operand, parameter, table), row as in LOAD, codes
+        sums : accumulator row, its sums and flags
+        """
+        s, port, unit = self.state, self.port, Unit.POST_PROCESS
+        s.control[0]["halt"] = halt
+        s.convolve.registers[0]["bank_reads"] = bank_reads
+        accepts = bool(_ready(s))
+        take = accepts and instruction is not None
+        s.issue[unit]["take"] = take
+        if instruction is not None:
+            fields = [instruction[field.name] for field in FORMATS[instruction.opcode]]
+            s.issue[unit]["opcode"], s.issue[unit]["index"] = instruction.opcode, index
+            s.issue_fields[unit, :] = 0
+            s.issue_fields[unit, : len(fields)] = fields
+        registers = {name: port[name] for name in REGISTERS}
+        self._record(self.outputs, ready=accepts, output_data=pack(self.output_row, 8), **registers)
+        if output_address is not None:
+            self.output_row = s.output[output_address].copy()
+        _step(s)
+        self._record(self.outputs, work=port["work"])
+
+        name, row, codes = write or ("", 0, np.zeros(self.config.columns, np.int8))
+        if name == "operand":
+            s.operand[row] = codes
+        elif name == "table":
+            s.table[row] = codes
+        elif name == "parameter" and row % PARAMETER_PITCH < PARAMETER_ROWS:
+            s.parameters[row // PARAMETER_PITCH, row % PARAMETER_PITCH] = codes.view(np.uint8)
+        sums_word = 0
+        if sums is not None:
+            s.sums[sums[0]], s.overflowed[sums[0]] = sums[1], sums[2]
+            bits = self.config.arithmetic.accumulator_bits
+            words = [int(flag) << bits | int(total) % (1 << bits) for total, flag in zip(*sums[1:], strict=True)]
+            sums_word = pack(np.array(words, object), bits + 1)
+        self._record(
+            self.inputs,
+            valid=instruction is not None,
+            instruction=0 if instruction is None else int.from_bytes(instruction.encode(), "little"),
+            index=index,
+            halt=halt,
+            clear=0,
+            bank_reads=bank_reads,
+            write_operand=name == "operand",
+            write_parameter=name == "parameter",
+            write_table=name == "table",
+            write_address=row,
+            write_data=pack(codes, 8),
+            write_sums=sums is not None,
+            sums_row=0 if sums is None else sums[0],
+            sums=sums_word,
+            output_read=output_address is not None,
+            output_address=output_address or 0,
+        )
+        return take
+
+    def clear(self) -> None:
+        """A run starts: one cycle in which nothing else happens."""
+        self.cycle()
+        self.inputs["clear"][-1] = 1
+        for array in (*self.state.post_process, self.state.ports, self.state.lane_counters):
+            array[...] = np.zeros((), array.dtype)
+
+    def counts(self) -> int:
+        """The lanes' counters as the RTL shows them."""
+        return pack(np.array([pack(lane, 32) for lane in self.state.lane_counters.T], object), 96)
+
+
+def play(drivers: Sequence[Driver], simulator: str) -> list[dict[str, NDArray[Any]]]:
+    """What the RTL shows in the cycles of each driver; every other one has lanes with a gated clock."""
+    components = []
+    for index, driver in enumerate(drivers):
+        harness = Harness(driver.config, gated=index % 2 == 0)
+        component = amaranth_component(harness, f"harness_{index}")
+        source = component.source + modules(harness.unit.kinds())
+        source = re.sub(r"\bpost_process_lane\b", f"post_process_lane_{index}", source)
+        components.append(dataclasses.replace(component, source=source))
+    stimuli = [{name: np.array(values, object) for name, values in driver.inputs.items()} for driver in drivers]
+    return play_vectors(components, stimuli, simulator)
