@@ -24,7 +24,7 @@ For line l = 0 … `lines` − 1 and pixel p = 0 … `pixels` − 1, `pixel_byte
 
 Row addresses are computed modulo 2²⁰. A pixel is checked as a whole before its first burst: its bytes must lie in
 the region, its rows in the memory, or the instruction stops with ADDRESS and the pixels before it are still
-written. Bytes of one line that follow each other in memory are read in bursts of up to 256 words that do not cross
+written. Bytes of one pixel that follow each other in memory are read in bursts of up to 256 words that do not cross
 4 KiB; memory is read in whole words, and bytes beside the pixels are dropped.
 """,
     Opcode.STORE: """

@@ -71,7 +71,8 @@ def register_sequence(program: Program, memory_base: int = 0) -> list[Access]:
 def check_base(memory_base: int, memory_bytes: int = 0) -> None:
     """Raise ``ValueError`` unless a region of that length can begin at that bus address."""
     if memory_base % 4096 or not 0 <= memory_base <= (1 << 32) - memory_bytes:
-        raise ValueError(f"memory_base must be a multiple of 4096 from 0 to 2^32 − {memory_bytes}, not {memory_base}")
+        limit = f"at most 2^32 − {memory_bytes}" if memory_bytes else "below 2^32"
+        raise ValueError(f"memory_base must be a multiple of 4096, {limit}, not {memory_base}")
 
 
 def _access(kind: str, name: str, value: int | None, doc: str) -> Access:

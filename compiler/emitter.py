@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
+from emulator.front_end import INDEX_BITS
 from emulator.graph import Graph, Integers, Node, Pad
 from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Opcode
 from emulator.program import CounterBlock, Program, Region
@@ -23,6 +24,10 @@ from .transfers import PIXEL_BYTES_MOST, merge, transfer_fields
 
 ALIGNMENT = 32
 """Regions begin at multiples of the widest bus and of an instruction."""
+MEMORY_LIMIT = 1 << 32
+"""Addresses of external memory have 32 bits."""
+MOST_INSTRUCTIONS = (1 << INDEX_BITS) - 1
+"""Before HALT; the accelerator counts instructions in so many bits."""
 
 
 class Emitter:
@@ -55,7 +60,12 @@ class Emitter:
         """Address of `size` fresh bytes."""
         address = self.size
         self.size = -(-(address + size) // ALIGNMENT) * ALIGNMENT
+        if self.size >= MEMORY_LIMIT:
+            raise CompileError(f"{self._place_of()}: the memory must stay below 2^32 bytes, and would have {self.size}")
         return address
+
+    def _place_of(self) -> str:
+        return f"layer {self.layers[-1]!r}" if self.layers else "the graph's tensors"
 
     def constant(self, values: NDArray[np.generic]) -> int:
         """Address of these bytes."""
@@ -77,6 +87,8 @@ class Emitter:
         transfer: Transfer | None = None,
     ) -> None:
         """Append an operation."""
+        if len(self.operations) == MOST_INSTRUCTIONS:
+            raise CompileError(f"{self._place_of()}: the program must have at most {MOST_INSTRUCTIONS} instructions")
         self.operations.append(Operation(opcode, fields, places, accesses, transfer, layer=len(self.layers) - 1))
 
     def load(

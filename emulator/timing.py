@@ -6,6 +6,8 @@ from .config import AcceleratorConfig
 
 DEFAULT_LATENCY = 16
 """Cycles from a read's address to its first beat, in simulated and emulated memory, unless told otherwise."""
+MAX_LATENCY = 1024
+"""Largest latency of that memory."""
 SHIFT_ROUND_LATENCY = 5
 """Cycles from an exact product or sum to its code."""
 REQUANTIZER_LATENCY = 5 + SHIFT_ROUND_LATENCY

@@ -52,13 +52,18 @@ class AccumulatorLane(wiring.Component):
         m.d.sync += [self.control_out.eq(control), self.read_address_out.eq(self.read_address)]
         data = [self._bank(m, bank) for bank in range(2)]
         carry, bank, other_bank = Signal(), Signal(), Signal()
+        # A block RAM is slow: one choice behind it, the next one after a register.
+        carries, carried, bias = Signal(), Signal.like(data[0], reset_less=True), Signal.like(data[0], reset_less=True)
         m.d.sync += [
             carry.eq(control.carry),
             bank.eq(control.read_address[-1]),
             other_bank.eq(self.read_address[-1]),
-            Cat(self.start, self.start_overflowed).eq(Mux(carry, Mux(bank, data[1], data[0]), self._bias(m))),
+            carried.eq(Mux(bank, data[1], data[0])),
+            bias.eq(self._bias(m)),
+            carries.eq(carry),
             Cat(self.sum, self.overflowed).eq(Mux(other_bank, data[1], data[0])),
         ]
+        m.d.comb += Cat(self.start, self.start_overflowed).eq(Mux(carries, carried, bias))
         return m
 
     def _bank(self, m: Module, bank: int) -> Value:

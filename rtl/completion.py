@@ -1,5 +1,9 @@
 """Completion: what stops a run, which fault counts, and when the run has ended."""
 
+from functools import reduce
+from itertools import combinations
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -14,7 +18,7 @@ FAULT = data.StructLayout({"valid": 1, "code": ERROR_BITS, "index": INDEX_BITS})
 
 
 class Completion(wiring.Component):
-    """The faults of the first cycle with any are kept, and the one with the lowest index is chosen in two steps.
+    """The faults of the first cycle with any are kept, and the one with the lowest index is chosen in three steps.
 
     Members
     -------
@@ -98,21 +102,21 @@ class Completion(wiring.Component):
         return m
 
     def _choose(self, m: Module, deadlocked: Value) -> data.View:
-        """The fault with the lowest index of the last cycle without halt, three cycles after it."""
+        """The fault with the lowest index of the last cycle without halt, SETTLE_CYCLES after its registers have it."""
         kept = [Signal(FAULT, name=f"kept_{unit}") for unit in range(UNITS)]
-        pairs = [Signal(FAULT, name=f"pair_{pair}") for pair in range(UNITS // 2)]
         decoder, chosen = Signal(FAULT), Signal(FAULT)
         with m.If(~self.halt):
             m.d.sync += decoder.eq(self.decoder_fault)
             for fault, token, head, keep in zip(self.faults, self.token_faults, self.heads, kept, strict=True):
                 m.d.sync += keep.eq(Mux(token.valid, token, Mux(deadlocked, head, fault)))
-        for pair, (first, second) in zip(pairs, zip(kept[::2], kept[1::2], strict=True), strict=True):
-            m.d.sync += pair.eq(self._older(first, second))
-        older = self._older(*pairs)
-        m.d.sync += chosen.eq(Mux(Cat(fault.valid for fault in kept).any(), older, decoder))
+        # What is kept stands still from `halt` on: every pair is compared, then the winner found, then its fault taken.
+        wins = [Const(1)] * UNITS
+        for u, v in combinations(range(UNITS), 2):
+            older = Signal(name=f"older_{u}_{v}")
+            m.d.sync += older.eq(~kept[v].valid | (kept[u].valid & (kept[u].index <= kept[v].index)))
+            wins[u], wins[v] = wins[u] & older, wins[v] & ~older
+        winner, any_kept = Signal(UNITS), Signal()
+        m.d.sync += [winner.eq(Cat(wins)), any_kept.eq(Cat(fault.valid for fault in kept).any())]
+        older = reduce(or_, (Mux(winner[u], fault.as_value(), 0) for u, fault in enumerate(kept)))
+        m.d.sync += chosen.eq(Mux(any_kept, older, decoder.as_value()))
         return chosen
-
-    @staticmethod
-    def _older(first: data.View, second: data.View) -> Value:
-        """The valid one, or of two valid ones that with the lower index."""
-        return Mux(second.valid & (~first.valid | (second.index < first.index)), second.as_value(), first.as_value())

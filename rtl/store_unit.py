@@ -91,18 +91,17 @@ class StoreUnit(wiring.Component):
             self.output_address.eq(overlaps.row),
         ]
 
-        # Bursts asked for whose rows are not all read; accepted ones whose beats are not all sent; beats in the buffer.
-        unread, unsent, reserved = (Signal(range(OUTSTANDING + 1)) for _ in range(3))
+        # Bursts asked for whose rows are not all read; beats in the buffer. A beat waits for no address (AXI4, A3.3.1).
+        unread, reserved = (Signal(range(OUTSTANDING + 1)) for _ in range(2))
         sent = self.wvalid & self.wready
         m.d.comb += step.eq((unread != 0) & (reserved != BEATS))
         m.d.sync += [
             self.outstanding.eq(self.outstanding + walk.asks - self.bvalid),
             unread.eq(unread + walk.asks - (step & overlaps.burst_ends)),
-            unsent.eq(unsent + (self.awvalid & self.awready) - (sent & self.wlast)),
             reserved.eq(reserved + (step & overlaps.word_ends) - sent),
         ]
         level = self._beats(m, step, overlaps, sent)
-        m.d.comb += self.wvalid.eq((level != 0) & (unsent != 0))
+        m.d.comb += self.wvalid.eq(level != 0)
 
         taken = port.issued.valid & port.issued.ready
         m.d.comb += [

@@ -57,10 +57,13 @@ class WeightLoader(wiring.Component):
         tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
         rows_left = Signal(range(max(config.rows, 2)))
         attempt, begins = Signal(), Signal()
+        # A cycle late: the fields are there long before they are taken, and the shadow is not free just after a tile.
+        beyond, first_beyond, limit = Signal(), Signal(), config.weight_depth - config.rows
+        m.d.sync += [beyond.eq(tile_row > limit), first_beyond.eq(self.weight_row > limit)]
         m.d.comb += [
             self.taken.eq(self.offered & ~active),
             attempt.eq(active & free & ~(self.read & (rows_left != 0)) & ~self.stop),
-            self.fault.eq(attempt & (tile_row > config.weight_depth - config.rows)),
+            self.fault.eq(attempt & beyond),
             begins.eq(attempt & ~self.fault),
         ]
         with m.If(self.started):
@@ -85,6 +88,7 @@ class WeightLoader(wiring.Component):
             m.d.sync += [
                 active.eq(1),
                 tile_row.eq(self.weight_row),
+                beyond.eq(first_beyond),
                 left.eq(self.tiles),
                 self.fault_index.eq(self.index),
             ]

@@ -106,19 +106,22 @@ class Window(wiring.Component):
 
         def state(name: str) -> tuple[Signal, ...]:
             widths = {"rows_left": 12, "columns_left": 12, "y": _COORDINATE, "x": _COORDINATE}
-            widths |= {"line": ADDRESS_BITS, "here": ADDRESS_BITS}
+            widths |= {"line": ADDRESS_BITS, "here": ADDRESS_BITS, "last_row": 1, "last_column": 1}
             return tuple(Signal(w, name=f"{name}_{part}", reset_less=True) for part, w in widths.items())
 
-        place = rows_left, columns_left, y, x, line, here = state("position")
-        origin = self.steps.origin
+        place = rows_left, columns_left, y, x, line, here, last_row, last_column = state("position")
+        # A counter's comparison with 0 is a register beside it: much depends on the end of a tile in the same cycle.
+        origin, one_row, one_column = self.steps.origin, rows == 1, columns == 1
         begin = (self.output_height - 1, self.output_width - 1, -self.pad_top, -self.pad_left, origin, origin)
-        first = (rows - 1, columns - 1, first_y, first_x, steps.origin, steps.origin)
+        begin += (self.output_height == 1, self.output_width == 1)
+        first = (rows - 1, columns - 1, first_y, first_x, steps.origin, steps.origin, one_row, one_column)
         below = line + steps.position_row
-        next_line = (rows_left - 1, columns - 1, y + stride_y, first_x, below, below)
+        next_line = (rows_left - 1, columns - 1, y + stride_y, first_x, below, below, rows_left == 1, one_column)
         beside = (rows_left, columns_left - 1, y, x + stride_x, line, here + steps.position_column)
-        end_of_line, last = columns_left == 0, Signal()
-        m.d.comb += [last.eq(end_of_line & (rows_left == 0)), self.last_position.eq(last)]
-        following = [Mux(last, a, Mux(end_of_line, b, c)) for a, b, c in zip(first, next_line, beside, strict=True)]
+        beside += (last_row, columns_left == 1)
+        last = Signal()
+        m.d.comb += [last.eq(last_column & last_row), self.last_position.eq(last)]
+        following = [Mux(last, a, Mux(last_column, b, c)) for a, b, c in zip(first, next_line, beside, strict=True)]
         if self.groups:
             kept = state("kept")
             with m.If(self.begin):
@@ -142,11 +145,11 @@ class Window(wiring.Component):
         y, x = Signal(17, reset_less=True), Signal(17, reset_less=True)
         names = ("kernel_line", "kernel_pixel", "kernel_here")
         line, pixel, here = (Signal(ADDRESS_BITS, name=name, reset_less=True) for name in names)
-        pixel_end, line_end, last = Signal(), Signal(), Signal()
+        last_row, last_column, pixel_end = Signal(), Signal(), Signal()  # a counter has come to 0
+        line_end, last = Signal(), Signal()
         m.d.comb += [
-            pixel_end.eq(channels_left == 0),
-            line_end.eq(pixel_end & (columns_left == 0)),
-            last.eq(line_end & (rows_left == 0)),
+            line_end.eq(pixel_end & last_column),
+            last.eq(line_end & last_row),
             self.last_kernel.eq(last),
         ]
         with m.If(self.begin):
@@ -155,13 +158,18 @@ class Window(wiring.Component):
                 rows_left.eq(self.kernel_height - 1),
                 columns_left.eq(self.kernel_width - 1),
                 channels_left.eq(self.channel_rows - 1),
+                last_row.eq(self.kernel_height == 1),
+                last_column.eq(self.kernel_width == 1),
+                pixel_end.eq(self.channel_rows == 1),
             ]
         with m.Elif(self.next_kernel):
-            m.d.sync += [channels_left.eq(channels_left - 1), here.eq(here + 1)]
+            m.d.sync += [channels_left.eq(channels_left - 1), here.eq(here + 1), pixel_end.eq(channels_left == 1)]
             with m.If(pixel_end):
                 m.d.sync += [
                     channels_left.eq(channels - 1),
+                    pixel_end.eq(channels == 1),
                     columns_left.eq(columns_left - 1),
+                    last_column.eq(columns_left == 1),
                     x.eq(x + stride_x),
                     pixel.eq(pixel + steps.kernel_column),
                     here.eq(pixel + steps.kernel_column),
@@ -169,7 +177,8 @@ class Window(wiring.Component):
             with m.If(line_end):
                 below = line + steps.kernel_row
                 m.d.sync += [columns_left.eq(columns - 1), rows_left.eq(rows_left - 1), x.eq(0), y.eq(y + stride_y)]
+                m.d.sync += [last_column.eq(columns == 1), last_row.eq(rows_left == 1)]
                 m.d.sync += [line.eq(below), pixel.eq(below), here.eq(below)]
             with m.If(last):
-                m.d.sync += [rows_left.eq(rows - 1), Cat(y, x, line, pixel, here).eq(0)]
+                m.d.sync += [rows_left.eq(rows - 1), last_row.eq(rows == 1), Cat(y, x, line, pixel, here).eq(0)]
         return y, x, here

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..config import AcceleratorConfig
+from ..timing import MAX_LATENCY
 from .compiled import compiled
 from .records import Records, record
 
@@ -22,7 +23,6 @@ NONE = (1 << 32, -1)
 """Range of refused bytes that no burst touches."""
 BURSTS = 16
 """Bursts in flight per direction."""
-MAX_LATENCY = 1024
 STALL_MASK = 0x80200003
 """Feedback of the Galois register (shifting right) behind the stalls: each lasts while two of its bits are 1."""
 
@@ -112,7 +112,7 @@ def wires(s: State) -> None:
     stall = m.stall
     bus.ar_ready = _free(stall, 0, 7)
     bus.aw_ready = _free(stall, 5, 17)
-    bus.w_ready = _free(stall, 9, 20)
+    bus.w_ready = _free(stall, 9, 20) if m.write_count > 0 else 0
     m.ar_taken, m.ar_address, m.ar_beats = bus.ar_valid & bus.ar_ready, bus.ar_address, bus.ar_beats
     m.aw_taken, m.aw_address, m.aw_beats = bus.aw_valid & bus.aw_ready, bus.aw_address, bus.aw_beats
     if bus.ar_valid:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arithmetic import check_integer
 from ..config import AcceleratorConfig
 from ..instructions import INSTRUCTION_BYTES, Error
 from ..program import Program, check_program
-from ..registers import COUNTERS
-from ..timing import DEFAULT_LATENCY
+from ..registers import COUNTERS, LANE_COUNTER_BITS
+from ..timing import DEFAULT_LATENCY, MAX_LATENCY
 from .result import Result, RunRecord, make_result
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ class Machine:
     ):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"config must be an AcceleratorConfig, not {type(config).__name__}")
-        if type(latency) is not int or latency < 1:
-            raise ValueError(f"latency must be a positive integer, not {latency!r}")
+        check_integer("latency", latency, 1, MAX_LATENCY)
+        check_integer("seed", seed, 0, (1 << 32) - 1)
+        if error_range is not None and not 0 <= error_range[0] <= error_range[1] < 1 << 32:
+            raise ValueError(f"error_range must be two rising byte addresses below 2^32, not {error_range!r}")
         self.config, self.latency, self.seed, self.error_range = config, latency, seed, error_range
 
     def run(
@@ -153,6 +156,6 @@ class Machine:
             error=Error(int(control["error"][0])),
             error_index=int(control["error_index"][0]),
             counters=dict(zip(COUNTERS, map(int, state.counters), strict=True)),
-            lane_counters=state.lane_counters.copy(),
+            lane_counters=state.lane_counters & ((1 << LANE_COUNTER_BITS) - 1),
             timeline=state.timeline if timeline else None,
         )

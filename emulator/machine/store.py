@@ -45,7 +45,6 @@ REGISTERS = record(
     "stopped",  # there was a fault
     "index",
     "unread",  # bursts asked for whose rows are not all read
-    "unsent",  # accepted bursts whose beats are not all sent
     "reserved",  # beats read and not sent
     "level",  # beats in the write buffer
     "complete",  # bit k: a beat was completed k cycles ago
@@ -99,7 +98,7 @@ def wires(s: State) -> None:
     """The beat on the bus; the memory finds its bytes by `beat`."""
     r, bus = s.store.registers[0], s.bus[0]
     bus.w_valid = 0
-    if r.level and r.unsent:
+    if r.level:
         made, beat = s.store.beats[r.sending], s.store.beat[0]
         bus.w_valid, bus.w_address, bus.w_last = 1, made.address, made.last
         beat.slot, beat.first, beat.end = r.sending, made.first, made.end
@@ -143,7 +142,6 @@ def step(s: State) -> None:
         r.sending = (r.sending + 1) % SLOTS
         r.level -= 1
         r.reserved -= 1
-        r.unsent -= bus.w_last
     if r.complete >> BUFFER_CYCLES & 1:
         r.level += 1
         r.complete &= (1 << BUFFER_CYCLES) - 1
@@ -155,7 +153,6 @@ def step(s: State) -> None:
         event = step_bursts(walk, fields, config.bus_bytes, config.columns, config.output_depth, control.memory_bytes)
     if bus.aw_valid and bus.aw_ready:
         bus.aw_valid = 0
-        r.unsent += 1
     elif event == ASKS:
         bus.aw_valid, bus.aw_address, bus.aw_beats = 1, walk.burst, walk.beats
         r.unread += 1

@@ -1,4 +1,4 @@
-// The clock and the end of an array that is fed by itself: `array_inputs` gives new inputs every cycle. A line of cycles.txt
+// The clock and the end of an array that is fed by itself: `fed_array` has new inputs every cycle. A line of cycles.txt
 // says how many cycles to play; the exclusive or of all outputs keeps them all in use.
 
 `timescale 1ns / 1ns

@@ -105,7 +105,7 @@ module memory_model #(
 
   assign arready = !(stall[0] && stall[7]);
   assign awready = !(stall[5] && stall[17]);
-  assign wready = !(stall[9] && stall[20]);
+  assign wready = write_count != 0 && !(stall[9] && stall[20]);  // data follow their address
 
   wire [31:0] read_age = clock - read_due[read_head];  // bit 31: not due yet
   wire [31:0] read_offset = read_address[read_head] + {read_beat, {SIZE{1'b0}}};
@@ -145,7 +145,7 @@ module memory_model #(
   wire broken =
     ar_taken && (ar_wrong || (read_count == 16 && !r_ended)) ||
     aw_taken && (aw_wrong || (write_count == 16 && !w_ended)) ||
-    wvalid && (write_count == 0 || wlast != (write_beat == write_length[write_head])) ||
+    w_taken && wlast != (write_beat == write_length[write_head]) ||
     ar_waits && (!arvalid || ar_shown != {araddr, arlen}) ||
     aw_waits && (!awvalid || aw_shown != {awaddr, awlen}) ||
     w_waits && (!wvalid || w_shown != {wlast, wstrb, wdata});

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.machine.external import MAX_LATENCY
 from emulator.registers import COUNTERS, LANE_COUNTERS, REGISTERS
+from emulator.timing import MAX_LATENCY
 
 from .errors import SimulationError, log_tail
 from .script import Plan, lane_counter, script

@@ -15,6 +15,7 @@ from emulator import (
     Convolution,
     Graph,
     Linear,
+    LookupTable,
     MaxPool,
     Product,
     Tensor,
@@ -277,3 +278,14 @@ def test_instructions_lie_where_the_program_says() -> None:
     program = compile_graph(one_linear(8, 2, Arithmetic()), AcceleratorConfig())
     assert program.program_address % INSTRUCTION_BYTES == 0
     assert program.instructions[-1].opcode == Opcode.HALT
+
+
+def test_a_graph_beyond_the_address_space_is_refused_before_anything_is_allocated() -> None:
+    shape = (1 << 16, 1 << 16, 64)
+    source = Tensor(name="input", shape=shape, scale=0.1, zero_point=0)
+    table = LookupTable(
+        name="table", shape=shape, scale=0.1, zero_point=0, inputs=("input",), table=np.zeros(256, np.int8)
+    )
+    graph = Graph(inputs=(source,), nodes=(table,), outputs={"output": "table"}, arithmetic=Arithmetic())
+    with pytest.raises(CompileError, match=r"the memory must stay below 2\^32 bytes"):
+        compile_graph(graph, AcceleratorConfig())

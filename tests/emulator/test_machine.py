@@ -73,7 +73,7 @@ def test_latency_and_stalls_change_cycles_and_nothing_else() -> None:
     assert fast.cycles < min(slow.cycles, stalled.cycles)
     for name in ("bytes_read", "bytes_written", "macs", "convolve_busy", "post_process_busy", "store_busy"):
         assert fast.telemetry[name] == slow.telemetry[name] == stalled.telemetry[name]
-    with pytest.raises(ValueError, match="latency must be a positive integer, not 0"):
+    with pytest.raises(ValueError, match="latency must be an integer from 1 to 1024, not 0"):
         Machine(config, 0)
 
 

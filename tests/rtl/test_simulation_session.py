@@ -109,7 +109,6 @@ BREAKS = {
     "a burst of another size": ("assign axi__awsize = $clog2(BUS_BYTES);", "assign axi__awsize = 1;"),
     "a burst that does not increment": ("assign axi__arburst = 1;", "assign axi__arburst = 2;"),
     "a last beat that is not marked": ("assign axi__wlast = 1;", "assign axi__wlast = 0;"),
-    "data before their address": ("axi__awvalid <= 1;", "axi__wvalid <= 1;"),
 }
 
 
