@@ -176,17 +176,19 @@ class PostProcessLane(wiring.Component):
         with m.Elif(valid & (settings.mode == Mode.MAXIMUM)):
             m.d.sync += gathered.eq(Mux(difference > gathered[:9].as_signed(), difference, gathered))
 
-        # Factors and product have registers of their own, which can lie beside the multiplier.
+        # Factors and product have registers of their own, which can lie beside the multiplier or in it.
         held, factor = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
         product, is_product = Signal(signed(18), reset_less=True), Signal(reset_less=True)
         operand = Signal.like(gathered, reset_less=True)
-        m.d.sync += [factor.eq(difference), operand.eq(gathered)]
+        m.d.sync += [product.eq(held * factor), operand.eq(gathered)]
         with m.If(first):
             m.d.sync += held.eq(difference)
+        with m.If(valid):
+            m.d.sync += factor.eq(difference)
         with m.If(flags[3].first):
             m.d.sync += is_product.eq(0)
         with m.Elif(flags[3].valid & (settings.mode == Mode.PRODUCT)):
-            m.d.sync += [product.eq(held * factor), is_product.eq(1)]
+            m.d.sync += is_product.eq(1)
         return flags[1].valid, Mux(is_product, product, operand)
 
     def _parameters(self, m: Module, requantizer: Requantizer) -> None:

@@ -1,0 +1,70 @@
+"""Flip-flops move into multipliers only where nothing but the place of the register changes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from codesign.multiplier_registers import use_output_registers
+
+CLOCK, BITS = 1, 4
+
+
+def flip_flop(data: int, output: int, **connections: list[Any]) -> dict[str, Any]:
+    directions = dict.fromkeys(("CLK", "DI", "LSR", "CE"), "input") | {"Q": "output"}
+    return {
+        "type": "TRELLIS_FF",
+        "parameters": {"CEMUX": "1 ", "CLKMUX": "CLK", "REGSET": "RESET"},
+        "connections": {"CLK": [CLOCK], "DI": [data], "LSR": ["0"], "Q": [output]} | connections,
+        "port_directions": directions,
+    }
+
+
+def make_module() -> dict[str, Any]:
+    """One multiplier, whose first outputs, bits 10 …, go to flip-flops, bits 20 …; the last output is not used."""
+    outputs = {f"P{i}": [10 + i] for i in range(BITS + 1)}
+    multiplier = {
+        "type": "MULT18X18D",
+        "parameters": {},
+        "connections": {"A0": [2], "B0": [3], **outputs},
+        "port_directions": {"A0": "input", "B0": "input"} | dict.fromkeys(outputs, "output"),
+    }
+    cells = {"product": multiplier} | {f"q{i}": flip_flop(10 + i, 20 + i) for i in range(BITS)}
+    return {"cells": cells, "ports": {"clk": {"direction": "input", "bits": [CLOCK]}}}
+
+
+def test_registers_move_into_the_multiplier() -> None:
+    module = make_module()
+    assert use_output_registers(module) == 1
+    assert list(module["cells"]) == ["product"]
+    multiplier = module["cells"]["product"]
+    assert [multiplier["connections"][f"P{i}"] for i in range(BITS + 1)] == [[20], [21], [22], [23], []]
+    assert multiplier["parameters"]["REG_OUTPUT_CLK"] == "CLK0"
+    assert {port: multiplier["connections"][port] for port in ("CLK0", "CE0", "RST0")} == {
+        "CLK0": [CLOCK],
+        "CE0": ["1"],
+        "RST0": ["0"],
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["cells"].update(other=flip_flop(11, 30)),
+        lambda m: m["ports"].update(out={"direction": "output", "bits": [12]}),
+        lambda m: m["cells"]["q1"]["connections"].update(CLK=[5]),
+        lambda m: m["cells"]["q1"]["connections"].update(LSR=[5]),
+        lambda m: m["cells"]["q1"]["parameters"].update(CEMUX="CE"),
+        lambda m: m["cells"]["q1"]["parameters"].update(REGSET="SET"),
+        lambda m: m["cells"]["q1"].update(type="LUT4"),
+    ],
+    ids=["two users", "port", "clocks", "reset", "enable", "starts with 1", "no register"],
+)
+def test_what_must_stay(change: Any) -> None:
+    module = make_module()
+    change(module)
+    before = copy.deepcopy(module)
+    assert use_output_registers(module) == 0
+    assert module == before
