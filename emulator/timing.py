@@ -87,3 +87,15 @@ def group_due(rows: int) -> int:
 def group_weight_delay(rows: int) -> int:
     """Cycles from a position's issue to the read of the weight row with the number of its place."""
     return 1 + rotator_stages(rows)
+
+
+GROUP_DELAYS = (
+    rotator_stages,
+    group_lead,
+    group_read_delay,
+    group_commit_delay,
+    group_write_delay,
+    group_weight_delay,
+    group_due,
+)
+"""What the output stationary dataflow takes, by the number of rows."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..timing import OPERAND_CODE_DELAY, WINDOW_LATENCY
+from ..timing import WINDOW_LATENCY
 from .compiled import compiled
-from .pipeline import CONVOLVE, GROUP_SLOTS, bank_bit, copy_sums, read_operands, read_weights, rotator_delay
+from .pipeline import CONVOLVE, GROUP_SLOTS, bank_bit, copy_sums, read_operands, read_weights
 from .sums import accumulate, read_bias
 from .window import begin, last_kernel, locate, next_kernel, next_position
 
@@ -18,29 +18,11 @@ FLUSH, REAL, WITH_RESULTS = 1, 2, 4
 
 
 @compiled
-def lead_cycles(rows: int) -> int:
-    """`group_lead`."""
-    return max(1, rows - 5 - rotator_delay(rows))
-
-
-@compiled
-def write_cycles(rows: int) -> int:
-    """`group_write_delay`."""
-    return rows + OPERAND_CODE_DELAY + rotator_delay(rows) + 3
-
-
-@compiled
-def read_cycles(rows: int) -> int:
-    """`group_read_delay`."""
-    return lead_cycles(rows) + WINDOW_LATENCY + OPERAND_CODE_DELAY + rotator_delay(rows) + 1 - rows
-
-
-@compiled
 def _sums(s: State) -> None:
     """What accumulator lane 0 reads and writes in this cycle, and the products in between."""
     c, v = s.config[0], s.convolve
     g, mask, now = v.engine[0], len(v.line) - 1, v.registers[0].now
-    start = v.starts[(now - (read_cycles(c.rows) - 1)) & mask]
+    start = v.starts[(now - (c.group_read_delay - 1)) & mask]
     if start.valid:
         at = start.slot * c.rows + start.place
         if start.carry:
@@ -48,7 +30,7 @@ def _sums(s: State) -> None:
         else:
             read_bias(s.parameters, start.parameters, min(c.accumulator_bits, 32), v.sums[at], v.flags[at])
     # By now all weights of the tile are there, and the sum to start from.
-    at = (now - WINDOW_LATENCY - (c.rows + rotator_delay(c.rows) + 4)) & mask
+    at = (now - WINDOW_LATENCY - (c.rows + c.rotator_stages + 4)) & mask
     e = v.line[at]
     if e.issued and e.position:
         where, weights, across = e.group * c.rows + e.place, v.weights[e.tile], v.across[e.tile]
@@ -69,7 +51,7 @@ def _results(s: State, moves: bool) -> None:
         g.write_running = g.write_place != 0
         g.write_place -= 1
         g.write_row -= 1
-    if v.moves[(now - (write_cycles(c.rows) - 1)) & mask]:
+    if v.moves[(now - (c.group_write_delay - 1)) & mask]:
         g.write_running, g.write_place = 1, c.rows - 1
         g.write_row = v.groups[g.get].row + c.rows - 1
         g.get = (g.get + 1) % GROUP_SLOTS
@@ -77,7 +59,7 @@ def _results(s: State, moves: bool) -> None:
         group = v.groups[(g.get - 1) % GROUP_SLOTS]
         if group.final:
             port.finished, port.signals, port.finished_index = 1, group.signals, group.index
-    g.drain = c.rows - 1 + write_cycles(c.rows) if moves else max(g.drain - 1, 0)
+    g.drain = c.rows - 1 + c.group_write_delay if moves else max(g.drain - 1, 0)
 
 
 @compiled
@@ -94,13 +76,13 @@ def _starts(s: State, event: bool, count: int) -> None:
         g.start_running, g.start_place, g.start_count = 1, c.rows - 1, count
         g.start_carry, g.start_parameters, g.start_slot = g.carry, g.parameters, group.slot
         g.start_row = group.row + c.rows - 1
-    g.start_way = read_cycles(c.rows) if g.start_running else max(g.start_way - 1, 0)
+    g.start_way = c.group_read_delay if g.start_running else max(g.start_way - 1, 0)
     start = v.starts[(now + 1) & mask]
     start.valid = g.start_running and g.start_place < g.start_count
     start.carry, start.row, start.parameters = g.start_carry, g.start_row, g.start_parameters
     start.slot, start.place = g.start_slot, g.start_place
-    start = v.starts[(now + 1 - (read_cycles(c.rows) - 2)) & mask]
-    v.registers[0].bank_reads = bank_bit(start.row, c.accumulator_depth) if start.valid and start.carry else 0
+    start = v.starts[(now + 1 - (c.group_read_delay - 2)) & mask]
+    v.registers[0].bank_reads = bank_bit(start.row, c.bank_shift) if start.valid and start.carry else 0
 
 
 @compiled
@@ -123,7 +105,7 @@ def _event(s: State, stop: bool, offered: bool) -> tuple[bool, bool, int]:
         begins = False
     if begins or flush:
         v.events[now & mask] = (REAL if begins else FLUSH) | (WITH_RESULTS if g.active else 0)
-        g.way = lead_cycles(c.rows) + WINDOW_LATENCY
+        g.way = c.group_commit_delay
         if g.active:
             put = v.groups[g.put]
             put.row, put.count, put.final, put.slot = group.row, group.count, group.final, group.slot
@@ -151,7 +133,7 @@ def _take_turn(s: State, e: Any) -> bool:
     c, v = s.config[0], s.convolve
     g, w = v.walker[0], v.window[0]
     last_tile, tile_end = last_kernel(w), g.place == c.rows - 1
-    due = last_tile and g.place == max(c.rows - lead_cycles(c.rows) - 1, 0)
+    due = last_tile and g.place == c.group_due
     if g.place == 0:
         g.tile = (g.tile + 1) % len(v.weights)
     e.turn, e.position, e.place, e.group, e.tile = 1, g.place < g.count, g.place, g.slot, g.tile
@@ -215,22 +197,21 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     """One cycle; returns whether a group is in the array or results are on their way."""
     c, v = s.config[0], s.convolve
     g, walker, now, mask = v.engine[0], v.walker[0], v.registers[0].now, len(v.line) - 1
-    rows = c.rows
     _sums(s)
-    e = v.line[(now - WINDOW_LATENCY - (1 + rotator_delay(rows))) & mask]
+    e = v.line[(now - WINDOW_LATENCY - c.group_weight_delay) & mask]
     if e.issued:
         read_weights(s, e.weight_row, e.tile, e.place)
     committed = _issue(s, (now - WINDOW_LATENCY) & mask, stop)
-    event = v.events[(now - lead_cycles(rows) - WINDOW_LATENCY) & mask]
+    event = v.events[(now - c.group_commit_delay) & mask]
     moves = (committed or (event & FLUSH and not stop)) and event & WITH_RESULTS
     begins, fresh, count = _event(s, stop, offered)
     due, turn = False, bool(walker.running and not stop)
     if walker.running:
         due = _take_turn(s, v.line[now & mask])
     if begins:
-        walker.begins_at, walker.next_fresh, walker.next_count = now + lead_cycles(rows) - 1, fresh, count
+        walker.begins_at, walker.next_fresh, walker.next_count = now + c.group_lead - 1, fresh, count
         walker.next_slot = v.current[0].slot
-    if walker.begins_at == now and now and not stop and (begins or lead_cycles(rows) > 1):
+    if walker.begins_at == now and now and not stop and (begins or c.group_lead > 1):
         _begin(s)
     g.due = due and not stop
     if stop:

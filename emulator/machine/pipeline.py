@@ -202,21 +202,9 @@ def extend(value: int, bits: int) -> int:
 
 
 @compiled
-def rotator_delay(rows: int) -> int:
-    """`rotator_stages`."""
-    stages, reach = 0, 1
-    while reach < rows:
-        stages, reach = stages + 1, 4 * reach
-    return stages
-
-
-@compiled
-def bank_bit(row: int, depth: int) -> int:
-    """The bit of `bank_reads` of an accumulator row; `depth` rows, at least 2."""
-    bits = 1
-    while (depth - 1) >> bits:
-        bits += 1
-    return 1 << ((row >> (bits - 1)) & 1)
+def bank_bit(row: int, shift: int) -> int:
+    """The bit of `bank_reads` of an accumulator row; `shift`: place of the bit that tells the banks apart."""
+    return 1 << ((row >> shift) & 1)
 
 
 @compiled

@@ -15,6 +15,7 @@ from ..config import AcceleratorConfig
 from ..instructions import Error, Opcode, Unit
 from ..timing import WINDOW_SETUP_CYCLES, output_delay
 from .compiled import MAX_FIELDS, compiled, copy, fields_record
+from .pipeline import bank_bit
 from .post_process_lanes import deliver, load_parameters, read
 from .records import Records, record
 from .reduce_walk import CANDIDATE, WALK, advance, start
@@ -209,8 +210,4 @@ def _conflict(s: State) -> bool:
     p = s.post_process
     if p.registers[0].opcode != _REQUANTIZE:
         return False
-    top = 1
-    while 2 * top < s.config[0].accumulator_depth:
-        top *= 2
-    bank = 1 if p.candidate[0].sums & top else 0
-    return bool((s.convolve.registers[0].bank_reads >> bank) & 1)
+    return bool(s.convolve.registers[0].bank_reads & bank_bit(p.candidate[0].sums, s.config[0].bank_shift))

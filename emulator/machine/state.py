@@ -15,6 +15,7 @@ from ..arithmetic import ROUNDINGS
 from ..config import AcceleratorConfig
 from ..instructions import PARAMETER_ENTRIES, PARAMETER_ROWS, Unit
 from ..registers import COUNTERS, LANE_COUNTERS
+from ..timing import GROUP_DELAYS
 from . import arbiter, convolve, external, fetch, load, post_process, sequencer, store
 from .compiled import MAX_FIELDS
 from .records import Records, record
@@ -40,6 +41,14 @@ CONFIG = record(
     "rounding",
     "output_stationary",
     "counters",
+    "bank_shift",  # place of the address bit that tells the accumulator banks apart
+    "rotator_stages",  # this and what follows: of emulator.timing
+    "group_lead",
+    "group_read_delay",
+    "group_commit_delay",
+    "group_write_delay",
+    "group_weight_delay",
+    "group_due",
 )
 CONTROL = record(
     "now",  # cycle of the run: 0 takes the start, 1 clears
@@ -86,7 +95,6 @@ BUS = record(
     "r_error",
     "aw_ready",
     "w_ready",
-    "w_error",
     "b_valid",
     "b_error",
     "r_owner",
@@ -148,7 +156,8 @@ def config_record(config: AcceleratorConfig) -> Records:
         "saturate": arithmetic.overflow == "saturate",
         "rounding": ROUNDINGS.index(arithmetic.rounding),
         "output_stationary": config.dataflow == "output_stationary",
-    }
+        "bank_shift": (config.accumulator_depth - 1).bit_length() - 1,
+    } | {delay.__name__: delay(config.rows) for delay in GROUP_DELAYS}
     for name in CONFIG.names or ():
         made[name] = coded[name] if name in coded else getattr(config if hasattr(config, name) else arithmetic, name)
     return made
