@@ -14,9 +14,11 @@ REQUANTIZER_LATENCY = 5 + SHIFT_ROUND_LATENCY
 """Cycles from operand to code."""
 ADDER_LATENCY = 5 + SHIFT_ROUND_LATENCY
 """Cycles from the adder's codes to their sum's."""
-SUM_DELAY = 3
-"""Cycles from issuing a position to the cycle in which column lane 0 has its accumulator or its operand's code."""
-OPERAND_DELAY = SUM_DELAY + 3
+OPERAND_READ_DELAY = 3
+"""Cycles from issuing a position to the cycle in which column lane 0 has its operand's code."""
+SUM_DELAY = OPERAND_READ_DELAY + 1
+"""Cycles from issuing a position to the cycle in which column lane 0 has its accumulator."""
+OPERAND_DELAY = SUM_DELAY + 2
 """Cycles from issuing a position to the cycle in which column lane 0 has the requantizer's operand."""
 CODE_DELAY = OPERAND_DELAY + REQUANTIZER_LATENCY + ADDER_LATENCY
 """Cycles from issuing a position to the cycle in which column lane 0 looks its code up in the table."""
@@ -28,7 +30,7 @@ WINDOW_LATENCY = 3
 """Cycles from a `Window`'s counters to the address and its checks; from a position's turn to its issue."""
 OPERAND_CODE_DELAY = 3
 """Cycles from a position's issue until array row 0 has its operand."""
-SUM_READ_DELAY = 3
+SUM_READ_DELAY = 2
 """Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on."""
 SUM_WRITE_DELAY = 5
 """Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows."""
@@ -61,12 +63,12 @@ def rotator_stages(rows: int) -> int:
 
 def group_lead(rows: int) -> int:
     """Cycles from a group's event until its first position has its turn; its sums start to move no later than that."""
-    return max(1, rows - 5 - rotator_stages(rows))
+    return max(1, rows - 4 - rotator_stages(rows))
 
 
 def group_read_delay(rows: int) -> int:
     """Cycles from a group's event until accumulator lane 0 reads the first of its sums, the last position's."""
-    return group_lead(rows) + WINDOW_LATENCY + OPERAND_CODE_DELAY + rotator_stages(rows) + 1 - rows
+    return group_lead(rows) + WINDOW_LATENCY + OPERAND_CODE_DELAY + rotator_stages(rows) - rows
 
 
 def group_commit_delay(rows: int) -> int:

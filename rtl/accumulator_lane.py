@@ -2,13 +2,13 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import PARAMETER_ENTRIES
 
+from .block_ram import block_ram
 from .control import PARAMETER_WRITE, accumulate_control
 
 
@@ -22,9 +22,9 @@ class AccumulatorLane(wiring.Component):
     control, control_out : from the lane at the left; to the lane at the right, one cycle later
     read_address, read_address_out : row that post-processing reads, travelling likewise
     parameter_write : `PARAMETER_WRITE`; bytes 0–3 of an entry are its bias
-    start, start_overflowed : to the column's top, two cycles after the control
+    start, start_overflowed : to the column's top, three cycles after the control
     result, result_overflowed : from the column's bottom, in the cycle of the control's `write`
-    sum, overflowed : row `read_address`, two cycles later
+    sum, overflowed : row `read_address`, three cycles later
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -50,20 +50,20 @@ class AccumulatorLane(wiring.Component):
         m = Module()
         control = self.control
         m.d.sync += [self.control_out.eq(control), self.read_address_out.eq(self.read_address)]
-        data = [self._bank(m, bank) for bank in range(2)]
-        carry, bank, other_bank = Signal(), Signal(), Signal()
-        # A block RAM is slow: one choice behind it, the next one after a register.
-        carries, carried, bias = Signal(), Signal.like(data[0], reset_less=True), Signal.like(data[0], reset_less=True)
+        # A block RAM is slow: registers behind it, then the choice.
+        read = [self._bank(m, bank) for bank in range(2)]
+        data = [Signal.like(value, name=f"data_{bank}", reset_less=True) for bank, value in enumerate(read)]
+        bias = Signal.like(read[0], reset_less=True)
+        carries, bank, other_bank = Signal(2), Signal(2), Signal(2)
         m.d.sync += [
-            carry.eq(control.carry),
-            bank.eq(control.read_address[-1]),
-            other_bank.eq(self.read_address[-1]),
-            carried.eq(Mux(bank, data[1], data[0])),
+            *(register.eq(value) for register, value in zip(data, read, strict=True)),
             bias.eq(self._bias(m)),
-            carries.eq(carry),
-            Cat(self.sum, self.overflowed).eq(Mux(other_bank, data[1], data[0])),
+            carries.eq(Cat(control.carry, carries)),
+            bank.eq(Cat(control.read_address[-1], bank)),
+            other_bank.eq(Cat(self.read_address[-1], other_bank)),
+            Cat(self.start, self.start_overflowed).eq(Mux(carries[1], Mux(bank[1], data[1], data[0]), bias)),
+            Cat(self.sum, self.overflowed).eq(Mux(other_bank[1], data[1], data[0])),
         ]
-        m.d.comb += Cat(self.start, self.start_overflowed).eq(Mux(carries, carried, bias))
         return m
 
     def _bank(self, m: Module, bank: int) -> Value:
@@ -71,8 +71,7 @@ class AccumulatorLane(wiring.Component):
         control, bits = self.control, len(self.read_address) - 1
         depth = self.config.accumulator_depth - (1 << bits) if bank else 1 << bits
         entry = self.config.arithmetic.accumulator_bits + 1
-        # A memory of one row would have no address.
-        m.submodules[f"bank_{bank}"] = memory = Memory(shape=entry, depth=max(depth, 2), init=[])
+        m.submodules[f"bank_{bank}"] = memory = block_ram(entry, depth)
         write, read = memory.write_port(), memory.read_port()
         mine = control.carry & (control.read_address[-1] == bank)
         m.d.comb += [
@@ -87,7 +86,7 @@ class AccumulatorLane(wiring.Component):
     def _bias(self, m: Module) -> Value:
         """The bias of the control's entry, a cycle later; as wide as a sum, below a flag of 0."""
         arithmetic, given = self.config.arithmetic, self.parameter_write
-        m.submodules.biases = biases = Memory(shape=32, depth=PARAMETER_ENTRIES, init=[])
+        m.submodules.biases = biases = block_ram(32, PARAMETER_ENTRIES)
         write, read = biases.write_port(granularity=8), biases.read_port()
         m.d.comb += [
             write.addr.eq(given.address[4:]),

@@ -32,7 +32,7 @@ class Compute(wiring.Component):
     parameter_writes : `PARAMETER_WRITE` per column, c cycles later than the first column's
     bank_reads : accumulator banks that lane 0 reads for the array in the next cycle; they are not free then
     read_address : accumulator row for post-processing, in the cycle in which it reaches lane 0
-    sum, overflowed : that row, column c's 2 + c cycles later
+    sum, overflowed : that row, column c's 3 + c cycles later
     """
 
     def __init__(self, config: AcceleratorConfig):

@@ -9,9 +9,10 @@ from amaranth.utils import bits_for
 from emulator.config import AcceleratorConfig
 from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Mode
 from emulator.registers import LANE_COUNTER_BITS, LANE_COUNTERS
-from emulator.timing import ADDER_LATENCY, OPERAND_DELAY, REQUANTIZER_LATENCY, SUM_DELAY
+from emulator.timing import ADDER_LATENCY, OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY
 
 from .adder import Adder, adder_settings
+from .block_ram import block_ram
 from .control import PARAMETER_WRITE
 from .requantizer import Requantizer
 
@@ -80,7 +81,7 @@ class PostProcessLane(wiring.Component):
     control, control_out : `lane_control` from the lane at the left; to the lane at the right, one cycle later
     clear : zero the counters (a run starts)
     parameter_write, table_write : `PARAMETER_WRITE`, of LOAD
-    sum, overflowed : accumulator, two cycles after a position's control
+    sum, overflowed : accumulator, three cycles after a position's control
     code : operand, two cycles after a position's control
     result : byte for the output scratchpad, `CODE_DELAY` + 2 cycles after a position's control
     counts : `LANE_COUNTS`, 0 where the config has no counters
@@ -116,7 +117,7 @@ class PostProcessLane(wiring.Component):
         self._parameters(m, requantizer)
 
         # The operand's code meets the requantized one, and the requantized one its sum with it.
-        codes = Signal((OPERAND_DELAY - SUM_DELAY + REQUANTIZER_LATENCY) * (len(self.code) + 1), reset_less=True)
+        codes = Signal((OPERAND_DELAY - OPERAND_READ_DELAY + REQUANTIZER_LATENCY) * (len(self.code) + 1), reset_less=True)
         m.d.sync += codes.eq(Cat(self.code, valid, codes))
         m.submodules.adder = adder = Adder(arithmetic)
         m.d.comb += [
@@ -128,7 +129,7 @@ class PostProcessLane(wiring.Component):
         passed = Signal(8 * ADDER_LATENCY, reset_less=True)
         m.d.sync += passed.eq(Cat(requantizer.result, passed))
 
-        m.submodules.table = table = Memory(shape=8, depth=1 << arithmetic.activation_bits, init=[])
+        m.submodules.table = table = block_ram(8, 1 << arithmetic.activation_bits)
         write, read = table.write_port(), table.read_port()
         code, looked_up = Signal(8), Signal(8, reset_less=True)
         top = arithmetic.activation_bits - 1
@@ -153,12 +154,8 @@ class PostProcessLane(wiring.Component):
     def _operand(self, m: Module) -> tuple[Value, Value]:
         """(whether the code here counts, the requantizer's operand: an accumulator, or what a window has gathered)."""
         arithmetic, settings = self.config.arithmetic, self.control_out.settings
-        total = Signal.like(self.sum, reset_less=True)
         flags = Signal(data.ArrayLayout(data.StructLayout({"first": 1, "valid": 1}), 4), reset_less=True)
-        m.d.sync += [
-            total.eq(self.sum),
-            flags.eq(Cat(self.control.first, self.control.valid, flags)),
-        ]
+        m.d.sync += flags.eq(Cat(self.control.first, self.control.valid, flags))
 
         difference = Signal(signed(9), reset_less=True)
         zero_point = Mux(flags[1].first, settings.first_zero_point, settings.other_zero_point)
@@ -167,7 +164,7 @@ class PostProcessLane(wiring.Component):
         first, valid = flags[2].first, flags[2].valid
         gathered = Signal(signed(arithmetic.operand_bits), reset_less=True)
         with m.If(settings.requantize):
-            m.d.sync += gathered.eq(total)
+            m.d.sync += gathered.eq(self.sum)
         with m.Elif(settings.mode == Mode.SUM):
             m.d.sync += gathered.eq(Mux(first, 0, gathered) + difference)
         with m.Elif(first):

@@ -29,7 +29,7 @@ class PostProcessing(wiring.Component):
     write_operand, write_address, write_data : LOAD writes a row of the operand scratchpad
     parameter_writes, table_writes : LOAD's writes of each lane's memories, lane c's c cycles after lane 0's
     accumulator_address : row for accumulator lane 0 to read
-    sum, overflowed : what lane c has read, two cycles after its address
+    sum, overflowed : what lane c has read, three cycles after its address
     bank_reads : accumulator banks that CONVOLVE reads at lane 0 in the next cycle
     output_read, output_address, output_data : STORE reads a row of the output scratchpad, one cycle later
     counts : counters of the lanes

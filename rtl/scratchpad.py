@@ -2,9 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
+
+from .block_ram import block_ram
 
 
 class Scratchpad(wiring.Component):
@@ -33,7 +34,7 @@ class Scratchpad(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=8 * self.lanes, depth=self.depth, init=[])
+        m.submodules.memory = memory = block_ram(8 * self.lanes, self.depth)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.en.eq(self.write),

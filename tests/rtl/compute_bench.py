@@ -216,8 +216,8 @@ class Bench:
         compared = 0
         for cycle, sums, flags in self.reads:
             for c in range(self.config.columns):
-                if cycle + c + 2 < len(self.inputs):
-                    where = cycle + c + 2
+                if cycle + c + 3 < len(self.inputs):
+                    where = cycle + c + 3
                     assert out[f"sum__{c}"][where] == sums[c], (cycle, c, self.config)
                     assert out[f"overflowed__{c}"][where] == flags[c], (cycle, c, self.config)
                     compared += 1

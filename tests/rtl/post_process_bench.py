@@ -103,8 +103,8 @@ class Harness(wiring.Component):
 
         m.submodules.sums = memory = Memory(shape=entry * columns, depth=self.config.accumulator_depth, init=[])
         write, sums = memory.write_port(), memory.read_port()
-        row = Signal(entry * columns)
-        m.d.sync += row.eq(sums.data)
+        data, row = Signal(entry * columns), Signal(entry * columns)
+        m.d.sync += [data.eq(sums.data), row.eq(data)]
         m.d.comb += [
             write.en.eq(self.write_sums),
             write.addr.eq(self.sums_row),
