@@ -121,8 +121,12 @@ Row addresses are computed modulo 2^{ADDRESS_BITS} and then compared with the me
 sign-extended. The parameters have {PARAMETER_ENTRIES} entries per lane; byte b of entry e is row {PARAMETER_PITCH}
 · e + b: bias (4 bytes, lowest first), multiplier (4), shift (1), and rows {PARAMETER_ROWS} to {PARAMETER_PITCH - 1}
 of an entry are dropped. The table's row for a code is the code + 2^(activation_bits − 1). The accumulators are two
-banks, told apart by the top bit of the row address; CONVOLVE and POST_PROCESS work side by side on different banks,
-and where CONVOLVE reads a bank POST_PROCESS waits. An accumulator row keeps an overflow flag beside each sum."""
+banks, of even rows and of odd rows; where CONVOLVE reads a carried sum POST_PROCESS does not read the same bank in the
+same cycle: it waits for one cycle, and both then go from row to row side by side. An accumulator row keeps an overflow
+flag beside each sum.
+
+What one unit writes and another one reads, without a token between them, is read as it was before the cycle of the
+writing in simulation and in the machine; a block RAM of a device may give any value there."""
 
 
 def _instruction(opcode: Opcode) -> str:

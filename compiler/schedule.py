@@ -62,7 +62,7 @@ class _Scheduler:
         self.allocators = {memory: Allocator(depth) for memory, depth in depths.items()}
         self.half = depths[Memory.ACCUMULATOR] // 2
         self.upper = depths[Memory.ACCUMULATOR] - self.half
-        self.bank = 0
+        self.in_upper = False
         self.last_use: dict[Buffer, int] = {}
         for index, operation in enumerate(operations):
             for access in operation.accesses:
@@ -110,9 +110,9 @@ class _Scheduler:
                 continue
             allocator = self.allocators[buffer.memory]
             if buffer.memory == Memory.ACCUMULATOR:
-                # The other bank than the last one: requantization reads there while this one is filled.
-                self.bank ^= 1
-                start = self.upper if self.bank else 0
+                # The other half than the last one: requantization reads there while this one is filled.
+                self.in_upper = not self.in_upper
+                start = self.upper if self.in_upper else 0
                 if buffer.rows > self.half or not allocator.take_at(start, buffer.rows):
                     return False
                 buffer.address = start

@@ -13,7 +13,7 @@ from .control import PARAMETER_WRITE, accumulate_control
 
 
 class AccumulatorLane(wiring.Component):
-    """Two banks of sums of P bits with their overflow flags, the bank being the row's highest address bit.
+    """Two banks of sums of P bits with their overflow flags, one of even rows and one of odd rows.
 
     A sum to carry on takes its bank's read port; otherwise the port is post-processing's.
 
@@ -59,8 +59,8 @@ class AccumulatorLane(wiring.Component):
             *(register.eq(value) for register, value in zip(data, read, strict=True)),
             bias.eq(self._bias(m)),
             carries.eq(Cat(control.carry, carries)),
-            bank.eq(Cat(control.read_address[-1], bank)),
-            other_bank.eq(Cat(self.read_address[-1], other_bank)),
+            bank.eq(Cat(control.read_address[0], bank)),
+            other_bank.eq(Cat(self.read_address[0], other_bank)),
             Cat(self.start, self.start_overflowed).eq(Mux(carries[1], Mux(bank[1], data[1], data[0]), bias)),
             Cat(self.sum, self.overflowed).eq(Mux(other_bank[1], data[1], data[0])),
         ]
@@ -68,18 +68,17 @@ class AccumulatorLane(wiring.Component):
 
     def _bank(self, m: Module, bank: int) -> Value:
         """One bank; returns what it reads, a flag above the sum."""
-        control, bits = self.control, len(self.read_address) - 1
-        depth = self.config.accumulator_depth - (1 << bits) if bank else 1 << bits
+        control, depth = self.control, (self.config.accumulator_depth + 1) // 2
         entry = self.config.arithmetic.accumulator_bits + 1
         m.submodules[f"bank_{bank}"] = memory = block_ram(entry, depth)
         write, read = memory.write_port(), memory.read_port()
-        mine = control.carry & (control.read_address[-1] == bank)
+        mine = control.carry & (control.read_address[0] == bank)
         m.d.comb += [
-            write.en.eq(control.write & (control.write_address[-1] == bank)),
-            write.addr.eq(control.write_address[:bits]),
+            write.en.eq(control.write & (control.write_address[0] == bank)),
+            write.addr.eq(control.write_address[1:]),
             write.data.eq(Cat(self.result, self.result_overflowed)),
             read.en.eq(1),
-            read.addr.eq(Mux(mine, control.read_address[:bits], self.read_address[:bits])),
+            read.addr.eq(Mux(mine, control.read_address[1:], self.read_address[1:])),
         ]
         return read.data
 

@@ -7,8 +7,8 @@ from amaranth.lib.memory import Memory
 def block_ram(shape: ShapeLike, depth: int) -> Memory:
     """A memory for synchronous reads, of at least two rows: one of a single row would have no address.
 
-    A row that is read in the cycle in which it is written gives its old value in simulation, and any value in a block RAM:
-    synthesizers may leave away the comparators and multiplexers that would give the old one there. Only what a program
-    does not wait for is ever read so, and what is not needed.
+    A row that is read in the cycle in which it is written gives its old value in simulation, and any value in a block
+    RAM: synthesizers may leave away the comparators and multiplexers that would give the old one there. Only what a
+    program does not wait for is ever read so, and what is not needed.
     """
     return Memory(shape=shape, depth=max(depth, 2), init=[], attrs={"no_rw_check": 1})

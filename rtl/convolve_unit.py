@@ -193,7 +193,7 @@ class ConvolveUnit(wiring.Component):
             parameters.eq(Cat(tag.parameters, parameters)),
             row.eq(Cat(tag.row[:row_bits], row)),
         ]
-        next_bank = row.word_select(read - 2, row_bits)[-1]
+        next_bank = row.word_select(read - 2, row_bits)[0]
         m.d.comb += [
             self.accumulate.carry.eq(carry[-1]),
             self.accumulate.parameters.eq(parameters[-4:]),

@@ -180,7 +180,7 @@ class GroupEngine(wiring.Component):
             self.accumulate.carry.eq(last.carry),
             self.accumulate.read_address.eq(last.row),
             self.accumulate.parameters.eq(last.parameters),
-            self.bank_reads.eq(Cat(before.carry & ~before.row[-1], before.carry & before.row[-1])),
+            self.bank_reads.eq(Cat(before.carry & ~before.row[0], before.carry & before.row[0])),
         ]
 
     def _results(self, m: Module, group: Value, ends: Value, moves: Value) -> None:

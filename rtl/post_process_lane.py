@@ -117,7 +117,8 @@ class PostProcessLane(wiring.Component):
         self._parameters(m, requantizer)
 
         # The operand's code meets the requantized one, and the requantized one its sum with it.
-        codes = Signal((OPERAND_DELAY - OPERAND_READ_DELAY + REQUANTIZER_LATENCY) * (len(self.code) + 1), reset_less=True)
+        delay = OPERAND_DELAY - OPERAND_READ_DELAY + REQUANTIZER_LATENCY
+        codes = Signal(delay * (len(self.code) + 1), reset_less=True)
         m.d.sync += codes.eq(Cat(self.code, valid, codes))
         m.submodules.adder = adder = Adder(arithmetic)
         m.d.comb += [

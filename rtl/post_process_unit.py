@@ -237,7 +237,7 @@ class PostProcessUnit(wiring.Component):
         m.d.comb += [
             used.eq(Mux(self._window, inside_y & inside_x, settings.requantize & settings.add)),
             illegal.eq((used & ~operand_legal) | (settings.requantize & ~accumulator_legal) | ~output_legal),
-            conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[-1], 1)),
+            conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1)),
             go.eq(enable & ~illegal & ~conflict),
         ]
         m.d.sync += [

@@ -82,7 +82,7 @@ def _starts(s: State, event: bool, count: int) -> None:
     start.carry, start.row, start.parameters = g.start_carry, g.start_row, g.start_parameters
     start.slot, start.place = g.start_slot, g.start_place
     start = v.starts[(now + 1 - (c.group_read_delay - 2)) & mask]
-    v.registers[0].bank_reads = bank_bit(start.row, c.bank_shift) if start.valid and start.carry else 0
+    v.registers[0].bank_reads = bank_bit(start.row) if start.valid and start.carry else 0
 
 
 @compiled

@@ -202,9 +202,9 @@ def extend(value: int, bits: int) -> int:
 
 
 @compiled
-def bank_bit(row: int, shift: int) -> int:
-    """The bit of `bank_reads` of an accumulator row; `shift`: place of the bit that tells the banks apart."""
-    return 1 << ((row >> shift) & 1)
+def bank_bit(row: int) -> int:
+    """The bit of `bank_reads` of an accumulator row."""
+    return 1 << (row & 1)
 
 
 @compiled

@@ -210,4 +210,4 @@ def _conflict(s: State) -> bool:
     p = s.post_process
     if p.registers[0].opcode != _REQUANTIZE:
         return False
-    return bool(s.convolve.registers[0].bank_reads & bank_bit(p.candidate[0].sums, s.config[0].bank_shift))
+    return bool(s.convolve.registers[0].bank_reads & bank_bit(p.candidate[0].sums))

@@ -41,7 +41,6 @@ CONFIG = record(
     "rounding",
     "output_stationary",
     "counters",
-    "bank_shift",  # place of the address bit that tells the accumulator banks apart
     "rotator_stages",  # this and what follows: of emulator.timing
     "group_lead",
     "group_read_delay",
@@ -156,7 +155,6 @@ def config_record(config: AcceleratorConfig) -> Records:
         "saturate": arithmetic.overflow == "saturate",
         "rounding": ROUNDINGS.index(arithmetic.rounding),
         "output_stationary": config.dataflow == "output_stationary",
-        "bank_shift": (config.accumulator_depth - 1).bit_length() - 1,
     } | {delay.__name__: delay(config.rows) for delay in GROUP_DELAYS}
     for name in CONFIG.names or ():
         made[name] = coded[name] if name in coded else getattr(config if hasattr(config, name) else arithmetic, name)

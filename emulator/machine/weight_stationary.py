@@ -162,5 +162,5 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     if e.issued and e.final:
         port.finished, port.signals, port.finished_index = 1, e.signals, e.index
     e = v.line[(now - WINDOW_LATENCY - (SUM_READ_DELAY - 2)) & mask]
-    v.registers[0].bank_reads = bank_bit(e.row, c.bank_shift) if e.issued and e.carry else 0
+    v.registers[0].bank_reads = bank_bit(e.row) if e.issued and e.carry else 0
     return g.waiting or g.stages or g.drain  # type: ignore[no-any-return]

@@ -120,7 +120,7 @@ def test_a_load_stays_behind_the_store_that_writes_its_bytes() -> None:
     assert order.index(second[0]) < order.index(first[4])
 
 
-def test_the_accumulators_banks_take_turns() -> None:
+def test_the_accumulators_halves_take_turns() -> None:
     natural = [o for _ in range(6) for o in tile(2)]
     order = schedule(natural, DEPTHS, 64)
     starts = [a.buffer.address for o in order for a in o.accesses if a.buffer.memory == Memory.ACCUMULATOR and a.write]

@@ -169,7 +169,7 @@ class Bench:
         return taken
 
     def bank(self, row: int) -> int:
-        return row >> ((self.config.accumulator_depth - 1).bit_length() - 1) & 1
+        return row & 1
 
     def write(self, made: dict[str, int], memory: str, address: int, row: bytes) -> None:
         """A row for a scratchpad, or for byte `address` % 16 of a parameter entry, at the end of this cycle."""
