@@ -53,8 +53,9 @@ round(sum · multiplier / 2^shift), `y_min`, `y_max`) with each lane's multiplie
 `operand_stride` then go through the adder as ADDER has set it; with `table` 1 the code is then looked up in the
 lane's table. The result goes to output scratchpad row `output_row` + n · `output_stride`.
 
-Where the counters are built, each lane counts sums whose overflow flag is set, codes that the requantizer clipped
-and codes that the adder clipped: rounded value plus zero point outside the codes of activation_bits.
+Where the counters are built, each of the first `lanes` lanes counts sums whose overflow flag is set, codes that the
+requantizer clipped and codes that the adder clipped: rounded value plus zero point outside the codes of
+activation_bits.
 """,
     Opcode.REDUCE: """
 For every output position n (`output_width` fastest) the window's codes in the operand scratchpad, found as CONVOLVE

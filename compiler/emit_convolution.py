@@ -309,7 +309,7 @@ class ConvolutionEmitter:
     ) -> None:
         """One block's sums become codes, block `place` of a group of that many."""
         entry, offset = self.entries[index]
-        fields, accesses = self.emitter.post_fields(self.post, self.node)
+        fields, accesses = self.emitter.post_fields(self.post, self.node, len(self.blocks[index].outputs))
         positions = tile.positions
         places = {
             "accumulator_row": Place(sums),

@@ -77,6 +77,7 @@ def emit_copy(emitter: Emitter, source: Region, steps: tuple[int, ...], target: 
                             "y_max": high,
                             "add": 0,
                             "table": 0,
+                            "lanes": 0,
                         },
                         {"input_row": Place(operand), "output_row": Place(output), "parameters": Place(entry)},
                         (

@@ -111,10 +111,12 @@ class ReduceEmitter:
             len(channels),
         )
         for place, block in enumerate(blocks):
-            self.reduce(window, operand, output, entry, place, group, tile.positions)
+            counts = self.counted or self.post.add is not None
+            lanes = len(block) if counts else 0
+            self.reduce(window, operand, output, entry, place, group, tile.positions, lanes)
             if place == group - 1:
                 self.emitter.store(output, result)
-            if self.counted or self.post.add is not None:
+            if counts:
                 adder = self.post.add.name if self.post.add is not None else None
                 name = self.node.name if self.counted else ""
                 self.emitter.count(name, block.first, len(block), self.target.depth, adder)
@@ -144,9 +146,10 @@ class ReduceEmitter:
         place: int,
         group: int,
         positions: int,
+        lanes: int,
     ) -> None:
-        """One block of channels: number `place` of a group of that many."""
-        fields, accesses = self.emitter.post_fields(self.post, self.node)
+        """One block of channels: number `place` of a group of that many; `lanes` of its channels count."""
+        fields, accesses = self.emitter.post_fields(self.post, self.node, lanes)
         zero_point, y_min, y_max = self.clamp
         self.emitter.emit(
             Opcode.REDUCE,

@@ -174,14 +174,15 @@ class Emitter:
             data = np.repeat(post.table.table.astype(np.int8)[:, None], columns, axis=1)
             self.load(buffer, Transfer(self.constant(data), 1, 0, 1, 0, data.size), constant=True)
 
-    def post_fields(self, post: Post, node: Node) -> tuple[dict[str, int], tuple[Access, ...]]:
-        """Fields and accesses of the last steps of a REQUANTIZE or REDUCE."""
+    def post_fields(self, post: Post, node: Node, lanes: int) -> tuple[dict[str, int], tuple[Access, ...]]:
+        """Fields and accesses of the last steps of a REQUANTIZE or REDUCE; `lanes`: those that count."""
         fields = {
             "zero_point": node.zero_point,
             "y_min": node.y_min,
             "y_max": node.y_max,
             "add": int(post.adder is not None),
             "table": int(post.table is not None),
+            "lanes": lanes,
         }
         if post.table_buffer is None:
             return fields, ()

@@ -162,6 +162,7 @@ _PARAMETERS = Field("parameters", 4, "entry of the parameter memory")
 _AFTER = (
     Field("add", 1, "1: the code and the operand's code go through the adder"),
     Field("table", 1, "1: the code goes through the table, after the adder"),
+    Field("lanes", 7, "lanes that count overflows and clips, from the first one; the others are padding"),
 )
 
 FORMATS: dict[Opcode, tuple[Field, ...]] = {

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Mode
+from emulator.instructions import COUNTER_ROWS, FORMATS, PARAMETER_ENTRIES, Mode, Opcode
 from emulator.registers import LANE_COUNTER_BITS, LANE_COUNTERS
 from emulator.timing import ADDER_LATENCY, OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY
 
@@ -18,6 +18,7 @@ from .requantizer import Requantizer
 
 FIRST_BYTE, BYTES = 4, 5
 """The bytes of a parameter entry that belong to this lane: multiplier (4), shift (1)."""
+_LANES = next(field for field in FORMATS[Opcode.REQUANTIZE] if field.name == "lanes")
 LANE_COUNTS = data.StructLayout({name: LANE_COUNTER_BITS for name in LANE_COUNTERS})
 """Counters of a lane."""
 
@@ -30,6 +31,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
     first_zero_point, other_zero_point : subtracted from a window's first code and from the others
     zero_point, y_min, y_max : of the requantizer, y_min ≤ y_max
     add, table, counters : a code goes through the adder; through the table; bytes of the counters take its place
+    lanes : this lane and so many − 1 at its right count; 0: none of them
     adder : registers of the adder
     """
     return data.StructLayout(
@@ -44,6 +46,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
             "add": 1,
             "table": 1,
             "counters": 1,
+            "lanes": _LANES.bits,
             "adder": adder_settings(config.arithmetic),
         }
     )
@@ -108,7 +111,12 @@ class PostProcessLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         arithmetic, settings = self.config.arithmetic, self.control_out.settings
-        m.d.sync += self.control_out.eq(self.control)
+        lanes, counted = self.control.settings.lanes, Signal()
+        m.d.sync += [
+            self.control_out.eq(self.control),
+            counted.eq(lanes != 0),
+            settings.lanes.eq(Mux(lanes != 0, lanes - 1, 0)),
+        ]
         valid, operand = self._operand(m)
 
         m.submodules.requantizer = requantizer = Requantizer(arithmetic)
@@ -142,7 +150,7 @@ class PostProcessLane(wiring.Component):
             read.addr.eq(Cat(code[:top], ~code[top])),
             read.en.eq(1),
         ]
-        byte = self._counters(m, requantizer.clipped, adder.clipped) if self.config.counters else C(0, 8)
+        byte = self._counters(m, counted, requantizer.clipped, adder.clipped) if self.config.counters else C(0, 8)
         kept = [Signal(8, name=f"kept_{i}", reset_less=True) for i in range(2)]
         m.d.sync += [
             kept[0].eq(Mux(settings.counters, byte, code)),
@@ -206,11 +214,11 @@ class PostProcessLane(wiring.Component):
         with m.If(self.control.load):
             m.d.sync += [multiplier.eq(read.data), shift.eq(read.data[32:])]
 
-    def _counters(self, m: Module, clipped: Value, add_clipped: Value) -> Value:
-        """Count; returns the byte that the control asks for."""
+    def _counters(self, m: Module, counted: Value, clipped: Value, add_clipped: Value) -> Value:
+        """Count where this lane is `counted`; returns the byte that the control asks for."""
         for name, event in (("overflowed", self.overflowed), ("clipped", clipped), ("add_clipped", add_clipped)):
             with m.If(self.clear):
                 m.d.sync += self.counts[name].eq(0)
-            with m.Elif(self.control[name] & event):
+            with m.Elif(self.control[name] & event & counted):
                 m.d.sync += self.counts[name].eq(self.counts[name] + 1)
         return self.counts.as_value().word_select(self.control.counter_row, 8)

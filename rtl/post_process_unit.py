@@ -173,6 +173,7 @@ class PostProcessUnit(wiring.Component):
                 settings.y_max.eq(either("y_max")),
                 settings.add.eq(code & either("add")),
                 settings.table.eq(code & either("table")),
+                settings.lanes.eq(either("lanes")),
                 entry.eq(either("parameters")),
                 self._window.eq(window),
                 self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),

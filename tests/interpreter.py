@@ -157,11 +157,12 @@ class Interpreter:
         _, multiplier, shift = self.parameters(i["parameters"])
         clamp = tuple(np.int64(i[name]) for name in ("zero_point", "y_min", "y_max"))
         codes, clipped = requantize_unchecked(values, multiplier, shift, *clamp, self.arithmetic)
-        self.counters[1] += clipped.sum(axis=0)
+        counted = np.arange(self.config.columns) < i["lanes"]
+        self.counters[1] += clipped.sum(axis=0) * counted
         if i["add"]:
             assert self.adder is not None and operand is not None
             codes, clipped = self.add(self.adder, codes, operand)
-            self.counters[2] += clipped.sum(axis=0)
+            self.counters[2] += clipped.sum(axis=0) * counted
         if i["table"]:
             index = codes.astype(np.int64) + (1 << (self.arithmetic.activation_bits - 1))
             codes = np.take_along_axis(self.scratchpads[Target.TABLE], index, axis=0)
@@ -186,7 +187,7 @@ class Interpreter:
             rows = i["operand_row"] + index * i["operand_stride"]
             assert rows.max() < self.config.operand_depth
             operand = self.scratchpads[Target.OPERAND][rows]
-        self.counters[0] += self.overflowed[span].sum(axis=0)
+        self.counters[0] += self.overflowed[span].sum(axis=0) * (np.arange(self.config.columns) < i["lanes"])
         self.finish(i, self.sums[span], operand, i["output_row"] + index * i["output_stride"])
 
     def reduce(self, i: Instruction) -> None:

@@ -27,7 +27,7 @@ RANGES = {
     "input_height": (1, 5), "input_width": (1, 5), "stride_height": (1, 2), "stride_width": (1, 2),
     "dilation_height": (1, 2), "dilation_width": (1, 2), "pad_top": (-1, 2), "pad_left": (-1, 2),
     "channel_rows": (1, 3), "count": (1, 12), "operand_stride": (0, 2), "output_stride": (0, 2), "wait": (0, 0),
-    "signal": (0, 0), "parameters": (0, 1), "target": (0, 2),
+    "signal": (0, 0), "parameters": (0, 1), "target": (0, 2), "lanes": (0, 12),
 }  # fmt: skip
 """Where most programs run to their end; what is not named takes any value that its bits hold."""
 

@@ -42,6 +42,7 @@ REGISTERS = record(
     "operands",
     "add",
     "table",
+    "lanes",  # so many lanes count
     "zero_point",
     "y_min",
     "y_max",
@@ -188,14 +189,14 @@ def _decode(s: State) -> int:
     if r.opcode == _ADDER:
         copy(p.adder_raw, p.raw)
         return DRAIN
-    r.add, r.table, r.operands = 0, 0, 0
+    r.add, r.table, r.operands, r.lanes = 0, 0, 0, 0
     if r.opcode == _REQUANTIZE:
         q = p.requantize[0]
-        r.entry, r.add, r.table, r.operands = q.parameters, q.add, q.table, q.add
+        r.entry, r.add, r.table, r.operands, r.lanes = q.parameters, q.add, q.table, q.add, q.lanes
         r.zero_point, r.y_min, r.y_max, r.stride = q.zero_point, q.y_min, q.y_max, q.output_stride
     elif r.opcode == _REDUCE:
         d = p.reduce[0]
-        r.entry, r.add, r.table, r.operands = d.parameters, d.add, d.table, 1
+        r.entry, r.add, r.table, r.operands, r.lanes = d.parameters, d.add, d.table, 1, d.lanes
         r.zero_point, r.y_min, r.y_max, r.stride = d.zero_point, d.y_min, d.y_max, d.output_stride
         r.prepare = WINDOW_SETUP_CYCLES
         return PREPARE

@@ -48,7 +48,7 @@ def read(s: State, slot: int) -> None:
     if r.opcode == _REQUANTIZE:
         for c in range(columns):
             p.operand[c] = s.sums[r.issued_sums, c]
-            if s.config[0].counters:
+            if s.config[0].counters and c < r.lanes:
                 s.lane_counters[_OVERFLOWED, c] += s.overflowed[r.issued_sums, c]
     else:
         _gather(s)
@@ -93,7 +93,7 @@ def _requantize(s: State, slot: int) -> None:
     mask = (1 << max(config.multiplier_bits, _ADDER_MULTIPLIER_BITS)) - 1
     for c in range(config.columns):
         value = round_shift(p.operand[c] * p.multiplier[c], p.shift[c], rounding) + r.zero_point
-        if config.counters and (value < low or value > high):
+        if config.counters and c < r.lanes and (value < low or value > high):
             s.lane_counters[_CLIPPED, c] += 1
         code = clamp(value, r.y_min, r.y_max)
         if r.add:
@@ -102,7 +102,7 @@ def _requantize(s: State, slot: int) -> None:
                 b = sign_extend(int(s.operand[r.issued_operand, c]), bits) - a.b_zero_point
                 total += (-b if a.subtract else b) * (a.b_multiplier & mask)
             value = round_shift(total, a.shift, rounding) + a.zero_point
-            if config.counters and (value < low or value > high):
+            if config.counters and c < r.lanes and (value < low or value > high):
                 s.lane_counters[_ADD_CLIPPED, c] += 1
             code = clamp(value, a.y_min, a.y_max)
         p.codes[slot, c] = code

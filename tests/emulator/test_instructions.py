@@ -71,7 +71,7 @@ def test_every_format_fits_and_fields_do_not_overlap() -> None:
 
 
 def test_encoding_is_fixed() -> None:
-    """Bytes written out by hand: opcode 5, wait and signal, 4 × 16 bits, two strides of 12, 4, three signed bytes."""
+    """By hand: opcode 5, wait, signal, 4 × 16 bits, two strides of 12, 4, three signed bytes, 1, 1 and 7 bits."""
     made = instruction(
         Opcode.REQUANTIZE,
         wait=2,
@@ -88,9 +88,10 @@ def test_encoding_is_fixed() -> None:
         y_max=127,
         add=1,
         table=1,
+        lanes=0x55,
     )
     head = bytes([5, 0x82, 2, 1, 8, 7, 4, 3, 6, 5, 0x23, 0x61, 0x45])
-    assert made.encode() == head + bytes([0xF9, 0x0F, 0xF8, 0x37]) + bytes(15)
+    assert made.encode() == head + bytes([0xF9, 0x0F, 0xF8, 0x77, 0x15]) + bytes(14)
 
 
 def test_wrong_fields_are_named() -> None:

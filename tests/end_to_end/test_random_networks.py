@@ -63,6 +63,10 @@ def test_operators_machine_and_rtl_are_equal(name: str, simulator: str, seeds: r
             np.testing.assert_array_equal(overflows, counts[layer].overflows, err_msg=layer)
             np.testing.assert_array_equal(result.counters["clipped"][layer], counts[layer].clips, err_msg=layer)
             overflowed += int(overflows.sum())
+        # The registers count the same events, so none of padded lanes.
+        registers = sum(record.lane_counters.sum(axis=1) for record in rtl[first : first + 2])
+        totals = {kind: sum(int(n.sum()) for n in layers.values()) for kind, layers in result.counters.items()}
+        assert (registers[0], registers[1] + registers[2]) == (totals["overflowed"], totals["clipped"])
     if config.arithmetic.accumulator_bits <= 16 and config.counters and simulator == "verilator":
         assert overflowed > 0
 

@@ -82,7 +82,8 @@ class Programs:
         return {"zero_point": self.number(-20, 20), "y_min": limits[0], "y_max": limits[1]}
 
     def after(self) -> dict[str, int]:
-        return {"parameters": self.number(0, 15), **self.clamp(), "add": self.number(0, 1), "table": self.number(0, 1)}
+        steps = {"add": self.number(0, 1), "table": self.number(0, 1), "lanes": self.number(0, self.config.columns + 1)}
+        return {"parameters": self.number(0, 15), **self.clamp(), **steps}
 
     def tokens(self) -> dict[str, int]:
         return {"wait": 0, "signal": self.number(0, 15)}
@@ -247,7 +248,7 @@ class Contract:
         limits = (i["zero_point"], min(i["y_min"], i["y_max"]), i["y_max"])
         rest = (arithmetic.rounding, arithmetic.activation_bits)
         code, clipped = oracle.requantize(operand, multiplier, entry[8] % 64, *limits, *rest)
-        self.counts[lane][1] += clipped
+        self.counts[lane][1] += clipped and lane < i["lanes"]
         a = self.adder
         if i["add"]:
             assert a is not None
@@ -258,7 +259,7 @@ class Contract:
                 total += sign * (b - a["b_zero_point"]) * (a["b_multiplier"] & mask)
             limits = (a["zero_point"], min(a["y_min"], a["y_max"]), a["y_max"])
             code, clipped = oracle.requantize(total, 1, a["shift"], *limits, *rest)
-            self.counts[lane][2] += clipped
+            self.counts[lane][2] += clipped and lane < i["lanes"]
         return self.table[self.code(code) + (1 << (arithmetic.activation_bits - 1))][lane] if i["table"] else code
 
     def requantize(self, i: Instruction) -> None:
@@ -266,7 +267,7 @@ class Contract:
             row, lanes = i["accumulator_row"] + p, range(self.config.columns)
             operand = self.operand[i["operand_row"] + p * i["operand_stride"]] if i["add"] else [0] * len(lanes)
             for lane in lanes:
-                self.counts[lane][0] += self.flags[row][lane]
+                self.counts[lane][0] += self.flags[row][lane] and lane < i["lanes"]
             codes = [self.finish(i, self.sums[row][lane], self.code(operand[lane]), lane) for lane in lanes]
             self.output[i["output_row"] + p * i["output_stride"]] = codes
 
