@@ -36,6 +36,10 @@ SUM_WRITE_DELAY = 5
 """Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows."""
 
 
+GROUPS_IN_FLIGHT = 8
+"""Output stationary: groups with sums on their way in, in the array, or on their way out, at most."""
+
+
 def sum_read_delay() -> int:
     """Cycles from issuing a position until column lane 0 reads its sum."""
     return SUM_READ_DELAY

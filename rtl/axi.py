@@ -4,17 +4,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-BURST_BEATS = 256
-"""Most beats of an INCR burst."""
-BOUNDARY_BYTES = 4096
-"""A burst stays between two multiples of this."""
 INCREMENTING = 1
 """The burst type INCR."""
-
-
-def burst_beats(bus_bytes: int) -> int:
-    """Words from one multiple of which to the next a burst may reach: at most 256 beats, and never across 4 KiB."""
-    return min(BURST_BEATS, BOUNDARY_BYTES // bus_bytes)
 
 
 class AXI4(wiring.Signature):

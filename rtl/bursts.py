@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from emulator.bus import BOUNDARY_BYTES, burst_beats
 from emulator.instructions import ADDRESS_BITS, Opcode
 
-from .axi import BOUNDARY_BYTES, burst_beats
 from .fields import fields_layout
 
 LANE_BITS = 7

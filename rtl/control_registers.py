@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from emulator.bus import BOUNDARY_BYTES
 from emulator.config import AcceleratorConfig
 from emulator.instructions import INSTRUCTION_BYTES
 from emulator.registers import (
@@ -22,7 +23,7 @@ from emulator.registers import (
     register,
 )
 
-from .axi import BOUNDARY_BYTES, AXI4Lite
+from .axi import AXI4Lite
 from .unit import ERROR_BITS, INDEX_BITS
 
 WORD = 32

@@ -10,14 +10,11 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Opcode
-from emulator.timing import group_commit_delay, group_read_delay, group_write_delay
+from emulator.timing import GROUPS_IN_FLIGHT, group_commit_delay, group_read_delay, group_write_delay
 
 from .control import accumulate_control
 from .fields import fields_layout
 from .unit import INDEX_BITS
-
-GROUPS_IN_FLIGHT = 8
-"""Groups whose results are to be written, at most."""
 
 
 class GroupEngine(wiring.Component):

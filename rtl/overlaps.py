@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from emulator.bus import burst_beats
 from emulator.instructions import ADDRESS_BITS, Opcode
 
-from .axi import burst_beats
 from .bursts import LANE_BITS, PixelWalk
 from .fields import fields_layout
 

@@ -5,10 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from .axi import BOUNDARY_BYTES
-
-OUTSTANDING = 16
-"""Most bursts between the loading of an address register and the last beat or the response, per direction."""
+from emulator.bus import BOUNDARY_BYTES, OUTSTANDING
 
 
 class ReadArbiter(wiring.Component):

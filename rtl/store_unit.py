@@ -6,17 +6,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
+from emulator.bus import OUTSTANDING, WRITE_BEATS
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Error, Opcode
 
 from .bursts import BurstWalk
 from .fields import fields_layout
 from .overlaps import OverlapWalk, rotate_right
-from .read_arbiter import OUTSTANDING
 from .unit import INDEX_BITS, UnitPort
-
-BEATS = 8
-"""Beats in the write buffer: those that the pipeline in front of it can hold, and enough for a beat a cycle."""
 
 
 class StoreUnit(wiring.Component):
@@ -94,7 +91,7 @@ class StoreUnit(wiring.Component):
         # Bursts asked for whose rows are not all read; beats in the buffer. A beat waits for no address (AXI4, A3.3.1).
         unread, reserved = (Signal(range(OUTSTANDING + 1)) for _ in range(2))
         sent = self.wvalid & self.wready
-        m.d.comb += step.eq((unread != 0) & (reserved != BEATS))
+        m.d.comb += step.eq((unread != 0) & (reserved != WRITE_BEATS))
         m.d.sync += [
             self.outstanding.eq(self.outstanding + walk.asks - self.bvalid),
             unread.eq(unread + walk.asks - (step & overlaps.burst_ends)),
@@ -180,9 +177,9 @@ class StoreUnit(wiring.Component):
         with m.Elif(complete):
             m.d.sync += strobes.eq(0)
 
-        m.submodules.buffer = buffer = Memory(shape=9 * width + 1, depth=BEATS, init=[])
+        m.submodules.buffer = buffer = Memory(shape=9 * width + 1, depth=WRITE_BEATS, init=[])
         write, read = buffer.write_port(), buffer.read_port(domain="comb")
-        level = Signal(range(BEATS + 1))
+        level = Signal(range(WRITE_BEATS + 1))
         m.d.comb += [
             write.en.eq(complete),
             write.data.eq(Cat(beat, strobes, beat_last)),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..bus import OUTSTANDING
 from ..config import AcceleratorConfig
 from . import load
-from .bursts import OUTSTANDING
 from .compiled import compiled
 from .records import Records, record
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..bus import burst_beats
 from ..instructions import ADDRESS_BITS
 from .compiled import compiled
 from .records import record
 
-BURST_BEATS = 256
-BOUNDARY_BYTES = 4096
-OUTSTANDING = 16
-"""Most bursts between the loading of an address register and the last beat or the response, per direction."""
 FILL_CYCLES = 3
 """Cycles from the first pixel's address to its checks."""
 ROW_MASK = (1 << ADDRESS_BITS) - 1
 MEMORY_MASK = (1 << 32) - 1
+
+_burst_beats = compiled(burst_beats)
 
 NOTHING, ASKS, FAULT = range(3)
 """What a step of the burst walk does."""
@@ -84,7 +83,7 @@ def stop_bursts(walk: Any) -> None:
 @compiled
 def step_bursts(walk: Any, fields: Any, bus_bytes: int, lanes: int, depth: int, memory_bytes: int) -> int:
     """A cycle in which no burst waits and one may be asked for; ASKS: `burst` and `beats` are the next burst's."""
-    reach = min(BURST_BEATS, BOUNDARY_BYTES // bus_bytes)
+    reach = _burst_beats(bus_bytes)
     if walk.more:
         walk.burst = (walk.burst // (reach * bus_bytes) + 1) * (reach * bus_bytes)
         walk.beats = min(walk.rest, reach)
@@ -145,7 +144,7 @@ def row_ends(overlap: Any) -> bool:
 @compiled
 def burst_ends(overlap: Any, bus_bytes: int) -> bool:
     """Whether the overlap is its burst's last one."""
-    reach = min(BURST_BEATS, BOUNDARY_BYTES // bus_bytes) * bus_bytes
+    reach = _burst_beats(bus_bytes) * bus_bytes
     if not word_ends(overlap):
         return False
     return bool((row_ends(overlap) and overlap.rest == 0) or (overlap.word + bus_bytes) % reach == 0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..timing import WINDOW_LATENCY
+from ..timing import GROUPS_IN_FLIGHT, WINDOW_LATENCY
 from .compiled import compiled
-from .pipeline import CONVOLVE, GROUP_SLOTS, bank_bit, copy_sums, read_operands, read_weights
+from .pipeline import CONVOLVE, bank_bit, copy_sums, read_operands, read_weights
 from .sums import accumulate, read_bias
 from .window import begin, last_kernel, locate, next_kernel, next_position
 
@@ -35,7 +35,7 @@ def _sums(s: State) -> None:
     if e.issued and e.position:
         where, weights, across = e.group * c.rows + e.place, v.weights[e.tile], v.across[e.tile]
         accumulate(v.operands[at], weights, across, v.sums[where], v.flags[where], c.accumulator_bits, c.saturate)
-    group = v.groups[(g.get - 1) % GROUP_SLOTS]
+    group = v.groups[(g.get - 1) % GROUPS_IN_FLIGHT]
     if g.write_running and g.write_place < group.count:
         at = group.slot * c.rows + g.write_place
         copy_sums(v.sums[at], v.flags[at], s.sums[g.write_row], s.overflowed[g.write_row])
@@ -54,9 +54,9 @@ def _results(s: State, moves: bool) -> None:
     if v.moves[(now - (c.group_write_delay - 1)) & mask]:
         g.write_running, g.write_place = 1, c.rows - 1
         g.write_row = v.groups[g.get].row + c.rows - 1
-        g.get = (g.get + 1) % GROUP_SLOTS
+        g.get = (g.get + 1) % GROUPS_IN_FLIGHT
     if g.write_running and g.write_place == 0:
-        group = v.groups[(g.get - 1) % GROUP_SLOTS]
+        group = v.groups[(g.get - 1) % GROUPS_IN_FLIGHT]
         if group.final:
             port.finished, port.signals, port.finished_index = 1, group.signals, group.index
     g.drain = c.rows - 1 + c.group_write_delay if moves else max(g.drain - 1, 0)
@@ -110,11 +110,11 @@ def _event(s: State, stop: bool, offered: bool) -> tuple[bool, bool, int]:
             put = v.groups[g.put]
             put.row, put.count, put.final, put.slot = group.row, group.count, group.final, group.slot
             put.signals, put.index = group.signals, group.index
-            g.put = (g.put + 1) % GROUP_SLOTS
+            g.put = (g.put + 1) % GROUPS_IN_FLIGHT
     g.due = 0
     if begins:
         g.active, g.more, g.row, g.left = 1, left > c.rows, row + c.rows, left - c.rows
-        g.slot = (g.slot + 1) % GROUP_SLOTS
+        g.slot = (g.slot + 1) % GROUPS_IN_FLIGHT
         group.row, group.count, group.final, group.slot = row, count, left <= c.rows, g.slot
         if not same:
             g.carry, g.parameters = f.carry, f.parameters

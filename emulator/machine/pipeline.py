@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..config import AcceleratorConfig
 from ..instructions import Opcode, Unit
-from ..timing import WINDOW_LATENCY, group_write_delay, sum_write_delay
+from ..timing import GROUPS_IN_FLIGHT, WINDOW_LATENCY, group_write_delay, sum_write_delay
 from .compiled import MAX_FIELDS, compiled, fields_record
 from .records import Records, record
 from .window import WINDOW
@@ -129,8 +129,6 @@ GROUP = record("row", "count", "final", "signals", "index", "slot")
 """A group in the array, or its results on their way."""
 START = record("valid", "carry", "row", "parameters", "slot", "place")
 """A sum to start from, on its way to lane 0."""
-GROUP_SLOTS = 8
-"""Groups whose sums are on their way in, in the array, or on their way out."""
 
 
 class Convolve(NamedTuple):
@@ -170,7 +168,7 @@ def allocate(config: AcceleratorConfig) -> Convolve:
     longest = group_write_delay(rows) + rows if grouped else sum_write_delay(config)
     length = 1 << (WINDOW_LATENCY + longest).bit_length()
     tiles = 8 if grouped else 4
-    slots = GROUP_SLOTS * rows if grouped else length
+    slots = GROUPS_IN_FLIGHT * rows if grouped else length
     return Convolve(
         registers=np.zeros(1, REGISTERS),
         held_raw=raw,
@@ -187,7 +185,7 @@ def allocate(config: AcceleratorConfig) -> Convolve:
         engine=np.zeros(1, ENGINE),
         walker=np.zeros(1, WALKER),
         current=np.zeros(1, GROUP),
-        groups=np.zeros(GROUP_SLOTS, GROUP),
+        groups=np.zeros(GROUPS_IN_FLIGHT, GROUP),
         events=np.zeros(length, np.int64),
         starts=np.zeros(length, START),
         moves=np.zeros(length, np.int64),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bus import OUTSTANDING, WRITE_BEATS
 from ..config import AcceleratorConfig
 from ..instructions import Error, Opcode, Unit
 from .bursts import (
@@ -14,7 +15,6 @@ from .bursts import (
     BURSTS,
     FAULT,
     NOTHING,
-    OUTSTANDING,
     OVERLAPS,
     burst_ends,
     next_overlap,
@@ -30,8 +30,6 @@ from .records import Records, record
 if TYPE_CHECKING:
     from .state import State
 
-BEATS = 8
-"""Beats in the write buffer."""
 BUFFER_CYCLES = 4
 """From the read of a beat's last row to the cycle in which the beat enters the write buffer."""
 SLOTS = 16
@@ -136,7 +134,7 @@ def step(s: State) -> None:
     idle = not r.start and not walk_busy and bus.writes_outstanding == 0 and not r.stopped and not control.halt
     port.finished = 1 if r.active and idle else 0
 
-    port.work = 1 if r.unread and r.reserved != BEATS else 0
+    port.work = 1 if r.unread and r.reserved != WRITE_BEATS else 0
     r.complete <<= 1
     if bus.w_valid and bus.w_ready:
         r.sending = (r.sending + 1) % SLOTS
