@@ -2,7 +2,7 @@
 #
 #   make demo  [ARGS="--images 4"]    train, export, emulate, simulate; the table and the HTML report
 #   make test  [ARGS="tests/rtl -k …"]
-#   make test-long                    random programs and networks with a hundred seeds
+#   make test-long                    random programs, networks and accelerators with a hundred seeds
 #   make lint
 #   make docs                         the instruction-set reference, from the declarations
 #   make notebooks                    run them all, in place
@@ -21,7 +21,7 @@ test: setup
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-long: setup
-	.venv/bin/python -m pytest -n 2 --seeds 100 tests/end_to_end/test_random_programs.py tests/end_to_end/test_random_networks.py $(ARGS)
+	.venv/bin/python -m pytest -n 2 --seeds 100 tests/end_to_end/test_random_*.py $(ARGS)
 
 lint: setup
 	.venv/bin/ruff check .

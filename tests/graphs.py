@@ -173,16 +173,18 @@ def random_graph(rng: np.random.Generator, arithmetic: Arithmetic, size: int = 9
 
 
 def random_config(rng: np.random.Generator, arithmetic: Arithmetic, rows: int, columns: int) -> AcceleratorConfig:
-    """A config of this array whose memories are small enough to force tiling."""
+    """A config of this array, of either dataflow, whose memories are small enough to force tiling."""
     entry = columns * arithmetic.accumulator_bits
     return AcceleratorConfig(
         rows=rows,
         columns=columns,
+        dataflow=str(rng.choice(["weight_stationary", "output_stationary"])),
         activation_scratchpad_bytes=rows * int(rng.integers(20, 120)),
         weight_scratchpad_bytes=columns * rows * int(rng.integers(2, 20)) + columns * 2,
         operand_scratchpad_bytes=columns * int(rng.integers(30, 80)),
         output_scratchpad_bytes=columns * int(rng.integers(16, 80)),
         accumulator_bytes=entry * int(rng.integers(3, 10)),
         bus_bytes=int(rng.choice([8, 16, 32])),
+        counters=bool(rng.random() < 0.8),
         arithmetic=arithmetic,
     )
