@@ -1,4 +1,4 @@
-"""How fast a simulator is: clock cycles per second of the whole accelerator, and of its systolic array alone."""
+"""How fast a simulator is with the accelerator's systolic array alone."""
 
 from __future__ import annotations
 
@@ -8,32 +8,15 @@ from pathlib import Path
 
 from emulator.config import AcceleratorConfig
 
-from .accelerator import accelerator_verilog
 from .hierarchy import write_verilog
 from .processing_element import ProcessingElement
-from .simulation import BuiltSimulator, Plan, SimulationError, build, build_testbench, run_plans
+from .simulation import BuiltSimulator, SimulationError, build
 from .simulation.vectors import Component, amaranth_component
 from .systolic_array import SystolicArray
 
 LFSR_BITS = 32
 LFSR_MASK = 0x80200003
 TOP = Path(__file__).parent / "simulation" / "array_top.v"
-
-
-def accelerator_speed(config: AcceleratorConfig, plan: Plan, threads: int = 1) -> tuple[int, float]:
-    """(clock cycles, seconds) of a run of the whole accelerator in Verilator, loading and reading back included.
-
-    Raises `SimulationError` if the run does not end.
-    """
-    sources = [("accelerator.v", accelerator_verilog(config))]
-    testbench = build_testbench(
-        sources, config.bus_bytes, config.columns, memory_bytes=len(plan.image), threads=threads
-    )
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
-        (run,) = run_plans(testbench, [plan], max_cycles=1 << 40, work_dir=Path(folder))
-        if not run.finished:
-            raise SimulationError("the run whose speed is measured has not ended")
-        return simulated_time(Path(folder) / "simulation.log")
 
 
 def array_speed(config: AcceleratorConfig, cycles: int, threads: int = 1) -> tuple[int, float]:

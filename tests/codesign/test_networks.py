@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codesign.benchmark_utilization import CONFIG
 from codesign.networks import (
     MLPERF_TINY,
     NETWORKS,
@@ -16,6 +17,7 @@ from codesign.networks import (
     resnet50,
     same_padding,
 )
+from compiler import compile_graph
 from emulator import Arithmetic, Convolution, Graph, run_graph
 from emulator.graph import to_logical
 from emulator.run import run_graph_counts
@@ -104,3 +106,9 @@ def test_same_padding_is_tensorflows() -> None:
     assert same_padding((32, 32), (3, 3), (2, 2)) == (0, 0, 1, 1)
     assert same_padding((32, 32), (1, 1), (2, 2)) == (0, 0, 0, 0)
     assert same_padding((49, 10), (10, 4), (2, 2)) == (4, 1, 5, 1)
+
+
+def test_the_program_of_resnet50_stays_under_a_mebibyte() -> None:
+    program = compile_graph(resnet50(CONFIG.arithmetic, images=0), CONFIG)
+    assert program.macs == 4_089_184_256
+    assert program.program_bytes < 1 << 20
