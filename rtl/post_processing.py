@@ -7,7 +7,6 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 
-from .clock_gate import gated_domain
 from .control import PARAMETER_WRITE
 from .hierarchy import Placed
 from .post_process_lane import LANE_COUNTS, PostProcessLane
@@ -19,9 +18,6 @@ from .unit import UnitPort
 
 class PostProcessing(wiring.Component):
     """Executes REQUANTIZE, REDUCE, ADDER and COUNTERS.
-
-    gated : the lanes' clock rests while they have nothing to do, so a simulation skips them. Where a clock must not be
-        gated, as in most FPGAs, the lanes go on with values that nobody looks at.
 
     Members
     -------
@@ -35,8 +31,8 @@ class PostProcessing(wiring.Component):
     counts : counters of the lanes
     """
 
-    def __init__(self, config: AcceleratorConfig, gated: bool = False):
-        self.config, self.gated = config, gated
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
         self.lane = PostProcessLane(config)
         columns = config.columns
         super().__init__(
@@ -89,11 +85,8 @@ class PostProcessing(wiring.Component):
         m.d.sync += row.eq(operands.data)
         codes = skew(m, [row[8 * c : 8 * c + bits] for c in range(config.columns)], "code")
         lanes = [Placed(self.lane, "post_process_lane", c) for c in range(config.columns)]
-        rename = DomainRenamer("lanes" if self.gated else "sync")
-        if self.gated:
-            gated_domain(m, "lanes", self._awake(m))
         for c, lane in enumerate(lanes):
-            m.submodules[f"lane_{c}"] = rename(lane.instance)
+            m.submodules[f"lane_{c}"] = lane.instance
             m.d.comb += [
                 Value.cast(lane.control).eq(Value.cast(lanes[c - 1].control_out if c else unit.control)),
                 Value.cast(lane.parameter_write).eq(Value.cast(self.parameter_writes[c])),
@@ -106,13 +99,3 @@ class PostProcessing(wiring.Component):
             ]
         m.d.comb += outputs.write_data.eq(Cat(deskew(m, [lane.result for lane in lanes], "result")))
         return m
-
-    def _awake(self, m: Module) -> Value:
-        """Whether a lane has something to do: lane 0 in this cycle, or up to `columns` cycles ago."""
-        works = self.port.busy | self.port.clear | self.parameter_writes[0].write | self.table_writes[0].write
-        rest = Signal(range(self.config.columns + 1))
-        with m.If(works):
-            m.d.sync += rest.eq(self.config.columns)
-        with m.Elif(rest != 0):
-            m.d.sync += rest.eq(rest - 1)
-        return works | (rest != 0)

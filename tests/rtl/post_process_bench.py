@@ -42,8 +42,8 @@ def _step(s):
 class Harness(wiring.Component):
     """`PostProcessing` with accumulators, its port and LOAD's writes as plain inputs, and its counters as one word."""
 
-    def __init__(self, config: AcceleratorConfig, gated: bool):
-        self.unit, self.config = PostProcessing(config, gated), config
+    def __init__(self, config: AcceleratorConfig):
+        self.unit, self.config = PostProcessing(config), config
         columns, arithmetic = config.columns, config.arithmetic
         port = UnitPort().members
         super().__init__(
@@ -219,10 +219,10 @@ class Driver:
 
 
 def play(drivers: Sequence[Driver], simulator: str) -> list[dict[str, NDArray[Any]]]:
-    """What the RTL shows in the cycles of each driver; every other one has lanes with a gated clock."""
+    """What the RTL shows in the cycles of each driver."""
     components = []
     for index, driver in enumerate(drivers):
-        harness = Harness(driver.config, gated=index % 2 == 0)
+        harness = Harness(driver.config)
         component = amaranth_component(harness, f"harness_{index}")
         source = component.source + modules(harness.unit.kinds())
         source = re.sub(r"\bpost_process_lane\b", f"post_process_lane_{index}", source)
