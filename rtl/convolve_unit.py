@@ -73,7 +73,7 @@ class ConvolveUnit(wiring.Component):
         take, ready = Signal(), Signal()
         m.d.comb += [
             stop.eq(stopped | port.halt),
-            port.issued.ready.eq(~held & ~stop),
+            port.issued.ready.eq(~held & ~stopped),
             take.eq(port.issued.valid & port.issued.ready),
             ready.eq(held & ~begins & setup.ready),
             setup.start.eq(begins),

@@ -66,7 +66,8 @@ class IssueQueue(wiring.Component):
             loads.eq((level != 0) & (~self.valid | taken)),
             self.present.eq((level != 0) | self.valid),
         ]
-        m.d.sync += level.eq(level + self.push - loads)
+        # `loads` comes late, so both new levels are ready for it.
+        m.d.sync += level.eq(Mux(loads, Mux(self.push, level, level - 1), Mux(self.push, level + 1, level)))
         with m.If(taken):
             m.d.sync += self.eligible.eq(0)
         with m.Elif(self.valid):

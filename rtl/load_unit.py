@@ -101,7 +101,7 @@ class LoadUnit(wiring.Component):
         m.d.sync += owed.eq(owed + (self.request & self.grant) - (self.rvalid & self.rready & self.rlast))
         taken = port.issued.valid & port.issued.ready
         m.d.comb += [
-            port.issued.ready.eq(~active & ~port.halt),
+            port.issued.ready.eq(~active),
             port.signals.eq(fields.signal),
             port.finished_index.eq(index),
             port.fault_index.eq(index),

@@ -83,7 +83,7 @@ class PostProcessUnit(wiring.Component):
         aborted, busy = Signal(), Signal()
         prepare = Signal(range(WINDOW_SETUP_CYCLES + 1))  # cycles until the strides are there
         m.d.comb += [
-            port.issued.ready.eq((state == PostProcessState.IDLE) & ~port.halt),
+            port.issued.ready.eq(state == PostProcessState.IDLE),
             port.busy.eq(busy),
             port.signals.eq(self._fields[Opcode.REQUANTIZE].signal),
             port.finished_index.eq(index),
@@ -99,7 +99,7 @@ class PostProcessUnit(wiring.Component):
         with m.Switch(state):
             with m.Case(PostProcessState.IDLE):
                 m.d.sync += [aborted.eq(0), busy.eq(0)]
-                with m.If(port.issued.valid & ~port.halt):
+                with m.If(port.issued.valid):
                     m.d.sync += [
                         instruction.eq(port.issued.payload.instruction),
                         index.eq(port.issued.payload.index),

@@ -103,7 +103,7 @@ class StoreUnit(wiring.Component):
         taken = port.issued.valid & port.issued.ready
         m.d.comb += [
             finish.eq(active & ~start & ~walk.busy & (self.outstanding == 0) & ~stopped & ~port.halt),
-            port.issued.ready.eq(~active & ~port.halt),
+            port.issued.ready.eq(~active),
             port.signals.eq(fields.signal),
             port.finished_index.eq(index),
             port.fault_index.eq(index),

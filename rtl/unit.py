@@ -17,7 +17,7 @@ class UnitPort(wiring.Signature):
 
     Members
     -------
-    issued : stream of instructions; a transfer starts one and consumes its tokens
+    issued : stream of instructions, none while `halt`; a transfer starts one and consumes its tokens
     finished, signals, finished_index : for one cycle: an instruction has ended; its `signal` field and its index
     fault, fault_code, fault_index : for one cycle: an instruction cannot go on; it will never finish
     busy : from the cycle after a transfer to that of `finished`; after a fault or `halt`, until nothing is in flight

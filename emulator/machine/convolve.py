@@ -23,7 +23,7 @@ _tile_idle, _tile_cycle = weight_stationary.idle, weight_stationary.cycle
 def ready(s: State) -> bool:
     """Whether the unit can take an instruction."""
     g = s.convolve.registers[0]
-    return not (g.held or g.stopped or s.control[0].halt)
+    return not (g.held or g.stopped)
 
 
 @compiled

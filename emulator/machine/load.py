@@ -82,7 +82,7 @@ def allocate(config: AcceleratorConfig) -> Load:
 @compiled
 def ready(s: State) -> bool:
     """Whether an instruction can be taken."""
-    return bool(not s.load.registers[0].active and not s.control[0].halt)
+    return not s.load.registers[0].active
 
 
 @compiled

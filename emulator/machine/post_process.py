@@ -111,7 +111,7 @@ def allocate(config: AcceleratorConfig) -> PostProcess:
 @compiled
 def ready(s: State) -> bool:
     """Whether the unit takes an instruction in this cycle."""
-    return bool(s.post_process.registers[0].state == IDLE and s.control[0].halt == 0)
+    return bool(s.post_process.registers[0].state == IDLE)
 
 
 @compiled

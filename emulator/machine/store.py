@@ -88,7 +88,7 @@ def allocate(config: AcceleratorConfig) -> Store:
 @compiled
 def ready(s: State) -> bool:
     """Whether an instruction can be taken."""
-    return bool(not s.store.registers[0].active and not s.control[0].halt)
+    return not s.store.registers[0].active
 
 
 @compiled

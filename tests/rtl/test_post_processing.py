@@ -189,8 +189,8 @@ def race(driver: Driver, programs: Programs, cycles: int) -> None:
         if driver.port["fault"] or programs.chance(0.002):
             driver.cycle(pending if programs.chance(0.5) else None, index)
             while driver.port["busy"]:
-                driver.cycle(pending, index, halt=True)
-            driver.cycle(pending, index, halt=True)
+                driver.cycle(halt=True)
+            driver.cycle(halt=True)
             driver.clear()
             index = 0
     for _ in range(400):
