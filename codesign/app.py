@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from .cli import FAILS, HOLDS
+from .commands import SAMPLES
 
 app = typer.Typer(
     help="Train, predict and execute a quantized network in lockstep: PyTorch, NumPy and RTL give the same bits.",
@@ -16,6 +19,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+class Simulator(StrEnum):
+    """Where the RTL is simulated."""
+
+    VERILATOR = "verilator"
+    ICARUS = "icarus"
+
+
+def _samples(command: str) -> OptionInfo:
+    random = SAMPLES[command]
+    help_text = f"Only the first N inputs, or N random ones. Default: all inputs, or {random} random ones."
+    return typer.Option(min=1, metavar="N", help=help_text)
 
 
 def _version(asked: bool) -> None:
@@ -39,11 +55,10 @@ Inputs = Annotated[
 Config = Annotated[
     Path | None, typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with the model's own arithmetic.")
 ]
-Samples = Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N inputs, or N random ones.")]
 Override = Annotated[
     bool, typer.Option("--override", help="Take the config's arithmetic even where the model was made for another.")
 ]
-Simulator = Annotated[str, typer.Option(metavar="NAME", help="verilator or icarus.")]
+SimulatorOption = Annotated[Simulator, typer.Option("--simulator", help="Verilator or Icarus Verilog.")]
 
 
 @app.callback()
@@ -65,7 +80,10 @@ def demo(
         Path | None,
         typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with a 12-bit saturating accumulator."),
     ] = None,
-    images: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only N test images through the RTL.")] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only N test images through machine and RTL. Default: all 360."),
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
@@ -92,7 +110,8 @@ def verilog(
 def synthesize(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The accelerator.")],
     seed: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Of the placer; repeatable. Default: 1 2 3.")
+        list[int] | None,
+        typer.Option(min=0, max=(1 << 31) - 1, metavar="N", help="Of the placer; repeatable. Default: 1 2 3."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Keep Verilog, netlist, reports and logs.")
@@ -135,7 +154,7 @@ def run_command(
     model: Model,
     inputs: Inputs = None,
     config: Config = None,
-    samples: Samples = None,
+    samples: Annotated[int | None, _samples("run")] = None,
     override: Override = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the codes of the model's outputs.")
@@ -150,7 +169,7 @@ def run_command(
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Run a model in the emulator; with a config also in the machine, cycle by cycle."""
+    """Run a model in the emulator; with --config or --timeline also in the machine, cycle by cycle."""
     from .commands.run import run
 
     return _status(run(model, inputs, config, samples, override, output, timeline or [], json))
@@ -161,8 +180,8 @@ def simulate(
     model: Model,
     inputs: Inputs = None,
     config: Config = None,
-    samples: Samples = None,
-    simulator: Simulator = "verilator",
+    samples: Annotated[int | None, _samples("simulate")] = None,
+    simulator: SimulatorOption = Simulator.VERILATOR,
     trace: Annotated[Path | None, typer.Option(metavar="FILE.fst|vcd", help="Write a waveform of the run.")] = None,
     override: Override = False,
     json: Json = None,
@@ -180,8 +199,8 @@ def validate(
     inputs: Inputs = None,
     config: Config = None,
     rtl: Annotated[int, typer.Option(min=0, metavar="N", help="Also run the first N inputs in the simulated RTL.")] = 0,
-    samples: Samples = None,
-    simulator: Simulator = "verilator",
+    samples: Annotated[int | None, _samples("validate")] = None,
+    simulator: SimulatorOption = Simulator.VERILATOR,
     override: Override = False,
     json: Json = None,
     debug: Debug = False,
@@ -194,14 +213,19 @@ def validate(
 
 @app.command()
 def benchmark(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones; all if none is given.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all if none is given.")] = None,
     rtl: Annotated[bool, typer.Option("--rtl", help="utilization: check some layers in Verilator too.")] = False,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Measure the README's speed figures on this machine; every row with a target must hold."""
+    """Measure the README's speed figures on this machine; every row with a target must hold.
+
+    - emulator: the exact integer product's time and memory, as ratios to NumPy's (a minute)
+
+    - utilization: how busy the array is, layer by layer and in whole networks (a minute)
+
+    - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
+    """
     from .commands.benchmark import run
 
     return _status(run(names or [], rtl, json))

@@ -38,14 +38,14 @@ def rows() -> list[dict[str, Any]]:
     simulate_images(CONFIG, [halt.ljust(program.memory_bytes, b"\0")], latency=LATENCY)
     build_array(CONFIG)
     alone = [array_speed(CONFIG, ARRAY_CYCLES)]
-    reports: list[tuple[float, int]] = []
+    reports: list[tuple[float, int]] = []  # the first one before the simulator starts
     start = time.perf_counter()
     simulated = simulate(
         program, CONFIG, inputs, latency=LATENCY, on_progress=lambda n: reports.append((time.perf_counter(), n))
     )
     seconds = time.perf_counter() - start
     alone.append(array_speed(CONFIG, ARRAY_CYCLES))
-    speed = cycles_per_second(reports) or simulated.cycles / seconds
+    speed = cycles_per_second(reports[1:]) or simulated.cycles / seconds
     array = statistics.median(n / spent for n, spent in alone)
     cycles = abs(simulated.cycles - predicted.cycles)
     size = f"{CONFIG.rows}×{CONFIG.columns}"

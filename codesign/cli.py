@@ -1,16 +1,17 @@
 """The command ``lockstep``: `main` turns arguments into an exit status and every failure into one sentence.
 
 Exit status: 0 if everything that the command checks holds, 1 if a check does not hold, 2 for wrong arguments, bad input
-or a tool that fails, 130 after an interrupt.
+or a tool that fails, 130 after an interrupt, 141 where nobody reads its output to the end (``| head``).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 
-HOLDS, FAILS, ERROR, INTERRUPTED = 0, 1, 2, 130
+HOLDS, FAILS, ERROR, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 EXTRAS = {
     "amaranth": "rtl",
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = app(given, prog_name="lockstep", standalone_mode=False)
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # the one; or the other, which rich makes of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed at the exit
+        return UNREAD
     except Exception as error:
         return report(error, debug)
     if status == INTERRUPTED:

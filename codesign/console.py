@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ class Output:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the machine-readable result if it is asked for."""
         if self.json_file == "-":
-            sys.stdout.write(to_json(result))
+            print(to_json(result), end="", flush=True)
         elif self.json_file is not None:
             write_text(self.json_file, to_json(result))
 
@@ -64,20 +63,22 @@ def _plain(value: object) -> Any:
 
 
 class Phases:
-    """The steps of long work, each with a progress bar on standard error and its seconds kept.
+    """The steps of long work, each with its seconds kept and, where standard error is a terminal, a progress bar there.
 
     seconds : phase → seconds, in the order in which they ran
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description:<34}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console,
+            disable=not console.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -88,14 +89,18 @@ class Phases:
         self._progress.stop()
 
     @contextmanager
-    def phase(self, name: str, total: int = 1) -> Iterator[OnStep]:
-        """One step; what the block gets tells the bar how far it is, and at the block's end it is full."""
-        task = self._progress.add_task(name, total=total)
+    def phase(self, name: str, first: str | None = None) -> Iterator[OnStep]:
+        """One step; what the block gets tells the bar how far it is, and at the block's end it is full.
+
+        first : what the step is called until the block has told that for the first time
+        """
+        task = self._progress.add_task(first or name, total=None)
         start = time.perf_counter()
 
         def on_step(done: int, steps: int) -> None:
-            self._progress.update(task, completed=done, total=steps)
+            self._progress.update(task, description=name, completed=done, total=steps)
 
         yield on_step
         self.seconds[name] = time.perf_counter() - start
-        self._progress.update(task, completed=self._progress.tasks[task].total)
+        steps = self._progress.tasks[task].total or 1
+        self._progress.update(task, description=name, completed=steps, total=steps)

@@ -20,6 +20,7 @@ from . import digits
 from .comparison import mismatches
 from .console import OnStep, Phases
 from .execution import Execution
+from .execution_progress import run_machine, run_rtl
 
 CONFIG = AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=12))
 """8×8 elements and an accumulator that is deliberately too narrow for an ordinary quantized network."""
@@ -153,7 +154,7 @@ class Demo:
 
 def run_demo(
     config: AcceleratorConfig,
-    folder: Path,
+    file: Path,
     phases: Phases,
     *,
     images: int | None = None,
@@ -162,7 +163,7 @@ def run_demo(
     qat_epochs: int = digits.QAT_EPOCHS,
     width_epochs: int = WIDTH_EPOCHS,
 ) -> Demo:
-    """Train, quantize, export to ``folder/model.onnx``, and run the test images everywhere.
+    """Train, quantize, export to `file`, and run the test images everywhere.
 
     images : how many of the 360 test images go through machine and RTL; None: all
     widths : accumulator widths for which a network is trained besides the config's own
@@ -186,7 +187,7 @@ def run_demo(
         qat_accuracy = test(trained)
     points = [WidthPoint(arithmetic.accumulator_bits, ptq_accuracy, fitted_accuracy, qat_accuracy, qat_epochs)]
     others = [width for width in widths if width != arithmetic.accumulator_bits]
-    with phases.phase("PTQ and QAT for other widths", len(others)) as on_step:
+    with phases.phase("PTQ and QAT for other widths") as on_step:
         for index, width in enumerate(others):
             narrow = replace(arithmetic, accumulator_bits=width)
             step = _part(on_step, index, len(others))
@@ -194,7 +195,6 @@ def run_demo(
             accuracies = (test(make(model, data, narrow)) for make in (digits.calibrated, digits.fitted))
             points.append(WidthPoint(width, *accuracies, test(retrained), width_epochs))
     with phases.phase("export, read and run in the emulator"):
-        file = folder / "model.onnx"
         qat.export_onnx(trained, file)
         inputs = {"input": data.test_images.numpy()}
         execution = Execution(load_onnx(file), config, inputs)
@@ -202,11 +202,9 @@ def run_demo(
         with tempfile.TemporaryDirectory(prefix="lockstep-") as temporary:
             qat.export_onnx(ptq, Path(temporary) / "ptq.onnx")
             _, ptq_counts = run_graph_counts(load_onnx(Path(temporary) / "ptq.onnx"), inputs)
-    total = min(images or execution.samples, execution.samples)
-    with phases.phase("machine", total) as on_step:
-        predicted = execution.run_machine(images, lambda done: on_step(done, total)).cycles
-    with phases.phase("RTL in Verilator, cycles", predicted) as on_step:  # builds it at first
-        rtl = execution.run_rtl(images, lambda cycles: on_step(cycles, predicted))
+    run_machine(execution, phases, images)
+    run_rtl(execution, phases, images)
+    assert execution.rtl is not None
     with torch.no_grad():
         seen = {"PTQ": ptq(data.test_images), "QAT": trained(data.test_images)}
     return Demo(
@@ -222,7 +220,7 @@ def run_demo(
         torch_emulator=torch_emulator,
         ptq_overflows={name: int(counts.overflows.sum()) for name, counts in ptq_counts.items()},
         predictions={name: logits.argmax(1).numpy() for name, logits in seen.items()}
-        | {"RTL": rtl.outputs["output"].argmax(1)},
+        | {"RTL": execution.rtl.outputs["output"].argmax(1)},
         seconds=phases.seconds,
     )
 

@@ -14,6 +14,7 @@ from compiler import compile_graph, load_onnx
 from emulator.config import AcceleratorConfig
 from emulator.graph import Codes, Graph, Node, to_logical
 from emulator.inputs import check_inputs
+from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 from emulator.machine.result import Result
 from emulator.program import Program
@@ -25,9 +26,9 @@ from .npz import read_npz
 from .timeline import Span, spans
 
 OnSample = Callable[[int], None]
-"""Called with the number of samples done."""
+"""Called with 0 when all is compiled, then with the number of samples done."""
 OnCycles = Callable[[int], None]
-"""Called with the cycles simulated so far, those of all samples together."""
+"""Called with 0 when the simulator is built, then with the cycles simulated so far, of all samples together."""
 
 MOST_RANDOM_BYTES = 1 << 28
 """Random codes that a run may draw; a file of inputs has its own limit."""
@@ -44,19 +45,19 @@ def load_model(
 def load_inputs(
     graph: Graph, path: str | PathLike[str] | None, samples: int | None = None, seed: int = 0
 ) -> dict[str, Codes]:
-    """{input name: int8 codes in the model's layout}: the first `samples` of an .npz file, or random legal codes.
+    """{input name: int8 codes in the model's layout}: the first `samples` of an .npz file (None: all), or random codes.
 
     Raises ``ValueError`` or ``TypeError`` naming the file and the input for a wrong name, shape, type or code.
     """
     size = sum(int(np.prod(tensor.shape)) for tensor in graph.inputs)
     most = max(1, MOST_RANDOM_BYTES // size)
-    if samples is not None and not 1 <= samples <= (most if path is None else samples):
+    if path is None and (samples is None or not 1 <= samples <= most):
         raise ValueError(f"samples must be from 1 to {most} without a file of inputs, not {samples}")
     if path is None:
         rng = np.random.default_rng(seed)
         return {
             tensor.name: to_logical(
-                rng.integers(tensor.y_min, tensor.y_max, (samples or 8, *tensor.shape), np.int8, endpoint=True)
+                rng.integers(tensor.y_min, tensor.y_max, (samples, *tensor.shape), np.int8, endpoint=True)
             )
             for tensor in graph.inputs
         }
@@ -68,6 +69,12 @@ def load_inputs(
     if not all(len(array) for array in codes.values()):
         raise ValueError(f"{path}: the inputs must hold at least one sample")
     return codes
+
+
+def compile_machine() -> None:
+    """Compile the machine's cycle loop, half a minute on the first use, or read it from the disk."""
+    halt = instruction(Opcode.HALT).encode()
+    Machine(AcceleratorConfig()).execute([halt])
 
 
 @dataclass(eq=False)
@@ -113,7 +120,11 @@ class Execution:
 
     def run_machine(self, samples: int | None = None, on_progress: OnSample | None = None) -> Result:
         """Run the first `samples` (None: all) in the machine."""
-        self.machine = Machine(self.config).run(self.compile(), self._first(samples), on_progress=on_progress)
+        program = self.compile()
+        compile_machine()
+        if on_progress is not None:
+            on_progress(0)
+        self.machine = Machine(self.config).run(program, self._first(samples), on_progress=on_progress)
         return self.machine
 
     def timeline(self) -> list[Span]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
@@ -54,12 +54,35 @@ def replacing_folder(path: str | PathLike[str], names: Collection[str]) -> Itera
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def filling_folder(path: str | PathLike[str], names: Collection[str]) -> Iterator[Path]:
+    """A temporary folder, in which the block writes the files `names`; then they go to `path`, whatever else is there.
+
+    Where the block fails or is interrupted, `path` is as it was, and absent if it was. Raises ``OSError`` naming the
+    culprit, before anything is made, unless a folder and the files can be there.
+    """
+    target = Path(path).resolve()
+    absent = [folder for folder in (target, *target.parents) if not folder.exists()]
+    _check_place(absent[-1].parent if absent else target, path)
+    for name in names if not absent else ():
+        check_writable(target / name)
+    temporary = target / f".{os.getpid()}.part"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.iterdir():
+            file.replace(target / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):  # one that is not empty stays
+            for folder in absent:
+                folder.rmdir()
+
+
 def check_folder(path: str | PathLike[str], names: Collection[str]) -> None:
     """Raise ``OSError`` naming `path` unless a folder can be made there, or one is there with files `names` at most."""
     target = Path(path).resolve()
-    check_writable(target / "file" if target.is_dir() else target)
-    if target.exists() and not target.is_dir():
-        raise NotADirectoryError(20, "is a file, not a folder", str(path))
+    _check_place(target if target.exists() else target.parent, path)
     other = sorted(entry.name for entry in target.iterdir() if entry.name not in names) if target.exists() else []
     if other:
         raise FileExistsError(17, f"holds {other[0]!r}, which this command has not written", str(path))
@@ -72,9 +95,18 @@ def check_writable(path: str | PathLike[str]) -> None:
     target = Path(path).resolve()
     if target.is_dir():
         raise IsADirectoryError(21, "is a folder, not a file", str(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(2, f"the folder {target.parent} does not exist", str(path))
-    if not os.access(target.parent, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
+    _check_place(target.parent, path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(13, "cannot be written: permission denied", str(path))
+
+
+def _check_place(folder: Path, path: str | PathLike[str]) -> None:
+    """Raise ``OSError`` naming `path` unless files can be made in `folder`."""
+    if not folder.exists():
+        raise FileNotFoundError(2, f"the folder {folder} does not exist", str(path))
+    if not folder.is_dir():
+        raise NotADirectoryError(20, f"{folder} is a file, not a folder", str(path))
+    if not os.access(folder, os.W_OK):
         raise PermissionError(13, "cannot be written: permission denied", str(path))
 
 

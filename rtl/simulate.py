@@ -37,7 +37,8 @@ def simulate(
     inputs : graph input name → float32 or int8 codes, batch axis first, the model's layout
     simulator : ``verilator`` or ``icarus``
     latency : cycles from a read's address to its first beat, and from a write's last beat to its response, 1 to 1024
-    on_progress : called some times a second with the clock cycles simulated up to then, all samples together
+    on_progress : called with 0 when the simulator is built, then some times a second with the clock cycles simulated
+        up to then, all samples together
     trace : file for a waveform, FST if its name ends in ``.fst``, else VCD
     seed : first state of the register that stalls the bus, 32 bits; 0: no stalls
 
@@ -113,6 +114,8 @@ def simulate_plans(
         trace=None if trace is None else "fst" if Path(trace).suffix == ".fst" else "vcd",
         threads=threads,
     )
+    if on_progress is not None:
+        on_progress(0)
     return run_plans(
         testbench,
         plans,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emulator.config import load_config
 
-from ..console import Output, to_json
+from ..console import Output, Phases, to_json
 from ..execution import load_model
 from ..execution_report import accelerator_name
 from ..files import check_folder, replacing_folder
@@ -25,7 +25,8 @@ def run(model: Path, config_file: Path, folder: Path, base: int, override: bool,
     graph, config = load_model(model, load_config(config_file), override)
     from compiler import compile_graph
 
-    program = compile_graph(graph, config)
+    with Phases() as phases, phases.phase("compiler"):
+        program = compile_graph(graph, config)
     sequence = register_sequence(program, base)
     code = slice(program.program_address, program.program_address + program.program_bytes)
     map_dict = memory_map_dict(program, config)

@@ -8,30 +8,32 @@ from pathlib import Path
 from emulator.config import load_config
 
 from ..console import Output, Phases
-from ..files import check_writable, write_text
+from ..files import filling_folder, write_text
 from ..table import cell_text
+
+MODEL, REPORT = "model.onnx", "report.html"
 
 
 def run(folder: Path, config_file: Path | None, images: int | None, json_file: str | None) -> bool:
     """Run the demo; model and report go to `folder`. Returns whether nothing differs anywhere."""
     output = Output(json_file)
     config = None if config_file is None else load_config(config_file)
-    folder.mkdir(parents=True, exist_ok=True)
-    report = folder / "report.html"
-    check_writable(report)
-    # Before minutes of training: is all there that the end needs?
-    for package in ("torch", "sklearn", "amaranth", "matplotlib"):
-        import_module(package)
-    import_module("rtl.simulation").find_simulator("verilator")
-    from ..demo import CONFIG, run_demo
-    from ..demo_report import report_html
-    from ..demo_table import remarks, summary_table
+    with filling_folder(folder, (MODEL, REPORT)) as temporary:
+        # Before minutes of training: is all there that the end needs?
+        with Phases() as phases, phases.phase("load torch and the others"):
+            for package in ("torch", "sklearn", "amaranth", "matplotlib"):
+                import_module(package)
+            import_module("rtl.simulation").find_simulator("verilator")
+        from ..demo import CONFIG, run_demo
+        from ..demo_report import report_html
+        from ..demo_table import remarks, summary_table
 
-    with Phases() as phases:
-        demo = run_demo(config or CONFIG, folder, phases, images=images)
-    write_text(report, report_html(demo))
+        with Phases() as phases:
+            demo = run_demo(config or CONFIG, temporary / MODEL, phases, images=images)
+        write_text(temporary / REPORT, report_html(demo))
     output.show(summary_table(demo), *remarks(demo))
     total = sum(demo.seconds.values())
-    output.show(f"{cell_text(round(total))} seconds; the report is {report}, the model {folder / 'model.onnx'}")
-    output.finish(demo.as_dict() | {"report": str(report), "model": str(folder / "model.onnx")})
+    report, model = folder / REPORT, folder / MODEL
+    output.show(f"{cell_text(round(total))} seconds; the report is {report}, the model {model}")
+    output.finish(demo.as_dict() | {"report": str(report), "model": str(model)})
     return demo.holds

@@ -9,10 +9,12 @@ from emulator.config import load_config
 
 from ..console import Output, Phases
 from ..execution import Execution, load_inputs, load_model
+from ..execution_progress import run_machine
 from ..execution_report import as_dict, show
 from ..files import check_writable
 from ..npz import write_npz
 from ..timeline import busy_cycles, check_suffix, write_timeline
+from . import SAMPLES
 
 
 def run(
@@ -25,20 +27,22 @@ def run(
     timelines: Sequence[Path],
     json_file: str | None,
 ) -> bool:
-    """Run a model in the emulator, and in the machine where there is a config; returns whether they agree."""
+    """Run a model in the emulator, and in the machine where a config or a timeline asks for it.
+
+    Returns whether they agree.
+    """
     output = Output(json_file)
-    if timelines and config_file is None:
-        raise ValueError("--timeline needs --config: cycles are the machine's")
     for path in timelines:
         check_suffix(path)
         check_writable(path)
     if file is not None:
         check_writable(file)
-    execution = prepare(model, inputs, config_file, samples, override)
-    if config_file is not None:
-        execution.compile()
-        with Phases() as phases, phases.phase("machine", execution.samples) as on_step:
-            execution.run_machine(on_progress=lambda done: on_step(done, execution.samples))
+    if samples is None and inputs is None:
+        samples = SAMPLES["run"]
+    with Phases() as phases:
+        execution = prepare(phases, model, inputs, config_file, samples, override)
+        if config_file is not None or timelines:
+            run_machine(execution, phases)
     if file is not None:
         write_npz(file, execution.outputs)
     show(output, execution, model)
@@ -53,9 +57,11 @@ def run(
 
 
 def prepare(
-    model: Path, inputs: Path | None, config_file: Path | None, samples: int | None, override: bool
+    phases: Phases, model: Path, inputs: Path | None, config_file: Path | None, samples: int | None, override: bool
 ) -> Execution:
     """Read model, config and inputs, and run them in the emulator."""
     config = None if config_file is None else load_config(config_file)
     graph, accelerator = load_model(model, config, override)
-    return Execution(graph, accelerator, load_inputs(graph, inputs, samples))
+    codes = load_inputs(graph, inputs, samples)
+    with phases.phase("emulator"):
+        return Execution(graph, accelerator, codes)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from os import PathLike
 from pathlib import Path
 
 from ..console import Output, Phases
-from ..execution import Execution
+from ..execution_progress import run_machine, run_rtl
 from ..execution_report import as_dict, show
 from ..files import check_writable
+from . import SAMPLES
 from .run import prepare
-
-SAMPLES = 4
-"""Random samples that are run unless inputs or another number are given."""
 
 
 def run(
@@ -34,25 +31,11 @@ def run(
         if trace.suffix not in (".fst", ".vcd"):
             raise ValueError(f"trace must be a file named *.fst or *.vcd, not {trace.name!r}")
     if samples is None and inputs is None:
-        samples = SAMPLES
-    execution = prepare(model, inputs, config_file, samples, override)
-    simulate_execution(execution, None, simulator, trace)
+        samples = SAMPLES["simulate"]
+    with Phases() as phases:
+        execution = prepare(phases, model, inputs, config_file, samples, override)
+        run_machine(execution, phases)
+        run_rtl(execution, phases, simulator=simulator, trace=trace)
     show(output, execution, model)
     output.finish(as_dict(execution, model, inputs) | {"simulator": simulator})
     return execution.holds
-
-
-def simulate_execution(
-    execution: Execution, samples: int | None, simulator: str, trace: str | PathLike[str] | None = None
-) -> None:
-    """Run the machine and the RTL on the first `samples` (None: all) with a progress bar.
-
-    The machine says how many cycles the RTL will take, so the second bar counts cycles.
-    """
-    execution.compile()
-    total = min(samples or execution.samples, execution.samples)
-    with Phases() as phases:
-        with phases.phase("machine", total) as on_step:
-            predicted = execution.run_machine(samples, lambda done: on_step(done, total)).cycles
-        with phases.phase(f"RTL in {simulator}, cycles", predicted) as on_step:
-            execution.run_rtl(samples, lambda cycles: on_step(cycles, predicted), simulator, trace)

@@ -9,7 +9,8 @@ from emulator.config import load_config
 
 from ..console import Output, Phases
 from ..execution_report import accelerator_name
-from ..synthesize import Synthesis, synthesize
+from ..files import filling_folder
+from ..synthesize import Synthesis, files, synthesize
 from ..table import Table
 
 
@@ -19,12 +20,11 @@ def run(config_file: Path, seeds: list[int], folder: Path | None, json_file: str
     config = load_config(config_file)
     if len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be different, not {seeds}")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    with Phases() as phases, tempfile.TemporaryDirectory(prefix="lockstep-") as temporary:
-        steps = 1 + len(seeds)
-        with phases.phase("Yosys and nextpnr", steps) as on_step:
-            made = synthesize(config, folder or Path(temporary), seeds, lambda done: on_step(done, steps))
+    steps = 1 + len(seeds)
+    place = tempfile.TemporaryDirectory(prefix="lockstep-") if folder is None else filling_folder(folder, files(seeds))
+    with place as temporary, Phases() as phases, phases.phase("Yosys and nextpnr") as on_step:
+        on_step(0, steps)
+        made = synthesize(config, Path(temporary), seeds, lambda done: on_step(done, steps))
     show(output, made)
     output.finish(made.as_dict())
     return True

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from emulator.config import load_config
 
-from ..console import Output
+from ..console import Output, Phases
 from ..execution import Execution, load_inputs, load_model
+from ..execution_progress import run_machine, run_rtl
 from ..execution_report import as_dict, layer_table, verdict
 from ..npz import read_npz
 from ..table import Table
-from .simulate import simulate_execution
+from . import SAMPLES
 
 
 def run(
@@ -29,6 +31,8 @@ def run(
     from ..validate import LayerComparison, validate
 
     output = Output(json_file)
+    if rtl_samples:
+        import_module("rtl.simulation").find_simulator(simulator)
     config = None if config_file is None else load_config(config_file)
     graph, accelerator = load_model(model, config, override)
     arrays = None
@@ -38,7 +42,9 @@ def run(
         codes = [name for name, array in arrays.items() if array.dtype.kind != "f"]
         if codes:
             raise ValueError(f"{inputs}: input {codes[0]!r} must be floats: ONNX Runtime takes no codes")
-    validation = validate(model, arrays, None if config is None else config.arithmetic, override, samples or 16)
+    with Phases() as phases, phases.phase("emulator and ONNX Runtime"):
+        arithmetic = None if config is None else config.arithmetic
+        validation = validate(model, arrays, arithmetic, override, samples or SAMPLES["validate"])
     result: dict[str, Any] = {"model": str(model)} | validation.as_dict()
     holds = validation.holds
 
@@ -64,7 +70,9 @@ def run(
     output.show(where + verdict_text)
     if rtl_samples:
         execution = Execution(graph, accelerator, load_inputs(graph, inputs, rtl_samples))
-        simulate_execution(execution, None, simulator)
+        with Phases() as phases:
+            run_machine(execution, phases)
+            run_rtl(execution, phases, simulator=simulator)
         output.show(
             layer_table(execution, f"{model.name}: {execution.samples} samples in the RTL"), *verdict(execution)
         )

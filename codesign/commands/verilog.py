@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emulator.config import load_config
 
-from ..console import Output
+from ..console import Output, Phases
 from ..files import check_writable, write_text
 
 
@@ -18,7 +18,8 @@ def run(config_file: Path, file: Path, json_file: str | None) -> bool:
     check_writable(file)
     from rtl.accelerator import accelerator_verilog
 
-    text = accelerator_verilog(config)
+    with Phases() as phases, phases.phase("Verilog"):
+        text = accelerator_verilog(config)
     write_text(file, text)
     modules = re.findall(r"^module (\S+?)\s*\(", text, re.MULTILINE)
     lines = text.count("\n")

@@ -44,6 +44,10 @@ class _GroupRunner(Runner):
 
     while_running: Callable[[], None] | None = None
 
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        self.env["TMPDIR"] = str(self.build_dir)  # a compiler that is killed leaves its temporary files
+
     def _set_env_test(self) -> None:
         super()._set_env_test()
         self.env["PYTHONPATH"] += os.pathsep + str(BENCHES)

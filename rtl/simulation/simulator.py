@@ -181,7 +181,9 @@ def _compile(
             timescale=TIMESCALE if simulator == "icarus" else None,
         )  # fmt: skip
     except subprocess.CalledProcessError:
-        raise SimulationError(f"{simulator} could not build {top}; the log ends:\n{log_tail(log)}") from None
+        raise SimulationError(
+            f"{simulator.capitalize()} could not build {top}; the log ends:\n{log_tail(log)}"
+        ) from None
     if simulator == "verilator":
 
         def keep(target: Path) -> None:

@@ -52,6 +52,15 @@ def test_run_with_a_config_counts_cycles(capsys: pytest.CaptureFixture[str], tmp
     assert "conv" in out and "cycles per sample" in out and "agree" in out
 
 
+def test_the_machine_says_when_it_is_compiled(tmp_path: Path) -> None:
+    from codesign.execution import Execution, load_inputs, load_model
+
+    graph, config = load_model(small_model(tmp_path))
+    done: list[int] = []
+    Execution(graph, config, load_inputs(graph, None, 3)).run_machine(2, done.append)
+    assert done == [0, 1, 2]
+
+
 def test_random_inputs_are_the_same_every_time(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     model = small_model(tmp_path)
     assert runs(capsys, ["run", model]) == runs(capsys, ["run", model])
@@ -170,10 +179,11 @@ def test_benchmarks_in_verilator_are_asked_for(
 def test_run_writes_a_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     trace, picture = tmp_path / "t.json", tmp_path / "t.svg"
     arguments = ["run", small_model(tmp_path), "--samples", 1, "--timeline", trace, "--timeline", picture]
+    runs(capsys, arguments)
+    assert json.loads(trace.read_text())["traceEvents"]  # of the default accelerator
     result = runs(capsys, [*arguments, "--config", small_config(tmp_path)])
     events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
     assert max(event["ts"] + event["dur"] for event in events) <= result["cycles"]["machine"]
     assert {event["name"] for event in events} >= {"LOAD", "CONVOLVE", "REQUANTIZE", "REDUCE", "STORE"}
     assert result["under_way"]["convolve"] > 0 and "<svg" in picture.read_text()
-    fails(capsys, arguments, "--timeline needs --config")
     fails(capsys, ["run", small_model(tmp_path), "--config", small_config(tmp_path), "--timeline", "t.txt"], "'t.txt'")

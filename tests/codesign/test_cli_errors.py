@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from codesign import cli
-from codesign.cli import ERROR, EXTRAS, HOLDS, main
+from codesign.cli import ERROR, EXTRAS, HOLDS, INTERRUPTED, main
+from codesign.commands.benchmark import BENCHMARKS
 from tests.codesign.command import fails, runs
 from tests.codesign.models import SHAPE, small_config, small_inputs, small_model
 
-COMMANDS = ("demo", "verilog", "run", "simulate", "validate", "benchmark")
+COMMANDS = ("demo", "verilog", "synthesize", "compile", "run", "simulate", "validate", "benchmark")
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +28,19 @@ def test_every_command_has_help_json_and_debug(capsys: pytest.CaptureFixture[str
     assert main([command, "--help"]) == HOLDS
     out = capsys.readouterr().out
     assert "--json" in out and "--debug" in out
+
+
+def test_the_help_of_benchmark_has_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "--help"]) == HOLDS
+    out = capsys.readouterr().out
+    assert all(f"- {name}: " in out for name in BENCHMARKS)
+
+
+def test_the_help_tells_how_many_random_samples_run_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["run", "--help"]) == HOLDS
+    words = " ".join(re.findall(r"[\w:]+", capsys.readouterr().out))
+    samples = runs(capsys, ["run", small_model(tmp_path)])["samples"]
+    assert f"or {samples} random ones" in words
 
 
 @pytest.mark.parametrize(
@@ -135,7 +150,8 @@ def test_arithmetic_of_model_and_config_differ(capsys: pytest.CaptureFixture[str
 
 def test_unknown_simulator_benchmark_and_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     model = small_model(tmp_path)
-    fails(capsys, ["simulate", model, "--simulator", "modelsim"], "modelsim", "verilator", "icarus")
+    for command in ("simulate", "validate"):
+        fails(capsys, [command, model, "--simulator", "modelsim"], "modelsim", "verilator", "icarus")
     fails(capsys, ["simulate", model, "--trace", tmp_path / "a.txt"], "a.txt", "fst")
     fails(capsys, ["benchmark", "speed"], "speed", "emulator")
 
@@ -153,6 +169,25 @@ def test_a_failure_leaves_no_output_and_no_temporary_file(capsys: pytest.Capture
     arguments = ["run", small_model(tmp_path), "--inputs", bad, "--output", out / "y.npz", "--json", out / "r.json"]
     fails(capsys, arguments)
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("no"), ERROR), (KeyboardInterrupt(), INTERRUPTED)])
+@pytest.mark.parametrize("command", ["demo", "synthesize"])
+def test_a_failure_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException, status: int
+) -> None:
+    def half(_: object, place: Path, *__: object, **___: object) -> None:
+        (place.parent if place.suffix == ".onnx" else place).joinpath("half").touch()
+        raise error
+
+    monkeypatch.setattr("codesign.demo.run_demo", half)
+    monkeypatch.setattr("codesign.commands.synthesize.synthesize", half)
+    arguments = [command, str(small_config(tmp_path))] if command == "synthesize" else [command]
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder in (tmp_path / "absent" / "out", there):
+        assert main([*arguments, "-o", str(folder)]) == status
+    assert not (tmp_path / "absent").exists() and list(there.iterdir()) == []
 
 
 def test_a_defect_is_one_sentence_too(

@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from codesign.cli import ERROR, HOLDS, INTERRUPTED
+import pytest
+
+from codesign.cli import ERROR, HOLDS, INTERRUPTED, UNREAD
 from tests.codesign.models import small_config, small_model
 
 
@@ -65,3 +67,20 @@ def test_an_interrupt_is_status_130_and_one_line(tmp_path: Path) -> None:
         child.send_signal(signal.SIGINT)
         assert child.wait(10) == INTERRUPTED
         assert child.stderr.read() == "lockstep: interrupted\n"
+
+
+@pytest.mark.parametrize("option", ["--help", "--json=-"])
+def test_an_output_that_nobody_reads_is_status_141_and_no_message(tmp_path: Path, option: str) -> None:
+    code = (
+        "import sys; from codesign.cli import main; sys.stdin.read();"
+        f"sys.exit(main(['run', {str(small_model(tmp_path))!r}, {option!r}]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        child.stdin.close()
+        errors = child.stderr.read()
+        assert child.wait(30) == UNREAD
+    assert "rror" not in errors and "Exception" not in errors

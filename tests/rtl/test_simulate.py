@@ -38,7 +38,7 @@ def test_result_progress_and_trace(tmp_path: Path) -> None:
     machine = Machine(CONFIG).run(PROGRAM, inputs(3))
     rtl = simulate(PROGRAM, CONFIG, inputs(3), on_progress=cycles.append, trace=tmp_path / "run.vcd")
     assert (tmp_path / "run.vcd").read_text(encoding="ascii").count("$var") > 100
-    assert cycles == sorted(set(cycles)) and cycles[-1] == rtl.cycles
+    assert cycles == sorted(set(cycles)) and cycles[0] == 0 and cycles[-1] == rtl.cycles
     assert rtl.cycles_per_sample == machine.cycles_per_sample
     assert rtl.telemetry == machine.telemetry
     assert rtl.memory == machine.memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -113,7 +114,9 @@ def test_a_build_is_found_again_until_something_changes(cache: Path, simulator: 
 
 
 def test_a_failed_build_says_why_and_leaves_nothing(cache: Path, simulator: str) -> None:
-    with pytest.raises(SimulationError, match=rf"(?s){simulator} could not build counter; the log ends:.*counter\.v"):
+    with pytest.raises(
+        SimulationError, match=rf"(?s){simulator.capitalize()} could not build counter; the log ends:.*counter\.v"
+    ):
         build([("counter.v", "module counter; wire a = ; endmodule")], "counter", simulator)
     assert {path.suffix for path in (cache / "simulators").iterdir()} == {".lock"}
 
@@ -156,6 +159,30 @@ def test_an_interrupt_leaves_no_partial_folder(cache: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         cached_folder("race", "key", interrupted)
     assert [path.name for path in (cache / "race").iterdir()] == ["key.lock"]
+
+
+def test_an_interrupt_ends_the_build_with_its_temporary_files(cache: Path, tmp_path: Path) -> None:
+    compiler, temporary = tmp_path / "compiler", tmp_path / "temporary"
+    compiler.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] || { touch "$(mktemp -d)/half"; touch "$STARTED"; sleep 60; }\n'
+    )
+    compiler.chmod(0o755)
+    temporary.mkdir()
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"from rtl.simulation import build; build([('counter.v', {COUNTER!r})], 'counter')"
+    )
+    started = tmp_path / "started"
+    environment = os.environ | {"CXX": str(compiler), "TMPDIR": str(temporary), "STARTED": str(started)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not started.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert started.exists() and b"KeyboardInterrupt" in errors
+    assert list(temporary.iterdir()) == []
+    assert {path.suffix for path in (cache / "simulators").iterdir()} == {".lock"}
 
 
 def test_an_interrupt_ends_the_simulator(simulator: str, modules: Path, tmp_path: Path) -> None:
