@@ -120,10 +120,11 @@ def _memories() -> str:
 Row addresses are computed modulo 2^{ADDRESS_BITS} and then compared with the memory's rows. A code is one byte,
 sign-extended. The parameters have {PARAMETER_ENTRIES} entries per lane; byte b of entry e is row {PARAMETER_PITCH}
 · e + b: bias (4 bytes, lowest first), multiplier (4), shift (1), and rows {PARAMETER_ROWS} to {PARAMETER_PITCH - 1}
-of an entry are dropped. The table's row for a code is the code + 2^(activation_bits − 1). The accumulators are two
-banks, of even rows and of odd rows; where CONVOLVE reads a carried sum POST_PROCESS does not read the same bank in the
-same cycle: it waits for one cycle, and both then go from row to row side by side. An accumulator row keeps an overflow
-flag beside each sum.
+of an entry are dropped. Of the bias the low min(P, 32) bits count, of the multiplier multiplier_bits, of the shift 6:
+any entry is accepted, also with a shift of 63. The table's row for a code is the code + 2^(activation_bits − 1).
+The accumulators are two banks, of even rows and of odd rows; where CONVOLVE reads a carried sum POST_PROCESS does not
+read the same bank in the same cycle: it waits for one cycle, and both then go from row to row side by side. An
+accumulator row keeps an overflow flag beside each sum.
 
 What one unit writes and another one reads, without a token between them, is read as it was before the cycle of the
 writing in simulation and in the machine; a block RAM of a device may give any value there."""
@@ -161,8 +162,8 @@ def _errors() -> str:
 
 The run stops in a defined state: no further access begins, what is on its way ends, then the status register shows
 the error and the interrupt line rises. The register `error_index` holds the index of the instruction at fault; of
-several faults, the earliest cycle wins, in one cycle the lowest index. Nothing outside the memory region has been
-written. A soft reset (or a new start) makes the accelerator ready again."""
+several faults, the earliest cycle wins, in one cycle the instruction that comes first in the program. Nothing
+outside the memory region has been written. A soft reset (or a new start) makes the accelerator ready again."""
 
 
 def _registers() -> str:
@@ -183,14 +184,29 @@ def _registers() -> str:
     return f"""## Registers
 
 The AXI4-Lite slave has registers of 32 bits at byte offsets that are multiples of 4. Reads elsewhere give 0; writes
-elsewhere and to registers that can only be read are ignored; every response is OKAY.
+elsewhere and to registers that can only be read are ignored; every response is OKAY. The lowest two bits of an
+address are not looked at; a write changes the bytes whose strobes are set, a command needs that of its byte.
 
 {_table(("offset", "register", "access", "bits", "meaning"), rows)}
 
+`program_address` to `memory_bytes` describe the next run: while one is under way or being reset, writes to them are
+ignored. Where one is a multiple, its low bits are 0, whatever is written. `memory_base` + `memory_bytes` must not
+exceed 2^32: bus addresses are computed modulo 2^32, and a region that went on at address 0 would be written there.
+
+A start is ignored during a run, during a soft reset and in a write that asks for a soft reset too. It clears
+`status`, `error` and the counters, and acknowledges the run before. A soft reset does the same and starts nothing;
+during a run it first waits, as after an error, until what is on its way has ended, and the interrupt line does not
+rise. The other registers keep their values.
+
+The interrupt line is high while bit 0 of `interrupt_enable` is 1 and a run that has ended, by HALT or by an error,
+has not been acknowledged; so it rises at once where it is enabled after the end. An acknowledgement leaves `status`,
+`error` and the counters as they are, and one that comes before the end does not count for it.
+
 The counters from `{COUNTERS[0]}` to `{COUNTERS[-1]}` are those of the last run and have {COUNTER_BITS} bits in a
-pair of registers, the low word first. A unit is busy in a cycle in which it does work; it stalls in a cycle in
-which it has an instruction, waiting in its queue or executing, and does none. `cycles` counts from the write that
-starts the run to the cycle in which the interrupt line rises. `macs` grows by rows · columns for each position that
+pair of registers, the low word first; during a run they can be read, but go on between the two words. A
+unit is busy in a cycle in which it does work; it stalls in a cycle in which it has an instruction, waiting in its
+queue or executing, and does none. `cycles` counts from the write that starts the run to the cycle in which the
+interrupt line rises. `macs` grows by rows · columns for each position that
 enters the array; `bytes_read` and `bytes_written` by bus_bytes for each beat.
 
 Counters of column lane c, of {LANE_COUNTER_BITS} bits, since the start of the run:

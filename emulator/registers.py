@@ -1,13 +1,15 @@
 """The register map of the AXI4-Lite slave, declared once for RTL, machine, drivers and documents.
 
 Registers have 32 bits at byte offsets that are multiples of 4; a counter of 64 bits is a pair, low word first. Reads
-elsewhere give 0, writes elsewhere and to read-only registers are ignored; every response is OKAY.
+elsewhere give 0, writes elsewhere and to read-only registers are ignored; every response is OKAY. The lowest two
+bits of an address are not looked at; a write changes the bytes whose strobes are set.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .front_end import INDEX_BITS
 from .instructions import Unit
 
 COUNTER_BITS = 48
@@ -53,11 +55,11 @@ COUNTERS_OFFSET = 0x80
 REGISTER_ADDRESS_BITS = 13
 
 REGISTERS: tuple[Register, ...] = (
-    Register("control", 0x00, "write 1 to bit 0: start; bit 1: soft reset; bit 2: acknowledge the interrupt", True),
+    Register("control", 0x00, "1 to bit 0: start; bit 1: soft reset; bit 2: acknowledge the interrupt; reads 0", True),
     Register("status", 0x04, "bit 0 running, bit 1 done, bit 2 stopped by an error, bit 3 soft reset under way"),
     Register("interrupt_enable", 0x08, "bit 0: the interrupt line follows done or error until acknowledged", True),
     Register("error", 0x0C, "error code of the last run"),
-    Register("error_index", 0x10, "index of the instruction at fault"),
+    Register("error_index", 0x10, f"index of the instruction at fault, modulo 2^{INDEX_BITS}"),
     Register("program_address", 0x14, "byte offset of the program in the region, a multiple of 32", True),
     Register("program_bytes", 0x18, "length of the program, a multiple of 32", True),
     Register("memory_base", 0x1C, "bus address of the memory region, a multiple of 4096", True),

@@ -18,7 +18,10 @@ FAULT = data.StructLayout({"valid": 1, "code": ERROR_BITS, "index": INDEX_BITS})
 
 
 class Completion(wiring.Component):
-    """The faults of the first cycle with any are kept, and the one with the lowest index is chosen in three steps.
+    """The faults of the first cycle with any are kept, and that of the oldest instruction is chosen in three steps.
+
+    What is under way lies far closer together than indices count, so that the older one is known also where they have
+    begun again at 0.
 
     Members
     -------
@@ -102,7 +105,7 @@ class Completion(wiring.Component):
         return m
 
     def _choose(self, m: Module, deadlocked: Value) -> data.View:
-        """The fault with the lowest index of the last cycle without halt, SETTLE_CYCLES after its registers have it."""
+        """The oldest instruction's fault in the last cycle without halt, SETTLE_CYCLES after its registers have it."""
         kept = [Signal(FAULT, name=f"kept_{unit}") for unit in range(UNITS)]
         decoder, chosen = Signal(FAULT), Signal(FAULT)
         with m.If(~self.halt):
@@ -113,7 +116,8 @@ class Completion(wiring.Component):
         wins = [Const(1)] * UNITS
         for u, v in combinations(range(UNITS), 2):
             older = Signal(name=f"older_{u}_{v}")
-            m.d.sync += older.eq(~kept[v].valid | (kept[u].valid & (kept[u].index <= kept[v].index)))
+            distance = (kept[v].index - kept[u].index)[:INDEX_BITS]  # of instructions that are close to each other
+            m.d.sync += older.eq(~kept[v].valid | (kept[u].valid & ~distance[-1]))
             wins[u], wins[v] = wins[u] & older, wins[v] & ~older
         winner, any_kept = Signal(UNITS), Signal()
         m.d.sync += [winner.eq(Cat(wins)), any_kept.eq(Cat(fault.valid for fault in kept).any())]

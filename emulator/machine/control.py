@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..front_end import SETTLE_CYCLES
+from ..front_end import INDEX_BITS, SETTLE_CYCLES
 from ..instructions import Error, Unit
 from ..registers import COUNTERS
 from .compiled import compiled
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _TOKEN, _DEADLOCK = int(Error.TOKEN), int(Error.DEADLOCK)
 _UNITS = len(Unit)
+_AGE_SIGN = 1 << (INDEX_BITS - 1)
 _CONVOLVE = int(Unit.CONVOLVE)
 _CYCLES, _BUSY = COUNTERS.index("cycles"), COUNTERS.index("load_busy")
 _READ, _WRITTEN, _MACS = COUNTERS.index("bytes_read"), COUNTERS.index("bytes_written"), COUNTERS.index("macs")
@@ -37,14 +38,14 @@ def _count(s: State) -> None:
 
 @compiled
 def _capture(c: Any, code: int, index: int) -> None:
-    """Stop; of several faults in one cycle the lowest index is kept."""
-    if not c.captured_error or index < c.captured_index:
+    """Stop; of several faults in one cycle the oldest instruction's is kept, also where indices begin again at 0."""
+    if not c.captured_error or (index - c.captured_index) & _AGE_SIGN:
         c.captured_error, c.captured_index = code, index
 
 
 @compiled
 def _find_faults(s: State) -> None:
-    """Keep the fault of this cycle with the lowest index."""
+    """Keep the fault of this cycle that the oldest instruction has."""
     c, r = s.control[0], s.front.registers[0]
     for u in range(_UNITS):
         tokens, seen = s.front.token_faults[u], s.front.seen[u]
