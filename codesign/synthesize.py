@@ -122,7 +122,7 @@ def synthesize(
     (folder / "accelerator.v").write_text(accelerator_verilog(config), encoding="utf-8")
     script = f"read_verilog accelerator.v; synth_ecp5 -top {TOP} -json netlist.json"
     place = ("--85k", "--speed", "6", "--package", "CABGA381", "--out-of-context", "--timing-allow-fail")
-    place += ("--freq", str(TARGET_MHZ), "--json", "netlist.json", "-q")
+    place += ("--placer", "static", "--freq", str(TARGET_MHZ), "--json", "netlist.json", "-q")
     done = 0
 
     def finished() -> None:

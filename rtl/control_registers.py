@@ -1,5 +1,8 @@
 """Control registers: the AXI4-Lite slave of `emulator.registers`, and the interrupt line."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -141,26 +144,31 @@ class ControlRegisters(wiring.Component):
                             m.d.sync += target[low:high].eq(word[low:high])
 
     def _read(self, m: Module, values: dict[int, Value]) -> None:
-        """Address, then the words of both halves of the map, then the one that is meant."""
+        """Address, a bit for each register, the words of both halves of the map, then the one that is meant."""
         lite = self.lite
-        address, stages = Signal(REGISTER_ADDRESS_BITS), Signal(2)
+        address, stages = Signal(REGISTER_ADDRESS_BITS), Signal(3)
         word, lane_words, index = Signal(WORD), Signal(WORD * len(LANE_COUNTERS)), address[_LANE_SHIFT:_LANE_BIT]
         m.d.comb += lite.arready.eq(~stages.any() & ~lite.rvalid)
-        m.d.sync += stages.eq(Cat(lite.arvalid & lite.arready, stages[0]))
+        m.d.sync += stages.eq(Cat(lite.arvalid & lite.arready, stages))
         with m.If(lite.arvalid & lite.arready):
             m.d.sync += address.eq(lite.araddr)
-        with m.If(stages[0]):
-            m.d.sync += [word.eq(0), lane_words.eq(0)]
-            with m.Switch(address[WORD_SHIFT:]):
-                for offset, value in values.items():
-                    for part in range(2 if offset >= COUNTERS_OFFSET else 1):
-                        with m.Case((offset >> WORD_SHIFT) + part):
-                            m.d.sync += word.eq(Value.cast(value)[WORD * part : WORD * part + WORD])
+        words = {
+            (offset >> WORD_SHIFT) + part: Value.cast(value)[WORD * part : WORD * part + WORD]
+            for offset, value in values.items()
+            for part in range(2 if offset >= COUNTERS_OFFSET else 1)
+        }
+        meant = Signal(len(words))
+        m.d.sync += meant.eq(Cat(address[WORD_SHIFT:] == place for place in words))
+        with m.If(stages[1]):
+            m.d.sync += [
+                word.eq(reduce(or_, (Mux(bit, value, 0) for bit, value in zip(meant, words.values(), strict=True)))),
+                lane_words.eq(0),
+            ]
             with m.Switch(index):
                 for lane, counts in enumerate(self.lane_counters):
                     with m.Case(lane):
                         m.d.sync += lane_words.eq(counts)
-        with m.If(stages[1]):
+        with m.If(stages[2]):
             chosen = lane_words.word_select(address[WORD_SHIFT:_LANE_SHIFT], WORD)
             m.d.sync += [lite.rdata.eq(Mux(address[_LANE_BIT], chosen, word)), lite.rvalid.eq(1)]
         with m.Elif(lite.rready):

@@ -67,12 +67,11 @@ class ConvolveUnit(wiring.Component):
         m = Module()
         port = self.port
         m.submodules.setup = setup = WindowSetup()
-        held, begins, stopped, stop = (Signal(name=name) for name in ("held", "begins", "stopped", "stop"))
+        held, begins, stopped = (Signal(name=name) for name in ("held", "begins", "stopped"))
         instruction = Signal(fields_layout(Opcode.CONVOLVE), reset_less=True)
         index = Signal(INDEX_BITS, reset_less=True)
         take, ready = Signal(), Signal()
         m.d.comb += [
-            stop.eq(stopped | port.halt),
             port.issued.ready.eq(~held & ~stopped),
             take.eq(port.issued.valid & port.issued.ready),
             ready.eq(held & ~begins & setup.ready),
@@ -96,7 +95,7 @@ class ConvolveUnit(wiring.Component):
         done = []
         for user, name in ((walker, "walker_has"), (ahead, "ahead_has")):
             has, taken = Signal(name=name), Signal(name=f"{name}_now")
-            m.d.comb += [taken.eq(has | user.taken), user.stop.eq(stop), user.clear.eq(port.clear)]
+            m.d.comb += [taken.eq(has | user.taken), user.stop.eq(stopped), user.clear.eq(port.clear)]
             m.d.comb += [user.index.eq(index)]
             if "offered" in user.signature.members:
                 m.d.comb += user.offered.eq(ready & ~has)
@@ -104,17 +103,19 @@ class ConvolveUnit(wiring.Component):
         m.d.sync += begins.eq(take)
         both = done[0][1] & done[1][1]
         for has, taken in done:
-            m.d.sync += has.eq(taken & ~both & ~stop & ~port.clear)
+            m.d.sync += has.eq(taken & ~both & ~stopped & ~port.clear)
         with m.If(take):
             payload = port.issued.payload
             m.d.sync += [held.eq(1), instruction.eq(payload.instruction), index.eq(payload.index)]
-        with m.Elif(both | stop | port.clear):
+        with m.Elif(both | stopped | port.clear):
             m.d.sync += held.eq(0)
         m.d.comb += port.busy.eq(held | busy)
 
         # Of two faults the one of the earlier instruction counts; what looks ahead is never behind.
         m.d.sync += port.fault.eq(walker.fault | ahead.fault)
         m.d.comb += port.fault_code.eq(Error.ADDRESS)
+        with m.If(port.halt):
+            m.d.sync += stopped.eq(1)
         with m.If(walker.fault | ahead.fault):
             m.d.sync += [stopped.eq(1), port.fault_index.eq(Mux(walker.fault, walker.issue_index, ahead.fault_index))]
         with m.If(port.clear):

@@ -72,10 +72,12 @@ class Fetch(wiring.Component):
             self.idle.eq(expected == 0),
             self.available.eq(level != 0),
         ]
+        # `take` and `valid` come late, so both sums are ready for them.
+        change = Mux(asks, self.words, Mux(drops, -self.words, 0))
         m.d.sync += [
-            reserved.eq(reserved + Mux(asks, self.words, 0) - Mux(drops, self.words, 0) - self.take),
-            expected.eq(expected + Mux(asks, self.words, 0) - Mux(drops, self.words, 0) - self.valid),
-            level.eq(level + self.valid - self.take),
+            reserved.eq(Mux(self.take, reserved + (change - 1), reserved + change)),
+            expected.eq(Mux(self.valid, expected + (change - 1), expected + change)),
+            level.eq(Mux(self.take, Mux(self.valid, level, level - 1), Mux(self.valid, level + 1, level))),
         ]
         with m.Switch(state):
             with m.Case(SETTLE):

@@ -73,23 +73,33 @@ class FrontEnd(wiring.Component):
         give("program_address program_bytes memory_bytes", registers, sequencer)
         give("start reset", registers, completion)
         give("running resetting done failed error error_index ends", completion, registers)
-        give("running clear", completion, sequencer, telemetry)
-        give("halt", completion, sequencer)
-        give("clear halt", completion, self)
-        give("token_faults decoder_fault heads idle quiet", sequencer, completion)
         give("request address length", sequencer, self)
         give("grant valid data refused", self, sequencer)
         give("read written position", self, telemetry)
         give("present", sequencer, telemetry)
+        # Between `Completion` and what lies all over the chip there is a register, either way.
+        running, clear, halt = Signal(), Signal(), Signal()
+        m.d.sync += [running.eq(completion.running), clear.eq(completion.clear), halt.eq(completion.halt)]
+        for target in (sequencer, self):
+            m.d.comb += [target.clear.eq(clear), target.halt.eq(halt)]
+        m.d.comb += [
+            sequencer.running.eq(running),
+            sequencer.stopping.eq(completion.halt | completion.clear),
+            telemetry.clear.eq(clear),
+            telemetry.running.eq(completion.running & running),
+        ]
+        for name in ("token_faults", "decoder_fault", "heads", "idle"):
+            m.d.sync += getattr(completion, name).eq(getattr(sequencer, name))
+        m.d.sync += completion.quiet.eq(sequencer.quiet & running)  # not what the run before has left
         m.d.comb += [registers.counters.eq(telemetry.values), registers.lane_counters.eq(self.lane_counters)]
         for unit in Unit:
             port = getattr(self, unit.name.lower())
             wiring.connect(m, getattr(sequencer, unit.name.lower()), wiring.flipped(port))
             fault = completion.faults[unit]
-            m.d.comb += [
+            m.d.sync += [
                 fault.valid.eq(port.fault),
                 fault.code.eq(port.fault_code),
                 fault.index.eq(port.fault_index),
-                telemetry.work[unit].eq(port.work),
             ]
+            m.d.comb += telemetry.work[unit].eq(port.work)
         return m

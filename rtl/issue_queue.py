@@ -14,7 +14,7 @@ class IssueQueue(wiring.Component):
 
     Members
     -------
-    clear, halt : be empty; issue nothing
+    clear, stopping : be empty; issue nothing from the next cycle on
     push, instruction, index, full : an instruction enters; there is no room
     available : bit u: there is a token of unit u for this unit
     issued : the head, once its tokens are there; it takes a cycle to see them
@@ -30,7 +30,7 @@ class IssueQueue(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
-                "halt": In(1),
+                "stopping": In(1),
                 "push": In(1),
                 "instruction": In(INSTRUCTION_BITS),
                 "index": In(INDEX_BITS),
@@ -58,7 +58,7 @@ class IssueQueue(wiring.Component):
             write.data.eq(Cat(self.instruction[: self.bits], self.index)),
             self.full.eq(level[-1]),
             self.consumes.eq(head[OPCODE_BITS:]),
-            self.issued.valid.eq(self.eligible & ~self.halt),
+            self.issued.valid.eq(self.eligible),
             self.issued.payload.instruction.eq(head),
             self.issued.payload.index.eq(self.head_index),
             taken.eq(self.issued.valid & self.issued.ready),
@@ -71,7 +71,7 @@ class IssueQueue(wiring.Component):
         with m.If(taken):
             m.d.sync += self.eligible.eq(0)
         with m.Elif(self.valid):
-            m.d.sync += self.eligible.eq((~self.consumes | self.available).all())
+            m.d.sync += self.eligible.eq((~self.consumes | self.available).all() & ~self.stopping)
         with m.If(loads):
             m.d.sync += [Cat(head, self.head_index).eq(read.data), read.addr.eq(read.addr + 1), self.valid.eq(1)]
         with m.Elif(taken):

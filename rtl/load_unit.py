@@ -132,45 +132,47 @@ class LoadUnit(wiring.Component):
         word_bits, count = exact_log2(width), len(self.write_data) // 8
 
         # The beat.
-        valid, ends, last = Signal(2), Signal(2), Signal(2)
+        valid, ends, last = Signal(3), Signal(2), Signal(2)
         beat, rotation = Signal(8 * width, reset_less=True), Signal(word_bits, reset_less=True)
         lane, size, row = Signal(LANE_BITS), Signal(word_bits + 1), Signal(len(self.write_address))
         m.d.sync += [
             valid.eq(Cat(step, valid)),
             ends.eq(Cat(overlaps.row_ends, ends)),
             last.eq(Cat(overlaps.last, last)),
+            beat.eq(self.rdata),
+            rotation.eq(overlaps.rotation),
+            lane.eq(overlaps.lane),
+            size.eq(overlaps.size),
+            row.eq(overlaps.row),
         ]
-        with m.If(step):
-            m.d.sync += [
-                beat.eq(self.rdata),
-                rotation.eq(overlaps.rotation),
-                lane.eq(overlaps.lane),
-                size.eq(overlaps.size),
-                row.eq(overlaps.row),
-            ]
 
         # Rotated.
         rotated = Signal(8 * width, reset_less=True)
         first_lane, end_lane, rotated_row = Signal(LANE_BITS), Signal(LANE_BITS), Signal.like(row)
-        with m.If(valid[0]):
-            m.d.sync += [
-                rotated.eq(rotate_left(beat, rotation)),
-                first_lane.eq(lane),
-                end_lane.eq(lane + size),
-                rotated_row.eq(row),
-            ]
+        m.d.sync += [
+            rotated.eq(rotate_left(beat, rotation)),
+            first_lane.eq(lane),
+            end_lane.eq(lane + size),
+            rotated_row.eq(row),
+        ]
 
         # The row. Lanes before the overlap keep what the overlaps before it brought; those behind it wait, or stay 0.
-        complete = Signal()
+        complete, written, ended = Signal(), Signal(len(Target)), Signal()
+        address, data = Signal.like(self.write_address), Signal.like(self.write_data, reset_less=True)
         m.d.comb += complete.eq(valid[1] & ends[1])
         with m.If(valid[1]):
-            m.d.sync += self.write_address.eq(rotated_row)
+            m.d.sync += address.eq(rotated_row)
             for place in range(count):
-                byte = self.write_data.word_select(place, 8)
+                byte = data.word_select(place, 8)
                 with m.If(place >= end_lane):
                     m.d.sync += byte.eq(0)
                 with m.Elif(place >= first_lane):
                     m.d.sync += byte.eq(rotated.word_select(place % width, 8))
+        # One more register on the way to scratchpads that lie all over the chip.
+        m.d.sync += [self.write_address.eq(address), self.write_data.eq(data), ended.eq(complete & last[1])]
         for wanted in Target:
-            m.d.sync += getattr(self, f"write_{wanted.name.lower()}").eq(complete & (target == wanted))
-        return complete & last[1], valid.any()
+            m.d.sync += [
+                written[wanted].eq(complete & (target == wanted)),
+                getattr(self, f"write_{wanted.name.lower()}").eq(written[wanted]),
+            ]
+        return ended, valid.any()

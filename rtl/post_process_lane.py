@@ -55,6 +55,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
 def lane_control(config: AcceleratorConfig) -> data.StructLayout:
     """Control that travels from lane to lane, one per cycle.
 
+    clear : zero the counters (a run starts)
     first, valid : of a position: the first one of its window; its code counts
     load, entry : take multiplier and shift from this entry of the parameter memory
     overflowed, clipped, add_clipped : count what is at the end of accumulator read, requantizer, adder in this cycle
@@ -63,6 +64,7 @@ def lane_control(config: AcceleratorConfig) -> data.StructLayout:
     """
     return data.StructLayout(
         {
+            "clear": 1,
             "first": 1,
             "valid": 1,
             "load": 1,
@@ -82,7 +84,6 @@ class PostProcessLane(wiring.Component):
     Members
     -------
     control, control_out : `lane_control` from the lane at the left; to the lane at the right, one cycle later
-    clear : zero the counters (a run starts)
     parameter_write, table_write : `PARAMETER_WRITE`, of LOAD
     sum, overflowed : accumulator, three cycles after a position's control
     code : operand, two cycles after a position's control
@@ -97,7 +98,6 @@ class PostProcessLane(wiring.Component):
             {
                 "control": In(lane_control(config)),
                 "control_out": Out(lane_control(config)),
-                "clear": In(1),
                 "parameter_write": In(PARAMETER_WRITE),
                 "table_write": In(PARAMETER_WRITE),
                 "sum": In(signed(arithmetic.accumulator_bits)),
@@ -217,8 +217,10 @@ class PostProcessLane(wiring.Component):
     def _counters(self, m: Module, counted: Value, clipped: Value, add_clipped: Value) -> Value:
         """Count where this lane is `counted`; returns the byte that the control asks for."""
         for name, event in (("overflowed", self.overflowed), ("clipped", clipped), ("add_clipped", add_clipped)):
-            with m.If(self.clear):
+            hit = Signal(name=f"{name}_hit")
+            m.d.sync += hit.eq(self.control[name] & event & counted)
+            with m.If(self.control.clear):
                 m.d.sync += self.counts[name].eq(0)
-            with m.Elif(self.control[name] & event & counted):
+            with m.Elif(hit):
                 m.d.sync += self.counts[name].eq(self.counts[name] + 1)
         return self.counts.as_value().word_select(self.control.counter_row, 8)

@@ -76,7 +76,8 @@ class PostProcessUnit(wiring.Component):
             walk.start.eq(state == PostProcessState.START),
         ]
         running = state == PostProcessState.RUN
-        go, illegal, result, last = self._candidate(m, walk, running & ~port.halt)
+        halt = Signal()  # a register of its own, near what it stops
+        go, illegal, result, last = self._candidate(m, walk, running & ~halt)
         m.d.comb += walk.next.eq(go | (state == PostProcessState.FILL))
         drained = self._flight(m, go & result, walk.start)
 
@@ -92,6 +93,7 @@ class PostProcessUnit(wiring.Component):
             port.work.eq(go),
         ]
         m.d.sync += [port.finished.eq(0), port.fault.eq(0), self.control.load.eq(walk.start)]
+        m.d.sync += [halt.eq(port.halt), self.control.clear.eq(port.clear)]
         with m.If(walk.prepare):
             m.d.sync += prepare.eq(WINDOW_SETUP_CYCLES)
         with m.Elif(prepare != 0):
@@ -123,13 +125,13 @@ class PostProcessUnit(wiring.Component):
                 m.d.sync += state.eq(PostProcessState.RUN)
             with m.Case(PostProcessState.RUN):
                 with m.If(illegal):
-                    m.d.sync += [port.fault.eq(~port.halt), aborted.eq(1), state.eq(PostProcessState.DRAIN)]
+                    m.d.sync += [port.fault.eq(~halt), aborted.eq(1), state.eq(PostProcessState.DRAIN)]
                 with m.Elif(go & last):
                     m.d.sync += state.eq(PostProcessState.DRAIN)
             with m.Case(PostProcessState.DRAIN):
                 with m.If(drained & (prepare == 0)):
                     m.d.sync += [port.finished.eq(~aborted), busy.eq(~aborted), state.eq(PostProcessState.IDLE)]
-        with m.If(port.halt & (state != PostProcessState.IDLE) & (state != PostProcessState.DRAIN)):
+        with m.If(halt & (state != PostProcessState.IDLE) & (state != PostProcessState.DRAIN)):
             m.d.sync += [aborted.eq(1), state.eq(PostProcessState.DRAIN)]
         with m.If(port.clear):
             m.d.sync += self.control.settings.adder.eq(0)

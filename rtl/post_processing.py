@@ -91,7 +91,6 @@ class PostProcessing(wiring.Component):
                 Value.cast(lane.control).eq(Value.cast(lanes[c - 1].control_out if c else unit.control)),
                 Value.cast(lane.parameter_write).eq(Value.cast(self.parameter_writes[c])),
                 Value.cast(lane.table_write).eq(Value.cast(self.table_writes[c])),
-                lane.clear.eq(self.port.clear),
                 lane.sum.eq(self.sum[c]),
                 lane.overflowed.eq(self.overflowed[c]),
                 lane.code.eq(codes[c].as_signed()),

@@ -56,17 +56,19 @@ class ReadArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        loads_turn, free, ended = Signal(), Signal(), Signal()
+        loads_turn, free, owner = Signal(), Signal(), Signal()
+        ended = Signal()  # a burst had its last beat in the cycle before
         owners = Signal(OUTSTANDING)  # bit k: burst k under way, oldest first, belongs to the load unit
         m.d.comb += [
             free.eq((~self.arvalid | self.arready) & (self.outstanding != OUTSTANDING) & ~self.halt),
             self.fetch_grant.eq(free & self.fetch_request & ~(self.load_request & loads_turn)),
             self.load_grant.eq(free & self.load_request & ~(self.fetch_request & ~loads_turn)),
-            self.fetch_valid.eq(self.rvalid & ~owners[0]),
-            self.load_valid.eq(self.rvalid & owners[0]),
-            self.rready.eq(~owners[0] | self.load_ready),
-            ended.eq(self.rvalid & self.rready & self.rlast),
+            owner.eq(Mux(ended, owners[1], owners[0])),
+            self.fetch_valid.eq(self.rvalid & ~owner),
+            self.load_valid.eq(self.rvalid & owner),
+            self.rready.eq(~owner | self.load_ready),
         ]
+        m.d.sync += ended.eq(self.rvalid & self.rready & self.rlast)
         page = exact_log2(BOUNDARY_BYTES)
         offset = Mux(self.load_grant, self.load_address, self.fetch_address)
         granted = self.fetch_grant | self.load_grant

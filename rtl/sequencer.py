@@ -20,7 +20,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    running, clear, halt : as of `Completion`
+    running, clear, halt : as of `Completion`, a cycle later
+    stopping : from a cycle before `halt`, and before a run: issue nothing from the next cycle on
     program_address, program_bytes, memory_bytes : where the program lies
     request, address, length, grant, valid, data, refused : as of `Fetch`
     load, convolve, post_process, store : the units
@@ -35,6 +36,7 @@ class Sequencer(wiring.Component):
                 "running": In(1),
                 "clear": In(1),
                 "halt": In(1),
+                "stopping": In(1),
                 "program_address": In(32),
                 "program_bytes": In(32),
                 "memory_bytes": In(32),
@@ -80,7 +82,7 @@ class Sequencer(wiring.Component):
             wiring.connect(m, queue.issued, wiring.flipped(port.issued))
             m.d.comb += [
                 queue.clear.eq(self.clear),
-                queue.halt.eq(self.halt | self.clear),  # what a stopped run has left is not issued
+                queue.stopping.eq(self.stopping),  # what a stopped run has left is not issued
                 queue.push.eq(decoder.push[unit]),
                 queue.instruction.eq(decoder.instruction),
                 queue.index.eq(decoder.index),

@@ -12,14 +12,14 @@ UNITS = len(Unit)
 
 
 class Telemetry(wiring.Component):
-    """Each counter follows its event by two cycles.
+    """Each counter follows its event by three cycles.
 
     Members
     -------
-    clear, running : as of `Completion`; events count while `running`
+    clear, running : a run begins; events count while `running`
     work, present : bit u: unit u works in this cycle; it has an instruction
     read, written, position : a read beat, a write beat, a position enters the array
-    values : in the order of `COUNTERS`; `cycles` counts the cycle that took the start too
+    values : in the order of `COUNTERS`; `cycles` counts from the cycle that took the start
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -49,11 +49,14 @@ class Telemetry(wiring.Component):
         for unit in Unit:
             sources[f"{unit.name.lower()}_busy"] = self.work[unit]
             sources[f"{unit.name.lower()}_stall"] = self.present[unit] & ~self.work[unit]
+        counts = Signal()
+        m.d.sync += counts.eq(self.running & ~self.clear)
         for index, name in enumerate(COUNTERS):
-            event, value = Signal(name=f"{name}_event"), self.values[index]
-            m.d.sync += event.eq(sources[name] & self.running & ~self.clear)
+            # Two registers: the sources lie all over the chip.
+            source, event, value = Signal(name=name), Signal(name=f"{name}_event"), self.values[index]
+            m.d.sync += [source.eq(sources[name]), event.eq(source & counts)]
             with m.If(event):
                 m.d.sync += value.eq(value + self.steps.get(name, 1))
             with m.If(self.clear):
-                m.d.sync += value.eq(2 * self.running if name == "cycles" else 0)
+                m.d.sync += value.eq(3 * self.running if name == "cycles" else 0)
         return m

@@ -21,6 +21,7 @@ LOAD_OWNER = 1
 REGISTERS = record(
     "loads_turn",
     "owners",  # bit k: the burst k under way, oldest first, is LOAD's
+    "ended",  # the oldest one had its last beat in the cycle before
 )
 
 
@@ -44,7 +45,7 @@ def wires(s: State) -> None:
     if free and (bus.fetch_request or bus.load_request):
         mine = bus.load_request and (a.loads_turn or not bus.fetch_request)
         bus.grant = LOAD_GRANT if mine else FETCH_GRANT
-    bus.r_owner = a.owners & 1
+    bus.r_owner = (a.owners >> a.ended) & 1
     bus.r_ready = 1 if bus.r_owner != LOAD_OWNER or load.r_ready(s) else 0
 
 
@@ -52,9 +53,10 @@ def wires(s: State) -> None:
 def step(s: State) -> None:
     """The address register and the order of the bursts; who got the grant has kept its address."""
     a, bus = s.arbiter.registers[0], s.bus[0]
-    if bus.r_valid and bus.r_ready and bus.r_last:
+    if a.ended:
         a.owners >>= 1
         bus.reads_outstanding -= 1
+    a.ended = 1 if bus.r_valid and bus.r_ready and bus.r_last else 0
     if bus.grant:
         mine = bus.grant == LOAD_GRANT
         bus.ar_valid = 1

@@ -37,53 +37,55 @@ def _count(s: State) -> None:
 
 
 @compiled
-def _capture(c: Any, code: int, index: int) -> None:
-    """Stop; of several faults in one cycle the oldest instruction's is kept, also where indices begin again at 0."""
-    if not c.captured_error or (index - c.captured_index) & _AGE_SIGN:
-        c.captured_error, c.captured_index = code, index
+def _found(c: Any, code: int, index: int) -> None:
+    """Of several faults in one cycle the oldest instruction's counts, also where indices begin again at 0."""
+    if not c.found_error or (index - c.found_index) & _AGE_SIGN:
+        c.found_error, c.found_index = code, index
 
 
 @compiled
-def _find_faults(s: State) -> None:
-    """Keep the fault of this cycle that the oldest instruction has."""
+def _look(s: State) -> None:
+    """Keep what this cycle shows: the next one judges it."""
     c, r = s.control[0], s.front.registers[0]
+    c.idle, c.still, c.found_error, c.waiting = r.idle, r.quiet, 0, 0
     for u in range(_UNITS):
-        tokens, seen = s.front.token_faults[u], s.front.seen[u]
+        tokens, seen, queue = s.front.token_faults[u], s.front.seen[u], s.front.queues[u]
         if tokens.fault:
-            _capture(c, _TOKEN, tokens.index)
+            _found(c, _TOKEN, tokens.index)
         elif seen.fault:
-            _capture(c, seen.fault_code, seen.fault_index)
-    if r.fault and not c.captured_error:
-        _capture(c, r.fault_code, r.fault_index)
+            _found(c, seen.fault_code, seen.fault_index)
+        if queue.valid and (not c.waiting or (queue.index - c.head_index) & _AGE_SIGN):
+            c.waiting, c.head_index = 1, queue.index
+    if r.fault and not c.found_error:
+        _found(c, r.fault_code, r.fault_index)
 
 
 @compiled
 def step(s: State) -> None:
     """The end of the cycle; must come before the steps of the front end, whose registers it looks at."""
-    c, r = s.control[0], s.front.registers[0]
+    c = s.control[0]
     _count(s)
-    finished, halted = False, c.halt
+    finished, stopping = False, c.stopping
     if c.now == c.reset_at:
-        c.resetting = c.halt = 1
-    elif c.halt:
-        if c.halted == SETTLE_CYCLES and r.idle:
+        c.resetting = c.stopping = 1
+    elif stopping:
+        if c.halted == SETTLE_CYCLES and c.idle:
             finished = True
             if not c.resetting:
                 c.error, c.error_index = c.captured_error, c.captured_index
-    else:
-        _find_faults(s)
-        if c.captured_error:
-            c.halt = 1
-        elif r.quiet and c.quiet == SETTLE_CYCLES:
-            for u in range(_UNITS):
-                if s.front.queues[u].valid:
-                    _capture(c, _DEADLOCK, s.front.queues[u].index)
-            if c.captured_error:
-                c.halt = 1
-            else:
-                finished = True
-    c.quiet = min(c.quiet + 1, SETTLE_CYCLES) if r.quiet else 0
-    c.halted = min(c.halted + 1, SETTLE_CYCLES) if halted else 0
+    elif c.found_error:
+        c.captured_error, c.captured_index = c.found_error, c.found_index
+        c.stopping = 1
+    elif c.still and c.quiet == SETTLE_CYCLES:
+        if c.waiting:
+            c.captured_error, c.captured_index = _DEADLOCK, c.head_index
+            c.stopping = 1
+        else:
+            finished = True
+    c.quiet = min(c.quiet + 1, SETTLE_CYCLES) if c.still else 0
+    c.halted = min(c.halted + 1, SETTLE_CYCLES) if stopping else 0
+    c.halt = stopping
+    _look(s)
     c.now += 1
     if finished:
         c.running = 0

@@ -35,13 +35,15 @@ def step(s: State) -> None:
     here = v.line[g.now & mask]
     here.turn, here.issued = 0, 0
     v.events[g.now & mask], v.moves[g.now & mask], v.starts[(g.now + 1) & mask].valid = 0, 0, 0
-    take = s.issue[CONVOLVE].take
+    take, stopped = s.issue[CONVOLVE].take, g.stopped
+    if s.control[0].halt:
+        g.stopped = 1
     port.finished, port.fault, port.fault_code, port.work, port.positions = 0, 0, ADDRESS, 0, 0
     if not (port.busy or take) and (_group_idle(s) if c.output_stationary else _tile_idle(s)):
         g.bank_reads = 0
         g.now += 1
         return
-    stop = bool(g.stopped or s.control[0].halt)
+    stop = bool(stopped)
     offered = bool(g.held and g.now >= g.ready_at)
     busy = _group_cycle(s, stop, offered) if c.output_stationary else _tile_cycle(s, stop, offered)
     if port.fault:

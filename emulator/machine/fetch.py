@@ -16,8 +16,8 @@ from .records import Records, record
 if TYPE_CHECKING:
     from .state import State
 
-SETTLE, CHECK, REQUEST, END = range(4)
-"""States: the limits are looked at; a request is decided; it waits for its grant; no instruction follows."""
+CLEAR, SETTLE, CHECK, REQUEST, END = range(5)
+"""States: a run begins; look at the limits; decide on a request; wait for its grant; no instruction follows."""
 FETCH_OWNER = 0
 _PROGRAM_END, _ADDRESS = int(Error.PROGRAM_END), int(Error.ADDRESS)
 
@@ -54,7 +54,7 @@ def allocate(config: AcceleratorConfig) -> Fetch:
 def start(s: State) -> None:
     """What the clear at the beginning of a run leaves."""
     f, c = s.fetch.registers[0], s.control[0]
-    f.state = SETTLE
+    f.state = CLEAR
     f.address = c.program_address
     f.remaining = c.program_bytes // INSTRUCTION_BYTES
     f.room = c.memory_bytes // INSTRUCTION_BYTES - c.program_address // INSTRUCTION_BYTES
@@ -65,7 +65,9 @@ def step(s: State) -> None:
     """Requests and arrivals; `front.stop` and `shift` are wires of this cycle."""
     f, bus, words = s.fetch.registers[0], s.bus[0], INSTRUCTION_BYTES // s.config[0].bus_bytes
     size, stop = len(s.fetch.words), s.front.registers[0].stop
-    if f.state == SETTLE:
+    if f.state == CLEAR:
+        f.state = SETTLE
+    elif f.state == SETTLE:
         f.end = _PROGRAM_END if f.remaining == 0 else _ADDRESS if f.room <= 0 else 0
         f.state = CHECK
     elif f.state == CHECK:

@@ -29,9 +29,9 @@ from .records import Records, record
 if TYPE_CHECKING:
     from .state import State
 
-WRITE_CYCLES = 3
+WRITE_CYCLES = 4
 """From a beat to the cycle in which its row is written."""
-SLOTS = 4
+SLOTS = 5
 """Rows under way: WRITE_CYCLES complete ones, and one in the making."""
 _LOAD, _LOAD_GRANT, _LOAD_OWNER = int(Unit.LOAD), 2, 1
 _ADDRESS, _BUS = int(Error.ADDRESS), int(Error.BUS)
@@ -44,7 +44,7 @@ REGISTERS = record(
     "dropping",  # there was an error response
     "index",
     "owed",  # bursts whose last beat is to come
-    "stepped",  # an overlap in the cycle before
+    "stepped",  # bits: an overlap in the cycle before, and in the one before that
     "complete",  # bit k: a row was completed k cycles ago
     "last",  # bit k: the last row was
     "making",  # slot of the row in the making
@@ -206,4 +206,4 @@ def step(s: State) -> None:
     elif port.finished or control.halt:
         r.active = 0
     port.busy = 1 if r.active or r.owed or r.stepped or port.work or port.finished else 0
-    r.stepped = port.work
+    r.stepped = (r.stepped << 1 | port.work) & 3

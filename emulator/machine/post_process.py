@@ -35,6 +35,7 @@ REGISTERS = record(
     "opcode",
     "index",
     "now",  # cycles spent outside of IDLE
+    "halt",  # that of the cycle before
     "prepare",  # cycles until the strides are there
     "aborted",
     "drained",  # the `now` in which the last result's row is written
@@ -117,8 +118,9 @@ def ready(s: State) -> bool:
 @compiled
 def step(s: State) -> None:
     """One cycle."""
-    p, port, halt = s.post_process, s.ports[_UNIT], s.control[0].halt
+    p, port = s.post_process, s.ports[_UNIT]
     r = p.registers[0]
+    halt, r.halt = r.halt, s.control[0].halt
     port.finished = 0
     port.fault = 0
     port.work = 0

@@ -39,6 +39,7 @@ REGISTERS = record(
     "fault_code",
     "fault_index",
     "halt",  # wire: control's
+    "stopping",  # wire: control's
     "stop",  # wire: no further request
     "idle",  # wire: no unit is busy and the fetch waits for nothing
     "quiet",  # wire: nothing moves
@@ -95,7 +96,7 @@ def _unit_wires(s: State, u: int, ready: bool) -> bool:
     seen.fault, seen.fault_code, seen.fault_index = port.fault, port.fault_code, port.fault_index
     seen.busy = port.busy
     q.present = 1 if q.level > 0 or q.valid else 0
-    issue.take = 1 if q.eligible and ready and not s.control[0].halt else 0
+    issue.take = 1 if q.eligible and ready else 0
     if issue.take:
         issue.opcode, issue.index = q.opcode, q.index
         copy(s.issue_fields[u], s.front.heads[u])
@@ -120,7 +121,7 @@ def wires(s: State) -> None:
     if r.stage == DECODE_STAGES and not r.code_error:
         unit = UNITS[s.front.code[0]]
         blocked = unit >= 0 and s.front.queues[unit].level == QUEUE_DEPTH
-    r.halt = c.halt
+    r.halt, r.stopping = c.halt, c.stopping
     r.stop = 1 if c.halt or r.ended else 0
     r.idle = 1 if not busy and f.expected == 0 else 0
     r.quiet = 1 if rest and r.idle and (r.ended or blocked) else 0
@@ -136,7 +137,7 @@ def _step_queue(s: State, u: int, push: bool) -> None:
         wait, there = s.front.heads[u, _WAIT], True
         for v in range(_UNITS):
             there &= not (wait >> v) & 1 or s.front.tokens[v, u] > 0
-        q.eligible = 1 if there else 0
+        q.eligible = 1 if there and not s.front.registers[0].stopping else 0
     if q.level > 0 and (take or not q.valid):
         q.opcode, q.index = entries[q.read, 0], entries[q.read, 1]
         copy(s.front.heads[u], entries[q.read, 2:])

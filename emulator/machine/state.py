@@ -52,17 +52,24 @@ CONFIG = record(
 CONTROL = record(
     "now",  # cycle of the run: 0 takes the start, 1 clears
     "running",
-    "halt",
+    "stopping",  # a run stops
+    "halt",  # what everything else sees of it, a cycle later
     "program_address",
     "program_bytes",
     "memory_bytes",
     "reset_at",  # cycle in which a soft reset is asked for, 0 for never
     "resetting",
-    "quiet",  # cycles in a row without anything that could move, at most SETTLE_CYCLES
-    "halted",  # cycles since halt, at most SETTLE_CYCLES
+    "idle",  # of the cycle before: no unit is busy and the fetch waits for nothing
+    "still",  # of the cycle before: nothing moves
+    "found_error",  # of the cycle before: the fault of the oldest instruction
+    "found_index",
+    "waiting",  # of the cycle before: an instruction heads a queue
+    "head_index",  # the oldest one
+    "quiet",  # cycles in a row in which nothing moves, at most SETTLE_CYCLES
+    "halted",  # cycles since the run began to stop, at most SETTLE_CYCLES
     "error",
     "error_index",
-    "captured_error",
+    "captured_error",  # why it stops
     "captured_index",
 )
 ISSUE = record("take", "opcode", "index")

@@ -70,4 +70,4 @@ def test_a_row_per_cycle() -> None:
     load = transfer_cases.Instruction(Opcode.LOAD, fields)
     trace = run_machine(s, Scenario(loads=[load, load], latency=32), rng)
     (first, *_), (second, *_) = trace.finished
-    assert second - first == 512 + 32 + 9
+    assert second - first == 512 + 32 + 10
