@@ -94,7 +94,7 @@ TIMING = {
     Opcode.HALT: "",
     Opcode.LOAD: """
 each cycle, the bytes that one beat and one row have in common move: a bus as wide as a row and aligned with it
-fills a row a cycle. A row is written three cycles after the beat with its last byte; the instruction ends with its
+fills a row a cycle. A row is written four cycles after the beat with its last byte; the instruction ends with its
 last row. Up to 16 bursts are outstanding, so that the memory's latency is paid once for pixels that lie close
 together.
 """,
