@@ -14,6 +14,7 @@ from emulator.timing import ADDER_LATENCY, OPERAND_DELAY, OPERAND_READ_DELAY, RE
 from .adder import Adder, adder_settings
 from .block_ram import block_ram
 from .control import PARAMETER_WRITE
+from .product import product
 from .requantizer import Requantizer
 
 FIRST_BYTE, BYTES = 4, 5
@@ -184,9 +185,9 @@ class PostProcessLane(wiring.Component):
 
         # Factors and product have registers of their own, which can lie beside the multiplier or in it.
         held, factor = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
-        product, is_product = Signal(signed(18), reset_less=True), Signal(reset_less=True)
+        gathered_product, is_product = Signal(signed(18), reset_less=True), Signal(reset_less=True)
         operand = Signal.like(gathered, reset_less=True)
-        m.d.sync += [product.eq(held * factor), operand.eq(gathered)]
+        m.d.sync += [gathered_product.eq(product(held, factor)), operand.eq(gathered)]
         with m.If(first):
             m.d.sync += held.eq(difference)
         with m.If(valid):
@@ -195,7 +196,7 @@ class PostProcessLane(wiring.Component):
             m.d.sync += is_product.eq(0)
         with m.Elif(flags[3].valid & (settings.mode == Mode.PRODUCT)):
             m.d.sync += is_product.eq(1)
-        return flags[1].valid, Mux(is_product, product, operand)
+        return flags[1].valid, Mux(is_product, gathered_product, operand)
 
     def _parameters(self, m: Module, requantizer: Requantizer) -> None:
         """The parameter memory, and the registers with the entry in use."""

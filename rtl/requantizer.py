@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
 
+from .product import product
 from .shift_round import ShiftRound
 
 PART = 17
@@ -62,7 +63,7 @@ class Requantizer(wiring.Component):
         products: list[list[Value]] = [[] for _ in range(4)]
         for i, x in enumerate(split(factor)):
             for j, y in enumerate(split(self.multiplier)):
-                products[i + j].append(self._register(m, x * y, f"product_{i}_{j}"))
+                products[i + j].append(self._register(m, product(x, y), f"product_{i}_{j}"))
         sums = [self._register(m, sum(terms[1:], terms[0]), f"sum_{i}") for i, terms in enumerate(products) if terms]
         # The lowest sum is one unsigned product of 2 · PART bits: the even sums do not overlap, but for the third's.
         even = sums[0]
@@ -71,9 +72,9 @@ class Requantizer(wiring.Component):
             even = Cat(sums[0], C(0, 2 * PART - len(sums[0])), upper).as_signed()
         even, odd = self._register(m, even, "even"), self._register(m, sums[1], "odd")
         above = even[PART:].as_signed() if even.shape().signed else even[PART:]
-        product = Signal(signed(bits), reset_less=True)
-        m.d.sync += product.eq(Cat(even[:PART], above + odd))
-        m.d.comb += rounding.value.eq(product)
+        exact = Signal(signed(bits), reset_less=True)
+        m.d.sync += exact.eq(Cat(even[:PART], above + odd))
+        m.d.comb += rounding.value.eq(exact)
         return m
 
     def _register(self, m: Module, value: Value, name: str) -> Signal:
