@@ -67,25 +67,18 @@ class Streamer(wiring.Component):
         m.d.comb += [window.steps.eq(self.steps), window.begin.eq(self.taken)]
 
         # The position whose turn is next.
-        waiting, first_tile = Signal(), Signal()
+        waiting = Signal()
         tag = Signal(position_tag(config), reset_less=True)
         first_row = Signal(16, reset_less=True)
-        elsewhere = Signal()
-        since_start, since_turn = (Signal(range(sum_round_trip(config)), name=f"since_{n}") for n in ("start", "turn"))
-        turn, last, carries = Signal(), Signal(), Signal()
+        elsewhere = Signal()  # the first tile carries on sums that lie elsewhere than those of the instruction before
+        turn, last = Signal(), Signal()
+        start_over = self._is_over(m, "start", self.started)
+        turn_over = self._is_over(m, "turn", turn)
         m.d.comb += [
-            carries.eq(tag.carry),
             turn.eq(
                 waiting
                 & ~self.stop
-                & (
-                    ~tag.swap
-                    | (
-                        self.loaded
-                        & (~carries | (since_start == 0))
-                        & (~(first_tile & carries & elsewhere) | (since_turn == 0))
-                    )
-                )
+                & (~tag.swap | (self.loaded & (~tag.carry | start_over) & (~elsewhere | turn_over)))
             ),
             last.eq(window.last_position & window.last_kernel),
             window.next_position.eq(turn),
@@ -98,20 +91,12 @@ class Streamer(wiring.Component):
                 waiting.eq(~last),
                 tag.swap.eq(window.last_position),
                 tag.row.eq(tag.row + 1),
-                since_turn.eq(sum_round_trip(config) - 1),
             ]
             with m.If(window.last_position):
-                m.d.sync += [tag.row.eq(first_row), tag.carry.eq(1), first_tile.eq(0)]
-        with m.Elif(since_turn != 0):
-            m.d.sync += since_turn.eq(since_turn - 1)
-        with m.If(self.started):
-            m.d.sync += since_start.eq(sum_round_trip(config) - 1)
-        with m.Elif(since_start != 0):
-            m.d.sync += since_start.eq(since_start - 1)
+                m.d.sync += [tag.row.eq(first_row), tag.carry.eq(1), elsewhere.eq(0)]
         with m.If(self.taken):
             m.d.sync += [
                 waiting.eq(1),
-                first_tile.eq(1),
                 tag.swap.eq(1),
                 tag.carry.eq(prepared.carry),
                 tag.row.eq(prepared.accumulator_row),
@@ -120,7 +105,7 @@ class Streamer(wiring.Component):
                 tag.signals.eq(prepared.signal),
                 tag.index.eq(self.index),
                 first_row.eq(prepared.accumulator_row),
-                elsewhere.eq(prepared.accumulator_row != first_row),
+                elsewhere.eq(prepared.carry & (prepared.accumulator_row != first_row)),
             ]
         with m.If(self.stop | self.clear):
             m.d.sync += waiting.eq(0)
@@ -147,3 +132,13 @@ class Streamer(wiring.Component):
             self.busy.eq(waiting | valid.any()),
         ]
         return m
+
+    def _is_over(self, m: Module, name: str, event: Value) -> Signal:
+        """Whether the last event lies `sum_round_trip` cycles back, or more; a register."""
+        most = sum_round_trip(self.config) - 1
+        left, over = Signal(range(most + 1), name=f"{name}_left"), Signal(init=1, name=f"{name}_over")
+        with m.If(event):
+            m.d.sync += [left.eq(most), over.eq(0)]
+        with m.Elif(left != 0):
+            m.d.sync += [left.eq(left - 1), over.eq(left == 1)]
+        return over
