@@ -79,7 +79,11 @@ FAULTS: dict[str, tuple[list[bytes | Instruction], Error, int]] = {
     "a full queue that never moves": ([make(Opcode.STORE, memory_address=RESULT, wait=2)] * 20 + [HALT],
                                       Error.DEADLOCK, 0),
     "two errors, the earlier instruction is later": (
-        [make(Opcode.LOAD, memory_address=DATA, lines=40, pixel_bytes=4), make(Opcode.COUNTERS, output_row=40), HALT],
+        [
+            make(Opcode.LOAD, memory_address=DATA, lines=40, line_stride=(SIZE - DATA) // 32, pixel_bytes=4),
+            make(Opcode.COUNTERS, output_row=40),
+            HALT,
+        ],
         Error.ADDRESS, 1),
 }  # fmt: skip
 
