@@ -178,6 +178,7 @@ class PostProcessUnit(wiring.Component):
                 settings.lanes.eq(either("lanes")),
                 entry.eq(either("parameters")),
                 self._window.eq(window),
+                self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
                 self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
                 self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
                 self._output_row.eq(
@@ -192,7 +193,7 @@ class PostProcessUnit(wiring.Component):
     def _candidate(self, m: Module, walk: ReduceWalk, enable: Value) -> tuple[Value, Value, Value, Value]:
         """The position that is next, and its issue; returns (issued, illegal, whether it has a result, is the last)."""
         config, settings = self.config, self.control.settings
-        self._window, self._stride, self._count = Signal(), Signal(12), Signal(16)
+        self._window, self._adds, self._stride, self._count = Signal(), Signal(), Signal(12), Signal(16)
         self._output_row = Signal(16)
         fields, reduce = self._fields[Opcode.REQUANTIZE], self._fields[Opcode.REDUCE]
         m.d.comb += [
@@ -207,18 +208,9 @@ class PostProcessUnit(wiring.Component):
         with m.Elif(walk.next & walk.result):
             m.d.sync += [accumulator.eq(accumulator + 1), output.eq(output + self._stride)]
 
-        first, result, last, inside_y, inside_x, operand_legal, accumulator_legal, output_legal = (
-            Signal(name=name)
-            for name in (
-                "first",
-                "result",
-                "last",
-                "inside_y",
-                "inside_x",
-                "operand_legal",
-                "accumulator_legal",
-                "output_legal",
-            )
+        # Each position's registers hold as much of the decision as they can: all else waits for it.
+        first, result, last, inside, operand_legal, rows_legal = (
+            Signal(name=name) for name in ("first", "result", "last", "inside", "operand_legal", "rows_legal")
         )
         operand = Signal.like(self.operand_address, name="operand")
         sums = Signal.like(self.accumulator_address, name="sums")
@@ -227,19 +219,19 @@ class PostProcessUnit(wiring.Component):
                 first.eq(walk.first),
                 result.eq(walk.result),
                 last.eq(walk.last),
-                inside_y.eq(walk.y < reduce.input_height),
-                inside_x.eq(walk.x < reduce.input_width),
+                inside.eq((walk.y < reduce.input_height) & (walk.x < reduce.input_width)),
                 operand.eq(walk.address),
                 operand_legal.eq(walk.address < config.operand_depth),
                 sums.eq(accumulator),
-                accumulator_legal.eq(accumulator < config.accumulator_depth),
-                output_legal.eq(output < config.output_depth),
+                rows_legal.eq(
+                    ((accumulator < config.accumulator_depth) | ~settings.requantize) & (output < config.output_depth)
+                ),
             ]
 
         used, illegal, conflict, go = (Signal(name=name) for name in ("used", "illegal", "conflict", "go"))
         m.d.comb += [
-            used.eq(Mux(self._window, inside_y & inside_x, settings.requantize & settings.add)),
-            illegal.eq((used & ~operand_legal) | (settings.requantize & ~accumulator_legal) | ~output_legal),
+            used.eq(Mux(self._window, inside, self._adds)),
+            illegal.eq((used & ~operand_legal) | ~rows_legal),
             conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1)),
             go.eq(enable & ~illegal & ~conflict),
         ]
