@@ -71,19 +71,17 @@ class Streamer(wiring.Component):
         tag = Signal(position_tag(config), reset_less=True)
         first_row = Signal(16, reset_less=True)
         elsewhere = Signal()  # the first tile carries on sums that lie elsewhere than those of the instruction before
-        turn, last = Signal(), Signal()
+        turn, last, permitted = Signal(), Signal(), Signal()
         start_over = self._is_over(m, "start", self.started)
         turn_over = self._is_over(m, "turn", turn)
         m.d.comb += [
-            turn.eq(
-                waiting
-                & ~self.stop
-                & (~tag.swap | (self.loaded & (~tag.carry | start_over) & (~elsewhere | turn_over)))
-            ),
+            permitted.eq(~tag.swap | (self.loaded & (~tag.carry | start_over) & (~elsewhere | turn_over))),
+            turn.eq(waiting & ~self.stop & permitted),
             last.eq(window.last_position & window.last_kernel),
             window.next_position.eq(turn),
             window.next_kernel.eq(turn & window.last_position),
-            self.taken.eq(self.offered & ~self.stop & (~waiting | (turn & last))),
+            self.taken.eq(self.offered & ~self.stop & (~waiting | (permitted & last))),
+            window.moves.eq(~self.stop & Mux(waiting, permitted, self.offered)),
             self.started.eq(turn & tag.swap),
         ]
         with m.If(turn):

@@ -25,6 +25,7 @@ class Window(wiring.Component):
     geometry fields, channel_rows, steps : taken with `begin`; `steps` from a `WindowSetup`
     begin : the counters are at their first values in the next cycle; wins over the steps
     next_position, next_kernel : step a counter; after its last value it begins again
+    moves : `begin` or `next_position`; the user may know of either before it knows which
     keep : with `next_position`: the position stepped to is the one that `again` goes back to; the first one at first
     again : with `next_position`: go back
     last_position, last_kernel : the counter is at its last value
@@ -43,6 +44,7 @@ class Window(wiring.Component):
                 "steps": In(WINDOW_STEPS),
                 "begin": In(1),
                 "next_position": In(1),
+                "moves": In(1),
                 "next_kernel": In(1),
                 **({"keep": In(1), "again": In(1)} if groups else {}),
                 "last_position": Out(1),
@@ -129,10 +131,10 @@ class Window(wiring.Component):
             with m.Elif(self.next_position & self.keep):
                 m.d.sync += [register.eq(value) for register, value in zip(kept, following, strict=True)]
             following = [Mux(self.again, a, b) for a, b in zip(kept, following, strict=True)]
-        with m.If(self.begin):
-            m.d.sync += [register.eq(value) for register, value in zip(place, begin, strict=True)]
-        with m.Elif(self.next_position):
-            m.d.sync += [register.eq(value) for register, value in zip(place, following, strict=True)]
+        with m.If(self.moves):
+            m.d.sync += [
+                register.eq(Mux(self.begin, a, b)) for register, a, b in zip(place, begin, following, strict=True)
+            ]
         return y, x, here
 
     def _kernel(self, m: Module, steps: Value) -> tuple[Value, Value, Value]:

@@ -31,7 +31,7 @@ class Prepared(wiring.Component):
         m = Module()
         m.submodules.setup = setup = WindowSetup()
         m.submodules.window = window = Window(DEPTH)
-        m.d.comb += window.steps.eq(setup.steps)
+        m.d.comb += [window.steps.eq(setup.steps), window.moves.eq(self.begin | self.next_position)]
         for part in (setup, window):
             for name, member in part.signature.members.items():
                 if name in self.signature.members:
