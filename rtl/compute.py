@@ -81,7 +81,7 @@ class Compute(wiring.Component):
             memory.write.eq(self.write_activation),
             memory.write_address.eq(self.write_address),
             memory.write_data.eq(self.write_data),
-            memory.read.eq(unit.read_activation),
+            memory.read.eq(1),  # `inside` tells which rows count
             memory.read_address.eq(unit.activation_address),
         ]
         bits = config.arithmetic.activation_bits

@@ -33,7 +33,7 @@ class ConvolveUnit(wiring.Component):
     -------
     port : `UnitPort`; `work` where a position is issued
     positions : the same, for the counter of multiplications
-    read_activation, activation_address : read an operand row, in a position's cycle of issue
+    activation_address : operand row to read, in a position's cycle of issue
     inside, zero_point : with it; 0: the position is padding
     first : with the issue of a tile's (weight stationary) or group's (output stationary) first position
     read_weight, weight_address : read a weight row
@@ -50,7 +50,6 @@ class ConvolveUnit(wiring.Component):
             {
                 "port": In(UnitPort()),
                 "positions": Out(1),
-                "read_activation": Out(1),
                 "activation_address": Out(bits_for(config.activation_depth - 1)),
                 "inside": Out(1),
                 "zero_point": Out(signed(config.arithmetic.activation_bits)),
@@ -134,7 +133,6 @@ class ConvolveUnit(wiring.Component):
             loader.freed.eq(first),
             streamer.instruction.eq(instruction),
             streamer.loaded.eq(loader.loaded),
-            self.read_activation.eq(streamer.issue & streamer.inside),
             self.activation_address.eq(streamer.address),
             self.inside.eq(streamer.inside),
             self.zero_point.eq(streamer.tag.zero_point),
@@ -162,7 +160,6 @@ class ConvolveUnit(wiring.Component):
             streamer.event.eq(engine.event),
             streamer.fresh.eq(engine.fresh),
             streamer.count.eq(engine.count),
-            self.read_activation.eq(streamer.inside),
             self.activation_address.eq(streamer.address),
             self.inside.eq(streamer.inside),
             self.zero_point.eq(streamer.zero_point),
