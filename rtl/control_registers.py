@@ -36,7 +36,7 @@ _LANE_BIT = exact_log2(LANE_COUNTERS_OFFSET)
 
 
 class ControlRegisters(wiring.Component):
-    """A write takes effect in the cycle in which the later one of its address and data is taken; a read takes 3 cycles.
+    """A write takes effect in the cycle in which the later one of its address and data is taken; a read takes 4 cycles.
 
     What describes the program cannot be written during a run; low bits that must be 0 are.
 

@@ -17,8 +17,8 @@ from .unit import INDEX_BITS, UnitPort
 class LoadUnit(wiring.Component):
     """One overlap of a beat and a row a cycle: with an aligned bus as wide as the row, a row a cycle.
 
-    A beat's bytes are written three cycles later: they are registered, rotated to their lanes, merged into the row; the
-    row's register is the write port.
+    A beat's bytes are written four cycles later: they are registered, rotated to their lanes, merged into the row; the
+    row goes through one more register, which is the write port.
 
     Members
     -------

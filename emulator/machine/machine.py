@@ -111,13 +111,14 @@ class Machine:
         *,
         on_progress: Callable[[int], None] | None = None,
         timeline: bool = False,
-        reset_at: int | None = None,
+        reset_at: int | Sequence[int | None] | None = None,
     ) -> list[RunRecord]:
         """Run whatever program lies in each memory image, one after the other on the same hardware.
 
         program_address, program_bytes : the same in every image, or one per image
         timeline : record when each instruction began and ended
-        reset_at : cycle (at least 2) of every run in which a soft reset is written to the control register
+        reset_at : cycle (at least 2) in which a soft reset is written to the control register, or None; the same in
+            every run, or one per image
 
         Raises what `check_images` raises.
         """
@@ -125,8 +126,9 @@ class Machine:
         from .state import allocate  # with the compiled loop, and Numba
 
         state, records = allocate(self.config), list[RunRecord]()
-        for image, (address, length) in zip(images, checked, strict=True):
-            records.append(self._run_image(state, image, address, length, timeline, reset_at))
+        resets = reset_at if isinstance(reset_at, Sequence) else [reset_at] * len(images)
+        for image, (address, length), reset in zip(images, checked, resets, strict=True):
+            records.append(self._run_image(state, image, address, length, timeline, reset))
             if on_progress is not None:
                 on_progress(len(records))
         return records
