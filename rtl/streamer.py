@@ -139,4 +139,6 @@ class Streamer(wiring.Component):
             m.d.sync += [left.eq(most), over.eq(0)]
         with m.Elif(left != 0):
             m.d.sync += [left.eq(left - 1), over.eq(left == 1)]
+        with m.If(self.clear):
+            m.d.sync += [left.eq(0), over.eq(1)]
         return over
