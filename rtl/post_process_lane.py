@@ -20,6 +20,8 @@ from .requantizer import Requantizer
 FIRST_BYTE, BYTES = 4, 5
 """The bytes of a parameter entry that belong to this lane: multiplier (4), shift (1)."""
 _LANES = next(field for field in FORMATS[Opcode.REQUANTIZE] if field.name == "lanes")
+_HALF = 5
+"""Bits of the lower half of a code less a zero point."""
 LANE_COUNTS = data.StructLayout({name: LANE_COUNTER_BITS for name in LANE_COUNTERS})
 """Counters of a lane."""
 
@@ -183,11 +185,16 @@ class PostProcessLane(wiring.Component):
         with m.Elif(valid & (settings.mode == Mode.MAXIMUM)):
             m.d.sync += gathered.eq(Mux(difference > gathered[:9].as_signed(), difference, gathered))
 
-        # Factors and product have registers of their own, which can lie beside the multiplier or in it.
+        # A product of codes takes two cycles: of the factor's halves, then their sum.
         held, factor = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
-        gathered_product, is_product = Signal(signed(18), reset_less=True), Signal(reset_less=True)
+        low, high = Signal(signed(9 + _HALF), reset_less=True), Signal(signed(18 - _HALF), reset_less=True)
+        is_product = Signal(reset_less=True)
         operand = Signal.like(gathered, reset_less=True)
-        m.d.sync += [gathered_product.eq(product(held, factor)), operand.eq(gathered)]
+        m.d.sync += [
+            low.eq(product(held, factor[:_HALF])),
+            high.eq(product(held, factor[_HALF:].as_signed())),
+            operand.eq(gathered),
+        ]
         with m.If(first):
             m.d.sync += held.eq(difference)
         with m.If(valid):
@@ -196,7 +203,7 @@ class PostProcessLane(wiring.Component):
             m.d.sync += is_product.eq(0)
         with m.Elif(flags[3].valid & (settings.mode == Mode.PRODUCT)):
             m.d.sync += is_product.eq(1)
-        return flags[1].valid, Mux(is_product, gathered_product, operand)
+        return flags[1].valid, Mux(is_product, low + (high << _HALF), operand)
 
     def _parameters(self, m: Module, requantizer: Requantizer) -> None:
         """The parameter memory, and the registers with the entry in use."""
