@@ -66,7 +66,8 @@ def _head() -> str:
 
 This page is generated from `emulator/instructions.py` and `emulator/registers.py` by `python -m
 codesign.instruction_set_reference`; changes belong there. The numeric contract that it refers to is
-[contract.md](contract.md), the hardware is described in [architecture.md](architecture.md)."""
+[contract.md](contract.md), the hardware is described in [architecture.md](architecture.md). P is accumulator_bits, and
+overflow_P what the contract makes of a sum that leaves P bits: saturation or wrapping."""
 
 
 def _encoding() -> str:
@@ -89,8 +90,8 @@ The units execute side by side, each of them its own instructions in program ord
 fetches and decodes in program order and puts each instruction into the queue of its unit, which holds
 {QUEUE_DEPTH}; a full queue holds up the sequencer.
 
-For every pair of units there is a token counter of {TOKEN_BITS} bits, 0 at the start of a run. The first
-instruction of unit v's queue starts when the unit is free and, for every bit u of its `wait`, the counter from u to
+From every unit to every unit, itself included, there is a token counter of {TOKEN_BITS} bits, 0 at the start of a
+run. The first instruction of unit v's queue starts when the unit is free and, for every bit u of its `wait`, the counter from u to
 v is above 0; these counters then fall by one. When it has ended, the counter from v to u rises by one for every bit
 u of its `signal`. Nothing else orders the units: what one of them writes and another reads needs a token between
 them, and a buffer that is written again needs one back. A counter that would exceed {(1 << TOKEN_BITS) - 1} stops

@@ -135,7 +135,7 @@ _TRANSFER = (
     Field("line_stride", 24, "bytes from line to line"),
     _count("pixels", 16, "pixels of a line"),
     Field("pixel_stride", 24, "bytes from pixel to pixel"),
-    _count("pixel_bytes", 20, "bytes of a pixel; it takes as many rows as it needs, the last one filled up with 0"),
+    _count("pixel_bytes", 20, "bytes of a pixel, in as many rows as it needs; LOAD fills the last one up with 0"),
     Field("pixel_rows", 12, "scratchpad rows from pixel to pixel, also from a line's last to the next line's first"),
 )
 _WINDOW = (
