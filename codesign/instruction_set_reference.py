@@ -94,8 +94,8 @@ From every unit to every unit, itself included, there is a token counter of {TOK
 run. The first instruction of unit v's queue starts when the unit is free and, for every bit u of its `wait`, the
 counter from u to v is above 0; these counters then fall by one. When it has ended, the counter from v to u rises by
 one for every bit u of its `signal`. Nothing else orders the units: what one of them writes and another reads needs
-a token between them, and a buffer that is written again needs one back. A counter that would exceed {(1 <<
-TOKEN_BITS) - 1} stops the run with TOKEN.
+a token between them, and a buffer that is written again needs one back. A counter that would exceed
+{(1 << TOKEN_BITS) - 1} stops the run with TOKEN.
 
 An instruction that has ended in cycle t starts another one that waited for its token in cycle t + 2 at the
 earliest; a unit takes two instructions of its queue at least 2 cycles apart. Up to {FETCH_AHEAD} instructions are
