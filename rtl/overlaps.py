@@ -71,13 +71,14 @@ class OverlapWalk(wiring.Component):
         m.submodules.pixels = pixels = PixelWalk(word_bits + beat_bits)
         row_left = Signal(LANE_BITS)
         rest = Signal(len(fields.pixel_bytes))  # bytes of the pixel after this row
-        last_row = Signal()  # of the pixel
-        first_left, first_rest, first_last = Signal.like(row_left), Signal.like(rest), Signal()
+        # Comparisons of what the registers hold, in registers too: word_left ≤ row_left, row_left ≤ word_left,
+        # rest ≤ lanes; and whether this row is the pixel's last.
+        word_short, row_short, rest_short, last_row = Signal(), Signal(), Signal(), Signal()
+        first_left, first_rest = Signal.like(row_left), Signal.like(rest)
+        first_short, first_last = Signal(), Signal()
         word = Signal(beat_bits)
-        word_short, row_short, pixel_ends = Signal(), Signal(), Signal()
+        pixel_ends = Signal()
         m.d.comb += [
-            word_short.eq(self.word_left <= row_left),
-            row_short.eq(row_left <= self.word_left),
             self.size.eq(Mux(word_short, self.word_left, row_left)),
             self.rotation.eq(self.lane + self.word_left),
             self.row_ends.eq(row_short),
@@ -90,27 +91,43 @@ class OverlapWalk(wiring.Component):
             pixels.start.eq(self.start),
             pixels.next.eq(self.step & pixel_ends),
         ]
-        short = Signal()
-        m.d.comb += short.eq(Mux(self.start, fields.pixel_bytes, rest) <= lanes)
+        next_word, next_row = Signal.like(self.word_left), Signal.like(row_left)
         with m.If(self.start):
-            left, beyond = Mux(short, fields.pixel_bytes, lanes), fields.pixel_bytes - lanes
-            m.d.sync += [
-                self.row.eq(fields.row),
-                self.lane.eq(0),
-                self.word_left.eq(self.bus_bytes - fields.memory_address[:word_bits]),
-                word.eq(fields.memory_address[word_bits:]),
+            short = fields.pixel_bytes <= lanes
+            m.d.comb += [
+                next_word.eq(self.bus_bytes - fields.memory_address[:word_bits]),
+                next_row.eq(Mux(short, fields.pixel_bytes, lanes)),
             ]
-            for registers in ((row_left, rest, last_row), (first_left, first_rest, first_last)):
-                m.d.sync += [r.eq(v) for r, v in zip(registers, (left, beyond, short), strict=True)]
-        with m.Elif(self.step):
+            m.d.sync += [self.row.eq(fields.row), self.lane.eq(0), word.eq(fields.memory_address[word_bits:])]
+            beyond = (fields.pixel_bytes - lanes, fields.pixel_bytes <= lanes << 1, short)
+            for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
+                m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
+            m.d.sync += first_left.eq(next_row)
+        with m.Elif(pixel_ends):
+            m.d.comb += [
+                next_word.eq(self.bus_bytes - pixels.next_address[:word_bits]),
+                next_row.eq(first_left),
+            ]
+        with m.Else():
+            m.d.comb += [
+                next_word.eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
+                next_row.eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
+            ]
+        with m.If(self.start | self.step):
+            m.d.sync += [
+                self.word_left.eq(next_word),
+                row_left.eq(next_row),
+                word_short.eq(next_word <= next_row),
+                row_short.eq(next_row <= next_word),
+            ]
+        with m.If(self.step & ~self.start):
             with m.If(pixel_ends):
                 m.d.sync += [
                     self.row.eq(pixels.next_row),
                     self.lane.eq(0),
-                    self.word_left.eq(self.bus_bytes - pixels.next_address[:word_bits]),
                     word.eq(pixels.next_address[word_bits:]),
-                    row_left.eq(first_left),
                     rest.eq(first_rest),
+                    rest_short.eq(first_short),
                     last_row.eq(first_last),
                 ]
             with m.Else():
@@ -118,14 +135,12 @@ class OverlapWalk(wiring.Component):
                     m.d.sync += [
                         self.row.eq(self.row + 1),
                         self.lane.eq(0),
-                        row_left.eq(Mux(short, rest, lanes)),
                         rest.eq(rest - lanes),
-                        last_row.eq(short),
+                        rest_short.eq(rest <= lanes << 1),
+                        last_row.eq(rest_short),
                     ]
                 with m.Else():
-                    m.d.sync += [self.lane.eq(self.lane + self.word_left), row_left.eq(row_left - self.word_left)]
+                    m.d.sync += self.lane.eq(self.lane + self.word_left)
                 with m.If(word_short):
-                    m.d.sync += [self.word_left.eq(self.bus_bytes), word.eq(word + 1)]
-                with m.Else():
-                    m.d.sync += self.word_left.eq(self.word_left - row_left)
+                    m.d.sync += word.eq(word + 1)
         return m

@@ -81,6 +81,12 @@ class PostProcessUnit(wiring.Component):
         m.d.comb += walk.next.eq(go | (state == PostProcessState.FILL))
         drained = self._flight(m, go & result, walk.start)
 
+        # The clamp takes the larger limit last: a smaller limit above it never wins. Compared a cycle after it is set.
+        self._y_min, self._adder_y_min = (Signal(signed(8), name=name) for name in ("y_min", "adder_y_min"))
+        settings = self.control.settings
+        for limits, y_min in ((settings, self._y_min), (settings.adder, self._adder_y_min)):
+            m.d.sync += limits.y_min.eq(Mux(y_min > limits.y_max, limits.y_max, y_min))
+
         aborted, busy = Signal(), Signal()
         prepare = Signal(range(WINDOW_SETUP_CYCLES + 1))  # cycles until the strides are there
         m.d.comb += [
@@ -134,7 +140,7 @@ class PostProcessUnit(wiring.Component):
         with m.If(halt & (state != PostProcessState.IDLE) & (state != PostProcessState.DRAIN)):
             m.d.sync += [aborted.eq(1), state.eq(PostProcessState.DRAIN)]
         with m.If(port.clear):
-            m.d.sync += self.control.settings.adder.eq(0)
+            m.d.sync += [self.control.settings.adder.eq(0), self._adder_y_min.eq(0)]
         return m
 
     def _decode(self, m: Module, is_opcode: dict[Opcode, Value]) -> None:
@@ -147,15 +153,11 @@ class PostProcessUnit(wiring.Component):
         def either(name):
             return Mux(window, reduce[name], requantize[name])
 
-        def least(fields):
-            # The clamp takes the larger limit last; a smaller limit above it never wins.
-            return Mux(fields.y_min > fields.y_max, fields.y_max, fields.y_min)
-
         with m.If(is_opcode[Opcode.ADDER]):
             m.d.sync += [
                 settings.adder[name].eq(adder[name]) for name in settings.adder.shape().members if name != "y_min"
             ]
-            m.d.sync += settings.adder.y_min.eq(least(adder))
+            m.d.sync += self._adder_y_min.eq(adder.y_min)
         with m.Else():
             code = is_opcode[Opcode.REQUANTIZE] | window
             m.d.sync += [
@@ -171,7 +173,7 @@ class PostProcessUnit(wiring.Component):
                     )
                 ),
                 settings.zero_point.eq(either("zero_point")),
-                settings.y_min.eq(Mux(window, least(reduce), least(requantize))),
+                self._y_min.eq(either("y_min")),
                 settings.y_max.eq(either("y_max")),
                 settings.add.eq(code & either("add")),
                 settings.table.eq(code & either("table")),
