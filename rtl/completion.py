@@ -31,7 +31,7 @@ class Completion(wiring.Component):
     heads : index of the oldest instruction in each unit's queue, for a deadlock
     idle : no unit is busy and the fetch waits for nothing
     quiet : nothing moves, and nothing is left to decode or to make room for
-    running, halt, resetting : a run is under way; it stops; because of a soft reset
+    running, stopping, resetting : a run is under way; it stops; because of a soft reset
     clear : for one cycle: the first of a run, and the one after a soft reset
     ends : for one cycle: the run's last, unless a soft reset ended it
     done, failed, error, error_index : how the last run ended
@@ -49,7 +49,7 @@ class Completion(wiring.Component):
                 "idle": In(1),
                 "quiet": In(1),
                 "running": Out(1),
-                "halt": Out(1),
+                "stopping": Out(1),
                 "resetting": Out(1),
                 "clear": Out(1),
                 "ends": Out(1),
@@ -62,25 +62,27 @@ class Completion(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        quiet, halted = Signal(range(SETTLE_CYCLES + 1)), Signal(range(SETTLE_CYCLES + 1))
+        quiet_cycles, stopping_cycles = (
+            Signal(range(SETTLE_CYCLES + 1), name=f"{name}_cycles") for name in ("quiet", "stopping")
+        )
         settled, drained, completed, faulty = Signal(), Signal(), Signal(), Signal()
         waiting = Cat(head.valid for head in self.heads).any()
         chosen = self._choose(m, settled)
         m.d.comb += [
-            settled.eq(self.quiet & (quiet == SETTLE_CYCLES)),
-            drained.eq(self.halt & (halted == SETTLE_CYCLES) & self.idle),
-            completed.eq(~self.halt & ~faulty & settled & ~waiting),
+            settled.eq(self.quiet & (quiet_cycles == SETTLE_CYCLES)),
+            drained.eq(self.stopping & (stopping_cycles == SETTLE_CYCLES) & self.idle),
+            completed.eq(~self.stopping & ~faulty & settled & ~waiting),
             faulty.eq(Cat(fault.valid for fault in (*self.faults, *self.token_faults, self.decoder_fault)).any()),
             self.ends.eq(self.running & ~self.reset & ~self.resetting & (drained | completed)),
         ]
         m.d.sync += [
-            quiet.eq(Mux(self.quiet, quiet + (quiet != SETTLE_CYCLES), 0)),
-            halted.eq(Mux(self.halt, halted + (halted != SETTLE_CYCLES), 0)),
+            quiet_cycles.eq(Mux(self.quiet, quiet_cycles + (quiet_cycles != SETTLE_CYCLES), 0)),
+            stopping_cycles.eq(Mux(self.stopping, stopping_cycles + (stopping_cycles != SETTLE_CYCLES), 0)),
             self.clear.eq(0),
         ]
         with m.If(self.running):
             with m.If(self.reset):
-                m.d.sync += [self.halt.eq(1), self.resetting.eq(1)]
+                m.d.sync += [self.stopping.eq(1), self.resetting.eq(1)]
             with m.Elif(drained | completed):
                 m.d.sync += self.running.eq(0)
                 with m.If(self.resetting):
@@ -89,14 +91,14 @@ class Completion(wiring.Component):
                     m.d.sync += [self.failed.eq(1), self.error.eq(chosen.code), self.error_index.eq(chosen.index)]
                 with m.Else():
                     m.d.sync += self.done.eq(1)
-            with m.Elif(~self.halt & (faulty | (settled & waiting))):
-                m.d.sync += self.halt.eq(1)
+            with m.Elif(~self.stopping & (faulty | (settled & waiting))):
+                m.d.sync += self.stopping.eq(1)
         with m.Elif(self.reset | self.start):
             m.d.sync += [
                 self.clear.eq(1),
                 self.running.eq(~self.reset),
-                self.halt.eq(0),
-                quiet.eq(0),
+                self.stopping.eq(0),
+                quiet_cycles.eq(0),
                 self.done.eq(0),
                 self.failed.eq(0),
                 self.error.eq(Error.NONE),
@@ -105,14 +107,14 @@ class Completion(wiring.Component):
         return m
 
     def _choose(self, m: Module, deadlocked: Value) -> data.View:
-        """The oldest instruction's fault in the last cycle without halt, SETTLE_CYCLES after its registers have it."""
+        """The oldest instruction's fault in the cycle before stopping, SETTLE_CYCLES after its registers have it."""
         kept = [Signal(FAULT, name=f"kept_{unit}") for unit in range(UNITS)]
         decoder, chosen = Signal(FAULT), Signal(FAULT)
-        with m.If(~self.halt):
+        with m.If(~self.stopping):
             m.d.sync += decoder.eq(self.decoder_fault)
             for fault, token, head, keep in zip(self.faults, self.token_faults, self.heads, kept, strict=True):
                 m.d.sync += keep.eq(Mux(token.valid, token, Mux(deadlocked, head, fault)))
-        # What is kept stands still from `halt` on: every pair is compared, then the winner found, then its fault taken.
+        # What is kept then stands still: every pair is compared, then the winner found, then its fault taken.
         wins = [Const(1)] * UNITS
         for u, v in combinations(range(UNITS), 2):
             older = Signal(name=f"older_{u}_{v}")

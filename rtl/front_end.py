@@ -79,12 +79,12 @@ class FrontEnd(wiring.Component):
         give("present", sequencer, telemetry)
         # Between `Completion` and what lies all over the chip there is a register, either way.
         running, clear, halt = Signal(), Signal(), Signal()
-        m.d.sync += [running.eq(completion.running), clear.eq(completion.clear), halt.eq(completion.halt)]
+        m.d.sync += [running.eq(completion.running), clear.eq(completion.clear), halt.eq(completion.stopping)]
         for target in (sequencer, self):
             m.d.comb += [target.clear.eq(clear), target.halt.eq(halt)]
         m.d.comb += [
             sequencer.running.eq(running),
-            sequencer.stopping.eq(completion.halt | completion.clear),
+            sequencer.stopping.eq(completion.stopping | completion.clear),
             telemetry.clear.eq(clear),
             telemetry.running.eq(completion.running & running),
         ]

@@ -20,7 +20,7 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    running, clear, halt : as of `Completion`, a cycle later
+    running, clear, halt : `running`, `clear` and `stopping` of `Completion`, a cycle later
     stopping : from a cycle before `halt`, and before a run: issue nothing from the next cycle on
     program_address, program_bytes, memory_bytes : where the program lies
     request, address, length, grant, valid, data, refused : as of `Fetch`

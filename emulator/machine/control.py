@@ -47,7 +47,7 @@ def _found(c: Any, code: int, index: int) -> None:
 def _look(s: State) -> None:
     """Keep what this cycle shows: the next one judges it."""
     c, r = s.control[0], s.front.registers[0]
-    c.idle, c.still, c.found_error, c.waiting = r.idle, r.quiet, 0, 0
+    c.idle, c.quiet, c.found_error, c.waiting = r.idle, r.quiet, 0, 0
     for u in range(_UNITS):
         tokens, seen, queue = s.front.token_faults[u], s.front.seen[u], s.front.queues[u]
         if tokens.fault:
@@ -69,21 +69,21 @@ def step(s: State) -> None:
     if c.now == c.reset_at:
         c.resetting = c.stopping = 1
     elif stopping:
-        if c.halted == SETTLE_CYCLES and c.idle:
+        if c.stopping_cycles == SETTLE_CYCLES and c.idle:
             finished = True
             if not c.resetting:
                 c.error, c.error_index = c.captured_error, c.captured_index
     elif c.found_error:
         c.captured_error, c.captured_index = c.found_error, c.found_index
         c.stopping = 1
-    elif c.still and c.quiet == SETTLE_CYCLES:
+    elif c.quiet and c.quiet_cycles == SETTLE_CYCLES:
         if c.waiting:
             c.captured_error, c.captured_index = _DEADLOCK, c.head_index
             c.stopping = 1
         else:
             finished = True
-    c.quiet = min(c.quiet + 1, SETTLE_CYCLES) if c.still else 0
-    c.halted = min(c.halted + 1, SETTLE_CYCLES) if stopping else 0
+    c.quiet_cycles = min(c.quiet_cycles + 1, SETTLE_CYCLES) if c.quiet else 0
+    c.stopping_cycles = min(c.stopping_cycles + 1, SETTLE_CYCLES) if stopping else 0
     c.halt = stopping
     _look(s)
     c.now += 1

@@ -60,13 +60,13 @@ CONTROL = record(
     "reset_at",  # cycle in which a soft reset is asked for, 0 for never
     "resetting",
     "idle",  # of the cycle before: no unit is busy and the fetch waits for nothing
-    "still",  # of the cycle before: nothing moves
+    "quiet",  # of the cycle before: nothing moves, and nothing is left to decode or to make room for
     "found_error",  # of the cycle before: the fault of the oldest instruction
     "found_index",
     "waiting",  # of the cycle before: an instruction heads a queue
     "head_index",  # the oldest one
-    "quiet",  # cycles in a row in which nothing moves, at most SETTLE_CYCLES
-    "halted",  # cycles since the run began to stop, at most SETTLE_CYCLES
+    "quiet_cycles",  # cycles in a row in which it was quiet, at most SETTLE_CYCLES
+    "stopping_cycles",  # cycles since the run began to stop, at most SETTLE_CYCLES
     "error",
     "error_index",
     "captured_error",  # why it stops

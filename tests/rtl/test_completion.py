@@ -141,9 +141,9 @@ def test_random_faults() -> None:
         assert here["ends"][run.reset or 0 :].sum() == (run.reset is None), f"run {number}"
         first = min([report.cycle for report in run.reports], default=len(run.vectors))
         stop = first if run.reset is None else min(first, run.reset)
-        assert not here["halt"][1 : stop + 1].any(), f"run {number}"
+        assert not here["stopping"][1 : stop + 1].any(), f"run {number}"
         if run.reset is None and run.reports:
-            assert here["halt"][stop + 1 :].all()
+            assert here["stopping"][stop + 1 :].all()
             assert all(run.vectors[cycle].get("idle") for cycle in np.flatnonzero(here["ends"])), f"run {number}"
         ties += sum(report.cycle == first for report in run.reports) > 1
     assert ties > RUNS // 3
