@@ -64,8 +64,7 @@ LOADER = record(
 )
 STREAMER = record(
     "waiting",
-    "first_tile",
-    "elsewhere",
+    "elsewhere",  # the first tile carries on sums that lie elsewhere than those of the instruction before
     "first_row",
     "swap",
     "carry",
@@ -75,8 +74,8 @@ STREAMER = record(
     "signals",
     "index",
     "tile",
-    "since_start",
-    "since_turn",
+    "start_left",  # cycles until the sums of the last tile's first position can be carried on
+    "turn_left",  # cycles until those of the last turn's position can
     "stages",  # cycles until the last turn's position is issued
     "drain",  # cycles until the last sum is written
 )

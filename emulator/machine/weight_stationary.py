@@ -53,7 +53,7 @@ def _turn(s: State, at: int) -> bool:
     g.row += 1
     next_position(w)
     if last_of_tile:
-        g.row, g.carry, g.first_tile = g.first_row, 1, 0
+        g.row, g.carry, g.elsewhere = g.first_row, 1, 0
         next_kernel(w)
     return final
 
@@ -99,8 +99,8 @@ def _take(s: State) -> None:
     v = s.convolve
     g, f = v.streamer[0], v.held[0]
     begin(v.window[0], f)
-    g.waiting, g.first_tile, g.swap, g.carry = 1, 1, 1, f.carry
-    g.elsewhere = f.accumulator_row != g.first_row
+    g.waiting, g.swap, g.carry = 1, 1, f.carry
+    g.elsewhere = f.carry and f.accumulator_row != g.first_row
     g.row, g.first_row = f.accumulator_row, f.accumulator_row
     g.parameters, g.zero_point, g.signals, g.index = f.parameters, f.zero_point, f.signal, v.registers[0].index
     v.registers[0].walker_has = 1
@@ -110,7 +110,7 @@ def _take(s: State) -> None:
 def idle(s: State) -> bool:
     """Whether a cycle without an instruction changes nothing but time."""
     g, loader = s.convolve.streamer[0], s.convolve.loader[0]
-    return not (loader.active or loader.reading or g.since_turn or g.since_start)
+    return not (loader.active or loader.reading or g.start_left or g.turn_left)
 
 
 @compiled
@@ -139,17 +139,15 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     was_waiting, started, final, turn = g.waiting, False, False, False
     if g.waiting and not stop:
         turn = not g.swap or (
-            v.loader[0].loaded
-            and (not g.carry or g.since_start == 0)
-            and (not (g.first_tile and g.carry and g.elsewhere) or g.since_turn == 0)
+            v.loader[0].loaded and (not g.carry or g.start_left == 0) and (not g.elsewhere or g.turn_left == 0)
         )
         if turn:
             started = g.swap
             final = _turn(s, now & mask)
     if _load(s, started, issue and e.first, stop, offered) and not fault:
         port.fault, port.fault_index = 1, v.loader[0].index
-    g.since_turn = c.rows + SUM_ROUND_TRIP - 1 if turn else max(g.since_turn - 1, 0)
-    g.since_start = c.rows + SUM_ROUND_TRIP - 1 if started else max(g.since_start - 1, 0)
+    g.start_left = c.rows + SUM_ROUND_TRIP - 1 if started else max(g.start_left - 1, 0)
+    g.turn_left = c.rows + SUM_ROUND_TRIP - 1 if turn else max(g.turn_left - 1, 0)
     if offered_walker and not stop and (not was_waiting or final):
         _take(s)
     if stop:
