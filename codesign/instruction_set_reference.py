@@ -34,9 +34,9 @@ from emulator.registers import (
     COUNTERS,
     LANE_COUNTER_BITS,
     LANE_COUNTERS,
-    LANE_COUNTERS_OFFSET,
     LANE_PITCH,
     REGISTERS,
+    lane_counter,
 )
 
 from .files import write_text
@@ -179,7 +179,7 @@ def _registers() -> str:
         for register in REGISTERS
     ]
     lanes = [
-        (f"0x{LANE_COUNTERS_OFFSET + 4 * index:04x} + {LANE_PITCH} · c", name.replace("_", " "))
+        (f"0x{lane_counter(index, 0):04x} + {LANE_PITCH} · c", name.replace("_", " "))
         for index, name in enumerate(LANE_COUNTERS)
     ]
     return f"""## Registers

@@ -50,7 +50,7 @@ array. `bytes_read`, `bytes_written`: bus_bytes for each beat."""
 LANE_COUNTERS = ("overflowed", "clipped", "add_clipped")
 LANE_COUNTERS_OFFSET = 0x1000
 LANE_PITCH = 16
-"""Bytes from lane to lane; the lane counters of lane c begin at LANE_COUNTERS_OFFSET + c · LANE_PITCH."""
+"""Bytes from lane to lane."""
 COUNTERS_OFFSET = 0x80
 REGISTER_ADDRESS_BITS = 13
 
@@ -75,3 +75,8 @@ def register(name: str) -> Register:
         if found.name == name:
             return found
     raise KeyError(name)
+
+
+def lane_counter(index: int, lane: int) -> int:
+    """Byte offset of counter `index` of `LANE_COUNTERS` of a lane."""
+    return LANE_COUNTERS_OFFSET + lane * LANE_PITCH + 4 * index

@@ -14,9 +14,8 @@ from emulator.registers import (
     COUNTERS,
     COUNTERS_OFFSET,
     LANE_COUNTERS,
-    LANE_COUNTERS_OFFSET,
-    LANE_PITCH,
     STATUS_RESETTING,
+    lane_counter,
     register,
 )
 
@@ -129,8 +128,3 @@ def _run(number: int, plan: Plan, columns: int, max_cycles: int) -> list[str]:
         *(line(Operation.READ, lane_counter(0, c), lane_counter(len(LANE_COUNTERS) - 1, c)) for c in range(columns)),
         line(Operation.SAVE, number),
     ]
-
-
-def lane_counter(index: int, lane: int) -> int:
-    """Byte offset of counter `index` of `LANE_COUNTERS` of a lane."""
-    return LANE_COUNTERS_OFFSET + lane * LANE_PITCH + 4 * index

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.registers import COUNTERS, LANE_COUNTERS, REGISTERS
+from emulator.registers import COUNTERS, LANE_COUNTERS, REGISTERS, lane_counter
 from emulator.timing import MAX_LATENCY
 
 from .errors import SimulationError, log_tail
-from .script import Plan, lane_counter, script
+from .script import Plan, script
 from .simulator import BuiltSimulator, build
 
 FILES = [Path(__file__).with_name(name) for name in ("memory_model.v", "testbench.v")]

@@ -17,11 +17,10 @@ from emulator.registers import (
     CONTROL_START,
     COUNTERS,
     LANE_COUNTERS,
-    LANE_COUNTERS_OFFSET,
-    LANE_PITCH,
     STATUS_DONE,
     STATUS_RESETTING,
     STATUS_RUNNING,
+    lane_counter,
     register,
 )
 from tests.rtl.axi_memory import RefusingMemory, set_gaps
@@ -100,8 +99,7 @@ class Bench:
         return {
             "counters": {name: await self.host.read_qword(register(name).offset) for name in COUNTERS},
             "lane_counters": [
-                [await read(LANE_COUNTERS_OFFSET + lane * LANE_PITCH + 4 * k) for lane in lanes]
-                for k in range(len(LANE_COUNTERS))
+                [await read(lane_counter(index, lane)) for lane in lanes] for index in range(len(LANE_COUNTERS))
             ],
         }
 

@@ -16,14 +16,13 @@ from emulator.registers import (
     CONTROL_START,
     COUNTERS,
     LANE_COUNTERS,
-    LANE_COUNTERS_OFFSET,
-    LANE_PITCH,
     REGISTER_ADDRESS_BITS,
     REGISTERS,
     STATUS_DONE,
     STATUS_ERROR,
     STATUS_RESETTING,
     STATUS_RUNNING,
+    lane_counter,
     register,
 )
 from tests.rtl.registers_host import BASE, MULTIPLES, Host
@@ -33,8 +32,7 @@ ELSEWHERE = 0x0002_0000
 
 @cocotb.test()
 async def the_interrupt_is_enabled_after_the_end(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
+    host = await Host.ready(top)
     await host.start("good")
     assert await host.ended() == STATUS_DONE
     assert host.rises == 0 and not host.line(), "disabled"
@@ -51,9 +49,7 @@ async def the_interrupt_is_enabled_after_the_end(top: Any) -> None:
 
 @cocotb.test()
 async def the_interrupt_rises_after_every_run(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
-    await host.write("interrupt_enable", 1)
+    host = await Host.ready(top, interrupt=True)
     endings = [("good", STATUS_DONE), ("slow", STATUS_DONE), ("faulty", STATUS_ERROR), ("good", STATUS_DONE)]
     for number, (program, status) in enumerate(endings, start=1):
         await host.start(program)
@@ -72,9 +68,7 @@ async def the_interrupt_rises_after_every_run(top: Any) -> None:
 
 @cocotb.test()
 async def a_soft_reset_forgets_the_last_run(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
-    await host.write("interrupt_enable", 1)
+    host = await Host.ready(top, interrupt=True)
     for program in ("good", "faulty"):
         await host.start(program)
         await host.ended()
@@ -89,9 +83,7 @@ async def a_soft_reset_forgets_the_last_run(top: Any) -> None:
 
 @cocotb.test()
 async def an_acknowledgement_at_any_time_loses_no_interrupt(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
-    await host.write("interrupt_enable", 1)
+    host = await Host.ready(top, interrupt=True)
     await host.start("halt")
     await host.ended()
     cycles = await host.read("cycles")
@@ -110,8 +102,7 @@ async def an_acknowledgement_at_any_time_loses_no_interrupt(top: Any) -> None:
 
 @cocotb.test()
 async def writes_during_a_run_have_no_influence(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
+    host = await Host.ready(top)
     await host.start("slow")
     assert await host.ended() == STATUS_DONE
     cycles = await host.read("cycles")
@@ -136,9 +127,7 @@ async def writes_during_a_run_have_no_influence(top: Any) -> None:
 
 @cocotb.test()
 async def writes_during_a_reset_have_no_influence(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
-    await host.write("interrupt_enable", 1)
+    host = await Host.ready(top, interrupt=True)
     for start in (CONTROL_START, CONTROL_START | CONTROL_RESET):
         values = await host.give("slow")
         host.memory.read_if.r_channel.pause = True
@@ -165,8 +154,7 @@ async def writes_during_a_reset_have_no_influence(top: Any) -> None:
 
 @cocotb.test()
 async def strobes_and_multiples(top: Any) -> None:
-    host = Host(top)
-    await host.reset()
+    host = await Host.ready(top)
     rng = random.Random(4)
     expected = dict.fromkeys(MULTIPLES, 0)
     for _ in range(200):
@@ -193,13 +181,12 @@ async def strobes_and_multiples(top: Any) -> None:
 @cocotb.test()
 async def nothing_else_is_there(top: Any) -> None:
     """Every word of the address space, read before and after all that have no effect have been written."""
-    host = Host(top)
-    await host.reset()
+    host = await Host.ready(top)
     await host.start("good")
     assert await host.ended() == STATUS_DONE
     known = {register.offset + 4 * word for register in REGISTERS for word in range(register.words)}
     lanes = host.arguments["columns"]
-    known |= {LANE_COUNTERS_OFFSET + LANE_PITCH * c + 4 * k for c in range(lanes) for k in range(len(LANE_COUNTERS))}
+    known |= {lane_counter(index, lane) for lane in range(lanes) for index in range(len(LANE_COUNTERS))}
     words = []
     for write in (True, False):
         found = {}
@@ -213,7 +200,7 @@ async def nothing_else_is_there(top: Any) -> None:
                 assert (await host.lite.write(address, b"\xff\xff\xff\xff")).resp == AxiResp.OKAY
     assert words[0] == words[1]
     assert not any(value for address, value in words[0].items() if address not in known)
-    clipped = LANE_COUNTERS_OFFSET + 4 * LANE_COUNTERS.index("clipped")
-    assert [words[0][clipped + LANE_PITCH * c] for c in range(lanes)] == host.arguments["clipped"]
+    clipped = LANE_COUNTERS.index("clipped")
+    assert [words[0][lane_counter(clipped, lane)] for lane in range(lanes)] == host.arguments["clipped"]
     assert words[0][register("config_hash").offset] == host.arguments["hash"]
     assert all(words[0][register(name).offset + 4] == 0 for name in COUNTERS), "the upper words"

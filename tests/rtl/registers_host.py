@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
@@ -28,18 +28,23 @@ class Host:
         self.rises = 0
         self.image = Path("image.bin").read_bytes()
         self.arguments = json.loads(Path("arguments.json").read_text(encoding="utf-8"))
-
-    async def reset(self) -> None:
-        logging.getLogger("cocotb").setLevel(logging.WARNING)
-        top = self.top
-        top.reset.value = 1
-        await ClockCycles(top.clk, 4)
         self.memory = AxiRam(AxiBus.from_prefix(top, "axi_"), top.clk, top.reset, size=1 << 18)
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(top, "lite_"), top.clk, top.reset)
+
+    @classmethod
+    async def ready(cls, top: Any, interrupt: bool = False) -> Self:
+        """A host of an accelerator that has just been reset, its interrupt enabled or not."""
+        logging.getLogger("cocotb").setLevel(logging.WARNING)
+        top.reset.value = 1
+        await ClockCycles(top.clk, 4)
+        host = cls(top)
         await ClockCycles(top.clk, 4)
         top.reset.value = 0
         await ClockCycles(top.clk, 4)
-        cocotb.start_soon(self._watch())
+        cocotb.start_soon(host._watch())
+        if interrupt:
+            await host.write("interrupt_enable", 1)
+        return host
 
     async def _watch(self) -> None:
         while True:
