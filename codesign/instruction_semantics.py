@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator.bus import OUTSTANDING
 from emulator.instructions import COUNTER_ROWS, Error, Opcode, Target
 from emulator.timing import (
     OPERAND_CODE_DELAY,
@@ -92,11 +93,11 @@ FIRST_ISSUE = 4
 
 TIMING = {
     Opcode.HALT: "",
-    Opcode.LOAD: """
+    Opcode.LOAD: f"""
 each cycle, the bytes that one beat and one row have in common move: a bus as wide as a row and aligned with it
 fills a row a cycle. A row is written four cycles after the beat with its last byte; the instruction ends with its
-last row. Up to 16 bursts are outstanding, so that the memory's latency is paid once for pixels that lie close
-together.
+last row. Up to {OUTSTANDING} bursts are outstanding, so that the memory's latency is paid once for pixels that lie
+close together.
 """,
     Opcode.STORE: """
 as LOAD in the other direction. The instruction ends two cycles after the response to its last burst.

@@ -7,7 +7,8 @@ BURST_BEATS = 256
 BOUNDARY_BYTES = 4096
 """A burst stays between two multiples of this."""
 OUTSTANDING = 16
-"""Most bursts between the loading of an address register and the last beat or the response, per direction."""
+"""Most bursts per direction between the loading of an address register and the last beat or the response; a read counts
+for one more cycle after its last beat."""
 WRITE_BEATS = 8
 """Beats in the write buffer: those that the pipeline in front of it can hold, and enough for a beat a cycle."""
 

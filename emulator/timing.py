@@ -34,15 +34,8 @@ SUM_READ_DELAY = 2
 """Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on."""
 SUM_WRITE_DELAY = 5
 """Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows."""
-
-
 GROUPS_IN_FLIGHT = 8
 """Output stationary: groups with sums on their way in, in the array, or on their way out, at most."""
-
-
-def sum_read_delay() -> int:
-    """Cycles from issuing a position until column lane 0 reads its sum."""
-    return SUM_READ_DELAY
 
 
 def sum_write_delay(config: AcceleratorConfig) -> int:
@@ -52,7 +45,7 @@ def sum_write_delay(config: AcceleratorConfig) -> int:
 
 def sum_round_trip(config: AcceleratorConfig) -> int:
     """Least cycles between issuing two positions of which the second reads the sum that the first writes."""
-    return sum_write_delay(config) + 1 - sum_read_delay()
+    return sum_write_delay(config) + 1 - SUM_READ_DELAY
 
 
 def output_delay(config: AcceleratorConfig) -> int:

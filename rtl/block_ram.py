@@ -1,4 +1,4 @@
-"""Block RAM: what its attributes tell a synthesizer."""
+"""Block RAM: a memory that a synthesizer can put into one."""
 
 from amaranth.hdl import ShapeLike
 from amaranth.lib.memory import Memory
@@ -8,7 +8,7 @@ def block_ram(shape: ShapeLike, depth: int) -> Memory:
     """A memory for synchronous reads, of at least two rows: one of a single row would have no address.
 
     A row that is read in the cycle in which it is written gives its old value in simulation, and any value in a block
-    RAM: synthesizers may leave away the comparators and multiplexers that would give the old one there. Only what a
+    RAM: synthesizers may leave out the comparators and multiplexers that would give the old one there. Only what a
     program does not wait for is ever read so, and what is not needed.
     """
     return Memory(shape=shape, depth=max(depth, 2), init=[], attrs={"no_rw_check": 1})

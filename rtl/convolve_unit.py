@@ -8,7 +8,7 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Error, Opcode
-from emulator.timing import group_weight_delay, sum_read_delay, sum_write_delay
+from emulator.timing import SUM_READ_DELAY, group_weight_delay, sum_write_delay
 
 from .control import accumulate_control
 from .fields import fields_layout
@@ -179,7 +179,7 @@ class ConvolveUnit(wiring.Component):
     def _sums(self, m: Module, issue: Value, tag: Value) -> Value:
         """Control of the accumulator lanes, and the end of instructions; returns whether a position is on its way."""
         config, port = self.config, self.port
-        read, write = sum_read_delay(), sum_write_delay(config)
+        read, write = SUM_READ_DELAY, sum_write_delay(config)
         row_bits = len(self.accumulate.read_address)
         valid, final = Signal(write), Signal(write)
         carry, parameters = Signal(read), Signal(4 * read, reset_less=True)

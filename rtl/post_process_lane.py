@@ -7,19 +7,19 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import COUNTER_ROWS, FORMATS, PARAMETER_ENTRIES, Mode, Opcode
+from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Mode, Opcode
 from emulator.registers import LANE_COUNTER_BITS, LANE_COUNTERS
 from emulator.timing import ADDER_LATENCY, OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY
 
 from .adder import Adder, adder_settings
 from .block_ram import block_ram
 from .control import PARAMETER_WRITE
+from .fields import fields_layout
 from .product import product
 from .requantizer import Requantizer
 
 FIRST_BYTE, BYTES = 4, 5
 """The bytes of a parameter entry that belong to this lane: multiplier (4), shift (1)."""
-_LANES = next(field for field in FORMATS[Opcode.REQUANTIZE] if field.name == "lanes")
 _HALF = 5
 """Bits of the lower half of a code less a zero point."""
 LANE_COUNTS = data.StructLayout({name: LANE_COUNTER_BITS for name in LANE_COUNTERS})
@@ -34,7 +34,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
     first_zero_point, other_zero_point : subtracted from a window's first code and from the others
     zero_point, y_min, y_max : of the requantizer, y_min ≤ y_max
     add, table, counters : a code goes through the adder; through the table; bytes of the counters take its place
-    lanes : this lane and so many − 1 at its right count; 0: none of them
+    lanes : so many lanes count, this one and those at its right; 0: none of them
     adder : registers of the adder
     """
     return data.StructLayout(
@@ -49,7 +49,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
             "add": 1,
             "table": 1,
             "counters": 1,
-            "lanes": _LANES.bits,
+            "lanes": fields_layout(Opcode.REQUANTIZE)["lanes"].width,
             "adder": adder_settings(config.arithmetic),
         }
     )

@@ -43,7 +43,7 @@ def test_the_bound_is_what_is_busy_almost_always(measured: Measurement) -> None:
         assert replace(measured, result=result).bound().startswith(expected)
 
 
-def test_the_benchmarks_config_is_the_issues() -> None:
+def test_the_accelerator_of_the_benchmark() -> None:
     config = benchmark_utilization.CONFIG
     scratchpads = (
         config.activation_scratchpad_bytes
