@@ -48,7 +48,11 @@ class Measurement:
         return found
 
     def bound(self) -> str:
-        """What bounds the run, in words."""
+        """What bounds the run, in words: what is busy almost always, the layers' shapes, or latency.
+
+        The array's utilization is its busy share of the cycles times the share of its elements in use; where the second
+        is the smaller one, the shapes bound the run.
+        """
         shares = self.shares()
         # A unit that moves data is busy while the bus carries it: the bus is the better name for it.
         names = {"CONVOLVE": "the array", "POST_PROCESS": "post-processing", "reads": "reads", "writes": "writes"}
@@ -57,6 +61,8 @@ class Measurement:
         if first == "CONVOLVE":
             used = self.multiplications / max(self.result.telemetry["macs"], 1)
             text += f", {100 * used:.0f} % of its elements in use"
+            if used < min(shares[first], FULL):
+                return f"shape; {text}"
         return text if shares[first] >= FULL else f"latency between dependent steps; {text}"
 
 
