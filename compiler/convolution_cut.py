@@ -1,0 +1,138 @@
+"""How a convolution or linear layer is cut: tiles of positions, column blocks, pieces of K, and what stays loaded."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from emulator.config import AcceleratorConfig
+from emulator.graph import Convolution
+from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Opcode, largest
+
+from .column_blocks import Block, blocks
+from .maps import Map
+from .tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments, tiles
+
+GROUP_MOST = 8
+"""Column blocks that are stored together."""
+END_POSITIONS, END_SHARE = 64, 1 / 192
+"""Positions of the first and the last tile: at least so many, and that share of all tiles and column blocks."""
+SPLIT_MOST, SPLIT_ROWS = 4, 8
+"""Pieces in which the first tile's channels are loaded, and channel rows that each of them has at least."""
+
+
+class ConvolutionCut:
+    """The pieces of one convolution of the map `source` into `target`, with an adder's `operand` or without.
+
+    source, target, operand : as given; of a 1×1 kernel the pixels that it reads, as one line if they follow each other
+    axes, kernel : geometry and kernel positions, vertical and horizontal
+    blocks, channel_rows : column blocks; channel rows of a pixel
+    tiles : of output positions
+    at_once : channel rows of a pixel that fit, where one position's input does not; else None
+    group : column blocks whose outputs are stored together, pixel by pixel
+    pieces : K of each block in pieces whose weights fit half of the scratchpad
+    split : channel rows of the first tile's input in pieces, since the array begins with the first one; or none
+    weights_stay, entries_stay : weights, parameter entries are loaded once for all tiles
+    """
+
+    def __init__(
+        self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map, operand: Map | None
+    ) -> None:
+        self.config, self.node = config, node
+        self.source, self.target, self.operand = source, target, operand
+        kernel_height, kernel_width = node.weight.shape[1:3]
+        strides, dilations, padding = node.strides, node.dilations, node.padding
+        self.pointwise = (kernel_height, kernel_width) == (1, 1) and not any(padding)
+        if self.pointwise:
+            self.source = source = source.every(*strides, target.height, target.width)
+            strides = dilations = (1, 1)
+            maps = [source, target, *([operand] if operand is not None else [])]
+            if all(each.is_line for each in maps):
+                self.source, self.target = source.as_line(), target.as_line()
+                self.operand = operand.as_line() if operand is not None else None
+        self.kernel = Span(0, kernel_height), Span(0, kernel_width)
+        self.axes = (
+            Axis(self.source.height, kernel_height, strides[0], dilations[0], padding[0]),
+            Axis(self.source.width, kernel_width, strides[1], dilations[1], padding[1]),
+        )
+        self.blocks = blocks(node, config.columns)
+        self.channel_rows = max(-(-len(block.inputs) // config.rows) for block in self.blocks)
+        self.tiles, self.at_once = self.cut_positions()
+        self.group = self.group_size()
+        self.pieces = [self.cut_weights(block) for block in self.blocks]
+        tile_rows = sum(piece.tiles for pieces in self.pieces for piece in pieces) * config.rows
+        self.weights_stay = len(self.tiles) > 1 and tile_rows <= config.weight_depth // 2
+        self.entries_stay = len(self.tiles) > 1 and len(self.blocks) <= PARAMETER_ENTRIES // 2
+        self.split = self.cut_first_input()
+
+    def cut_positions(self) -> tuple[list[Tile], int | None]:
+        """Tiles of output positions; and the channel rows of a pixel that fit, if one position's input does not."""
+        config = self.config
+        positions = [config.accumulator_depth // 2, max(config.output_depth // 2, 1)]
+        if self.operand is not None:
+            positions.append(max(config.operand_depth // 2, 1))
+        # What one LOAD brings and one CONVOLVE walks.
+        channels = min(largest(Opcode.CONVOLVE, "channel_rows"), largest(Opcode.LOAD, "pixel_bytes") // config.rows)
+        whole = Tile(Span(0, self.target.height), Span(0, self.target.width))
+
+        def fits(tile: Tile, depth: int = config.activation_depth // 2) -> bool:
+            lines, pixels = (
+                min((len(span) - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1, axis.size)
+                for span, axis in zip((tile.rows, tile.columns), self.axes, strict=True)
+            )
+            return (
+                tile.positions <= min(positions)
+                and lines * pixels * self.channel_rows <= depth
+                and self.channel_rows <= channels
+                and in_range(tile, lines, pixels)
+            )
+
+        if fits(whole, config.activation_depth):
+            return [whole], None
+        # The array waits for the first tile's input, and everything waits for the last one's output.
+        work = whole.positions * len(self.blocks) * len(self.kernel[0]) * len(self.kernel[1])
+        unit = config.rows if config.dataflow == "output_stationary" else 1  # positions that it computes together
+        end = max(END_POSITIONS, int(work * END_SHARE))
+        for depth in (config.activation_depth // 2, config.activation_depth):
+            cut = tiles(whole.rows, whole.columns, partial(fits, depth=depth), end, unit)
+            if cut is not None:
+                return cut, None
+        cut = tiles(whole.rows, whole.columns, lambda tile: tile.positions == 1)
+        assert cut is not None
+        return cut, max(min(config.activation_depth // 2, channels), 1)
+
+    def group_size(self) -> int:
+        """Column blocks whose outputs are stored together, pixel by pixel."""
+        most = max(tile.positions for tile in self.tiles)
+        room = self.config.output_depth // 2
+        if self.config.counters and room < most + COUNTER_ROWS:
+            return 1
+        sizes = [room // most, GROUP_MOST, len(self.blocks)]
+        if self.operand is not None:
+            sizes.append(self.config.operand_depth // 2 // most)
+        return max(min(sizes), 1)
+
+    def cut_weights(self, block: Block) -> list[Segment]:
+        """K of a block in pieces whose weights fit half of the scratchpad."""
+        rows = self.config.rows
+        most = max(self.config.weight_depth // 2 // rows, 1)
+        channel_rows = -(-len(block.inputs) // rows)
+        return segments((len(self.kernel[0]), len(self.kernel[1])), channel_rows, most, self.at_once)
+
+    def cut_first_input(self) -> list[Span]:
+        """The channel rows of the first tile's input in pieces: the array begins with the first one."""
+        count = min(SPLIT_MOST, self.channel_rows // SPLIT_ROWS)
+        if not self.pointwise or self.node.groups > 1 or self.at_once is not None or count < 2:
+            return []
+        return list(even_spans(self.channel_rows, -(-self.channel_rows // count)))
+
+    def pieces_of(self, tile: Tile, index: int) -> list[Segment]:
+        """K of a block for a tile; the first block's along the pieces of the first tile's input."""
+        pieces = self.pieces[index]
+        if not self.split or index > 0 or not (self.weights_stay or tile is self.tiles[0]):
+            return pieces
+        return [
+            Segment(piece.kernel_rows, piece.kernel_columns, Span(first, last), first)
+            for piece in pieces
+            for span in self.split
+            if (first := max(piece.channels.first, span.first)) < (last := min(piece.channels.last, span.last))
+        ]
