@@ -61,14 +61,6 @@ def layer_table(demo: Demo) -> Table:
     return table
 
 
-def width_table(demo: Demo) -> Table:
-    """Accuracy by accumulator width."""
-    table = Table("Accuracy by accumulator width", ("accumulator bits", "PTQ", "PTQ, fitted", "QAT"), left=0)
-    for point in demo.widths:
-        table.add(point.accumulator_bits, percent(point.ptq), percent(point.fitted), percent(point.qat))
-    return table
-
-
 def config_table(demo: Demo) -> Table:
     """Every field of the hardware's description."""
     table = Table("Hardware", ("field", "value"), left=2)

@@ -11,7 +11,7 @@ from .column_blocks import weight_tiles
 from .convolution_cut import ConvolutionCut
 from .emitter import Emitter
 from .maps import Map
-from .operation import Access, Buffer, Memory, Place, Transfer
+from .operation import Access, Buffer, Memory, Place
 from .post import Post
 from .tiling import Segment, Span, Tile, spans
 
@@ -63,24 +63,13 @@ class ConvolutionEmitter:
                 self.convolve(tile, index, piece, sums)
             if self.cut.operand is not None and operand is None:
                 operand = Buffer(Memory.OPERAND, tile.positions * len(group))
-                self.emitter.load(operand, self.transfer(self.cut.operand, tile, channels))
+                self.emitter.load(operand, self.cut.operand.transfer(tile.rows, tile.columns, channels))
             self.requantize(tile, index, sums, output, operand, index - group.first, len(group))
             if index == group.last - 1:
-                self.emitter.store(output, self.transfer(self.cut.target, tile, channels))
+                self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
             outputs = self.cut.blocks[index].outputs
             adder = self.post.add.name if self.post.add is not None else None
             self.emitter.count(self.node.name, outputs.first, len(outputs), self.node.shape[-1], adder)
-
-    def transfer(self, area: Map, tile: Tile, channels: Span) -> Transfer:
-        """A tile's bytes of a map of the output's shape."""
-        return Transfer(
-            area.at(tile.rows.first, tile.columns.first, channels.first),
-            len(tile.rows),
-            area.line_stride,
-            len(tile.columns),
-            area.pixel_stride,
-            len(channels),
-        )
 
     def parameters(self, index: int) -> tuple[Buffer, int]:
         """The parameter entry of a block; loaded with the next ones'."""
@@ -126,27 +115,15 @@ class ConvolutionEmitter:
             self.unloaded = list(self.cut.split)
             self.load_split(tile, buffer, piece)
         else:
-            self.emitter.load(buffer, self.area(lines, pixels, channels))
+            self.emitter.load(buffer, self.cut.source.transfer(lines, pixels, channels))
         return buffer, lines, pixels
-
-    def area(self, lines: Span, pixels: Span, channels: Span) -> Transfer:
-        """Input bytes."""
-        source = self.cut.source
-        return Transfer(
-            source.at(lines.first, pixels.first, channels.first),
-            len(lines),
-            source.line_stride,
-            len(pixels),
-            source.pixel_stride,
-            len(channels),
-        )
 
     def load_split(self, tile: Tile, buffer: Buffer, piece: Segment) -> None:
         """Those channels of the first tile's input that a piece of K needs, unless they are there."""
         while tile is self.cut.tiles[0] and self.unloaded and self.unloaded[0].first < piece.channels.last:
             span, rows = self.unloaded.pop(0), self.config.rows
             channels = Span(span.first * rows, min(span.last * rows, self.cut.source.depth))
-            transfer = self.area(tile.rows, tile.columns, channels)
+            transfer = self.cut.source.transfer(tile.rows, tile.columns, channels)
             self.emitter.load(buffer, transfer, span.first, self.cut.channel_rows)
 
     def convolve(self, tile: Tile, index: int, piece: Segment, sums: Buffer) -> None:

@@ -10,7 +10,7 @@ from emulator.instructions import COUNTER_ROWS, Mode, Opcode
 from .compile_error import CompileError
 from .emitter import Emitter
 from .maps import Map
-from .operation import Access, Buffer, Memory, Place, Transfer
+from .operation import Access, Buffer, Memory, Place
 from .post import Post
 from .tiling import MAP_MOST, Axis, Span, Tile, spans, tiles
 
@@ -73,18 +73,7 @@ class ReduceEmitter:
         area = len(lines) * len(pixels)
         operand = Buffer(Memory.OPERAND, area * group * len(self.sources))
         for index, source in enumerate(self.sources):
-            self.emitter.load(
-                operand,
-                Transfer(
-                    source.at(lines.first, pixels.first, channels.first),
-                    len(lines),
-                    source.line_stride,
-                    len(pixels),
-                    source.pixel_stride,
-                    len(channels),
-                ),
-                index * area * group,
-            )
+            self.emitter.load(operand, source.transfer(lines, pixels, channels), index * area * group)
         output = Buffer(Memory.OUTPUT, tile.positions * group)
         if len(self.sources) == 2:
             # Two maps, one after the other: a window of two lines, each as long as a map.
@@ -101,17 +90,9 @@ class ReduceEmitter:
                     horizontal.pad(tile.columns, Span(0, horizontal.kernel), pixels),
                 ),
             )
-        target = self.target
-        result = Transfer(
-            target.at(tile.rows.first, tile.columns.first, channels.first),
-            len(tile.rows),
-            target.line_stride,
-            len(tile.columns),
-            target.pixel_stride,
-            len(channels),
-        )
+        result = self.target.transfer(tile.rows, tile.columns, channels)
+        counts = self.counted or self.post.add is not None
         for place, block in enumerate(blocks):
-            counts = self.counted or self.post.add is not None
             lanes = len(block) if counts else 0
             self.reduce(window, operand, output, entry, place, group, tile.positions, lanes)
             if place == group - 1:

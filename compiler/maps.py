@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from emulator.program import Region
 
 from .compile_error import CompileError
+from .operation import Transfer
+from .tiling import Span
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Map:
     def at(self, line: int, pixel: int, channel: int = 0) -> int:
         """Address of a code."""
         return self.address + line * self.line_stride + pixel * self.pixel_stride + channel
+
+    def transfer(self, lines: Span, pixels: Span, channels: Span) -> Transfer:
+        """The bytes of some channels of some pixels of some lines."""
+        address = self.at(lines.first, pixels.first, channels.first)
+        return Transfer(address, len(lines), self.line_stride, len(pixels), self.pixel_stride, len(channels))
 
 
 def as_map(region: Region) -> Map:

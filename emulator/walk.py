@@ -16,7 +16,6 @@ from .arithmetic import Arithmetic
 
 Sums = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-MAX_OPERAND = 255  # of |x − zx|; times 128 it stays below 2^15
 
 # One tile of the compiled route takes at most about 100 MB, whatever the shape.
 TILE_ROWS, TILE_LANES, TILE_STEPS = 2048, 2048, 2048

@@ -62,7 +62,6 @@ def step(s: State) -> None:
         bus.ar_valid = 1
         bus.ar_address = bus.load_address if mine else bus.fetch_address
         bus.ar_beats = bus.load_beats if mine else bus.fetch_beats
-        bus.ar_owner = 1 if mine else 0
         if mine:
             a.owners |= 1 << bus.reads_outstanding
         bus.reads_outstanding += 1

@@ -122,7 +122,7 @@ def wires(s: State) -> None:
         head = s.external.reads[m.read_head]
         if head.due <= m.clock and (m.r_held or _free(stall, 3, 11)):
             address = head.address + m.read_beat * m.bus_bytes
-            bus.r_valid, bus.r_address, bus.r_error = 1, address, head.error
+            bus.r_valid, bus.r_error = 1, head.error
             bus.r_last = 1 if m.read_beat + 1 == head.beats else 0
             for k in range(m.bus_bytes):
                 s.read_data[k] = s.memory[address + k] if address + k < len(s.memory) else 0

@@ -31,7 +31,6 @@ REGISTERS = record(
     "refused",  # the bus refused one of them
     "index",  # of the next instruction
     "stage",  # of the instruction in the decoder: 0 none, 1 … DECODE_STAGES, then stopped
-    "code_refused",
     "code_index",
     "code_error",
     "ended",  # HALT has been decoded
@@ -213,7 +212,7 @@ def step(s: State) -> None:
     f.shift = 1 if f.level > 0 and (r.gathered < words or moves) else 0
     if moves:
         copy(s.front.code, s.front.gathered)
-        r.code_refused, r.code_index = r.refused, r.index
+        r.code_index = r.index
         r.code_error = _BUS if r.refused else decode_fields(s.front.code, s.front.fields, s.config[0].counters)
         r.index = (r.index + 1) & _INDICES
         r.stage = 1
