@@ -106,7 +106,15 @@ def test_a_label_that_is_no_class(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n".join(CIFAR_CLASSES[:9]), "\n".join([*CIFAR_CLASSES, "eleventh"]), "cat\n" * 10, "é\n" * 10]
+    "text",
+    [
+        "",
+        "\n".join(CIFAR_CLASSES[:9]),
+        "\n".join([*CIFAR_CLASSES, "eleventh"]),
+        "\n".join([*CIFAR_CLASSES, "cat"]),
+        "cat\n" * 10,
+        "é\n" * 10,
+    ],
 )
 def test_class_names(folder: Path, text: str) -> None:
     file = folder / "batches.meta.txt"

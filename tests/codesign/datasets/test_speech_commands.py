@@ -74,6 +74,12 @@ def test_keywords(tmp_path: Path) -> None:
     assert found.labels.tolist() == list(range(10)) and found.classes == KEYWORDS
 
 
+def test_clips_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    numbers = random.Random(0).sample(range(100), 40)
+    write_speech_commands(tmp_path, {f"yes/{number:02}.wav": [number] for number in numbers}, [], [])
+    assert load_speech_commands(tmp_path, "train").inputs[:, 0].tolist() == sorted(numbers)
+
+
 def test_other_chunks_are_skipped(folder: Path) -> None:
     data = (folder / CLIP).read_bytes()
     extra = b"LIST" + struct.pack("<I", 6) + b"INFO.."
