@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
 
-from .product import product
 from .requantizer import PART, split
 from .shift_round import ShiftRound
 
@@ -82,7 +81,7 @@ class Adder(wiring.Component):
                 Signal(signed(width + (name == "sum")), name=f"{name}_{index}", reset_less=True)
                 for name in ("a_term", "b_term", "sum")
             )
-            m.d.sync += [a_term.eq(product(a_part, a)), b_term.eq(product(b_part, b)), both.eq(a_term + b_term)]
+            m.d.sync += [a_term.eq(a_part * a), b_term.eq(b_part * b), both.eq(a_term + b_term)]
             sums.append(both)
         total = Signal(signed(bits + 10), reset_less=True)
         if len(sums) > 1:

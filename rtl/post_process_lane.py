@@ -15,13 +15,11 @@ from .adder import Adder, adder_settings
 from .block_ram import block_ram
 from .control import PARAMETER_WRITE
 from .fields import fields_layout
-from .product import product
+from .product import partial_products
 from .requantizer import Requantizer
 
 FIRST_BYTE, BYTES = 4, 5
 """The bytes of a parameter entry that belong to this lane: multiplier (4), shift (1)."""
-_HALF = 5
-"""Bits of the lower half of a code less a zero point."""
 LANE_COUNTS = data.StructLayout({name: LANE_COUNTER_BITS for name in LANE_COUNTERS})
 """Counters of a lane."""
 
@@ -185,16 +183,12 @@ class PostProcessLane(wiring.Component):
         with m.Elif(valid & (settings.mode == Mode.MAXIMUM)):
             m.d.sync += gathered.eq(Mux(difference > gathered[:9].as_signed(), difference, gathered))
 
-        # A product of codes takes two cycles: of the factor's halves, then their sum.
         held, factor = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
-        low, high = Signal(signed(9 + _HALF), reset_less=True), Signal(signed(18 - _HALF), reset_less=True)
+        products = partial_products(held, factor)
+        terms = [Signal(p.shape(), name=f"product_{i}", reset_less=True) for i, p in enumerate(products)]
         is_product = Signal(reset_less=True)
         operand = Signal.like(gathered, reset_less=True)
-        m.d.sync += [
-            low.eq(product(held, factor[:_HALF])),
-            high.eq(product(held, factor[_HALF:].as_signed())),
-            operand.eq(gathered),
-        ]
+        m.d.sync += [operand.eq(gathered), *(t.eq(p) for t, p in zip(terms, products, strict=True))]
         with m.If(first):
             m.d.sync += held.eq(difference)
         with m.If(valid):
@@ -203,7 +197,7 @@ class PostProcessLane(wiring.Component):
             m.d.sync += is_product.eq(0)
         with m.Elif(flags[3].valid & (settings.mode == Mode.PRODUCT)):
             m.d.sync += is_product.eq(1)
-        return flags[1].valid, Mux(is_product, low + (high << _HALF), operand)
+        return flags[1].valid, Mux(is_product, sum(terms[1:], terms[0]), operand)
 
     def _parameters(self, m: Module, requantizer: Requantizer) -> None:
         """The parameter memory, and the registers with the entry in use."""

@@ -2,22 +2,29 @@
 
 from amaranth import *
 
-SMALL = 48
+SMALL = 81
 """Bits of one factor times bits of the other, up to which a product is a sum of multiples."""
 
 
-def product(x: Value, y: Value) -> Value:
-    """x · y, exactly."""
+def partial_products(x: Value, y: Value) -> list[Value]:
+    """Terms whose sum is x · y, for registers before that sum: two for a small product, each with half of a factor."""
     if len(x) * len(y) > SMALL:
-        return x * y
+        return [x * y]
     if len(y) > len(x):
         x, y = y, x
-    signed = y.shape().signed
+    if len(y) == 1:
+        return [_multiples(x, y)]
+    half = (len(y) + 1) // 2
+    upper = y[half:].as_signed() if y.shape().signed else y[half:]
+    return [_multiples(x, y[:half]), _multiples(x, upper) << half]
+
+
+def _multiples(x: Value, y: Value) -> Value:
+    """x · y as the sum of x · 2^i for the bits i of y."""
     terms = [Mux(bit, x << place, 0) for place, bit in enumerate(y)]
-    if signed:
+    if y.shape().signed:
         terms[-1] = Mux(y[-1], -(x << (len(y) - 1)), 0)
     while len(terms) > 1:
         terms = [sum(terms[i + 1 : i + 2], terms[i]) for i in range(0, len(terms), 2)]
-    result = terms[0]
     width = len(x) + len(y)
-    return result[:width].as_signed() if signed or x.shape().signed else result[:width]
+    return terms[0][:width].as_signed() if x.shape().signed or y.shape().signed else terms[0][:width]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
 
-from .product import product
+from .product import partial_products
 from .shift_round import ShiftRound
 
 PART = 17
@@ -63,7 +63,8 @@ class Requantizer(wiring.Component):
         products: list[list[Value]] = [[] for _ in range(4)]
         for i, x in enumerate(split(factor)):
             for j, y in enumerate(split(self.multiplier)):
-                products[i + j].append(self._register(m, product(x, y), f"product_{i}_{j}"))
+                terms = partial_products(x, y)
+                products[i + j] += [self._register(m, t, f"product_{i}_{j}_{k}") for k, t in enumerate(terms)]
         sums = [self._register(m, sum(terms[1:], terms[0]), f"sum_{i}") for i, terms in enumerate(products) if terms]
         # The lowest sum is one unsigned product of 2 · PART bits: the even sums do not overlap, but for the third's.
         even = sums[0]

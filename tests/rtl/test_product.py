@@ -8,22 +8,22 @@ from amaranth import Module, Shape, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.product import SMALL, product
+from rtl.product import SMALL, partial_products
 from rtl.simulation.vectors import amaranth_component, play_vectors
 
 FACTORS = [of(bits) for of in (signed, unsigned) for bits in (1, 2, 5)]
-LARGE = [(signed(10), unsigned(9)), (unsigned(9), signed(9)), (signed(17), signed(16))]
+LARGE = [(signed(10), unsigned(9)), (unsigned(9), signed(9)), (signed(9), signed(9)), (signed(17), signed(16))]
 
 
 class Product(wiring.Component):
-    """`product` of two ports, in bits enough for any sign."""
+    """The sum of the partial products of two ports, in bits enough for any sign."""
 
     def __init__(self, x: Shape, y: Shape):
         super().__init__({"x": In(x), "y": In(y), "xy": Out(signed(x.width + y.width + 1))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.xy.eq(product(self.x, self.y))
+        m.d.comb += self.xy.eq(sum(partial_products(self.x, self.y)))
         return m
 
 
