@@ -11,6 +11,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from .caches import writable_caches
+
 HOLDS, FAILS, ERROR, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 EXTRAS = {
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .app import app
 
-        status = app(given, prog_name="lockstep", standalone_mode=False)
+        with writable_caches():
+            status = app(given, prog_name="lockstep", standalone_mode=False)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # the one; or the other, which rich makes of it

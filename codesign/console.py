@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from .files import check_writable, write_text
+from .files import check_writable, naming, write_text
 from .table import Table
 
 OnStep = Callable[[int, int], None]
@@ -35,16 +35,18 @@ class Output:
 
     def show(self, *parts: Table | str) -> None:
         """Print tables and lines for people."""
-        for part in parts:
-            if isinstance(part, Table):
-                self.console.print(part.rich())
-            else:
-                self.console.print(part, markup=False, soft_wrap=True)
+        with naming("standard error" if self.console.stderr else "standard output"):
+            for part in parts:
+                if isinstance(part, Table):
+                    self.console.print(part.rich())
+                else:
+                    self.console.print(part, markup=False, soft_wrap=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the machine-readable result if it is asked for."""
         if self.json_file == "-":
-            print(to_json(result), end="", flush=True)
+            with naming("standard output"):
+                print(to_json(result), end="", flush=True)
         elif self.json_file is not None:
             write_text(self.json_file, to_json(result))
 

@@ -170,9 +170,13 @@ def run_demo(
     float_epochs, qat_epochs, width_epochs : of the float network, of QAT for the config, of QAT for each other width
 
     Nothing is chosen by the test images: the split, the epochs and the seeds are fixed beforehand.
+
+    Raises ``ValueError`` where there are not so many images.
     """
     arithmetic = config.arithmetic
     data = digits.load()
+    if images is not None and not 1 <= images <= len(data.test_images):
+        raise ValueError(f"images must be from 1 to {len(data.test_images)}, all test images, not {images}")
 
     def test(model: torch.nn.Module) -> float:
         return digits.accuracy(model, data.test_images, data.test_labels)

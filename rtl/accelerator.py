@@ -21,6 +21,17 @@ from .skew import skew
 from .store_unit import StoreUnit
 
 
+def accelerator_signature(config: AcceleratorConfig) -> wiring.Signature:
+    """The ports of `Accelerator`, but for clock and reset."""
+    return wiring.Signature(
+        {
+            "axi": Out(AXI4(8 * config.bus_bytes)),
+            "lite": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
+            "interrupt": Out(1),
+        }
+    )
+
+
 class Accelerator(wiring.Component):
     """Runs programs out of a region of external memory.
 
@@ -34,13 +45,7 @@ class Accelerator(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self.compute, self.post_processing = Compute(config), PostProcessing(config)
-        super().__init__(
-            {
-                "axi": Out(AXI4(8 * config.bus_bytes)),
-                "lite": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
-                "interrupt": Out(1),
-            }
-        )
+        super().__init__(accelerator_signature(config))
 
     def elaborate(self, platform):
         m = Module()

@@ -50,6 +50,7 @@ def test_the_help_tells_how_many_random_samples_run_takes(capsys: pytest.Capture
         (["bogus"], "bogus"),
         (["run"], "MODEL.onnx"),
         (["verilog", "c.toml"], "--output"),
+        (["compile", "m.onnx", "-o", "build"], "Missing option '--config'"),
         (["run", "m.onnx", "--bogus"], "--bogus"),
         (["run", "m.onnx", "--samples", "0"], "--samples"),
         (["demo", "--images", "many"], "--images"),
@@ -160,6 +161,18 @@ def test_unknown_simulator_benchmark_and_trace(capsys: pytest.CaptureFixture[str
 def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path, extra: str) -> None:
     fails(capsys, ["run", small_model(tmp_path), extra, tmp_path / "absent" / "file"], "absent", "does not exist")
     fails(capsys, ["run", small_model(tmp_path), extra, tmp_path], str(tmp_path), "folder")
+
+
+@pytest.mark.parametrize("extra", ["--json", "--output"])
+def test_a_full_device_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, extra: str) -> None:
+    model = small_model(tmp_path)
+    assert main(["run", str(model), extra, "/dev/full"]) == ERROR
+    assert capsys.readouterr().err == "lockstep: error: /dev/full: No space left on device\n"
+
+
+def test_more_images_than_there_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fails(capsys, ["demo", "-o", tmp_path / "out", "--images", "361"], "images", "from 1 to 360", "361")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_failure_leaves_no_output_and_no_temporary_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

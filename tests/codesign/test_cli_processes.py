@@ -84,3 +84,13 @@ def test_an_output_that_nobody_reads_is_status_141_and_no_message(tmp_path: Path
         errors = child.stderr.read()
         assert child.wait(30) == UNREAD
     assert "rror" not in errors and "Exception" not in errors
+
+
+@pytest.mark.parametrize("arguments", [["--json", "-"], []])
+def test_a_full_standard_output_is_named(tmp_path: Path, arguments: list[str]) -> None:
+    command = ["run", str(small_model(tmp_path)), *arguments]
+    code = f"import sys; from codesign.cli import main; sys.exit(main({command!r}))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == ERROR
+    assert done.stderr.splitlines()[-1] == "lockstep: error: standard output: No space left on device"

@@ -43,6 +43,27 @@ def test_a_device_is_written_and_not_replaced() -> None:
     assert not Path("/dev/null").is_file()
 
 
+def test_an_error_names_the_file_that_the_user_gave(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_text("/dev/full", "text")
+    assert raised.value.filename == "/dev/full"
+    with pytest.raises(OSError, match="No such file") as raised:  # root may write there, says its mode
+        write_text("/proc/a.txt", "text")
+    assert raised.value.filename == "/proc/a.txt"
+    with pytest.raises(FileNotFoundError) as raised, filling_folder(tmp_path / "out", ["a.txt"]) as temporary:
+        (temporary / "absent" / "a.txt").touch()
+    assert raised.value.filename == str(tmp_path / "out" / "absent" / "a.txt")
+
+
+def test_an_error_of_something_else_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file") as raised, replacing(tmp_path / "a.txt"):
+        (tmp_path / "absent" / "b.txt").touch()
+    assert raised.value.filename == str(tmp_path / "absent" / "b.txt")
+    with pytest.raises(OSError, match="No space left") as raised, filling_folder(tmp_path / "out", []):
+        raise OSError(28, "No space left on device")
+    assert raised.value.filename is None
+
+
 @pytest.mark.parametrize("name", ["absent/a.txt", "."])
 def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path: Path, name: str) -> None:
     with pytest.raises(OSError, match="folder") as raised:
