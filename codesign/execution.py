@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compiler import compile_graph, load_onnx
 from emulator.config import AcceleratorConfig
-from emulator.graph import Codes, Graph, Node, to_logical
+from emulator.graph import Codes, Graph, logical_shape, to_logical
 from emulator.inputs import check_inputs
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
@@ -218,7 +218,7 @@ class Execution:
                 {
                     "name": node.name,
                     "operator": type(node).__name__,
-                    "shape": logical_shape(node),
+                    "shape": list(logical_shape(node.shape)),
                     "outputs": int(self.layers[node.name].size),
                     "overflows": int(counts.overflows.sum()),
                     "clips": int(counts.clips.sum()),
@@ -226,11 +226,6 @@ class Execution:
                 }
             )
         return rows
-
-
-def logical_shape(node: Node) -> list[int]:
-    """(channels, height, width) or (length,)."""
-    return [node.shape[2], node.shape[0], node.shape[1]] if len(node.shape) == 3 else list(node.shape)
 
 
 def output_values(graph: Graph, outputs: Mapping[str, NDArray[np.int8]]) -> dict[str, dict[str, Any]]:

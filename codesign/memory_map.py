@@ -149,6 +149,8 @@ def _shape(span: Span) -> str:
     if len(tensor.shape) == 3:
         height, width, channels = tensor.shape
         text = f"{height} lines × {width} pixels × {channels} channels"
+    elif len(tensor.shape) == 2:
+        text = f"{tensor.shape[0]} pixels × {tensor.shape[1]} channels"
     else:
         text = " × ".join(map(str, tensor.shape)) + " codes"
     if not Region(span.address, tensor, span.strides).contiguous:

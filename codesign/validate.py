@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compiler import load_onnx
 from emulator.arithmetic import Arithmetic
-from emulator.graph import Graph, Linear, Node, Tensor, to_logical
+from emulator.graph import Graph, Tensor, to_logical
 from emulator.inputs import check_inputs
 from emulator.quantize import dequantize
 from emulator.run import run_graph_counts
@@ -171,9 +171,6 @@ def _unsigned(codes: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _file_order(graph: Graph, name: str, codes: NDArray[Any]) -> NDArray[Any]:
     """A flattened feature map's codes in the file's order (channel first); anything else as it is."""
-    tensor = graph.tensor(name)
-    while len(tensor.shape) == 1 and isinstance(tensor, Node) and not isinstance(tensor, Linear):
-        tensor = graph.tensor(tensor.inputs[0])
-    if codes.ndim != 2 or len(tensor.shape) != 3:
+    if name not in graph.metadata["orders"]:
         return codes
-    return codes.reshape(-1, *tensor.shape).transpose(0, 3, 1, 2).reshape(codes.shape)
+    return to_logical(codes.reshape(-1, *graph.metadata["orders"][name])).reshape(codes.shape)

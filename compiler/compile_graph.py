@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from emulator.config import AcceleratorConfig
@@ -34,7 +37,7 @@ from .emitter import Emitter
 from .fuse import Step, fuse
 from .maps import Map, as_map, as_vector
 from .packing import Border, border, packed, packs
-from .placement import Inside
+from .placement import Inside, pad_offset
 from .post import Post, adder_fields
 
 
@@ -64,7 +67,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         emitter.begin(step.main.name)
         _emit(emitter, step)
         if isinstance(step.main, Convolution):
-            macs += step.main.weight.size * step.main.shape[0] * step.main.shape[1]
+            macs += step.main.weight.size * math.prod(step.main.shape[:-1])
         elif isinstance(step.main, Linear):
             macs += step.main.weight.size
     return emitter.finish(macs)
@@ -110,18 +113,30 @@ def _emit(emitter: Emitter, step: Step) -> None:
         case MaxPool():
             emit_max_pool(emitter, node, as_map(sources[0]), as_map(target), post)
         case Add() | Product() | Rescale() | LookupTable():
-            if any(source.tensor.shape != node.shape for source in sources):
-                raise CompileError(f"layer {node.name!r}: its inputs must have one shape; none is broadcast")
             if isinstance(node, Add):
                 zero_points = sources[0].tensor.zero_point, sources[1].tensor.zero_point
                 post.add, post.adder = node, adder_fields(node, zero_points)
             if isinstance(node, LookupTable):
                 post.table = node
-            emit_elementwise(emitter, node, tuple(as_map(source) for source in sources), as_map(target), post)
+            maps = tuple(_broadcast(emitter, source, node.shape) for source in sources)
+            emit_elementwise(emitter, node, maps, as_map(target), post)
         case _:
             raise CompileError(
                 f"layer {node.name!r} ({type(node).__name__}): the accelerator has no instruction for this operator"
             )
+
+
+def _broadcast(emitter: Emitter, source: Region, shape: tuple[int, ...]) -> Map:
+    """A tensor as a map of `shape`: pixels that are read again and again; channels must be copied side by side."""
+    if source.tensor.shape == shape:
+        return as_map(source)
+    steps = tuple(0 if size == 1 else step for size, step in zip(source.tensor.shape, source.steps, strict=True))
+    spread = replace(source.tensor, shape=shape)
+    if source.tensor.shape[-1] == shape[-1]:
+        return as_map(Region(source.address, spread, (*steps[:-1], 1)))
+    copy = Region(emitter.reserve(math.prod(shape)), spread)
+    emit_copy(emitter, source, steps, copy)
+    return as_map(copy)
 
 
 def _can_pack(emitter: Emitter, node: Convolution, source: Map) -> bool:
@@ -150,7 +165,7 @@ def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources
         return
     offset = [0] * len(node.shape)
     if isinstance(node, Pad):
-        offset[:2] = node.padding[:2]
+        offset = pad_offset(node)
     axis = 0 if isinstance(node, Pad) else node.axis % (len(node.shape) + 1) - 1
     seen: set[str] = set()
     for source in sources:

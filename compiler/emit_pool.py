@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from emulator.graph import AveragePool, Convolution, Integers, MaxPool
+from emulator.graph import AveragePool, Convolution, Integers, MaxPool, map_size
 from emulator.instructions import Mode
 
 from .compile_error import CompileError
@@ -183,7 +183,7 @@ def _emit_as_convolution(emitter: Emitter, node: AveragePool, source: Map, targe
 
 def uniform_tiles(node: AveragePool) -> Iterator[tuple[Tile, int, int]]:
     """Rectangles of positions that share (multiplier, shift): padding that is not counted changes the divisor."""
-    height, width, _ = node.shape
+    height, width = map_size(node)
     pair: Integers = np.stack(
         [np.broadcast_to(node.multiplier, (height, width)), np.broadcast_to(node.shift, (height, width))]
     )

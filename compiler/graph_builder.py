@@ -20,8 +20,10 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 class GraphBuilder:
     """Collects inputs and layers.
 
-    orders : vector → (height, width, channels) of the feature map it was flattened from, where its stored order (NHWC)
-    is not the file's (channel first)
+    orders : vector → stored shape of the feature map it was flattened from, where its stored order (channels last) is
+    not the file's (channels first)
+    reordered : such a vector → a copy of it in the file's order, once there is one
+    turned : sequence → the one with length and channels exchanged, once there is one
     bias_errors : convolution or linear layer → how far rounding its float bias can move a result, in codes
     """
 
@@ -29,7 +31,9 @@ class GraphBuilder:
         self.arithmetic = arithmetic
         self.inputs: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
-        self.orders: dict[str, tuple[int, int, int]] = {}
+        self.orders: dict[str, tuple[int, ...]] = {}
+        self.reordered: dict[str, Tensor] = {}
+        self.turned: dict[str, Tensor] = {}
         self.bias_errors: dict[str, float] = {}
         self._names: set[str] = set()
         # By identity; the value keeps the object alive, so that its identity stays its own.
@@ -69,13 +73,16 @@ class GraphBuilder:
 
     def operand(self, real: Real) -> Tensor:
         """The codes that `real` stands for; ``ValueError`` if no QuantizeLinear rounded it."""
-        source = real.source
-        if not isinstance(source, Dequantized):
-            raise ValueError(f"reads the unrounded result of {source.operator}; a QuantizeLinear must stand between")
-        if real.clamps:
-            raise ValueError(f"reads the unrounded result of {real.clamps[-1]}; a QuantizeLinear must stand between")
+        source, exact = real.source, real.exact()
+        if exact is None:
+            waiting = real.clamps[-1] if isinstance(source, Dequantized) else source.operator
+            raise ValueError(f"reads the unrounded result of {waiting}; a QuantizeLinear must stand between")
         if id(real) not in self._operands:
-            tensor = source.tensor
+            if isinstance(source, Dequantized):
+                tensor = source.tensor
+            else:
+                with located(str(source.operator)):
+                    tensor = source.emit(self, self.unique(source.operator.label), exact)
             for move in real.moves:
                 tensor = self._moved(move, tensor, self.unique(move.operator.label))
             self._operands[id(real)] = real, tensor
@@ -86,16 +93,22 @@ class GraphBuilder:
 
         low, high : the codes of the QuantizeLinear's type
         """
-        bounds = [int(quantize(bound, scale, zero_point, low, high)) for bound in (real.low, real.high)]
-        target = Target(scale, zero_point, *bounds)
+        last = real.last
+        label = quantizer.label if last is None else last.name or quantizer.output
+        return self.rounded(real, label, quantizer, Target(scale, zero_point, low, high))
+
+    def rounded(self, real: Real, name: str, place: Operator, target: Target) -> Tensor:
+        """`real` in the codes of `target`, in a layer called `name`; `place` asks for it."""
+        limits = target.y_min, target.y_max
+        bounds = [int(quantize(bound, target.scale, target.zero_point, *limits)) for bound in (real.low, real.high)]
+        target = Target(target.scale, target.zero_point, *bounds)
         key = (id(real), target)
         if key not in self._quantized:
-            self._quantized[key] = real, self._layers(real, quantizer, target)
+            self._quantized[key] = real, self._layers(real, name, place, target)
         return self._quantized[key][1]
 
-    def _layers(self, real: Real, quantizer: Operator, target: Target) -> Tensor:
-        source, last = real.source, real.last
-        name = quantizer.label if last is None else last.name or quantizer.output
+    def _layers(self, real: Real, name: str, place: Operator, target: Target) -> Tensor:
+        source = real.source
         rescales = isinstance(source, Dequantized) and not self._keeps(source.tensor, target)
         wanted = [] if isinstance(source, Dequantized) or source.is_input else [source.operator.label]
         wanted += [move.operator.label for move in real.moves] + [name] * rescales
@@ -110,7 +123,7 @@ class GraphBuilder:
             tensor = self._moved(move, tensor, next(names))
         if rescales:
             # Last, because behind a max pool there are fewer codes to rescale.
-            with located(str(real.clamps[-1] if real.clamps else quantizer)):
+            with located(str(real.clamps[-1] if real.clamps else place)):
                 tensor = self._rescaled(tensor, next(names), target)
         return tensor
 

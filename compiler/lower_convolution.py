@@ -1,4 +1,4 @@
-"""Conv: a 2-D convolution with any kernel, strides, padding, dilations and groups."""
+"""Conv: a 1-D or 2-D convolution with any kernel, strides, padding, dilations and groups."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .onnx_tensor import Constant
 from .operator_node import Operator
 from .values import Environment, QuantizedConstant, Real, Source, Target, Value
 from .weights import Weights, bias_error, layer_multiplier, read_bias, read_weights
-from .windows import WindowGeometry, window_geometry
+from .windows import WindowGeometry, spatial_axes, window_geometry
 
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionSource(Source):
-    """A convolution of codes; weights' codes are (O, I/groups, kernel height, kernel width), as in the file."""
+    """A convolution of codes; weights' codes are (O, I/groups, kernel …), as in the file."""
 
     operator: Operator
     x: Tensor
@@ -28,11 +28,12 @@ class ConvolutionSource(Source):
     groups: int
 
     def with_bias(self, bias: Constant | QuantizedConstant) -> ConvolutionSource:
-        """This, with the bias of an Add behind it: one element, or (channels, 1, 1) with any leading axes of size 1."""
+        """This, with the bias of an Add behind it: one element, or (channels, 1, …) with any leading axes of size 1."""
         values = bias.values if isinstance(bias, Constant) else bias.codes
-        channels = self.weights.channels
-        if values.size != 1 and (values.ndim < 3 or values.shape[-3:] != (channels, 1, 1) or values.size != channels):
-            raise ValueError(f"a bias must have the shape ({channels}, 1, 1), not {values.shape}")
+        channels, rank = self.weights.channels, len(self.x.shape)
+        wanted = (channels, 1, 1)[:rank]
+        if values.size != 1 and (values.shape[-rank:] != wanted or values.size != channels):
+            raise ValueError(f"a bias must have the shape {wanted}, not {values.shape}")
         return replace(self, bias=bias)
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
@@ -40,13 +41,15 @@ class ConvolutionSource(Source):
         bias = read_bias(self.bias, self.x, self.weights, builder.arithmetic)
         builder.bias_errors[name] = bias_error(self.bias, bias, self.x, self.weights, target)
         multiplier, shift = layer_multiplier(self.x, self.weights, target, builder.arithmetic)
+        outputs, depth = self.weights.codes.shape[:2]
+        weight = self.weights.codes.reshape(outputs, depth, *self.geometry.kernel).transpose(0, 2, 3, 1)
         return builder.add(
             Convolution(
                 name=name,
-                shape=(*self.geometry.output, self.weights.channels),
+                shape=(*self.geometry.output, self.weights.channels)[-len(self.x.shape) :],
                 **vars(target),
                 inputs=(self.x.name,),
-                weight=np.ascontiguousarray(self.weights.codes.transpose(0, 2, 3, 1)),
+                weight=np.ascontiguousarray(weight),
                 bias=bias,
                 multiplier=multiplier,
                 shift=shift,
@@ -59,19 +62,18 @@ class ConvolutionSource(Source):
 
 
 def lower_conv(env: Environment, op: Operator) -> Value:
-    """Conv of an activation with constant weights; 1-D and 3-D convolutions are refused."""
+    """Conv of an activation with constant weights; 3-D convolutions are refused."""
     x = env.operand(op, 0)
-    if len(x.shape) != 3:
-        raise ValueError("only 2-D convolution is supported; the input must be (batch, channels, height, width)")
-    weights = read_weights(env, op, 1, axis=0, rank=4)
+    weights = read_weights(env, op, 1, axis=0, rank=2 + spatial_axes(x))
     groups = op.integer("group", 1)
     outputs, depth, *kernel = weights.codes.shape
-    if groups < 1 or depth * groups != x.shape[2] or outputs % groups:
+    if groups < 1 or depth * groups != x.shape[-1] or outputs % groups:
         raise ValueError(
-            f"weight of shape {weights.codes.shape} in {groups} groups does not match an input of {x.shape[2]} channels"
+            f"weight of shape {weights.codes.shape} in {groups} groups does not match an input of "
+            f"{x.shape[-1]} channels"
         )
     if op.integers("kernel_shape") not in (None, tuple(kernel)):
         raise ValueError(f"kernel_shape must be the weight's {tuple(kernel)}, not {op.integers('kernel_shape')}")
-    geometry = window_geometry(op, (x.shape[0], x.shape[1]), (kernel[0], kernel[1]))
+    geometry = window_geometry(op, x, tuple(kernel))
     bias = env.bias(op, 2)
     return Real(ConvolutionSource(op, x, weights, bias, geometry, groups))

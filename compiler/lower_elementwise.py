@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from emulator.graph import Add, Product, Tensor
+import numpy as np
+
+from emulator.graph import Add, Product, Tensor, logical_shape
 from emulator.multiplier import quantize_adder, quantize_multiplier
 
 from .graph_builder import GraphBuilder
@@ -13,6 +15,7 @@ from .lower_function import combined
 from .lower_linear import LinearSource
 from .onnx_tensor import Constant
 from .operator_node import Operator
+from .rearrange import in_logical_order
 from .values import Dequantized, Environment, QuantizedConstant, Real, Source, Target, Value
 
 
@@ -29,7 +32,7 @@ class AddSource(Source):
         multipliers = quantize_adder(self.a.scale, self.b.scale, target.scale, builder.arithmetic)
         node = Add(
             name=name,
-            shape=self.a.shape,
+            shape=np.broadcast_shapes(self.a.shape, self.b.shape),
             **vars(target),
             inputs=(self.a.name, self.b.name),
             a_multiplier=multipliers[0],
@@ -53,7 +56,7 @@ class ProductSource(Source):
         multiplier, shift = quantize_multiplier(self.a.scale * self.b.scale / target.scale, builder.arithmetic)
         node = Product(
             name=name,
-            shape=self.a.shape,
+            shape=np.broadcast_shapes(self.a.shape, self.b.shape),
             **vars(target),
             inputs=(self.a.name, self.b.name),
             multiplier=multiplier,
@@ -63,7 +66,7 @@ class ProductSource(Source):
 
 
 def lower_elementwise(env: Environment, op: Operator) -> Value:
-    """Add, Sub or Mul: a bias, a step of a unary function, or a layer of two tensors of one shape."""
+    """Add, Sub or Mul: a bias, a step of a unary function, or a layer of two tensors; axes of size 1 broadcast."""
     a, b = env.value(op.input(0)), env.value(op.input(1))
     if op.type == "Add":
         for layer, constant in ((a, b), (b, a)):
@@ -80,10 +83,13 @@ def lower_elementwise(env: Environment, op: Operator) -> Value:
                 " beside a quantized tensor, is supported"
             )
     x, y = env.operand(op, 0), env.operand(op, 1)
-    if x.shape != y.shape:
-        raise ValueError(f"both inputs must have one shape (channels last), not {x.shape} and {y.shape}")
+    if len(x.shape) != len(y.shape) or any(m != n and 1 not in (m, n) for m, n in zip(x.shape, y.shape, strict=True)):
+        raise ValueError(
+            f"the inputs must have one shape, or size 1 along an axis where they differ, "
+            f"not {logical_shape(x.shape)} and {logical_shape(y.shape)} (without the batch)"
+        )
     if env.builder.orders.get(x.name) != env.builder.orders.get(y.name):
-        raise ValueError("the inputs are stored in different orders, because one is a flattened feature map")
+        x, y = in_logical_order(env.builder, x), in_logical_order(env.builder, y)
     return Real(ProductSource(op, x, y) if op.type == "Mul" else AddSource(op, x, y))
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.graph import AveragePool, MaxPool, Tensor
+from emulator.graph import AveragePool, MaxPool, Tensor, logical_shape, map_size
 from emulator.multiplier import quantize_multiplier
 
 from .graph_builder import GraphBuilder
-from .lower_reshape import reshaped
 from .operator_node import Operator
+from .rearrange import kept, reshaped
 from .values import Environment, Move, Real, Source, Target, Value
-from .windows import WindowGeometry, pool_kernel, window_geometry
+from .windows import WindowGeometry, spatial_axes, window_geometry
 
 MAX_POSITIONS = 1 << 22  # of an average pool's result, each of which has a multiplier
 
@@ -37,7 +37,7 @@ class AveragePoolSource(Source):
         return builder.add(
             AveragePool(
                 name=name,
-                shape=(*self.geometry.output, self.x.shape[2]),
+                shape=_shape(self.x, self.geometry),
                 **vars(target),
                 inputs=(self.x.name,),
                 kernel=self.geometry.kernel,
@@ -54,10 +54,9 @@ def lower_max_pool(env: Environment, op: Operator) -> Value:
     op.only("storage_order", 0, "only row major is supported")
     if len(op.outputs) > 1 and op.outputs[1]:
         raise ValueError(f"the output of indices, {op.outputs[1]!r}, is not supported")
-    kernel = pool_kernel(op)
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
-        return _max_pool(builder, x, name, window_geometry(op, _size(x), kernel))
+        return _max_pool(builder, x, name, window_geometry(op, x, op.integers("kernel_shape") or ()))
 
     return env.moved(op, apply)
 
@@ -66,7 +65,7 @@ def lower_global_max_pool(env: Environment, op: Operator) -> Value:
     """GlobalMaxPool: the window is the whole map."""
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
-        return _max_pool(builder, x, name, _whole_map(_size(x)))
+        return _max_pool(builder, x, name, _whole(x, range(2, len(x.shape) + 1)))
 
     return env.moved(op, apply)
 
@@ -74,7 +73,7 @@ def lower_global_max_pool(env: Environment, op: Operator) -> Value:
 def lower_average_pool(env: Environment, op: Operator) -> Value:
     """AveragePool; where padding is not counted, each position divides by its own number of positions on the map."""
     x = env.operand(op, 0)
-    geometry = window_geometry(op, _size(x), pool_kernel(op))
+    geometry = window_geometry(op, x, op.integers("kernel_shape") or ())
     if geometry.dilations != (1, 1):
         raise ValueError(f"dilations must be (1, 1), not {geometry.dilations}")
     geometry.check_covered()
@@ -84,23 +83,21 @@ def lower_average_pool(env: Environment, op: Operator) -> Value:
 def lower_global_average_pool(env: Environment, op: Operator) -> Value:
     """GlobalAveragePool: the window is the whole map."""
     x = env.operand(op, 0)
-    return _average(env, op, x, _whole_map(_size(x)))
+    return _average(env, op, x, _whole(x, range(2, len(x.shape) + 1)))
 
 
 def lower_reduce_mean(env: Environment, op: Operator) -> Value:
-    """ReduceMean over height and width, an average pool of the whole map; keepdims = 0 flattens behind it."""
-    x = env.operand(op, 0)
-    size = _size(x)
-    axes: Any = op.integers("axes")
-    if op.input(1):
-        constant = env.plain(op, 1, "axes")
-        axes = None if constant is None else tuple(int(v) for v in constant.values.reshape(-1))
-    if axes is None or sorted(axis % 4 if -4 <= axis < 4 else axis for axis in axes) != [2, 3]:
-        raise ValueError(f"only the mean over height and width (axes 2 and 3) is supported, not axes {axes}")
-    mean = _average(env, op, x, _whole_map(size))
+    """ReduceMean over height, width or both, or a length: an average pool; keepdims = 0 drops the axes behind it."""
+    x, axes = env.operand(op, 0), env.integers(op, 1, "axes")
+    rank = len(x.shape) + 1
+    if not axes or not all(-rank <= axis < rank and axis % rank > 1 for axis in axes):
+        raise ValueError(f"only the mean over axes behind batch and channels is supported, not axes {axes}")
+    places = {axis % rank for axis in axes}
+    mean = _average(env, op, x, _whole(x, places))
     if op.integer("keepdims", 1):
         return mean
-    return mean.moved(Move(op, lambda builder, tensor, name: reshaped(builder, tensor, (tensor.shape[2],), name)))
+    shape = tuple(size for axis, size in enumerate(logical_shape(x.shape), 1) if axis not in places)
+    return mean.moved(Move(op, lambda builder, tensor, name: reshaped(builder, tensor, shape, name)))
 
 
 def _max_pool(builder: GraphBuilder, x: Tensor, name: str, geometry: WindowGeometry) -> Tensor:
@@ -108,12 +105,8 @@ def _max_pool(builder: GraphBuilder, x: Tensor, name: str, geometry: WindowGeome
     return builder.add(
         MaxPool(
             name=name,
-            shape=(*geometry.output, x.shape[2]),
-            scale=x.scale,
-            zero_point=x.zero_point,
-            y_min=x.y_min,
-            y_max=x.y_max,
-            inputs=(x.name,),
+            shape=_shape(x, geometry),
+            **kept(x),
             kernel=geometry.kernel,
             strides=geometry.strides,
             padding=geometry.padding,
@@ -135,11 +128,13 @@ def _average(env: Environment, op: Operator, x: Tensor, geometry: WindowGeometry
     return Real(AveragePoolSource(op, x, geometry, geometry.counts(padded)))
 
 
-def _size(x: Tensor) -> tuple[int, int]:
-    if len(x.shape) != 3:
-        raise ValueError("only 2-D pools are supported; the input must be (batch, channels, height, width)")
-    return x.shape[0], x.shape[1]
+def _shape(x: Tensor, geometry: WindowGeometry) -> tuple[int, ...]:
+    return (*geometry.output, x.shape[-1])[-len(x.shape) :]
 
 
-def _whole_map(size: tuple[int, int]) -> WindowGeometry:
-    return WindowGeometry(size, size, (1, 1), (0, 0, 0, 0), (0, 0, 0, 0), (1, 1), (1, 1))
+def _whole(x: Tensor, axes: Collection[int]) -> WindowGeometry:
+    """A window that covers these logical axes of a map or a sequence, and is one position wide along the other."""
+    last, size = spatial_axes(x) + 1, map_size(x)
+    kernel = size[0] if 2 in axes else 1, size[1] if last in axes else 1
+    output = size[0] // kernel[0], size[1] // kernel[1]
+    return WindowGeometry(size, kernel, (1, 1), (0, 0, 0, 0), (0, 0, 0, 0), (1, 1), output)

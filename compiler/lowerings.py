@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .lower_activation import lower_clip, lower_relu
+from .lower_concat import lower_concat
 from .lower_constant import lower_constant
 from .lower_convolution import lower_conv
 from .lower_elementwise import lower_elementwise
 from .lower_function import UNARY_OPERATORS, lower_divide, lower_function
 from .lower_linear import lower_gemm, lower_matmul
+from .lower_move import lower_gather, lower_pad, lower_slice, lower_split, lower_transpose
 from .lower_pool import (
     lower_average_pool,
     lower_global_average_pool,
@@ -24,23 +26,26 @@ from .lower_reshape import (
     lower_identity,
     lower_reshape,
     lower_squeeze,
-    lower_transpose,
+    lower_unsqueeze,
 )
 from .operator_node import Operator
 from .values import Environment, Value
 
-Lowering = Callable[[Environment, Operator], Value]
+Lowering = Callable[[Environment, Operator], Value | tuple[Value, ...]]
+"""Gives the value of the node's first output, or those of all of them."""
 
 LOWERINGS: dict[str, Lowering] = {
     "Add": lower_elementwise,
     "AveragePool": lower_average_pool,
     "Clip": lower_clip,
+    "Concat": lower_concat,
     "Constant": lower_constant,
     "Conv": lower_conv,
     "DequantizeLinear": lower_dequantize_linear,
     "Div": lower_divide,
     "Dropout": lower_dropout,
     "Flatten": lower_flatten,
+    "Gather": lower_gather,
     "Gemm": lower_gemm,
     "GlobalAveragePool": lower_global_average_pool,
     "GlobalMaxPool": lower_global_max_pool,
@@ -48,13 +53,17 @@ LOWERINGS: dict[str, Lowering] = {
     "MatMul": lower_matmul,
     "MaxPool": lower_max_pool,
     "Mul": lower_elementwise,
+    "Pad": lower_pad,
     "QuantizeLinear": lower_quantize_linear,
     "ReduceMean": lower_reduce_mean,
     "Relu": lower_relu,
     "Reshape": lower_reshape,
+    "Slice": lower_slice,
+    "Split": lower_split,
     "Squeeze": lower_squeeze,
     "Sub": lower_elementwise,
     "Transpose": lower_transpose,
+    "Unsqueeze": lower_unsqueeze,
     **{name: lower_function for name in UNARY_OPERATORS},
 }
 

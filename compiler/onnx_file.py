@@ -65,7 +65,8 @@ def read_onnx(path: str | PathLike[str]) -> OnnxFile:
 
 
 def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
-    """Logical shape of a float32 graph input without its batch axis: (channels, height, width) or (length,).
+    """Logical shape of a float32 graph input without its batch axis: (channels, height, width), (channels, length) or
+    (length,).
 
     Raises ``ValueError`` for another element type or rank, and for a size other than the batch that is not fixed.
     """
@@ -75,9 +76,12 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
     tensor = value.type.tensor_type
     if tensor.elem_type != TensorProto.FLOAT:
         raise ValueError(f"{what} must be FLOAT, followed by a QuantizeLinear, not {type_name(tensor.elem_type)}")
-    if not tensor.HasField("shape") or len(tensor.shape.dim) not in (2, 4):
+    if not tensor.HasField("shape") or not 2 <= len(tensor.shape.dim) <= 4:
         rank = f"{len(tensor.shape.dim)} axes" if tensor.HasField("shape") else "no shape"
-        raise ValueError(f"{what} must have the shape (batch, channels, height, width) or (batch, length), not {rank}")
+        raise ValueError(
+            f"{what} must have the shape (batch, channels, height, width), (batch, channels, length) or "
+            f"(batch, length), not {rank}"
+        )
     sizes = []
     for axis, dim in enumerate(tensor.shape.dim):
         if axis == 0:

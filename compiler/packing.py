@@ -32,7 +32,7 @@ def packs(node: Convolution, rows: int) -> bool:
 
 def border(node: Convolution, width: int) -> Border:
     """What must stand beside a map of that width."""
-    last = (node.shape[1] - 1) * node.strides[1] - node.padding[1] + node.weight.shape[2]
+    last = (node.shape[-2] - 1) * node.strides[1] - node.padding[1] + node.weight.shape[2]
     return Border(node.padding[1], max(last - width, 0))
 
 
@@ -42,7 +42,7 @@ def borders(graph: Graph, rows: int) -> dict[str, Border]:
     for node in graph.nodes:
         if isinstance(node, Convolution) and packs(node, rows):
             name = node.inputs[0]
-            wanted, known = border(node, graph.tensor(name).shape[1]), found.get(name, Border())
+            wanted, known = border(node, graph.tensor(name).shape[-2]), found.get(name, Border())
             found[name] = Border(max(wanted.left, known.left), max(wanted.right, known.right))
     return found
 
@@ -59,7 +59,7 @@ def packed(node: Convolution, source: Map) -> tuple[Convolution, Map]:
     pixels = replace(
         source,
         address=source.address - node.padding[1] * source.pixel_stride,
-        width=node.shape[1],
+        width=node.shape[-2],
         depth=kernel_width * depth,
         pixel_stride=node.strides[1] * source.pixel_stride,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.graph import Concat, Graph, Linear, Node, Pad, Reshape, Slice, Tensor, Transpose
+from emulator.graph import Concat, Graph, Linear, Node, Pad, Reshape, Slice, Tensor, Transpose, map_size
 from emulator.program import Region
 
 from .packing import Border
@@ -53,8 +53,7 @@ class Placement:
         for node in reversed(self.graph.nodes):
             offset = [0] * len(node.shape)
             if isinstance(node, Pad):
-                offset[:2] = node.padding[:2]
-                self._adopt(node, node.inputs[0], offset)
+                self._adopt(node, node.inputs[0], pad_offset(node))
             elif isinstance(node, Concat):
                 axis = node.axis % (len(node.shape) + 1) - 1
                 for name in node.inputs:
@@ -87,17 +86,17 @@ class Placement:
         return Region(self.reserve(int(np.prod(tensor.shape, dtype=np.int64))), tensor)
 
     def _with_border(self, tensor: Tensor, border: Border) -> Region:
-        height, width, depth = tensor.shape
+        (height, width), depth = map_size(tensor), tensor.shape[-1]
         line = (border.left + width + border.right) * depth
         address = self.reserve(height * line)
         self.borders[tensor.name] = border
-        return Region(address + border.left * depth, tensor, (line, depth, 1))
+        return Region(address + border.left * depth, tensor, (line, depth, 1)[-len(tensor.shape) :])
 
     def surroundings(self, name: str) -> tuple[int, int]:
         """(address, bytes) of a tensor with its border."""
         region, border = self.regions[name], self.borders[name]
-        line, depth, _ = region.steps
-        return region.address - border.left * depth, region.tensor.shape[0] * line
+        (height, width), depth = map_size(region.tensor), region.tensor.shape[-1]
+        return region.address - border.left * depth, height * (border.left + width + border.right) * depth
 
     def _view(self, tensor: Tensor) -> Region | None:
         """The region of a layer that only shows its input's bytes in another way."""
@@ -117,3 +116,9 @@ class Placement:
         if tensor.axes[-1] != len(tensor.shape):
             return None
         return Region(source.address, tensor, tuple(source.steps[axis - 1] for axis in tensor.axes[1:]))
+
+
+def pad_offset(node: Pad) -> list[int]:
+    """Where along each stored axis of a pad its input begins."""
+    top, left = node.padding[:2]
+    return [top, left, 0][-len(node.shape) :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 
 from emulator.arithmetic import Arithmetic
-from emulator.graph import Graph, Tensor
+from emulator.graph import Graph, Tensor, stored_shape
 
 from .errors import in_file, located
 from .graph_builder import GraphBuilder
@@ -14,6 +14,7 @@ from .lowerings import LOWERINGS, check_supported
 from .onnx_file import OnnxFile, fixed_batch, input_shape, read_onnx
 from .onnx_tensor import check_elements
 from .operator_node import Operator, check_schema, needed_in_order, operator
+from .rearrange import in_logical_order
 from .stored_arithmetic import choose_arithmetic
 from .values import Codes, Environment, Real
 
@@ -26,8 +27,9 @@ def load_onnx(path: str | PathLike[str], arithmetic: Arithmetic | None = None, o
     override : take `arithmetic` even where the metadata differs
 
     A layer is named after the node that computes it (Conv, Gemm, MaxPool, …), after its codes where that has no name.
-    `Graph.metadata` holds ``producer``, ``opset``, ``codes`` {tensor name: the ONNX tensor that holds its codes} and
-    ``bias_errors`` {layer name: how far rounding its float bias can move a result, in codes}.
+    `Graph.metadata` holds ``producer``, ``opset``, ``codes`` {tensor name: the ONNX tensor that holds its codes},
+    ``bias_errors`` {layer name: how far rounding its float bias can move a result, in codes} and ``orders`` {vector: the
+    stored shape of the feature map that it was flattened from, in whose order its codes are}.
 
     Raises `OnnxError` (a ``ValueError``), one sentence with file, node, operator and reason, for all that is damaged,
     not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic`.
@@ -47,17 +49,18 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic) -> Graph:
     for value in file.inputs:
         shape = input_shape(value)
         check_elements(shape, f"graph input {value.name!r}")
-        stored = (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
-        env.values[value.name] = Real(InputSource(Operator(value.name, "graph input", (), (value.name,), {}), stored))
+        origin = Operator(value.name, "graph input", (), (value.name,), {})
+        env.values[value.name] = Real(InputSource(origin, stored_shape(shape)))
         builder.reserve(value.name)
     codes: dict[str, str] = {}
     for op in operators:
         with located(str(op)):
             check_schema(op, file.opset)
             result = LOWERINGS[op.type](env, op)
-        env.values[op.output] = result
-        if isinstance(result, Codes):
-            codes.setdefault(result.tensor.name, op.output)
+        for name, made in zip(op.outputs, result if isinstance(result, tuple) else (result,), strict=False):
+            env.values[name] = made
+            if isinstance(made, Codes):
+                codes.setdefault(made.tensor.name, name)
     shown = {name: _output(env, name) for name in outputs}
     for value in file.inputs:
         if value.name not in builder.inputs:
@@ -67,7 +70,13 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic) -> Graph:
         nodes=tuple(builder.nodes),
         outputs={name: tensor.name for name, tensor in shown.items()},
         arithmetic=arithmetic,
-        metadata={"producer": file.producer, "opset": file.opset, "codes": codes, "bias_errors": builder.bias_errors},
+        metadata={
+            "producer": file.producer,
+            "opset": file.opset,
+            "codes": codes,
+            "bias_errors": builder.bias_errors,
+            "orders": builder.orders,
+        },
     )
 
 
@@ -80,9 +89,7 @@ def _output(env: Environment, name: str) -> Tensor:
             tensor = env.builder.operand(value)
         else:
             raise ValueError("is a constant")
-        if tensor.name in env.builder.orders:
-            raise ValueError("is a flattened feature map, which is stored channels last; show the map itself")
-        return tensor
+        return in_logical_order(env.builder, tensor)
 
 
 def _batch(file: OnnxFile) -> int | None:

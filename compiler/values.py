@@ -72,6 +72,10 @@ class Source(ABC):
     operator: Operator
     is_input: ClassVar[bool] = False
 
+    def exact(self) -> Target | None:
+        """The target at which nothing is rounded, None where there is none."""
+        return None
+
     @abstractmethod
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the layer that computes and rounds; returns its tensor."""
@@ -89,13 +93,15 @@ MoveFunction: TypeAlias = "Callable[[GraphBuilder, Tensor, str], Tensor]"
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """An operator that selects or regroups codes and computes nothing: max pool, flatten, reshape.
+    """An operator that selects or regroups codes and computes nothing: max pool, flatten, reshape, pad.
 
     apply : (builder, tensor, layer name) → tensor
+    fills : it adds real zeros of its own
     """
 
     operator: Operator
     apply: MoveFunction
+    fills: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +109,7 @@ class Real:
     """Real numbers: what `source` computes, clamped to low … high, then moved.
 
     A clamp and a move commute, and both commute with rounding, because rounding is monotone: so one QuantizeLinear
-    behind the whole chain is one rounding right at the source.
+    behind the whole chain is one rounding right at the source. Zeros that a move adds must be their own clamps' result.
 
     clamps : the operators that clamped
     """
@@ -113,6 +119,22 @@ class Real:
     high: float = math.inf
     clamps: tuple[Operator, ...] = ()
     moves: tuple[Move, ...] = ()
+
+    def __post_init__(self) -> None:
+        filling = [move.operator for move in self.moves if move.fills]
+        if filling and not self.low <= 0 <= self.high:
+            raise ValueError(
+                f"a clamp to {self.low} … {self.high} and the zeros of {filling[0]} need a QuantizeLinear between them"
+            )
+
+    def exact(self) -> Target | None:
+        """The target at which nothing is rounded, None where there is none."""
+        if self.clamps:
+            return None
+        if isinstance(self.source, Dequantized):
+            tensor = self.source.tensor
+            return Target(tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max)
+        return self.source.exact()
 
     def clamped(self, op: Operator, low: float, high: float) -> Real:
         """min(max(this, low), high)."""
@@ -205,6 +227,15 @@ class Environment:
         if not isinstance(value, Constant):
             raise ValueError(f"{what} {op.input(index)!r} must be a constant")
         return value
+
+    def integers(self, op: Operator, index: int, what: str) -> tuple[int, ...] | None:
+        """Input `index` as constant integers, or the attribute `what`; None where both are left out."""
+        constant = self.plain(op, index, what)
+        if constant is None:
+            return op.integers(what)
+        if constant.values.dtype == np.float32:
+            raise ValueError(f"{what} must be integers, not FLOAT")
+        return tuple(int(value) for value in constant.values.reshape(-1))
 
     def scalar(self, op: Operator, index: int) -> Any:
         """Input `index` as one Python number, dequantized if need be; None if it is not such a constant."""

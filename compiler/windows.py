@@ -1,4 +1,7 @@
-"""Kernel, strides, padding and dilations of an ONNX window operator, with auto_pad and ceil_mode worked out."""
+"""Kernel, strides, padding and dilations of an ONNX window operator, with auto_pad and ceil_mode worked out.
+
+A sequence is a map of height 1, over which a 1-D operator's window has height 1.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.graph import Tensor, map_size
+
 from .onnx_tensor import check_elements
 from .operator_node import Operator
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
 MAX_SIZE = 1 << 20  # of a map's side, a kernel, a stride, a dilation, a padding: far above any use
+COUNTS = {1: "one integer", 2: "two integers", 4: "four integers"}
 
 
 @dataclass(frozen=True)
@@ -53,17 +59,29 @@ class WindowGeometry:
         return np.asarray(np.maximum(highest - lowest + 1, 0), np.int64)
 
 
-def window_geometry(op: Operator, size: Pair, kernel: Pair) -> WindowGeometry:
-    """Geometry of a Conv, MaxPool or AveragePool node on a map of `size` (height, width).
+def spatial_axes(x: Tensor) -> int:
+    """How many axes of a map or a sequence a window covers, 2 or 1; ``ValueError`` for a vector."""
+    if len(x.shape) not in (2, 3):
+        raise ValueError(
+            "only 1-D and 2-D windows are supported; the input must be (batch, channels, length) or "
+            "(batch, channels, height, width)"
+        )
+    return len(x.shape) - 1
 
-    Raises ``ValueError`` for negative padding, an auto_pad that the standard does not know, and where no window fits.
+
+def window_geometry(op: Operator, x: Tensor, kernel: tuple[int, ...]) -> WindowGeometry:
+    """Geometry of a Conv, MaxPool or AveragePool node with a kernel as in the file on a map or a sequence.
+
+    Raises ``ValueError`` for a vector, negative padding, an auto_pad that the standard does not know, and where no
+    window fits.
     """
-    strides = _pair(op, "strides")
-    dilations = _pair(op, "dilations")
-    if not all(1 <= k <= MAX_SIZE for k in kernel):
-        raise ValueError(f"kernel_shape must be two integers from 1 to {MAX_SIZE}, not {kernel}")
+    axes = spatial_axes(x)
+    if len(kernel) != axes or not all(1 <= k <= MAX_SIZE for k in kernel):
+        raise ValueError(f"kernel_shape must be {COUNTS[axes]} from 1 to {MAX_SIZE} ({axes}-D), not {kernel}")
+    size, kernel = map_size(x), _pair(kernel)
+    strides, dilations = (_pair(_steps(op, name, axes)) for name in ("strides", "dilations"))
     extent = (_extent(kernel[0], dilations[0]), _extent(kernel[1], dilations[1]))
-    counted = _padding(op, size, strides, extent)
+    counted = _padding(op, axes, size, strides, extent)
     rows = _output(op, size[0], counted[0] + counted[2], extent[0], strides[0], counted[0])
     columns = _output(op, size[1], counted[1] + counted[3], extent[1], strides[1], counted[1])
     # The bottom and right edges move so that the last window of ceil_mode just fits.
@@ -77,37 +95,34 @@ def window_geometry(op: Operator, size: Pair, kernel: Pair) -> WindowGeometry:
     return WindowGeometry(size, kernel, strides, padding, counted, dilations, (rows, columns))
 
 
-def pool_kernel(op: Operator) -> Pair:
-    """The kernel_shape of a 2-D pool."""
-    kernel = op.integers("kernel_shape") or ()
-    if len(kernel) != 2:
-        raise ValueError(f"kernel_shape must be two integers (2-D), not {kernel}")
-    return kernel[0], kernel[1]
+def _pair(values: tuple[int, ...]) -> Pair:
+    return values[-2] if len(values) > 1 else 1, values[-1]
 
 
-def _pair(op: Operator, name: str) -> Pair:
+def _steps(op: Operator, name: str, axes: int) -> tuple[int, ...]:
     values = op.integers(name)
     if values is None:
-        return 1, 1
-    if len(values) != 2 or not all(1 <= v <= MAX_SIZE for v in values):
-        raise ValueError(f"{name} must be two integers from 1 to {MAX_SIZE}, not {values}")
-    return values[0], values[1]
+        return (1,) * axes
+    if len(values) != axes or not all(1 <= v <= MAX_SIZE for v in values):
+        raise ValueError(f"{name} must be {COUNTS[axes]} from 1 to {MAX_SIZE}, not {values}")
+    return values
 
 
 def _extent(kernel: int, dilation: int) -> int:
     return (kernel - 1) * dilation + 1
 
 
-def _padding(op: Operator, size: Pair, strides: Pair, extent: Pair) -> Padding:
+def _padding(op: Operator, axes: int, size: Pair, strides: Pair, extent: Pair) -> Padding:
     automatic = op.text("auto_pad", "NOTSET")
     pads = op.integers("pads")
     if automatic not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise ValueError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {automatic!r}")
     if automatic == "NOTSET":
-        pads = (0, 0, 0, 0) if pads is None else pads
-        if len(pads) != 4 or not all(0 <= p <= MAX_SIZE for p in pads):
-            raise ValueError(f"pads must be four integers from 0 to {MAX_SIZE}, not {pads}")
-        return pads[0], pads[1], pads[2], pads[3]
+        pads = (0,) * (2 * axes) if pads is None else pads
+        if len(pads) != 2 * axes or not all(0 <= p <= MAX_SIZE for p in pads):
+            raise ValueError(f"pads must be {COUNTS[2 * axes]} from 0 to {MAX_SIZE}, not {pads}")
+        top, left, bottom, right = pads if axes == 2 else (0, pads[0], 0, pads[1])
+        return top, left, bottom, right
     if pads is not None and any(pads):
         raise ValueError(f"pads must be left out beside auto_pad {automatic}, not {pads}")
     if automatic == "VALID":

@@ -1,8 +1,9 @@
 """The integer `Graph`: what a quantized network is once no float is left in its path.
 
-Feature maps are NHWC, stored without their batch axis: a map's shape is (height, width, channels), a vector's
-(length,). At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays have the ONNX file's own layout: (batch,
-channels, height, width) or (batch, length); `to_nhwc` and `to_logical` go between the two.
+Tensors are stored channels last and without their batch axis: a feature map's shape is (height, width, channels), a
+sequence's (length, channels), a vector's (length,). At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays
+have the ONNX file's own, logical layout: (batch, channels, height, width), (batch, channels, length) or (batch,
+length); `to_nhwc` and `to_logical` go between the two. To convolutions, pools and pads a sequence is a map of height 1.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Tensor:
     """A named tensor of codes.
 
     name : unique in the graph
-    shape : without the batch axis; (height, width, channels) or (length,)
+    shape : without the batch axis; (height, width, channels), (length, channels) or (length,)
     scale : positive float32 value
     zero_point : code of the real number 0
     y_min, y_max : the legal codes
@@ -50,9 +51,9 @@ class Node(Tensor):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Convolution(Node):
-    """2-D convolution and requantization.
+    """Convolution of a map or a sequence, and requantization.
 
-    weight : (O, kernel height, kernel width, I/groups)
+    weight : (O, kernel height, kernel width, I/groups); kernel height 1 for a sequence
     bias, multiplier, shift : (O,)
     padding : top, left, bottom, right
     """
@@ -79,7 +80,10 @@ class Linear(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Add(Node):
-    """Residual add, or with `subtract` the difference a − b: two multipliers, one shared shift, one rounding."""
+    """Residual add, or with `subtract` the difference a − b: two multipliers, one shared shift, one rounding.
+
+    Where one input has size 1 along an axis, it counts for every index of the other one.
+    """
 
     a_multiplier: int
     b_multiplier: int
@@ -89,7 +93,7 @@ class Add(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Product(Node):
-    """Elementwise product and requantization."""
+    """Elementwise product and requantization; axes of size 1 broadcast, as in `Add`."""
 
     multiplier: int
     shift: int
@@ -107,7 +111,10 @@ class MaxPool(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AveragePool(Node):
-    """Exact window sum, then requantization with a multiplier per output position: arrays (out height, out width)."""
+    """Exact window sum, then requantization with a multiplier per output position: arrays (out height, out width).
+
+    A sequence's have an out height of 1.
+    """
 
     kernel: tuple[int, int]
     strides: tuple[int, int]
@@ -157,7 +164,9 @@ class Slice(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pad(Node):
-    """A map with rows and columns of real 0 (the zero point) around it: top, left, bottom, right."""
+    """A map with rows and columns of real 0 (the zero point) around it: top, left, bottom, right; 0, left, 0, right for
+    a sequence.
+    """
 
     padding: tuple[int, int, int, int]
 
@@ -191,10 +200,26 @@ class Graph:
 
 
 def to_nhwc(codes: NDArray[Any]) -> NDArray[Any]:
-    """(batch, channels, height, width) → (batch, height, width, channels); other ranks unchanged."""
-    return np.ascontiguousarray(codes.transpose(0, 2, 3, 1)) if codes.ndim == 4 else codes
+    """Logical (batch, channels, …) → stored (batch, …, channels); vectors unchanged."""
+    return np.ascontiguousarray(np.moveaxis(codes, 1, -1))
 
 
 def to_logical(codes: NDArray[Any]) -> NDArray[Any]:
-    """(batch, height, width, channels) → (batch, channels, height, width); other ranks unchanged."""
-    return np.ascontiguousarray(codes.transpose(0, 3, 1, 2)) if codes.ndim == 4 else codes
+    """Stored (batch, …, channels) → logical (batch, channels, …); vectors unchanged."""
+    return np.ascontiguousarray(np.moveaxis(codes, -1, 1))
+
+
+def logical_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Logical shape (channels, …) of a stored one (…, channels), both without the batch axis."""
+    return (*shape[-1:], *shape[:-1])
+
+
+def stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Stored shape (…, channels) of a logical one (channels, …), both without the batch axis."""
+    return (*shape[1:], *shape[:1])
+
+
+def map_size(tensor: Tensor) -> tuple[int, int]:
+    """(height, width) of a map, (1, length) of a sequence."""
+    height, width = (1, *tensor.shape[:-1])[-2:]
+    return height, width

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ from .requantize import requantize_with_clips
 from .rescale import rescale_with_clips
 
 Flags = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,8 @@ class LayerCounts:
 def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = False) -> dict[str, Codes]:
     """The codes of the graph's outputs, {ONNX output name: int8}, or with `every` {layer name: int8} of every node.
 
-    inputs : {name: array} in the model's own layout, (batch, channels, height, width) or (batch, length); floats are
-    quantized with the input's scale and zero point, int8 arrays are taken as codes
+    inputs : {name: array} in the model's own layout, (batch, channels, height, width), (batch, channels, length) or
+    (batch, length); floats are quantized with the input's scale and zero point, int8 arrays are taken as codes
 
     Raises ``TypeError`` or ``ValueError`` naming the input.
     """
@@ -130,11 +131,10 @@ def _layer(
     output = (node.zero_point, node.y_min, node.y_max, arithmetic)
     match node:
         case Convolution():
-            acc, overflowed = convolve(
-                x, node.weight, node.bias, arithmetic, zero, node.strides, node.padding, node.dilations, node.groups
-            )
+            window = node.strides, node.padding, node.dilations
+            acc, overflowed = convolve(_as_maps(x), node.weight, node.bias, arithmetic, zero, *window, node.groups)
             result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
-            return result, overflowed, clipped
+            return _as(x, result), _as(x, overflowed), _as(x, clipped)
         case Linear():
             acc, overflowed = linear(
                 x.reshape(x.shape[0], math.prod(x.shape[1:])), node.weight, node.bias, arithmetic, zero
@@ -159,7 +159,7 @@ def _layer(
             )
         case AveragePool():
             result, clipped = average_pool_with_clips(
-                x,
+                _as_maps(x),
                 node.kernel,
                 node.strides,
                 node.padding,
@@ -171,10 +171,11 @@ def _layer(
                 y_max=node.y_max,
                 arithmetic=arithmetic,
             )
+            result, clipped = _as(x, result), _as(x, clipped)
         case Rescale():
             result, clipped = rescale_with_clips(x, zero, node.multiplier, node.shift, *output)
         case MaxPool():
-            return max_pool(x, node.kernel, node.strides, node.padding, node.dilations), None, None
+            return _as(x, max_pool(_as_maps(x), node.kernel, node.strides, node.padding, node.dilations)), None, None
         case LookupTable():
             return lookup(x, node.table, arithmetic), None, None
         case Transpose():
@@ -186,9 +187,21 @@ def _layer(
         case Slice():
             return slice_codes(x, node.axis, node.start, node.stop, node.step), None, None
         case Pad():
-            return pad(x, node.padding, zero), None, None
+            return _as(x, pad(_as_maps(x), node.padding, zero)), None, None
         case Reshape():
             return x.reshape(x.shape[0], *node.shape), None, None
         case _:
             raise TypeError(f"node must be one of the graph's operations, not {type(node).__name__}")
     return result, None, clipped
+
+
+def _as_maps(x: Codes) -> Codes:
+    """Sequences (batch, length, channels) as maps of height 1; anything else as it is."""
+    return x[:, None] if x.ndim == 3 else x
+
+
+def _as(x: Codes, result: NDArray[Scalar]) -> NDArray[Scalar]:
+    """What was made of the maps of `x`, with the axes of `x`."""
+    if x.ndim == 3 and result.shape[1] != 1:
+        raise ValueError(f"kernel and padding must keep a sequence's height of 1, not make it {result.shape[1]}")
+    return result[:, 0] if x.ndim == 3 else result

@@ -15,7 +15,7 @@ def random_inputs(rng: np.random.Generator, graph: Graph) -> dict[str, np.ndarra
     made = {}
     for tensor in graph.inputs:
         codes = rng.integers(tensor.y_min, tensor.y_max + 1, (1, *tensor.shape), dtype=np.int8)
-        made[tensor.name] = np.moveaxis(codes, -1, 1) if codes.ndim == 4 else codes
+        made[tensor.name] = np.ascontiguousarray(np.moveaxis(codes, -1, 1))
     return made
 
 

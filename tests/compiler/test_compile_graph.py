@@ -10,6 +10,7 @@ import pytest
 from compiler import CompileError, compile_graph
 from emulator import (
     AcceleratorConfig,
+    Add,
     Arithmetic,
     AveragePool,
     Convolution,
@@ -182,12 +183,31 @@ def test_another_arithmetic_is_refused_by_field() -> None:
         compile_graph(one_linear(8, 2, Arithmetic()), AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=20)))
 
 
-def test_a_shape_that_would_be_broadcast_is_refused() -> None:
+@pytest.mark.parametrize("shapes", [
+    ((4, 5, 9), (1, 1, 9)), ((4, 5, 9), (4, 1, 9)), ((1, 5, 9), (4, 1, 9)), ((4, 5, 9), (4, 5, 1)), ((6, 9), (1, 9)),
+    ((4, 1, 9), (1, 5, 1)), ((9,), (1,)), ((1, 1, 1), (3, 2, 9)),
+])  # fmt: skip
+@pytest.mark.parametrize("swapped", [False, True])
+def test_axes_of_size_one_are_broadcast(shapes: tuple[tuple[int, ...], ...], swapped: bool) -> None:
+    a, b = (
+        Tensor(name=name, shape=shape, scale=1.0, zero_point=zero)
+        for name, shape, zero in zip("ab", shapes[::-1] if swapped else shapes, (3, -5), strict=True)
+    )
+    made = {"shape": np.broadcast_shapes(*shapes), "scale": 1.0, "zero_point": 7}
+    nodes = (
+        Product(name="scaled", inputs=("a", "b"), **made, multiplier=1 << 23, shift=30),
+        Add(name="sum", inputs=("a", "b"), **made, a_multiplier=3 << 20, b_multiplier=5 << 20, shift=23),
+    )
+    graph = Graph(inputs=(a, b), nodes=nodes, outputs={"y": "scaled", "z": "sum"}, arithmetic=Arithmetic())
+    check(graph, SMALL, np.random.default_rng(0))
+
+
+def test_shapes_that_do_not_broadcast_are_refused() -> None:
     vector = {"scale": 1.0, "zero_point": 0}
-    a, b = Tensor(name="a", shape=(4, 4, 3), **vector), Tensor(name="b", shape=(1, 1, 3), **vector)
+    a, b = Tensor(name="a", shape=(4, 4, 3), **vector), Tensor(name="b", shape=(2, 1, 3), **vector)
     node = Product(name="scaled", shape=(4, 4, 3), inputs=("a", "b"), **vector, multiplier=1 << 23, shift=30)
     graph = Graph(inputs=(a, b), nodes=(node,), outputs={"y": "scaled"}, arithmetic=Arithmetic())
-    with pytest.raises(CompileError, match="layer 'scaled': its inputs must have one shape"):
+    with pytest.raises(CompileError, match="layer 'scaled': b must have a shape that broadcasts with"):
         compile_graph(graph, AcceleratorConfig())
 
 
