@@ -28,8 +28,8 @@ def load_onnx(path: str | PathLike[str], arithmetic: Arithmetic | None = None, o
 
     A layer is named after the node that computes it (Conv, Gemm, MaxPool, …), after its codes where that has no name.
     `Graph.metadata` holds ``producer``, ``opset``, ``codes`` {tensor name: the ONNX tensor that holds its codes},
-    ``bias_errors`` {layer name: how far rounding its float bias can move a result, in codes} and ``orders`` {vector: the
-    stored shape of the feature map that it was flattened from, in whose order its codes are}.
+    ``bias_errors`` {layer name: how far rounding its float bias can move a result, in codes} and ``orders`` {vector:
+    the stored shape of the feature map that it was flattened from, in whose order its codes are}.
 
     Raises `OnnxError` (a ``ValueError``), one sentence with file, node, operator and reason, for all that is damaged,
     not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic`.
