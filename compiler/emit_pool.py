@@ -127,7 +127,7 @@ def _with(pair: tuple[int, int], axis: int, value: int) -> tuple[int, int]:
 
 def emit_average_pool(emitter: Emitter, node: AveragePool, source: Map, target: Map, post: Post) -> None:
     """Emit an average pool."""
-    window = Window(node.kernel, node.strides, (1, 1), (node.padding[0], node.padding[1]))
+    window = Window(node.kernel, node.strides, node.dilations, (node.padding[0], node.padding[1]))
     axes = window.axes(source)
     if not _one_fits(emitter, axes):
         _emit_as_convolution(emitter, node, source, target, post)
@@ -170,6 +170,7 @@ def _emit_as_convolution(emitter: Emitter, node: AveragePool, source: Map, targe
             shift=zeros + shift,
             strides=node.strides,
             padding=(top, left, 0, 0),
+            dilations=node.dilations,
             groups=depth,
         )
         part = replace(

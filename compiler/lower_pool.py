@@ -43,6 +43,7 @@ class AveragePoolSource(Source):
                 kernel=self.geometry.kernel,
                 strides=self.geometry.strides,
                 padding=self.geometry.padding,
+                dilations=self.geometry.dilations,
                 multiplier=multiplier,
                 shift=shift,
             )
@@ -74,8 +75,6 @@ def lower_average_pool(env: Environment, op: Operator) -> Value:
     """AveragePool; where padding is not counted, each position divides by its own number of positions on the map."""
     x = env.operand(op, 0)
     geometry = window_geometry(op, x, op.integers("kernel_shape") or ())
-    if geometry.dilations != (1, 1):
-        raise ValueError(f"dilations must be (1, 1), not {geometry.dilations}")
     geometry.check_covered()
     return _average(env, op, x, geometry, bool(op.integer("count_include_pad", 0)))
 

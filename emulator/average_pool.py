@@ -18,6 +18,7 @@ def average_pool_sum(
     kernel: Sequence[int],
     strides: Sequence[int],
     padding: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
     *,
     x_zero_point: int = 0,
     arithmetic: Arithmetic,
@@ -30,7 +31,7 @@ def average_pool_sum(
     low, high = arithmetic.activation_range
     check_codes("x", x, 4, low, high)
     zero = check_int("x_zero_point", x_zero_point, low, high)
-    windows = Windows(x.shape[1:3], kernel, strides, padding)
+    windows = Windows(x.shape[1:3], kernel, strides, padding, dilations)
     area = windows.kernel[0] * windows.kernel[1]
     half = 1 << (arithmetic.operand_bits - 1)
     if area * (high - zero) > half - 1 or area * (zero - low) > half:
@@ -50,6 +51,7 @@ def average_pool(
     kernel: Sequence[int],
     strides: Sequence[int],
     padding: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
     *,
     x_zero_point: int,
     multiplier: ArrayLike,
@@ -65,6 +67,7 @@ def average_pool(
         kernel,
         strides,
         padding,
+        dilations,
         x_zero_point=x_zero_point,
         multiplier=multiplier,
         shift=shift,
@@ -80,6 +83,7 @@ def average_pool_with_clips(
     kernel: Sequence[int],
     strides: Sequence[int],
     padding: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
     *,
     x_zero_point: int,
     multiplier: ArrayLike,
@@ -90,7 +94,7 @@ def average_pool_with_clips(
     arithmetic: Arithmetic,
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """`average_pool`, and per element whether the output clipped."""
-    total = average_pool_sum(x, kernel, strides, padding, x_zero_point=x_zero_point, arithmetic=arithmetic)
+    total = average_pool_sum(x, kernel, strides, padding, dilations, x_zero_point=x_zero_point, arithmetic=arithmetic)
     multipliers, shifts = (
         _per_position(name, value, total.shape[1:3]) for name, value in (("multiplier", multiplier), ("shift", shift))
     )
@@ -104,6 +108,7 @@ def average_pool_scales(
     kernel: Sequence[int],
     strides: Sequence[int],
     padding: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
     *,
     count_padding: bool = False,
 ) -> NDArray[np.float64]:
@@ -111,7 +116,7 @@ def average_pool_scales(
 
     n : the window's area with `count_padding`, otherwise how many of its positions lie on the map of `size`
     """
-    windows = Windows(size, kernel, strides, padding)
+    windows = Windows(size, kernel, strides, padding, dilations)
     counts = np.full(windows.output, windows.kernel[0] * windows.kernel[1]) if count_padding else windows.valid_counts()
     if (counts == 0).any():
         raise ValueError(f"padding must leave every window a position on the map, not {tuple(padding)}")

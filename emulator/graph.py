@@ -121,6 +121,7 @@ class AveragePool(Node):
     multiplier: Integers
     shift: Integers
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -163,6 +163,7 @@ def _layer(
                 node.kernel,
                 node.strides,
                 node.padding,
+                node.dilations,
                 x_zero_point=zero,
                 multiplier=node.multiplier,
                 shift=node.shift,

@@ -242,6 +242,19 @@ def test_averages_of_large_windows_with_a_multiplier_for_each_position() -> None
     check(graph, SMALL, np.random.default_rng(0))
 
 
+def test_averages_of_dilated_windows() -> None:
+    kernel, strides, padding, dilations = (4, 5), (2, 3), (2, 1, 3, 1), (3, 2)
+    scales = average_pool_scales(1.0, 1.0, (11, 11), kernel, strides, padding, dilations)
+    multiplier, shift = quantize_multiplier(scales, Arithmetic())
+    graph = pooled(
+        11, kernel=kernel, strides=strides, padding=padding, dilations=dilations, shape=(*multiplier.shape, 3),
+        multiplier=multiplier, shift=shift,
+    )  # fmt: skip
+    assert len(np.unique(multiplier)) > 2
+    check(graph, SMALL, np.random.default_rng(0))
+    check(graph, AcceleratorConfig(rows=4, columns=4), np.random.default_rng(0))
+
+
 def test_an_average_that_fits_neither_way_is_named() -> None:
     arithmetic = Arithmetic(accumulator_bits=16)
     graph = pooled(20, arithmetic, zero_point=-128)

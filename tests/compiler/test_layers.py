@@ -10,6 +10,7 @@ import pytest
 
 from compiler import load_onnx
 from emulator import Add, AveragePool, Convolution, Linear, LookupTable, MaxPool, Product, Rescale, Reshape
+from tests.compiler.machines import check_everywhere
 from tests.compiler.models import Model, check_against_runtime, small_network
 
 SX = 0.03125 * 1.1
@@ -198,6 +199,17 @@ def test_any_pool_equals_runtime(op, seed, tmp_path):
     model.output(model.qdq(model.node(op, [x], "pool", **attributes), *target))
     graph, differing = check_against_runtime(model, tmp_path, images((3, 2, *size), seed))
     assert graph.nodes[-1].name == "pool" and differing <= 12
+
+
+@pytest.mark.parametrize("counted", [0, 1])
+def test_dilated_average_pool(counted, tmp_path):
+    model = Model()
+    x = model.qdq(model.input((2, 9, 8)), SX, 9)
+    y = model.node("AveragePool", [x], "pool", kernel_shape=[3, 2], dilations=[2, 3], strides=[1, 2], pads=[1, 1, 2, 1],
+                   count_include_pad=counted)  # fmt: skip
+    model.output(model.qdq(y, 0.02, -5))
+    graph = check_everywhere(model, tmp_path, images((3, 2, 9, 8)), most=6)
+    assert graph.nodes[0].dilations == (2, 3)
 
 
 def test_max_pool_that_changes_its_scale(tmp_path):

@@ -184,10 +184,6 @@ def test_all_unsupported_nodes_are_listed(tmp_path):
     refused(model, tmp_path, "2 nodes are not supported: CumSum 'sum' (no such operator in the integer graph); Softmax")
 
 
-def test_dilated_average_pool(tmp_path):
-    refused(map_model(pool("AveragePool", dilations=[2, 2])), tmp_path, "dilations must be (1, 1), not (2, 2)")
-
-
 def test_window_whose_sum_can_overflow(tmp_path):
     model = map_model(lambda m, x: m.node("GlobalAveragePool", [x], "pool"), (1, 200, 200), zero=-128)
     narrow = Arithmetic(accumulator_bits=16)

@@ -22,23 +22,26 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int, count_pa
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     padding = draw(st.tuples(*[st.integers(0, kernel[axis % 2] - 1) for axis in range(4)]))
-    size = (kernel[0] + draw(st.integers(0, 3)), kernel[1] + draw(st.integers(0, 3)))
+    dilations = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    size = tuple((k - 1) * d + 1 + draw(st.integers(0, 3)) for k, d in zip(kernel, dilations, strict=True))
     low, high = arithmetic.activation_range
     x = codes(seed, (2, *size, 3), (low, high))
     zx, zero = draw(edge_integers(low, high)), draw(edge_integers(low, high))
-    total = average_pool_sum(x, kernel, strides, padding, x_zero_point=zx, arithmetic=arithmetic)
+    total = average_pool_sum(x, kernel, strides, padding, dilations, x_zero_point=zx, arithmetic=arithmetic)
     expected = [
-        oracle.pool(image, lambda taps: sum(code - zx for code in taps), kernel, strides, padding)
+        oracle.pool(image, lambda taps: sum(code - zx for code in taps), kernel, strides, padding, dilations)
         for image in x.tolist()
     ]
     assert total.dtype == np.int64
     assert_array_equal(total, expected)
 
-    counts = np.array(oracle.pool(np.zeros((*size, 1), int).tolist(), len, kernel, strides, padding))[:, :, 0]
+    counts = np.array(oracle.pool(np.zeros((*size, 1), int).tolist(), len, kernel, strides, padding, dilations))[
+        :, :, 0
+    ]
     if count_padding:
         counts = np.full_like(counts, kernel[0] * kernel[1])
     sx, sy = float(np.float32(0.7)), float(np.float32(0.43))
-    scales = average_pool_scales(sx, sy, size, kernel, strides, padding, count_padding=count_padding)
+    scales = average_pool_scales(sx, sy, size, kernel, strides, padding, dilations, count_padding=count_padding)
     assert_array_equal(scales, sx / (sy * counts))
     if arithmetic.multiplier_bits == 1:
         scales = scales / 2
@@ -48,6 +51,7 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int, count_pa
         kernel,
         strides,
         padding,
+        dilations,
         x_zero_point=zx,
         multiplier=multiplier,
         shift=shift,

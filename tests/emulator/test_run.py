@@ -223,6 +223,46 @@ def test_errors_name_the_layer() -> None:
         )
 
 
+def test_a_sequence_is_a_map_of_height_one() -> None:
+    """Convolution, pools and pad of (length, channels) give the codes of (1, length, channels)."""
+
+    def made(lines: tuple[int, ...]) -> Graph:
+        nodes: tuple[Node, ...] = (
+            Pad(**tensor("pad", (*lines, 9, 2), -20), inputs=("x",), padding=(0, 1, 0, 2)),
+            Convolution(
+                **tensor("conv", (*lines, 5, 4), 3),
+                inputs=("pad",),
+                weight=codes(1, (4, 1, 3, 2), (-128, 127)),
+                bias=np.array([5, -6, 700, 8000]),
+                multiplier=np.array([9000, 8000, 7000, 6000]) << 9,
+                shift=np.array([27, 28, 27, 28]),
+                strides=(1, 2),
+                padding=(0, 1, 0, 2),
+                dilations=(1, 1),
+            ),
+            MaxPool(**tensor("most", (*lines, 4, 4), 3), inputs=("conv",), kernel=(1, 2), strides=(1, 1)),
+            AveragePool(
+                **tensor("mean", (*lines, 2, 4), 0),
+                inputs=("most",),
+                kernel=(1, 3),
+                strides=(1, 1),
+                multiplier=np.array([[3, 5]]),
+                shift=np.array([[3, 4]]),
+            ),
+        )
+        source = Tensor(name="x", shape=(*lines, 6, 2), scale=0.1, zero_point=-20)
+        return Graph(inputs=(source,), nodes=nodes, outputs={"y": "mean"}, arithmetic=ARITHMETIC)
+
+    x = codes(4, (3, 2, 6), (-128, 127))
+    flat, flat_counts = run_graph_counts(made(()), {"x": x})
+    lines, line_counts = run_graph_counts(made((1,)), {"x": x[:, :, None]})
+    for name, expected in lines.items():
+        assert_array_equal(flat[name], expected[:, :, 0], err_msg=name)
+        assert_array_equal(flat_counts[name].overflows, line_counts[name].overflows)
+        assert_array_equal(flat_counts[name].clips, line_counts[name].clips)
+    assert flat_counts["conv"].overflows.any() and flat_counts["conv"].clips.any()
+
+
 def test_nodes_that_move_codes() -> None:
     """Pad, slice, concat and transpose in one graph, against NumPy's own indexing."""
     x = np.random.default_rng(5).integers(-128, 128, (2, 3, 4, 5), dtype=np.int8)  # (batch, channels, height, width)
