@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
+from onnx import AttributeProto
 
-from emulator.functions import FUNCTIONS
 from emulator.graph import LookupTable, Tensor
 from emulator.lookup import make_table
+from emulator.onnx_functions import BINARY, Function, unary_function
 
 from .graph_builder import GraphBuilder
 from .operator_node import Operator
 from .values import Dequantized, Environment, Real, Source, Target, Value
-
-Function = Callable[[float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +40,7 @@ class FunctionSource(Source):
 def lower_function(env: Environment, op: Operator) -> Value:
     """A unary operator directly behind a DequantizeLinear, a clamp or another unary operator of the same tensor."""
     x, inner = _unary(env.real(op, 0), env.builder)
-    return Real(FunctionSource(op, x, _chained(unary_function(op), inner)))
+    return Real(FunctionSource(op, x, _chained(unary_function(op.type, _attributes(op)), inner)))
 
 
 def combined(env: Environment, op: Operator) -> Real | None:
@@ -84,34 +80,11 @@ def lower_divide(env: Environment, op: Operator) -> Value:
     return function
 
 
-def unary_function(op: Operator) -> Function:
-    """The function that a unary ONNX operator stands for, on Python floats; ±inf and NaN as IEEE 754 gives them."""
-    match op.type:
-        case "Gelu":
-            approximate = op.text("approximate", "none")
-            if approximate not in ("none", "tanh"):
-                raise ValueError(f"approximate must be 'none' or 'tanh', not {approximate!r}")
-            return FUNCTIONS["gelu_tanh" if approximate == "tanh" else "gelu"]
-        case "Elu":
-            alpha = op.real("alpha", 1.0)
-            return lambda x: x if x > 0 else alpha * math.expm1(x)
-        case "Celu":
-            alpha = op.real("alpha", 1.0)
-            return lambda x: x if x > 0 else alpha * math.expm1(x / alpha)
-        case "Selu":
-            alpha, gamma = op.real("alpha", 1.6732632423543772), op.real("gamma", 1.0507009873554805)
-            return lambda x: gamma * (x if x > 0 else alpha * math.expm1(x))
-        case "LeakyRelu":
-            alpha = op.real("alpha", 0.01)
-            return lambda x: x if x >= 0 else alpha * x
-        case "HardSigmoid":
-            alpha, beta = op.real("alpha", 0.2), op.real("beta", 0.5)
-            # An attribute is float32; the nearest one to 1/6 stands for 1/6, which torch divides by.
-            if alpha == float(np.float32(1 / 6)) and beta == 0.5:
-                return FUNCTIONS["hard_sigmoid"]
-            return lambda x: max(0.0, min(1.0, alpha * x + beta))
-        case _:
-            return UNARY[op.type]
+def _attributes(op: Operator) -> dict[str, float | str]:
+    return {
+        name: op.text(name, "") if attribute.type == AttributeProto.STRING else op.real(name, 0.0)
+        for name, attribute in op.attributes.items()
+    }
 
 
 def _is_unary(real: Real) -> bool:
@@ -138,50 +111,3 @@ def _chained(outer: Function, inner: Function) -> Function:
 
 def _identity(x: float) -> float:
     return x
-
-
-def _exp(x: float) -> float:
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return math.inf
-
-
-def _log(x: float) -> float:
-    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
-
-
-def _divide(a: float, b: float) -> float:
-    if b:
-        return a / b
-    return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
-
-
-UNARY: dict[str, Function] = {
-    "Abs": abs,
-    "Atan": math.atan,
-    "Ceil": lambda x: float(math.ceil(x)) if math.isfinite(x) else x,
-    "Cos": lambda x: math.cos(x) if math.isfinite(x) else math.nan,
-    "Erf": math.erf,
-    "Exp": _exp,
-    "Floor": lambda x: float(math.floor(x)) if math.isfinite(x) else x,
-    "HardSwish": FUNCTIONS["hard_swish"],
-    "Log": _log,
-    "Mish": FUNCTIONS["mish"],
-    "Neg": lambda x: -x,
-    "Reciprocal": lambda x: _divide(1.0, x),
-    "Sigmoid": FUNCTIONS["sigmoid"],
-    "Sin": lambda x: math.sin(x) if math.isfinite(x) else math.nan,
-    "Softplus": FUNCTIONS["softplus"],
-    "Softsign": lambda x: x / (1 + abs(x)),
-    "Sqrt": lambda x: math.sqrt(x) if x >= 0 else math.nan,
-    "Tanh": math.tanh,
-}
-UNARY_OPERATORS = (*UNARY, "Celu", "Elu", "Gelu", "HardSigmoid", "LeakyRelu", "Selu")
-
-BINARY: dict[str, Callable[[float, float], float]] = {
-    "Add": lambda a, b: a + b,
-    "Sub": lambda a, b: a - b,
-    "Mul": lambda a, b: a * b,
-    "Div": _divide,
-}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emulator.onnx_functions import UNARY_OPERATORS
+
 from .lower_activation import lower_clip, lower_relu
 from .lower_concat import lower_concat
 from .lower_constant import lower_constant
 from .lower_convolution import lower_conv
 from .lower_elementwise import lower_elementwise
-from .lower_function import UNARY_OPERATORS, lower_divide, lower_function
+from .lower_function import lower_divide, lower_function
 from .lower_linear import lower_gemm, lower_matmul
 from .lower_move import lower_gather, lower_pad, lower_slice, lower_split, lower_transpose
 from .lower_pool import (

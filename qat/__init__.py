@@ -2,7 +2,17 @@
 
 from .calibrate import calibrate, fit_accumulator
 from .export import export_onnx
-from .model import PreparedModel, codes, overflow_counts
+from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts
 from .prepare import prepare
 
-__all__ = ["PreparedModel", "calibrate", "codes", "export_onnx", "fit_accumulator", "overflow_counts", "prepare"]
+__all__ = [
+    "PreparedModel",
+    "calibrate",
+    "codes",
+    "export_onnx",
+    "fit_accumulator",
+    "freeze_statistics",
+    "host_inputs",
+    "overflow_counts",
+    "prepare",
+]

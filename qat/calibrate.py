@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from .layer import INPUT, Layer, Requantized, named
+from .layers.layer import Layer, named
+from .layers.weighted import Weighted
 from .model import PreparedModel, check_prepared
-from .quantizers import ActivationQuantizer
-from .weighted import Weighted
 
 Batches = Iterable[Tensor | Sequence[Tensor]]
 
@@ -21,29 +20,30 @@ WRAP_HEADROOM = 1.5  # a sum that wraps is lost, one that saturates is nearly ri
 def calibrate(model: PreparedModel, batches: Batches) -> None:
     """Post-training quantization: set all scales from the smallest and largest float values on `batches`.
 
-    batches : float tensors as the model takes them, or tuples that begin with one, as a data loader gives them
+    batches : tensors as the model takes them, or tuples that begin with its arguments (or with a tuple of them), as a
+    data loader gives them
 
     The accumulator's width plays no part. Raises ``ValueError`` for no batches, or values that are not finite.
     """
     check_prepared(model)
     layers = model.quantizers
-    quantizers = [layers.input, *(layer.output for layer in layers if isinstance(layer, Requantized))]
-    for quantizer in quantizers:
+    quantizers = layers.activations()
+    for quantizer in quantizers.values():
         quantizer.reset()
     with full_precision(model):
-        for x in inputs_of(model, batches):
-            layers.input.observe(x)
-            for layer, _, y in float_layers(model, x):
-                if isinstance(layer, Requantized):
-                    layer.output.observe(y)
-    with named(INPUT):
-        layers.input.settle()
+        for inputs in inputs_of(model, batches):
+            for name, x in inputs.items():
+                quantizers[name].observe(x)
+            for layer, _, y in float_layers(model, inputs):
+                if layer.name in quantizers:
+                    quantizers[layer.name].observe(y)
     for layer in layers:
-        with named(layer.name):
-            if isinstance(layer, Weighted):
+        if isinstance(layer, Weighted):
+            with named(layer.name):
                 layer.weight.settle(layer.folded(model)[0])
-            if isinstance(layer, Requantized):
-                layer.output.settle()
+    for name, quantizer in quantizers.items():
+        with named(name):
+            quantizer.settle()
 
 
 @torch.no_grad()
@@ -60,42 +60,48 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
     check_prepared(model)
     peaks: dict[str, Tensor] = {}
     with full_precision(model):
-        for x in inputs_of(model, batches):
-            for layer, source, _ in float_layers(model, x):
+        for inputs in inputs_of(model, batches):
+            for layer, sources, _ in float_layers(model, inputs):
                 if isinstance(layer, Weighted):
-                    peak = layer.plain(source, *layer.folded(model)).abs().transpose(0, 1).flatten(1).amax(1)
+                    peak = layer.plain(sources[0], *layer.folded(model)).abs().transpose(0, 1).flatten(1).amax(1)
                     peaks[layer.name] = torch.maximum(peaks.get(layer.name, peak), peak)
     arithmetic = model.quantizers.arithmetic
     limit = arithmetic.accumulator_range[1] / (WRAP_HEADROOM if arithmetic.overflow == "wrap" else 1)
-    inputs: dict[str, ActivationQuantizer] = {INPUT: model.quantizers.input}
+    quantizers = model.quantizers.activations()
     for layer in model.quantizers:
-        inputs[layer.name] = layer.output if isinstance(layer, Requantized) else inputs[layer.source]
+        # A layer that only moves codes has the scale of what it reads.
+        quantizers.setdefault(layer.name, quantizers[layer.sources[0]])
         if isinstance(layer, Weighted):
-            x_scale, w_scale = inputs[layer.source].scale, layer.weight.scale
+            x_scale, w_scale = quantizers[layer.sources[0]].scale, layer.weight.scale
             ratio = peaks[layer.name] / (limit * x_scale() * w_scale())
             share = ratio.clamp(min=1).median().sqrt()
             x_scale.set(x_scale() * share)
             w_scale.set(w_scale() * (ratio / share).clamp(min=1))
 
 
-def inputs_of(model: PreparedModel, batches: Batches) -> Iterator[Tensor]:
-    """The checked tensors in `batches`."""
+def inputs_of(model: PreparedModel, batches: Batches) -> Iterator[dict[str, Tensor]]:
+    """{input name: float tensor} of each batch, checked."""
+    host = model.quantizers.host
     count = 0
     for batch in batches:
-        yield model.quantizers.check(batch[0] if isinstance(batch, (tuple, list)) else batch)
+        values = batch if isinstance(batch, (tuple, list)) else (batch,)
+        if values and isinstance(values[0], (tuple, list)):
+            values = values[0]
+        yield host(values[: len(host.arguments)], model)
         count += 1
     if not count:
         raise ValueError("batches must hold at least one batch, not none")
 
 
-def float_layers(model: PreparedModel, x: Tensor) -> Iterator[tuple[Layer, Tensor, Tensor]]:
-    """Every layer of the float network with its input and output for `x`."""
-    values = {INPUT: x.float()}
+def float_layers(model: PreparedModel, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Layer, list[Tensor], Tensor]]:
+    """Every layer of the float network with its sources and its result."""
+    values = {name: x.float() for name, x in inputs.items()}
     for layer in model.quantizers:
-        values[layer.name] = layer.real(values[layer.source], model)
-        yield layer, values[layer.source], values[layer.name]
+        sources = [values[source] for source in layer.sources]
+        values[layer.name] = layer.real(sources, model)
+        yield layer, sources, values[layer.name]
 
 
 def full_precision(model: PreparedModel) -> torch.autocast:
     """A context in which float32 products are float32, whatever autocast is around it."""
-    return torch.autocast(model.quantizers.input.low.device.type, enabled=False)
+    return torch.autocast(model.quantizers.device.type, enabled=False)

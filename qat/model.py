@@ -13,72 +13,87 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
-from .layer import INPUT, Layer, Step, named
+from .host import Host
+from .layers.layer import Layer, Requantized, Step, named
+from .layers.weighted import Weighted
 from .quantizers import ActivationQuantizer
 from .tensor import QuantizedTensor
-from .weighted import Weighted
 
 
 class QuantizedLayers(nn.Module):
-    """All that quantization adds to a model: the input's quantizer, and the layers in the order in which they run.
+    """All that quantization adds to a model: the inputs' quantizers, and the layers in the order in which they run.
 
-    input : quantizer of the model's input; layers : {layer name, with "/" for "."}: the layers
+    inputs, layers : {name of an input or a layer, as `key` gives it: its quantizer or the layer}
+    host : what is computed in floats before
     output : name of the layer whose codes are the model's result
-    input_shape : without the batch axis; arithmetic : what the layers compute with
+    arithmetic : what the layers compute with
     """
 
+    statistics_steps: Tensor
+
     def __init__(
-        self,
-        layers: Iterable[Layer],
-        output: str,
-        input_shape: tuple[int, ...],
-        arithmetic: Arithmetic,
-        learn_scales: bool,
+        self, host: Host, layers: Iterable[Layer], output: str, arithmetic: Arithmetic, learn_scales: bool
     ) -> None:
         super().__init__()
-        self.input = ActivationQuantizer(arithmetic.activation_bits, learn_scales)
-        # Names of modules may not have dots.
-        self.layers = nn.ModuleDict({layer.name.replace(".", "/"): layer for layer in layers})
+        self.host = host
+        quantizers = {key(name): ActivationQuantizer(arithmetic.activation_bits, learn_scales) for name in host.names}
+        self.inputs = nn.ModuleDict(quantizers)
+        self.layers = nn.ModuleDict({key(layer.name): layer for layer in layers})
         self.output = output
-        self.input_shape = input_shape
         self.arithmetic = arithmetic
+        # Training steps in which BatchNorm's statistics still move; negative for any number.
+        self.register_buffer("statistics_steps", torch.tensor(-1))
 
     def __iter__(self) -> Iterator[Layer]:
         for layer in self.layers.values():
             assert isinstance(layer, Layer)
             yield layer
 
-    def check(self, x: object) -> Tensor:
-        """`x` if it is a float tensor of the model's input shape without NaN, for any batch; an error otherwise."""
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            raise TypeError(f"x must be a float tensor, not {x.dtype if isinstance(x, Tensor) else type(x).__name__}")
-        if tuple(x.shape[1:]) != self.input_shape or x.ndim != len(self.input_shape) + 1:
-            shape = ", ".join(map(str, self.input_shape))
-            raise ValueError(f"x must have shape (batch, {shape}), not {tuple(x.shape)}")
-        if bool(x.isnan().any()):
-            raise ValueError("x must not contain NaN")
-        return x
+    def activations(self) -> dict[str, ActivationQuantizer]:
+        """{name: quantizer} of the inputs, and of the layers that have one."""
+        inputs = {name: self.inputs[key(name)] for name in self.host.names}
+        layers = {layer.name: layer.output for layer in self if isinstance(layer, Requantized)}
+        return cast(dict[str, ActivationQuantizer], {**inputs, **layers})
 
-    def forward(self, x: Tensor, step: Step) -> dict[str, QuantizedTensor]:
-        """{name: tensor} of the input and of all layers; what should follow the pass is left in ``step.updates``."""
-        self.check(x)
-        with torch.autocast(x.device.type, enabled=False):
-            tensors = {INPUT: self.input(x)}
-            if self.training and self.input.scale.log_ratio is None:
-                step.updates.append(lambda: self.input.follow(x.detach().float()))
+    @property
+    def input(self) -> ActivationQuantizer:
+        """The quantizer of the only input."""
+        (quantizer,) = self.inputs.values()
+        return cast(ActivationQuantizer, quantizer)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the quantizers are."""
+        return self.statistics_steps.device
+
+    def forward(self, inputs: dict[str, Tensor], step: Step) -> dict[str, QuantizedTensor]:
+        """{name: tensor} of the inputs and of all layers; what should follow the pass is left in ``step.updates``."""
+        tensors: dict[str, QuantizedTensor] = {}
+        with torch.autocast(self.device.type, enabled=False):
+            for name, x in inputs.items():
+                with named(name):
+                    tensors[name] = self.quantized(name, x, step)
             for layer in self:
                 with named(layer.name):
-                    tensors[layer.name] = layer(tensors[layer.source], step)
+                    tensors[layer.name] = layer([tensors[source] for source in layer.sources], step)
         return tensors
+
+    def quantized(self, name: str, x: Tensor, step: Step) -> QuantizedTensor:
+        """The codes of the input `name`."""
+        quantizer = cast(ActivationQuantizer, self.inputs[key(name)])
+        if self.training and quantizer.scale.log_ratio is None:
+            step.updates.append(lambda: quantizer.follow(x.detach().float()))
+        result: QuantizedTensor = quantizer(x)
+        return result
 
 
 class PreparedModel(nn.Module):
     """A quantized network in torch; made by `prepare`.
 
     It has the float model's submodules, parameters and buffers under the same names, and `quantizers` with everything
-    that quantization adds. Its forward takes float32 (batch, …) of any batch size and returns the dequantized codes of
-    the last layer; in ``train()`` the same as in ``eval()`` but for dropout. BatchNorm's running statistics, and
-    observers where scales are not learned, are updated behind the forward pass, for the next one.
+    that quantization adds. Its forward takes what the float model takes, of any batch size, and returns the dequantized
+    codes of the last layer; in ``train()`` the same as in ``eval()`` but for dropout. BatchNorm's running statistics,
+    and observers where scales are not learned, are updated behind the forward pass, for the next one.
     """
 
     def __init__(self, owner: nn.Module, quantizers: QuantizedLayers) -> None:
@@ -101,14 +116,35 @@ class PreparedModel(nn.Module):
         result: PreparedModel = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return result
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Float values (batch, …) to the dequantized codes of the last layer, float32."""
-        step = Step(self)
-        result = self.quantizers(x, step)[self.quantizers.output].real
-        with torch.autocast(x.device.type, enabled=False):
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The model's arguments (batch, …) to the dequantized codes of the last layer, float32."""
+        layers, step = self.quantizers, Step(self)
+        step.frozen = not self.training or int(layers.statistics_steps) == 0
+        result = layers(layers.host(inputs, self), step)[layers.output].real
+        with torch.autocast(layers.device.type, enabled=False):
             for update in step.updates:
                 update()
+        if not step.frozen and int(layers.statistics_steps) > 0:
+            layers.statistics_steps -= 1
         return cast(Tensor, result)
+
+
+def key(name: str) -> str:
+    """`name` as the key of a ``ModuleDict``: neither a dot nor the name of one of its methods."""
+    plain = name.replace(".", "/")
+    return f"{plain}/" if hasattr(nn.ModuleDict, plain) else plain
+
+
+def freeze_statistics(model: PreparedModel, after: int | None = 0) -> None:
+    """Freeze BatchNorm's running statistics after that many more training steps; at once by default, never for None.
+
+    The usual schedule freezes them for the last part of a training, so that weights and scales settle on what will be
+    exported. The count is part of the state: a resumed training goes on counting.
+    """
+    check_prepared(model)
+    if after is not None and (type(after) is not int or after < 0):
+        raise ValueError(f"after must be a number of training steps or None, not {after!r}")
+    model.quantizers.statistics_steps.fill_(-1 if after is None else after)
 
 
 @contextmanager
@@ -124,31 +160,48 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def codes(model: PreparedModel, x: Tensor) -> dict[str, NDArray[np.int8]]:
-    """{layer name: int8 codes} in eval mode, (batch, channels, height, width) or (batch, length).
+def codes(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.int8]]:
+    """{layer name: int8 codes} in eval mode, in the layout of the layer's tensor in torch.
 
-    x : float32, as the model takes it. Names, values and layout are those of ``emulator.run_graph(…, every=True)`` on
-    the exported file: the vector that a Flatten makes of a feature map is in the contract's order (row, column,
-    channel).
+    inputs : as the model takes them. Names, values and layout are those of ``emulator.run_graph(…, every=True)`` on the
+    exported file: the vector that a Flatten makes of a feature map is in the contract's order (row, column, channel).
     """
     check_prepared(model)
+    layers = model.quantizers
     with evaluating(model):
-        tensors = model.quantizers(x, Step(model))
-    return {layer.name: tensors[layer.name].stored_codes() for layer in model.quantizers if layer.makes_codes(tensors)}
+        tensors = layers(layers.host(inputs, model), Step(model))
+    return {
+        layer.name: tensors[layer.name].stored_codes()
+        for layer in layers
+        if layer.makes_codes([tensors[source] for source in layer.sources], tensors[layer.name])
+    }
 
 
 @torch.no_grad()
-def overflow_counts(model: PreparedModel, x: Tensor) -> dict[str, NDArray[np.int64]]:
-    """{name of a convolution or linear layer: sums of `x` that overflowed, int64 (output channels,)}, in eval mode.
+def host_inputs(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.float32]]:
+    """{input name of the exported file: float32 array} for the model's arguments, for ``emulator.run_graph``.
 
-    x : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters.
+    It is what the host has to compute: the rows that embeddings look up, the start of a recurrence.
     """
     check_prepared(model)
     with evaluating(model):
-        tensors = model.quantizers(x, Step(model))
+        tensors = model.quantizers.host(inputs, model)
+    return {name: np.ascontiguousarray(x.float().cpu().numpy()) for name, x in tensors.items()}
+
+
+@torch.no_grad()
+def overflow_counts(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.int64]]:
+    """{name of a convolution or linear layer: sums that overflowed, int64 (output channels,)}, in eval mode.
+
+    inputs : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters.
+    """
+    check_prepared(model)
+    layers, step = model.quantizers, Step(model)
+    with evaluating(model):
+        tensors = layers(layers.host(inputs, model), step)
         return {
-            layer.name: layer.overflows(tensors[layer.source], model)
-            for layer in model.quantizers
+            layer.name: layer.overflows(tensors[layer.sources[0]], step)
+            for layer in layers
             if isinstance(layer, Weighted)
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from .quantizers import WeightQuantizer
 from .tensor import QuantizedTensor
 
 OPSET = 21
@@ -20,10 +21,12 @@ class OnnxWriter:
     """Collects nodes and constants.
 
     reals : layer name → ONNX tensor with the layer's dequantized values
+    weights : weight quantizer → ONNX tensor with its dequantized weights, which several layers may share
     """
 
     def __init__(self) -> None:
         self.reals: dict[str, str] = {}
+        self.weights: dict[WeightQuantizer, str] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -74,17 +77,21 @@ class OnnxWriter:
         self.reals[name] = self.node("DequantizeLinear", f"{name}/dequantize", [codes, *parameters], f"{name}/real")
 
     def model(
-        self, result: str, shape: Sequence[int], output_shape: Sequence[int], metadata: dict[str, str]
+        self,
+        result: str,
+        inputs: Mapping[str, Sequence[int]],
+        output_shape: Sequence[int],
+        metadata: dict[str, str],
     ) -> onnx.ModelProto:
-        """The checked model from ``input`` to ``output``, the tensor `result`; shapes without the batch axis."""
+        """The checked model from the `inputs` to ``output``, the tensor `result`; shapes without the batch axis."""
         for node in self._nodes:
             for names in (node.input, node.output):
                 names[:] = ["output" if name == result else name for name in names]
-        values = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes])
-            for name, sizes in (("input", shape), ("output", output_shape))
+        *given, shown = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+            for name, shape in (*inputs.items(), ("output", output_shape))
         ]
-        graph = helper.make_graph(self._nodes, "lockstep", values[:1], values[1:], list(self._constants.values()))
+        graph = helper.make_graph(self._nodes, "lockstep", given, [shown], list(self._constants.values()))
         model = helper.make_model(
             graph, producer_name="lockstep", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
         )

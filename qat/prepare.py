@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from emulator import Arithmetic
 
 from .calibrate import calibrate
-from .lower import Lowering
+from .lowering.lower import Lowering
+from .lowering.trace import check_examples, trace
 from .model import PreparedModel, QuantizedLayers
-from .trace import check_example, trace
 
 
 def prepare(
@@ -24,8 +24,9 @@ def prepare(
     """A copy of `model` whose forward value is that of an accelerator with this arithmetic.
 
     model : all its parameters and float buffers in float32
-    example_inputs : one float tensor (batch, channels, height, width) or (batch, length), or a tuple of it; the scales
-    start from its values. Call `calibrate` with more of them.
+    example_inputs : the model's arguments, or the only one: float tensors (batch, channels, height, width), (batch,
+    channels, length) or (batch, length), and integer ones that embeddings look up on the host; the scales start from
+    their values. Call `calibrate` with more of them.
     arithmetic : the default one if None
     learn_scales : whether scales are parameters (learned in the log domain); otherwise they follow min-max observers in
     ``train()``
@@ -41,11 +42,10 @@ def prepare(
         raise ValueError("model must be a float model, not one that is prepared already")
     owner, program = trace(model, example_inputs)
     lowering = Lowering(program, arithmetic, learn_scales)
-    example = check_example(example_inputs)
-    shape = tuple(example.shape[1:])
-    layers = QuantizedLayers(lowering.layers.values(), lowering.output, shape, arithmetic, learn_scales)
-    prepared = PreparedModel(owner, layers).to(example.device)
+    examples = check_examples(example_inputs)
+    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.output, arithmetic, learn_scales)
+    prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training
     layers.train(model.training)
-    calibrate(prepared, [example])
+    calibrate(prepared, [examples])
     return prepared

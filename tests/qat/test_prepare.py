@@ -62,7 +62,7 @@ def test_the_float_values_are_the_models() -> None:
         x = images(2)
         values = {"input": x}
         for layer in prepared.quantizers:
-            values[layer.name] = layer.real(values[layer.source], prepared)
+            values[layer.name] = layer.real([values[source] for source in layer.sources], prepared)
         torch.testing.assert_close(values[prepared.quantizers.output], model(x))
         # 8-bit codes are near the float values; how near is no part of the contract.
         error = (prepared(x) - model(x)).abs().mean() / model(x).abs().mean()
@@ -111,6 +111,16 @@ VARIANTS: dict[str, tuple[Callable[[Written, Tensor], Tensor], list[str]]] = {
 }
 
 
+def _shared(m: Written, x: Tensor) -> Tensor:
+    return m.norm(x) + x
+
+
+def _overwritten(x: Tensor) -> Tensor:
+    rows = x.flatten(1)
+    x.relu_()
+    return rows
+
+
 def _in_place(x: Tensor) -> Tensor:
     x.relu_()
     return F.max_pool2d(x, 2, ceil_mode=False)
@@ -147,8 +157,16 @@ def test_vectors_without_any_map(tmp_path: Path) -> None:
 
 UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     "softmax": (lambda m, x: m.conv(x).softmax(1), "node 'softmax' .*: this operator is not supported"),
-    "add": (lambda m, x: m.conv(x) + m.conv(x), "node 'add' .*: this operator is not supported"),
+    "add": (
+        lambda m, x: m.conv(x) + m.single(x),
+        r"node 'add' .*: its operands must have one shape, not \(4, 7, 6\) and",
+    ),
     "norm": (lambda m, x: m.norm(F.relu(m.other(m.conv(x)))), "node 'norm' .*: a BatchNorm must follow a convolution"),
+    "norm of a shared map": (lambda m, x: _shared(m, m.conv(x)), "node 'norm' .*: .* directly, as its only reader"),
+    "quotient": (lambda m, x: m.conv(x) / m.other(m.conv(x)), "node 'div' .*: a quotient must be of one tensor and a"),
+    "alpha": (lambda m, x: torch.add(m.conv(x), m.conv(x), alpha=2), "node 'add' .*: alpha must be 1, not 2"),
+    "power": (lambda m, x: m.conv(x) ** 3, "node 'pow.*' .*: the exponent must be 2, not 3"),
+    "a view overwritten": (lambda m, x: _overwritten(m.conv(x)), "shares memory with what node 'relu_' .* overwrites"),
     "transpose": (lambda m, x: m.conv(x).transpose(1, 2), "node 'transpose' .*: this operator is not supported"),
     "reshape": (lambda m, x: m.conv(x).view(-1, 2, 84), "node 'view' .*: a reshape must flatten a feature map"),
     "ceil": (lambda m, x: F.max_pool2d(m.conv(x), 2, ceil_mode=True), "node 'max_pool2d' .*: ceil_mode must be False"),
@@ -174,7 +192,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     "flattened input": (lambda m, x: x.flatten(1), "^node 'flatten' .*: the model must not end in a flattened"),
     "mean": (lambda m, x: m.conv(x).mean(1), "node 'mean' .*: a reduction must go over height and width"),
     "rows": (lambda m, x: m.rows(m.conv(x)), r"its input must have shape \(batch, length\)"),
-    "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'mul' .*: this operator is not supported"),
+    "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'conv2d' .*: its weight must be a parameter of the"),
     "dropout": (lambda m, x: F.dropout(m.conv(x), 0.5, True), "a dropout must be off in eval mode"),
     "type": (lambda m, x: m.conv(x).double(), "the type of its tensor must stay the same"),
     "two results": (lambda m, x: (m.conv(x), m.conv(x)), "the model must return one tensor"),  # type: ignore[dict-item]
@@ -194,7 +212,7 @@ def test_the_line_of_the_source_is_named() -> None:
         qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), images(2))
     assert str(error.value) == "node '1' (aten.softmax.int): this operator is not supported"  # no line but torch's own
     with pytest.raises(ValueError, match=re.escape(str(Path(__file__).name)) + r", line \d+: `return self"):
-        qat.prepare(Written(lambda m, x: m.conv(x).tanh()), images(2))
+        qat.prepare(Written(lambda m, x: m.conv(x).logsumexp(1)), images(2))
 
     class Model(nn.Module):
         def __init__(self) -> None:
@@ -212,10 +230,12 @@ def test_the_line_of_the_source_is_named() -> None:
     ("model", "example", "message"),
     [
         (Mixed().forward, images(2), r"model must be a torch\.nn\.Module, not method"),
-        (Mixed(), (images(2), images(2)), "example_inputs must be one tensor, not 2"),
-        (Mixed(), [1.0], "example_inputs must be a float tensor, not float"),
-        (Mixed(), images(2).int(), r"example_inputs must be a float tensor, not torch\.int32"),
-        (Mixed(), images(2)[0], r"example_inputs must have shape .*, not \(3, 7, 6\)"),
+        (Mixed(), (images(2), images(2)), "model must be traceable"),
+        (Mixed(), (images(2), images(3)), r"example_inputs must have one batch size, not \[2, 3\]"),
+        (Mixed(), (), "example_inputs must hold at least one tensor, not none"),
+        (Mixed(), [1.0], "example_inputs must be a float or an integer tensor, not float"),
+        (Mixed(), (images(2), "a"), r"example_inputs\[1\] must be a float or an integer tensor, not str"),
+        (Mixed(), images(2)[0].flatten(), r"example_inputs must have shape .*, not \(126,\)"),
         (Mixed().double(), images(2).double(), r"model must be in float32, not torch\.float64 as its tensor 'f"),
         (Mixed().half(), images(2), r"model must be in float32, not torch\.float16"),
         (Mixed(), images(0), r"example_inputs must have shape .*, not \(0, 3, 7, 6\)"),

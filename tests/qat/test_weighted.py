@@ -9,7 +9,7 @@ from torch import nn
 
 import qat
 from emulator import Arithmetic
-from qat.layer import Step
+from qat.layers.layer import Step
 from qat.scale import LOG_GAIN
 from tests.qat.networks import images, randomized
 
@@ -20,7 +20,7 @@ def test_batch_norm_is_folded_with_its_running_statistics() -> None:
     x = images(4)
     for mode in (True, False):
         prepared.train(mode)
-        torch.testing.assert_close(prepared.quantizers.layers["0"].real(x, prepared), model(x))
+        torch.testing.assert_close(prepared.quantizers.layers["0"].real([x], prepared), model(x))
 
 
 def test_gradients_are_those_of_the_dequantized_float_layer() -> None:
@@ -79,7 +79,7 @@ def test_only_above_the_upper_bound_does_a_code_have_a_gradient_to_the_scale(val
     scale = prepared.quantizers.layers["0"].output.scale
     scale.set(torch.tensor(0.125))
     x = torch.full((1, 1, 1, 1), value)
-    code = prepared.quantizers(x, Step(prepared))["0"].centered
+    code = prepared.quantizers({"input": x}, Step(prepared))["0"].centered
     assert code.item() == (0 if value < 0 else 48)
     code.backward()
     # The real constant 6 is the code 6 / scale; what lies below the lower bound is the zero point under any scale.

@@ -1,4 +1,4 @@
-"""What the operators of torch.export's graph become: weights, activation functions, and what moves codes."""
+"""What the operators with weights become, and those that move codes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from torch import fx
 
-from .accumulate import Geometry
+from ..accumulate import Geometry
+from ..layers.moves import Dropout, Flatten
+from ..layers.weighted import BatchNorm, Weighted
 from .arguments import Arguments, Handler, pair, shape_of
-from .moves import Dropout, Flatten
-from .quantizers import NO_CLAMP
+from .pseudo import Normalization
 from .trace import module_path
-from .weighted import BatchNorm, Weighted
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -45,8 +45,8 @@ def weighted(lowering: Lowering, node: fx.Node, a: Arguments, geometry: Geometry
     layer = Weighted(
         lowering.unique(node),
         lowering.source(a.input),
-        lowering.arithmetic,
-        lowering.learned,
+        arithmetic=lowering.arithmetic,
+        learned=lowering.learned,
         weight=weight,
         bias=lowering.parameter(a.bias, "bias"),
         channels=int(a.weight.meta["val"].shape[0]),
@@ -56,19 +56,11 @@ def weighted(lowering: Lowering, node: fx.Node, a: Arguments, geometry: Geometry
 
 
 def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    layer = lowering.layers.get(lowering.source(a.input))
-    if (
-        not isinstance(layer, Weighted)
-        or layer.batch_norm
-        or layer.clamp != NO_CLAMP
-        or not lowering.alone(node, a.input)
-    ):
-        raise ValueError("a BatchNorm must follow a convolution or a linear layer directly")
     if a.running_mean is None or a.running_var is None or a.training:
         raise ValueError("a BatchNorm must have running statistics")
     mean, variance = lowering.parameter(a.running_mean, "mean"), lowering.parameter(a.running_var, "variance")
     assert mean is not None and variance is not None
-    layer.batch_norm = BatchNorm(
+    norm = BatchNorm(
         module=module_path(node),
         weight=lowering.parameter(a.weight, "weight"),
         bias=lowering.parameter(a.bias, "bias"),
@@ -77,23 +69,7 @@ def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         eps=a.eps,
         momentum=a.momentum,
     )
-    lowering.alias(node, layer.name)
-
-
-def relu(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    lowering.clamp(node, a.self, 0.0, None)
-
-
-def relu6(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    lowering.clamp(node, a.self, 0.0, 6.0)
-
-
-def hardtanh(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    lowering.clamp(node, a.self, a.min_val, a.max_val)
-
-
-def clamp(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    lowering.clamp(node, a.self, getattr(a, "min", None), getattr(a, "max", None))
+    lowering.add(node, Normalization(lowering.unique(node), lowering.source(a.input), norm))
 
 
 def flatten(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
@@ -102,9 +78,7 @@ def flatten(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if source == target or (len(source) < 3 and len(target) < 3 and trimmed(source) == trimmed(target)):
         lowering.alias(node, name)
     elif len(source) == 3 and len(target) < 3 and trimmed(target) == trimmed((math.prod(source),)):
-        add_flatten(lowering, node, name)
-        if source[0] > 1 and source[1] * source[2] > 1:
-            lowering.reordered[lowering.made[node]] = node
+        add_flatten(lowering, node, name, source)
     else:
         raise ValueError(f"a reshape must flatten a feature map to (batch, length), not {source} to {target}")
 
@@ -134,8 +108,9 @@ def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.alias(node, lowering.source(a.self))
 
 
-def add_flatten(lowering: Lowering, node: fx.Node, source: str) -> None:
-    lowering.add(node, Flatten(lowering.unique(node), source))
+def add_flatten(lowering: Lowering, node: fx.Node, source: str, shape: tuple[int, ...]) -> None:
+    reorders = shape[0] > 1 and math.prod(shape[1:]) > 1
+    lowering.add(node, Flatten(lowering.unique(node), source, reorders))
 
 
 HANDLERS: dict[str, Handler] = {
@@ -143,13 +118,6 @@ HANDLERS: dict[str, Handler] = {
     "aten.conv2d.padding": convolution,
     "aten.linear.default": linear,
     "aten.batch_norm.default": batch_norm,
-    "aten.relu.default": relu,
-    "aten.relu6.default": relu6,
-    "aten.hardtanh.default": hardtanh,
-    "aten.clamp.default": clamp,
-    "aten.clip.default": clamp,
-    "aten.clamp_min.default": clamp,
-    "aten.clamp_max.default": clamp,
     "aten.flatten.using_ints": flatten,
     "aten.view.default": flatten,
     "aten.reshape.default": flatten,

@@ -34,10 +34,10 @@ def pair(value: Any) -> tuple[int, int]:
     return values[0], values[-1]
 
 
-def shape_of(node: object) -> tuple[int, ...]:
-    """The shape of a node's (first) tensor without the batch axis."""
+def shape_of(node: object, index: int = 0) -> tuple[int, ...]:
+    """The shape of a node's tensor, of several that with the given index, without the batch axis."""
     value = node.meta.get("val") if isinstance(node, fx.Node) else None
-    value = value[0] if isinstance(value, tuple) else value
+    value = value[index] if isinstance(value, (tuple, list)) else value
     if not isinstance(value, Tensor):
         raise ValueError("its input must be a tensor that the model's layers make")
     shape = tuple(value.shape[1:])

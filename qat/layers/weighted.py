@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, layer_scales
 
-from .accumulate import Geometry, accumulate, walk
+from ..accumulate import Geometry, accumulate, walk
+from ..host import tensor_named
+from ..onnx_writer import OnnxWriter
+from ..quantizers import WeightQuantizer, quantize_bias
+from ..tensor import QuantizedTensor, as_int
 from .layer import Requantized, Step
-from .onnx_writer import OnnxWriter
-from .quantizers import WeightQuantizer, quantize_bias
-from .tensor import QuantizedTensor, as_int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +44,15 @@ class Weighted(Requantized):
         self,
         name: str,
         source: str,
+        *,
         arithmetic: Arithmetic,
         learned: bool,
-        *,
         weight: str,
         bias: str | None,
         channels: int,
         geometry: Geometry | None,
     ) -> None:
-        super().__init__(name, source, arithmetic, learned)
+        super().__init__(name, source, arithmetic=arithmetic, learned=learned)
         self.weight_name, self.bias_name = weight, bias
         self.geometry = geometry
         self.batch_norm: BatchNorm | None = None
@@ -71,35 +73,44 @@ class Weighted(Requantized):
             bias = bias + tensor_named(owner, norm.bias)
         return weight * factor.view(-1, *[1] * (weight.ndim - 1)), bias
 
-    def integers(self, x: QuantizedTensor, owner: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-        """(weight codes as float32, bias as float64 integers, weight scales float32)."""
-        weight, bias = self.folded(owner)
-        codes, scale = self.weight(weight)
-        return codes, quantize_bias(bias, x.scale, scale, self.arithmetic), scale
+    def codes(self, step: Step) -> tuple[Tensor, Tensor]:
+        """(weight codes as float32, scales), the same tensors for all layers that share them in one step."""
+        if self.weight not in step.weights:
+            step.weights[self.weight] = self.weight(self.folded(step.owner)[0])
+            if self.training and self.weight.scale.log_ratio is None:
+                step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
+        return step.weights[self.weight]
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
-        weight, bias, w_scale = self.integers(x, step.owner)
+    def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """(weight codes as float32, bias as float64 integers, weight scales float32)."""
+        codes, scale = self.codes(step)
+        return codes, quantize_bias(self.folded(step.owner)[1], x.scale, scale, self.arithmetic), scale
+
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
+        weight, bias, w_scale = self.integers(x, step)
         acc, bound = accumulate(x, weight, bias, self.geometry, self.arithmetic)
-        shape = (-1, 1, 1) if acc.ndim == 4 else (-1,)
+        shape = (-1,) if self.geometry is None else (-1, 1, 1)
         scales = layer_scales(*(s.detach().cpu().numpy() for s in (x.scale, w_scale, self.output.scale())))
         result = self.requantized(acc, scales.reshape(shape), (x.scale * w_scale).view(shape), bound, step)
-        if self.training:
-            if self.batch_norm is not None and step.owner.get_submodule(self.batch_norm.module).training:
-                step.updates.append(lambda: self.update_statistics(x.real.detach(), step.owner))
-            if self.weight.scale.log_ratio is None:
-                step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
+        if self.training and not step.frozen and self.normalizing(step.owner):
+            step.updates.append(lambda: self.update_statistics(x.real.detach(), step.owner))
         return result
+
+    def normalizing(self, owner: nn.Module) -> bool:
+        """Whether there is a BatchNorm that is in training mode."""
+        return self.batch_norm is not None and owner.get_submodule(self.batch_norm.module).training
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The float convolution or matrix product."""
         return F.linear(x, weight, bias) if self.geometry is None else self.geometry.convolve(x, weight, bias)
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
-        return self.clamped(self.plain(x, *self.folded(owner)))
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return self.clamped(self.plain(inputs[0], *self.folded(owner)))
 
-    def overflows(self, x: QuantizedTensor, owner: nn.Module) -> NDArray[np.int64]:
+    def overflows(self, x: QuantizedTensor, step: Step) -> NDArray[np.int64]:
         """Sums that overflowed, per output channel."""
-        codes, bias, _ = self.integers(x, owner)
+        codes, bias, _ = self.integers(x, step)
         _, flags = walk(x, codes, bias, self.geometry, self.arithmetic)
         return as_int(flags.transpose(0, 1).flatten(1).sum(1), np.int64)
 
@@ -121,28 +132,25 @@ class Weighted(Requantized):
         mean, variance = tensor_named(owner, norm.running_mean), tensor_named(owner, norm.running_var)
         F.batch_norm(y, mean, variance, training=True, momentum=momentum)
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
-        codes, bias, w_scale = self.integers(x, owner)
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        (x,) = inputs
+        codes, bias, w_scale = self.integers(x, Step(owner))
         scale = w_scale.detach().cpu().numpy()
         with np.errstate(over="ignore", under="ignore"):
             bias_scale = x.scale.detach().cpu().numpy() * scale
         if not (np.isfinite(bias_scale) & (bias_scale > 0)).all():
             raise ValueError("input scale times weight scale must be a positive finite float32")
-        inputs = [
-            writer.reals[self.source],
-            writer.dequantized(f"{self.name}/weight", as_int(codes, np.int8), scale),
+        if self.weight not in writer.weights:
+            writer.weights[self.weight] = writer.dequantized(f"{self.name}/weight", as_int(codes, np.int8), scale)
+        reals = [
+            writer.reals[self.sources[0]],
+            writer.weights[self.weight],
             writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale),
         ]
         if self.geometry is None:
-            result = writer.node("Gemm", self.name, inputs, transB=1)
+            result = writer.node("Gemm", self.name, reals, transB=1)
         else:
-            result = writer.node("Conv", self.name, inputs, **self.geometry.attributes(codes.shape[2:]))
+            result = writer.node("Conv", self.name, reals, **self.geometry.attributes(codes.shape[2:]))
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
-
-
-def tensor_named(owner: nn.Module, name: str) -> Tensor:
-    """The parameter or buffer of that qualified name."""
-    module, _, attribute = name.rpartition(".")
-    tensor = getattr(owner.get_submodule(module), attribute)
-    assert isinstance(tensor, Tensor)
-    return tensor

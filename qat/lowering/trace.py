@@ -18,7 +18,8 @@ TORCH = Path(torch.__file__).parent
 def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[nn.Module, ExportedProgram]:
     """A copy of `model`, and its graph in eval mode for any batch size.
 
-    example_inputs : one float tensor, or a sequence of one, with the batch on axis 0
+    example_inputs : the model's arguments, float or integer tensors with the batch on axis 0; one of them may stand
+    alone
 
     Raises ``TypeError`` or ``ValueError`` where that is not so, or where torch.export cannot capture the model.
     """
@@ -27,17 +28,18 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ValueError(f"model must be in float32, not {tensor.dtype} as its tensor {name!r}")
-    example = check_example(example_inputs)
+    examples = check_examples(example_inputs)
     owner = copy.deepcopy(model)
     modes = [(module, module.training) for module in owner.modules()]
     owner.eval()
     # torch.export takes a batch of 1 for a constant.
-    batch = example.detach().expand(2, *example.shape[1:]) if example.shape[0] == 1 else example.detach()
+    batches = tuple(x.detach().expand(2, *x.shape[1:]) if x.shape[0] == 1 else x.detach() for x in examples)
     try:
         with warnings.catch_warnings():
             # What torch says about its own ways to compute the model does not concern the layers made of it.
             warnings.simplefilter("ignore")
-            program = torch.export.export(owner, (batch,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+            shapes = tuple({0: Dim.DYNAMIC} for _ in batches)
+            program = torch.export.export(owner, batches, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export raises many kinds, also its internal ones
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(f"model must be traceable by torch.export for any batch size: {reason}") from error
@@ -46,21 +48,25 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     return owner, program
 
 
-def check_example(example_inputs: object) -> Tensor:
-    """The single float tensor in `example_inputs`."""
-    if isinstance(example_inputs, (tuple, list)):
-        if len(example_inputs) != 1:
-            raise ValueError(f"example_inputs must be one tensor, not {len(example_inputs)}: one input is supported")
-        example_inputs = example_inputs[0]
-    if not isinstance(example_inputs, Tensor) or not example_inputs.is_floating_point():
-        found = example_inputs.dtype if isinstance(example_inputs, Tensor) else type(example_inputs).__name__
-        raise TypeError(f"example_inputs must be a float tensor, not {found}")
-    if example_inputs.ndim not in (2, 4) or example_inputs.numel() == 0:
-        raise ValueError(
-            "example_inputs must have shape (batch, channels, height, width) or (batch, length), "
-            f"not {tuple(example_inputs.shape)}"
-        )
-    return example_inputs
+def check_examples(example_inputs: object) -> tuple[Tensor, ...]:
+    """The tensors in `example_inputs`, one for each argument of the model."""
+    examples = tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
+    if not examples:
+        raise ValueError("example_inputs must hold at least one tensor, not none")
+    for index, x in enumerate(examples):
+        what = "example_inputs" if len(examples) == 1 else f"example_inputs[{index}]"
+        if not isinstance(x, Tensor) or x.is_complex():
+            found = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"{what} must be a float or an integer tensor, not {found}")
+        ranks = (2, 3, 4) if x.is_floating_point() else range(1, 5)
+        if x.ndim not in ranks or x.numel() == 0:
+            raise ValueError(
+                f"{what} must have shape (batch, channels, height, width), (batch, channels, length) or "
+                f"(batch, length), not {tuple(x.shape)}"
+            )
+    if len({x.shape[0] for x in examples}) > 1:
+        raise ValueError(f"example_inputs must have one batch size, not {[x.shape[0] for x in examples]}")
+    return examples
 
 
 def module_path(node: fx.Node) -> str:

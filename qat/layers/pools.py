@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, average_pool_scales
 
+from ..onnx_writer import OnnxWriter
+from ..tensor import QuantizedTensor
 from .layer import Layer, Requantized, Step
-from .onnx_writer import OnnxWriter
-from .tensor import QuantizedTensor
 
 
 class AveragePool(Requantized):
@@ -22,20 +23,21 @@ class AveragePool(Requantized):
         self,
         name: str,
         source: str,
+        *,
         arithmetic: Arithmetic,
         learned: bool,
-        *,
         size: tuple[int, int],
         kernel: tuple[int, int],
         strides: tuple[int, int],
         padding: tuple[int, int],
         count_padding: bool,
     ) -> None:
-        super().__init__(name, source, arithmetic, learned)
+        super().__init__(name, source, arithmetic=arithmetic, learned=learned)
         self.size, self.kernel, self.strides, self.padding = size, kernel, strides, padding
         self.count_padding = count_padding
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
         area = self.kernel[0] * self.kernel[1]
         bound = area * max(map(abs, x.extremes))
         if bound >= 1 << (self.arithmetic.operand_bits - 1):
@@ -57,14 +59,16 @@ class AveragePool(Requantized):
         summed = F.avg_pool2d(ones, self.kernel, self.strides, self.padding, divisor_override=1)[0, 0]
         return torch.full_like(summed, area) if self.count_padding else summed
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         return self.clamped(
-            F.avg_pool2d(x, self.kernel, self.strides, self.padding, count_include_pad=self.count_padding)
+            F.avg_pool2d(inputs[0], self.kernel, self.strides, self.padding, count_include_pad=self.count_padding)
         )
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
         result = writer.node(
-            "AveragePool", self.name, [writer.reals[self.source]], kernel_shape=self.kernel, strides=self.strides,
+            "AveragePool", self.name, [writer.reals[self.sources[0]]], kernel_shape=self.kernel, strides=self.strides,
             pads=self.padding * 2, count_include_pad=int(self.count_padding),
         )  # fmt: skip
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
@@ -86,15 +90,18 @@ class MaxPool(Layer):
         super().__init__(name, source)
         self.kernel, self.strides, self.padding, self.dilations = kernel, strides, padding, dilations
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
-        return replace(x, centered=self.real(x.centered, step.owner))
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
+        return replace(x, centered=self.real([x.centered], step.owner))
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
-        return F.max_pool2d(x, self.kernel, self.strides, self.padding, self.dilations)
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return F.max_pool2d(inputs[0], self.kernel, self.strides, self.padding, self.dilations)
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
         result = writer.node(
-            "MaxPool", self.name, [writer.reals[self.source]], kernel_shape=self.kernel, strides=self.strides,
+            "MaxPool", self.name, [writer.reals[self.sources[0]]], kernel_shape=self.kernel, strides=self.strides,
             pads=self.padding * 2, dilations=self.dilations,
         )  # fmt: skip
         writer.quantized(self.name, result, y)

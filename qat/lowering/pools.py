@@ -8,9 +8,9 @@ from torch import fx
 
 from emulator.windows import Windows
 
+from ..layers.pools import AveragePool, MaxPool
 from .arguments import Arguments, Handler, pair, shape_of
 from .operators import add_flatten
-from .pools import AveragePool, MaxPool
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -48,14 +48,14 @@ def global_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None
     kernel = global_kernel(a.self, a.dim)
     add_average_pool(lowering, node, a.self, kernel, kernel, (0, 0), True)
     if not a.keepdim:
-        add_flatten(lowering, node, lowering.made[node])
+        add_flatten(lowering, node, lowering.source(node), (shape_of(node)[0], 1, 1))
 
 
 def global_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     kernel = global_kernel(a.self, a.dim)
     add_max_pool(lowering, node, a.self, kernel, kernel, (0, 0), (1, 1))
     if not a.keepdim:
-        add_flatten(lowering, node, lowering.made[node])
+        add_flatten(lowering, node, lowering.source(node), (shape_of(node)[0], 1, 1))
 
 
 def add_max_pool(
@@ -87,8 +87,8 @@ def add_average_pool(
     layer = AveragePool(
         lowering.unique(node),
         lowering.source(operand),
-        lowering.arithmetic,
-        lowering.learned,
+        arithmetic=lowering.arithmetic,
+        learned=lowering.learned,
         size=(shape[1], shape[2]),
         kernel=kernel,
         strides=strides,

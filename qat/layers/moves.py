@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..onnx_writer import OnnxWriter
+from ..quantizers import Clamp, quantized_bounds
+from ..straight_through import straight_through
+from ..tensor import QuantizedTensor
 from .layer import Layer, Step
-from .onnx_writer import OnnxWriter
-from .quantizers import Clamp, quantized_bounds
-from .straight_through import straight_through
-from .tensor import QuantizedTensor
 
 
 class Flatten(Layer):
-    """A feature map as a vector in torch's order (channel, row, column); `map_shape` tells the contract's order."""
+    """A feature map as a vector in torch's order (channel, row, column); `map_shape` tells the contract's order.
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+    reorders : whether the two orders differ
+    """
+
+    def __init__(self, name: str, source: str, reorders: bool) -> None:
+        super().__init__(name, source)
+        self.reorders = reorders
+
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
         if x.centered.ndim == 2:
             return x
         channels, height, width = x.centered.shape[1:]
         return replace(x, centered=x.centered.flatten(1), map_shape=(channels, height, width))
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
-        return x.flatten(1)
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return inputs[0].flatten(1)
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
-        writer.quantized(self.name, writer.node("Flatten", self.name, [writer.reals[self.source]], axis=1), y)
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        writer.quantized(self.name, writer.node("Flatten", self.name, [writer.reals[self.sources[0]]], axis=1), y)
 
 
 class Activation(Layer):
@@ -42,25 +52,27 @@ class Activation(Layer):
         super().__init__(name, source)
         self.clamp = clamp
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
         low, high = quantized_bounds(self.clamp, x.scale, x.zero_point, x.y_min, x.y_max)
         value = x.centered.detach()
         clamped = value.clamp(low - x.zero_point, high - x.zero_point)
         return replace(x, centered=straight_through(x.centered, clamped, clamped == value), y_min=low, y_max=high)
 
-    def makes_codes(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
-        x, y = tensors[self.source], tensors[self.name]
-        return (x.y_min, x.y_max) != (y.y_min, y.y_max)
+    def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
+        return (inputs[0].y_min, inputs[0].y_max) != (y.y_min, y.y_max)
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
-        return x.clamp(*self.clamp)
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return inputs[0].clamp(*self.clamp)
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
         bounds = [
             writer.constant(f"{self.name}/{which}", np.float32(bound))
             for which, bound in zip(("min", "max"), self.clamp, strict=True)
         ]
-        writer.quantized(self.name, writer.node("Clip", self.name, [writer.reals[self.source], *bounds]), y)
+        writer.quantized(self.name, writer.node("Clip", self.name, [writer.reals[self.sources[0]], *bounds]), y)
 
 
 class Dropout(Layer):
@@ -73,7 +85,8 @@ class Dropout(Layer):
         super().__init__(name, source)
         self.p, self.whole_channels, self.module = p, whole_channels, module
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
         if not step.owner.get_submodule(self.module).training or self.p == 0:
             return x
         shape = x.centered.shape[:2] if self.whole_channels else x.centered.shape
@@ -82,11 +95,13 @@ class Dropout(Layer):
         y_min, y_max = min(x.y_min, x.zero_point), max(x.y_max, x.zero_point)
         return replace(x, centered=x.centered * kept, scale=x.scale * (1 / (1 - self.p)), y_min=y_min, y_max=y_max)
 
-    def makes_codes(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
+    def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
         return False
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
-        return x
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return inputs[0]
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
-        writer.reals[self.name] = writer.reals[self.source]
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        writer.reals[self.name] = writer.reals[self.sources[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_multiplier
 
-from .onnx_writer import OnnxWriter
-from .quantizers import NO_CLAMP, ActivationQuantizer, Clamp
-from .requantize import requantize
-from .straight_through import straight_through
-from .tensor import QuantizedTensor
+from ..onnx_writer import OnnxWriter
+from ..quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
+from ..requantize import requantize
+from ..straight_through import straight_through
+from ..tensor import QuantizedTensor
 
 INPUT = "input"
 
@@ -38,42 +38,48 @@ class Step:
 
     owner : the module whose parameters and buffers bear the names of the float model
     updates : statistics and observers to update once all layers have run
+    weights : what layers that share a weight share in this pass, quantizer → its codes and scales
+    frozen : whether BatchNorm's running statistics stay as they are
     """
 
     owner: nn.Module
     updates: list[Callable[[], None]] = field(default_factory=list)
+    weights: dict[WeightQuantizer, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    frozen: bool = False
 
 
 class Layer(nn.Module):
-    """A layer with a name and the name of the layer (or input) that it reads."""
+    """A layer with a name and the names of the layers or inputs that it reads."""
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, *sources: str) -> None:
         super().__init__()
         self.name = name
-        self.source = source
+        self.sources = sources
 
-    def forward(self, x: QuantizedTensor, step: Step) -> QuantizedTensor:
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         """The layer's codes; exact integers."""
         raise NotImplementedError
 
-    def makes_codes(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
+    def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
         """Whether the layer stands in the integer graph; one that changes nothing does not."""
         return True
 
-    def real(self, x: Tensor, owner: nn.Module) -> Tensor:
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         """The float layer, with BatchNorm's running statistics and without dropout."""
         raise NotImplementedError
 
-    def write(self, writer: OnnxWriter, x: QuantizedTensor, y: QuantizedTensor, owner: nn.Module) -> None:
-        """The layer in ONNX, from the quantized `x` to the quantized `y`."""
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        """The layer in ONNX, from the quantized `inputs` to the quantized `y`."""
         raise NotImplementedError
 
 
 class Requantized(Layer):
-    """A layer whose exact sums are requantized to a scale of its own, with a clamp for its activation function."""
+    """A layer with an output quantizer of its own, and a clamp for the activation function behind it."""
 
-    def __init__(self, name: str, source: str, arithmetic: Arithmetic, learned: bool) -> None:
-        super().__init__(name, source)
+    def __init__(self, name: str, *sources: str, arithmetic: Arithmetic, learned: bool) -> None:
+        super().__init__(name, *sources)
         self.arithmetic = arithmetic
         self.clamp: Clamp = NO_CLAMP
         self.output = ActivationQuantizer(arithmetic.activation_bits, learned)
@@ -87,18 +93,38 @@ class Requantized(Layer):
         `acc`, float32 with gradient, shaped alike. bound : an upper bound of |acc|
         """
         y_scale = self.output.scale()
-        zero_point, y_min, y_max = self.output.limits(self.clamp, y_scale)
         multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales))
+        zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         values, inside = requantize(
             acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
         )
         surrogate = acc.float() * (real_scale / y_scale)
+        return self.quantized(
+            values, inside, limits, surrogate, y_scale, lambda: acc.detach().float() * real_scale.detach(), step
+        )
+
+    def quantized(
+        self,
+        values: Tensor,
+        inside: Tensor,
+        limits: tuple[int, int, int],
+        surrogate: Tensor,
+        y_scale: Tensor,
+        real: Callable[[], Tensor],
+        step: Step,
+    ) -> QuantizedTensor:
+        """The tensor of the centered codes `values`, with its gradient and the observer's update.
+
+        inside : where the clamp changed nothing; limits : zero_point, y_min, y_max; surrogate : what the gradient sees,
+        real values over y_scale; real : the real values for the observer, before the activation function
+        """
+        zero_point, y_min, y_max = limits
         if math.isfinite(self.clamp[1]) and y_max < self.output.code_range[1]:
             # What an activation function clamps is a real constant, whatever the scale (ReLU6: 6).
             above = ~inside & (values == y_max - zero_point)
             surrogate, inside = torch.where(above, self.clamp[1] / y_scale, surrogate), inside | above
         if self.training and self.output.scale.log_ratio is None:
-            step.updates.append(lambda: self.output.follow(self.clamped(acc.detach().float() * real_scale.detach())))
+            step.updates.append(lambda: self.output.follow(self.clamped(real())))
         return QuantizedTensor(
             centered=straight_through(surrogate, values, inside),
             scale=y_scale,
@@ -109,15 +135,20 @@ class Requantized(Layer):
 
     def multipliers(self, scales: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`quantize_multiplier`, whose error also says what helps where a scale is too large."""
-        try:
+        with advised(scales):
             return quantize_multiplier(scales, self.arithmetic)
-        except ValueError as error:
-            if not np.isfinite(scales).all():
-                raise
-            raise ValueError(
-                f"{error}; raise multiplier_bits, or calibrate with data that gives larger outputs"
-            ) from None
 
     def clamped(self, x: Tensor) -> Tensor:
         """The activation function on real values."""
         return x if self.clamp == NO_CLAMP else x.clamp(*self.clamp)
+
+
+@contextmanager
+def advised(scales: NDArray[np.float64]) -> Iterator[None]:
+    """Add to a ``ValueError`` about finite `scales` what helps where a scale is too large for the multiplier."""
+    try:
+        yield
+    except ValueError as error:
+        if not np.isfinite(scales).all():
+            raise
+        raise ValueError(f"{error}; raise multiplier_bits, or calibrate with data that gives larger outputs") from None

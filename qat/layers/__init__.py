@@ -1,0 +1,1 @@
+"""The layers of a prepared model: exact integers forward, straight-through gradients backward."""

@@ -1,0 +1,75 @@
+"""`Add` and `Product`: two tensors, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emulator import Arithmetic, quantize_adder
+
+from ..onnx_writer import OnnxWriter
+from ..requantize import requantize
+from ..tensor import QuantizedTensor
+from .layer import Requantized, Step, advised
+
+
+class Add(Requantized):
+    """a + b, or a − b with `subtract`: the exact weighted sum of the codes, then one rounding (contract, section 4)."""
+
+    def __init__(
+        self, name: str, a: str, b: str, *, arithmetic: Arithmetic, learned: bool, subtract: bool = False
+    ) -> None:
+        super().__init__(name, a, b, arithmetic=arithmetic, learned=learned)
+        self.subtract = subtract
+
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        a, b = inputs
+        y_scale = self.output.scale()
+        zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
+        scales = a.scale.item(), b.scale.item(), y_scale.item()
+        with advised(np.array(scales)):
+            a_multiplier, b_multiplier, shift = quantize_adder(*scales, self.arithmetic)
+        # 9 bits times at most 31, twice: float64 is exact.
+        terms = a.centered.detach().double() * a_multiplier
+        terms = terms.add_(b.centered.detach().double(), alpha=-b_multiplier if self.subtract else b_multiplier)
+        bound = a_multiplier * max(map(abs, a.extremes)) + b_multiplier * max(map(abs, b.extremes))
+        one, shifts = (torch.tensor(value, device=terms.device) for value in (1, shift))
+        values, inside = requantize(terms, one, shifts, zero_point, y_min, y_max, self.arithmetic.rounding, bound)
+        real = self.combined(a.real, b.real)
+        return self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
+
+    def combined(self, a: Tensor, b: Tensor) -> Tensor:
+        """The sum or the difference."""
+        return a - b if self.subtract else a + b
+
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return self.clamped(self.combined(*inputs))
+
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        reals = [writer.reals[source] for source in self.sources]
+        result = writer.node("Sub" if self.subtract else "Add", self.name, reals)
+        writer.quantized(self.name, writer.activation(self.name, result, y), y)
+
+
+class Product(Requantized):
+    """a · b: the exact product of the codes, then one rounding."""
+
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        a, b = inputs
+        bound = max(map(abs, a.extremes)) * max(map(abs, b.extremes))
+        scales = np.array(a.scale.item() * b.scale.item() / self.output.scale().item())
+        return self.requantized(a.centered * b.centered, scales, a.scale * b.scale, bound, step)
+
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return self.clamped(inputs[0] * inputs[1])
+
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        result = writer.node("Mul", self.name, [writer.reals[source] for source in self.sources])
+        writer.quantized(self.name, writer.activation(self.name, result, y), y)

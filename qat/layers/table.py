@@ -1,0 +1,62 @@
+"""`Table`: any function of one tensor, as one code for each code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from emulator import Arithmetic, make_table
+
+from ..expression import Expression
+from ..onnx_writer import OnnxWriter
+from ..tensor import QuantizedTensor
+from .layer import Requantized, Step
+
+
+class Table(Requantized):
+    """``table[x]`` with the table that `emulator.make_table` gives for the scales; the gradient is the function's own.
+
+    expression : the function
+    """
+
+    def __init__(
+        self, name: str, source: str, *, arithmetic: Arithmetic, learned: bool, expression: Expression
+    ) -> None:
+        super().__init__(name, source, arithmetic=arithmetic, learned=learned)
+        self.expression = expression
+        self._made: tuple[tuple[object, ...], Tensor, Tensor] | None = None
+
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        (x,) = inputs
+        y_scale = self.output.scale()
+        limits = self.output.limits(self.clamp, y_scale)
+        values, inside = (part.to(x.centered.device) for part in self.table(x, y_scale.item(), *limits))
+        index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
+        real = self.expression.real(x.real)
+        return self.quantized(values[index], inside[index], limits, real / y_scale, y_scale, real.detach, step)
+
+    def table(
+        self, x: QuantizedTensor, y_scale: float, zero_point: int, y_min: int, y_max: int
+    ) -> tuple[Tensor, Tensor]:
+        """For each code of `x`, smallest first: the result minus `zero_point`, float32, and whether it is unclamped."""
+        key = (x.scale.item(), x.zero_point, y_scale, zero_point, y_min, y_max)
+        if self._made is None or self._made[0] != key:
+            codes = make_table(self.expression.function(), *key, self.arithmetic)
+            low, high = self.arithmetic.activation_range
+            with torch.no_grad():
+                centered = torch.arange(low, high + 1) - x.zero_point
+                free = (self.expression.real(centered * x.scale.detach().cpu()) / y_scale).round() + zero_point
+            table = torch.from_numpy(codes)
+            self._made = key, (table - float(zero_point)), (free >= y_min) & (free <= y_max)
+        return self._made[1:]
+
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        return self.clamped(self.expression.real(inputs[0]))
+
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        result = self.expression.write(writer, self.name, writer.reals[self.sources[0]])
+        writer.quantized(self.name, writer.activation(self.name, result, y), y)

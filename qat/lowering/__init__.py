@@ -1,0 +1,1 @@
+"""From a torch module to quantized layers: capture the graph, turn its operators into layers, fuse them."""

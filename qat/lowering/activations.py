@@ -1,0 +1,120 @@
+"""What activation functions become: clamps, and functions of one tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import fx
+
+from ..expression import Expression, X
+from ..layers.moves import Activation
+from .arguments import Arguments, Handler
+from .pseudo import Function
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+
+def clamp(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_clamp(lowering, node, a.self, getattr(a, "min", None), getattr(a, "max", None))
+
+
+def relu(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_clamp(lowering, node, a.self, 0.0, None)
+
+
+def relu6(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_clamp(lowering, node, a.self, 0.0, 6.0)
+
+
+def hardtanh(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_clamp(lowering, node, a.self, a.min_val, a.max_val)
+
+
+def add_clamp(lowering: Lowering, node: fx.Node, operand: object, low: Any, high: Any) -> None:
+    bounds = [
+        default if b is None else lowering.builder.constant(b) for b, default in ((low, -math.inf), (high, math.inf))
+    ]
+    least, most = bounds
+    if least is None or most is None:
+        raise ValueError("its bounds must be numbers")
+    lowering.add(node, Activation(lowering.unique(node), lowering.source(operand), (min(least, most), most)))
+
+
+def function(make: Callable[[Arguments], Expression]) -> Handler:
+    """The handler of a function of one tensor; make : the operator's arguments → its expression."""
+
+    def handler(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+        lowering.add(node, Function(lowering.unique(node), lowering.source(node.args[0]), make(a)))
+
+    return handler
+
+
+def unary(operator: str, **attributes: float | str) -> Expression:
+    """One ONNX operator of X."""
+    return Expression(operator, (X,), tuple(attributes.items()))
+
+
+def elu(a: Arguments) -> Expression:
+    if (a.scale, a.input_scale) == (1, 1):
+        return unary("Elu", alpha=float(a.alpha))
+    inner = unary("Elu", alpha=float(a.alpha)).of(times(X, float(a.input_scale)))
+    return times(inner, float(a.scale))
+
+
+def softplus(a: Arguments) -> Expression:
+    # Above its threshold torch leaves out a term that is below 1e-8 of the result at the default one.
+    if a.beta == 1:
+        return unary("Softplus")
+    return Expression("Div", (unary("Softplus").of(times(X, float(a.beta))), float(a.beta)))
+
+
+def times(x: Expression, number: float) -> Expression:
+    return Expression("Mul", (x, number))
+
+
+HALF_SIXTH = {"alpha": 1 / 6, "beta": 0.5}
+FUNCTIONS: dict[str, Callable[[Arguments], Expression]] = {
+    "abs": lambda a: unary("Abs"),
+    "atan": lambda a: unary("Atan"),
+    "ceil": lambda a: unary("Ceil"),
+    "celu": lambda a: unary("Celu", alpha=float(a.alpha)),
+    "cos": lambda a: unary("Cos"),
+    "elu": elu,
+    "erf": lambda a: unary("Erf"),
+    "exp": lambda a: unary("Exp"),
+    "expm1": lambda a: Expression("Sub", (unary("Exp"), 1.0)),
+    "floor": lambda a: unary("Floor"),
+    "gelu": lambda a: unary("Gelu", approximate=a.approximate),
+    "hardsigmoid": lambda a: unary("HardSigmoid", **HALF_SIXTH),
+    "hardswish": lambda a: unary("HardSwish"),
+    "leaky_relu": lambda a: unary("LeakyRelu", alpha=float(a.negative_slope)),
+    "log": lambda a: unary("Log"),
+    "log1p": lambda a: unary("Log").of(Expression("Add", (X, 1.0))),
+    "log_sigmoid": lambda a: unary("Neg").of(unary("Softplus").of(unary("Neg"))),
+    "mish": lambda a: unary("Mish"),
+    "neg": lambda a: unary("Neg"),
+    "reciprocal": lambda a: unary("Reciprocal"),
+    "rsqrt": lambda a: unary("Reciprocal").of(unary("Sqrt")),
+    "selu": lambda a: unary("Selu"),
+    "sigmoid": lambda a: unary("Sigmoid"),
+    "silu": lambda a: Expression("Mul", (X, unary("Sigmoid"))),
+    "sin": lambda a: unary("Sin"),
+    "softplus": softplus,
+    "softsign": lambda a: Expression("Div", (X, Expression("Add", (unary("Abs"), 1.0)))),
+    "sqrt": lambda a: unary("Sqrt"),
+    "tanh": lambda a: unary("Tanh"),
+}
+
+HANDLERS: dict[str, Handler] = {
+    "aten.relu.default": relu,
+    "aten.relu6.default": relu6,
+    "aten.hardtanh.default": hardtanh,
+    "aten.clamp.default": clamp,
+    "aten.clip.default": clamp,
+    "aten.clamp_min.default": clamp,
+    "aten.clamp_max.default": clamp,
+    **{f"aten.{name}.default": function(make) for name, make in FUNCTIONS.items()},
+}

@@ -1,0 +1,77 @@
+"""What sums, differences, products and quotients become: layers of two tensors, or functions of one and a number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import fx
+
+from ..expression import Expression, X
+from .arguments import Arguments, Handler, shape_of
+from .pseudo import Binary, Function
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+
+def add(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_scaled(lowering, node, a.self, a.other, a.alpha, "Add")
+
+
+def subtract(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_scaled(lowering, node, a.self, a.other, a.alpha, "Sub")
+
+
+def reverse_subtract(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_scaled(lowering, node, a.other, a.self, a.alpha, "Sub")
+
+
+def multiply(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    binary(lowering, node, a.self, a.other, "Mul")
+
+
+def divide(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    binary(lowering, node, a.self, a.other, "Div")
+
+
+def square(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    if getattr(a, "exponent", 2) != 2:
+        raise ValueError(f"the exponent must be 2, not {a.exponent}")
+    binary(lowering, node, a.self, a.self, "Mul")
+
+
+def add_scaled(lowering: Lowering, node: fx.Node, x: object, y: object, alpha: float, operator: str) -> None:
+    if alpha != 1:
+        raise ValueError(f"alpha must be 1, not {alpha}")
+    binary(lowering, node, x, y, operator)
+
+
+def binary(lowering: Lowering, node: fx.Node, x: object, y: object, operator: str) -> None:
+    """x operator y, of which one may be a number."""
+    numbers = [lowering.builder.constant(value) for value in (x, y)]
+    name = lowering.unique(node)
+    if numbers[0] is not None:
+        lowering.add(node, Function(name, lowering.source(y), Expression(operator, (numbers[0], X))))
+    elif numbers[1] is not None:
+        lowering.add(node, Function(name, lowering.source(x), Expression(operator, (X, numbers[1]))))
+    else:
+        sources = lowering.source(x), lowering.source(y)
+        if shape_of(x) != shape_of(y):
+            raise ValueError(f"its operands must have one shape, not {shape_of(x)} and {shape_of(y)} in each sample")
+        lowering.add(node, Binary(name, *sources, operator))
+
+
+HANDLERS: dict[str, Handler] = {
+    "aten.add.Tensor": add,
+    "aten.add.Scalar": add,
+    "aten.sub.Tensor": subtract,
+    "aten.sub.Scalar": subtract,
+    "aten.rsub.Scalar": reverse_subtract,
+    "aten.rsub.Tensor": reverse_subtract,
+    "aten.mul.Tensor": multiply,
+    "aten.mul.Scalar": multiply,
+    "aten.div.Tensor": divide,
+    "aten.div.Scalar": divide,
+    "aten.square.default": square,
+    "aten.pow.Tensor_Scalar": square,
+}

@@ -1,0 +1,184 @@
+"""Fusing: what one requantization can do becomes one layer with one rounding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..expression import Expression, X
+from ..layers.elementwise import Add, Product
+from ..layers.layer import Layer, Requantized
+from ..layers.moves import Activation, Dropout, Flatten
+from ..layers.pools import MaxPool
+from ..layers.table import Table
+from ..layers.weighted import BatchNorm, Weighted
+from ..quantizers import NO_CLAMP
+from .pseudo import Binary, Function, Normalization
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+
+def fuse(lowering: Lowering) -> None:
+    """Fold BatchNorm, clamps and chains of functions, drop what nobody reads, and share the weights of shared modules.
+
+    Raises ``ValueError`` naming the node that cannot be folded.
+    """
+    fusion = Fusion(lowering)
+    fusion.prune()
+    for name in list(fusion.layers):
+        fusion.visit(name)
+    fusion.prune()
+    fusion.finish()
+
+
+class Fusion:
+    """The layers while they are fused, each with all of its readers known."""
+
+    def __init__(self, lowering: Lowering) -> None:
+        self.lowering = lowering
+        self.layers = lowering.layers
+
+    def visit(self, name: str) -> None:
+        """Fuse a layer into those before it, which are fused already."""
+        match self.layers.get(name):
+            case Normalization() as layer:
+                self.normalization(layer)
+            case Activation() as layer:
+                self.clamp(layer)
+            case Binary() as layer:
+                self.binary(layer)
+            case Function() as layer:
+                self.function(layer)
+
+    def normalization(self, layer: Normalization) -> None:
+        """BatchNorm into the weights before it."""
+        before = self.layers.get(layer.sources[0])
+        if (
+            not isinstance(before, Weighted)
+            or before.batch_norm
+            or before.clamp != NO_CLAMP
+            or not self.alone(before.name)
+        ):
+            raise self.lowering.error(
+                layer.name, "a BatchNorm must follow a convolution or a linear layer directly, as its only reader"
+            )
+        before.batch_norm = layer.norm
+        self.remove(layer)
+
+    def clamp(self, layer: Activation) -> None:
+        """An activation function into the layer whose requantization makes its input.
+
+        A clamp commutes with everything that only moves or selects codes, so it may stand behind a pool or a Flatten.
+        """
+        least, most = layer.clamp
+        # What a dropout sets to 0 must stay 0.
+        passed = (MaxPool, Flatten, Dropout) if least <= 0 <= most else (MaxPool, Flatten)
+        name = layer.sources[0]
+        alone = self.alone(name)
+        while isinstance(self.layers.get(name), passed):
+            name = self.layers[name].sources[0]
+            alone &= self.alone(name)
+        before = self.layers.get(name)
+        if alone and isinstance(before, (Requantized, Function, Binary)):
+            before.clamp = (min(max(before.clamp[0], least), most), min(max(before.clamp[1], least), most))
+            self.remove(layer)
+
+    def function(self, layer: Function) -> None:
+        """A function of a function into one."""
+        before = self.layers.get(layer.sources[0])
+        if isinstance(before, Function) and self.alone(before.name):
+            layer.expression = layer.expression.of(before.whole)
+            layer.sources = before.sources
+            del self.layers[before.name]
+
+    def binary(self, layer: Binary) -> None:
+        """Two functions of one tensor, such as x · sigmoid(x), into one; a quotient must be one."""
+        folded = [self.operand(name) for name in layer.sources]
+        if folded[0][0] == folded[1][0] and any(part is not X for _, part in folded):
+            for name in set(layer.sources):
+                if name != folded[0][0]:
+                    del self.layers[name]
+            expression = Expression(layer.operator, tuple(part for _, part in folded))
+            function = Function(layer.name, folded[0][0], expression, layer.clamp)
+            self.layers[layer.name] = function
+            self.function(function)
+        elif layer.operator == "Div":
+            raise self.lowering.error(layer.name, "a quotient must be of one tensor and a number or a function of it")
+
+    def operand(self, name: str) -> tuple[str, Expression]:
+        """The tensor that a binary operator's operand is a function of, and that function."""
+        layer = self.layers.get(name)
+        if isinstance(layer, Function) and self.alone(name):
+            return layer.sources[0], layer.whole
+        return name, X
+
+    def alone(self, name: str) -> bool:
+        """Whether exactly one layer reads the tensor, and it is not the model's result."""
+        return len(self.readers(name)) == 1 and name != self.lowering.output
+
+    def readers(self, name: str) -> list[Layer]:
+        """The layers that read the tensor."""
+        return [layer for layer in self.layers.values() if name in layer.sources]
+
+    def remove(self, layer: Layer) -> None:
+        """Let what the layer reads take its place."""
+        (source,) = layer.sources
+        for reader in self.readers(layer.name):
+            reader.sources = tuple(source if name == layer.name else name for name in reader.sources)
+        if self.lowering.output == layer.name:
+            self.lowering.output = source
+        del self.layers[layer.name]
+
+    def prune(self) -> None:
+        """Drop layers that do not reach the output."""
+        needed = {self.lowering.output}
+        for name, layer in reversed(list(self.layers.items())):
+            if name in needed:
+                needed.update(layer.sources)
+            else:
+                del self.layers[name]
+
+    def finish(self) -> None:
+        """Make real layers of all, check the orders of flattened maps, and share weights."""
+        arithmetic, learned = self.lowering.arithmetic, self.lowering.learned
+        shared: dict[tuple[str, BatchNorm | None], Weighted] = {}
+        for name, layer in self.layers.items():
+            match layer:
+                case Function():
+                    (source,) = layer.sources
+                    made: Requantized = Table(
+                        name, source, arithmetic=arithmetic, learned=learned, expression=layer.expression
+                    )
+                case Binary(operator="Mul"):
+                    made = Product(name, *layer.sources, arithmetic=arithmetic, learned=learned)
+                case Binary():
+                    a, b = layer.sources
+                    made = Add(name, a, b, arithmetic=arithmetic, learned=learned, subtract=layer.operator == "Sub")
+                case Weighted():
+                    first = shared.setdefault((layer.weight_name, layer.batch_norm), layer)
+                    layer.weight = first.weight
+                    continue
+                case _:
+                    continue
+            made.clamp = layer.clamp
+            self.layers[name] = made
+        self.check_orders()
+
+    def check_orders(self) -> None:
+        """Refuse a flattened map, which is stored channels last, as the result or beside one in another order."""
+        orders: dict[str, str] = {}  # layer whose codes are in the order of a flattened map → the Flatten
+        for name, layer in self.layers.items():
+            found = {orders.get(source, "") for source in layer.sources}
+            if isinstance(layer, Flatten) and layer.reorders:
+                orders[name] = name
+            elif not isinstance(layer, Weighted):
+                if len(found) > 1:
+                    raise self.lowering.error(name, "its operands must not be flattened maps of different shapes")
+                if found != {""}:
+                    (orders[name],) = found
+        if self.lowering.output in orders:
+            raise self.lowering.error(
+                orders[self.lowering.output],
+                "the model must not end in a flattened feature map, which the accelerator stores channels last; return "
+                "the map itself",
+            )

@@ -1,0 +1,138 @@
+"""`HostBuilder`: the nodes of a captured graph that the host computes in floats, as a program of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from ..host import Argument, Host, filled, tensor_named
+from .arguments import Arguments
+
+# What may still be done to a float tensor that the host has made.
+MOVES = frozenset(
+    f"aten.{name}"
+    for name in (
+        "alias.default", "clone.default", "contiguous.default", "expand.default", "flatten.using_ints",
+        "repeat.default", "reshape.default", "squeeze.default", "squeeze.dim", "unsqueeze.default",
+        "view.default",
+    )
+)  # fmt: skip
+FILLS = {
+    "zeros": 0.0, "new_zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "new_ones": 1.0, "ones_like": 1.0,
+    "full": None, "new_full": None, "full_like": None,
+}  # fmt: skip
+
+
+class HostBuilder:
+    """Collects what depends on integers, parameters and constants only, up to its first float result.
+
+    The look-ups of an embedding are that, and the zeros that a recurrent cell starts from.
+    """
+
+    def __init__(self, program: ExportedProgram) -> None:
+        signature = program.graph_signature
+        self._names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._constants = signature.inputs_to_lifted_tensor_constants
+        self._program = program
+        self._graph = fx.Graph()
+        self._root = nn.Module()
+        self._owner = self._graph.placeholder("owner")
+        self._values: dict[fx.Node, fx.Node] = {}
+        self.arguments: list[Argument] = []
+        self.inputs: dict[str, fx.Node] = {}
+        self._first: fx.Node | None = None
+        users = [
+            node for node in program.graph.nodes if node.op == "placeholder" and node.name in signature.user_inputs
+        ]
+        for node in users:
+            self._argument(node, "x" if len(users) == 1 else node.name)
+
+    def _argument(self, node: fx.Node, name: str) -> None:
+        value = node.meta["val"]
+        self.arguments.append(Argument(name, tuple(value.shape[1:]), value.is_floating_point()))
+        self._values[node] = self._graph.placeholder(node.name)
+        self._first = self._first or self._values[node]
+
+    def computes(self, node: fx.Node) -> bool:
+        """Take `node` if the host is to compute it; whether it is."""
+        if node.op != "call_function":
+            return False
+        kind = str(node.target)
+        operator = kind.split(".")[1]
+        if kind == "aten.sym_size.int" or node.meta.get("val") is None:
+            if node.args[1:] == (0,):
+                self._values[node] = self._graph.call_function(torch.ops.aten.sym_size.int, (self._first, 0))
+            return True
+        if operator in FILLS and isinstance(node.meta["val"], Tensor):
+            value = FILLS[operator]
+            number = Arguments(node).fill_value if value is None else value
+            shape = tuple(node.meta["val"].shape[1:])
+            if isinstance(number, (int, float)) and is_batched(node):
+                self._values[node] = self._graph.call_function(filled, (self._first, shape, float(number)))
+                return True
+        operands = node.all_input_nodes
+        if not operands or not all(self._known(operand) for operand in operands):
+            return False
+        made = [o for o in operands if o in self._values and is_float(o)]
+        if made and kind not in MOVES:
+            return False
+        self._values[node] = self._graph.node_copy(node, lambda operand: self._value(operand))
+        return True
+
+    def input(self, node: fx.Node, name: str) -> None:
+        """Let the quantized layers read `node` as the input `name`."""
+        self.inputs[name] = self._values[node]
+
+    def has(self, node: fx.Node) -> bool:
+        """Whether the host has the value of `node`."""
+        return node in self._values
+
+    def constant(self, node: object) -> float | None:
+        """A number, or the only element of a constant tensor; None for anything else."""
+        if isinstance(node, (int, float)):
+            return float(node)
+        if isinstance(node, fx.Node) and node.name in self._constants:
+            value = self._program.constants[self._constants[node.name]]
+            if isinstance(value, Tensor) and value.numel() == 1:
+                return float(value)
+        return None
+
+    def _known(self, operand: fx.Node) -> bool:
+        if operand in self._values:
+            # A float argument of the model is quantized, not computed with.
+            return operand.op != "placeholder" or not is_float(operand)
+        return operand.name in self._names or operand.name in self._constants
+
+    def _value(self, operand: fx.Node) -> fx.Node:
+        if operand not in self._values:
+            if operand.name in self._names:
+                value = self._graph.call_function(tensor_named, (self._owner, self._names[operand.name]))
+            else:
+                name = f"constant{len(self._values)}"
+                constant = self._program.constants[self._constants[operand.name]]
+                self._root.register_buffer(name, constant, persistent=False)
+                value = self._graph.get_attr(name)
+            self._values[operand] = value
+        return self._values[operand]
+
+    def build(self, shapes: dict[str, tuple[int, ...]]) -> Host:
+        """The host's part, when all inputs are known; shapes : of the inputs."""
+        self._graph.output(tuple(self.inputs.values()))
+        program = fx.GraphModule(self._root, self._graph)
+        program.graph.eliminate_dead_code()
+        program.recompile()
+        return Host(self.arguments, program, list(self.inputs), [shapes[name] for name in self.inputs])
+
+
+def is_float(node: fx.Node) -> bool:
+    value: Any = node.meta.get("val")
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def is_batched(node: fx.Node) -> bool:
+    """Whether the first axis, and no other one, has the size of the batch."""
+    shape = node.meta["val"].shape
+    return len(shape) > 0 and type(shape[0]) is not int and all(type(size) is int for size in shape[1:])

@@ -1,0 +1,158 @@
+"""From torch.export's graph to the layers of a prepared model: one handler per operator, then fusing."""
+
+from __future__ import annotations
+
+import operator
+
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from emulator import Arithmetic
+
+from ..host import Host
+from ..layers.layer import Layer
+from . import activations, elementwise, operators, pools
+from .arguments import Arguments, Handler, shape_of
+from .fuse import fuse
+from .host_builder import HostBuilder, is_batched
+from .trace import describe, layer_name
+
+# An in-place operator is handled as the one without the underscore.
+HANDLERS: dict[str, Handler] = {
+    **operators.HANDLERS,
+    **activations.HANDLERS,
+    **elementwise.HANDLERS,
+    **pools.HANDLERS,
+}
+
+
+class Lowering:
+    """The layers of one exported program, in order, and the host's part.
+
+    layers : name → layer; output : the name of the last one; host : what is computed before them
+
+    Raises ``ValueError`` naming the node, and the line of the user's source, where something is not supported.
+    """
+
+    host: Host
+
+    def __init__(self, program: ExportedProgram, arithmetic: Arithmetic, learned: bool) -> None:
+        signature = program.graph_signature
+        self.tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self.arithmetic, self.learned = arithmetic, learned
+        self.layers: dict[str, Layer] = {}
+        self.output = ""
+        self.inputs: dict[str, tuple[int, ...]] = {}
+        self.builder = HostBuilder(program)
+        users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in signature.user_inputs]
+        self._arguments = {node: "input" if len(users) == 1 else node.name for node in users}
+        self._nodes: dict[str, fx.Node] = {}  # layer → the node that it stands for
+        self._made: dict[fx.Node, str | tuple[str, ...]] = {}  # node → the layer, or layers, that make its value
+        self._overwritten: dict[fx.Node, fx.Node] = {}  # node → the in-place operator behind which it is another value
+        for node in program.graph.nodes:
+            try:
+                self._lower(node)
+            except ValueError as error:
+                raise ValueError(f"{describe(node)}: {error}") from None
+        fuse(self)
+        self.host = self.builder.build(self.inputs)
+
+    def error(self, layer: str, text: str) -> ValueError:
+        """An error about the node that `layer` stands for."""
+        return ValueError(f"{describe(self._nodes[layer])}: {text}")
+
+    def _lower(self, node: fx.Node) -> None:
+        if node.op == "placeholder":
+            return
+        if node.op == "output":
+            results = node.args[0]
+            if not isinstance(results, (tuple, list)) or len(results) != 1 or not isinstance(results[0], fx.Node):
+                raise ValueError("the model must return one tensor that its layers make")
+            self.output = self.source(results[0])
+        elif self.builder.computes(node):
+            return
+        elif node.target is operator.getitem:
+            made = self._made.get(node.args[0])  # type: ignore[arg-type]
+            # Of an operator with several results those that no layer makes are refused where they are read.
+            if isinstance(made, tuple) and node.args[1] < len(made):  # type: ignore[operator]
+                self._made[node] = made[node.args[1]]  # type: ignore[index]
+        elif isinstance(node.meta.get("val"), (Tensor, tuple, list)):
+            handler = HANDLERS.get(str(node.target).replace("_.", "."))
+            if handler is None:
+                raise ValueError("this operator is not supported")
+            handler(self, node, Arguments(node))
+            if str(node.target).split(".")[1].endswith("_"):
+                self._overwrite(node)
+
+    def _overwrite(self, node: fx.Node) -> None:
+        """Behind an in-place operator all names of its tensor mean the result; views of it have lost theirs."""
+        operand = node.args[0]
+        assert isinstance(operand, fx.Node)
+        before, memory = self._made.get(operand), storage(operand)
+        for other in (*self._made, *self._arguments):
+            if other is not node and (other is operand or storage(other) == memory):
+                if other is operand or self._made.get(other) == before:
+                    self._made[other] = self._made[node]
+                else:
+                    self._overwritten[other] = node
+
+    def source(self, node: object) -> str:
+        """The layer, or the input, that makes the tensor of `node`."""
+        if isinstance(node, fx.Node):
+            if node in self._overwritten:
+                raise ValueError(f"its input shares memory with what {describe(self._overwritten[node])} overwrites")
+            if node not in self._made and self.builder.has(node) and is_batched(node):
+                self._made[node] = self._input(node)
+            made = self._made.get(node)
+            if isinstance(made, tuple):
+                made = made[0]
+            if made is not None:
+                return made
+        raise ValueError("its input must be a tensor that the model's layers make")
+
+    def _input(self, node: fx.Node) -> str:
+        if not node.meta["val"].is_floating_point():
+            raise ValueError("its input must be a float tensor, not one of integers")
+        shape = shape_of(node)
+        if not 1 <= len(shape) <= 3:
+            raise ValueError(f"its input must have 1 to 3 axes behind the batch's, not {shape}")
+        name = self._arguments.get(node) or self.unique(node)
+        name = "output_1" if name == "output" else name  # the file's result has that name
+        self.inputs[name] = shape
+        self.builder.input(node, name)
+        return name
+
+    def parameter(self, node: object, what: str) -> str | None:
+        """The qualified name of a parameter or buffer; None for None."""
+        if node is None:
+            return None
+        if not isinstance(node, fx.Node) or node.name not in self.tensors:
+            raise ValueError(f"its {what} must be a parameter of the model")
+        name: str = self.tensors[node.name]
+        return name
+
+    def add(self, node: fx.Node, layer: Layer) -> str:
+        """Append a layer that makes the value of `node`; returns its name."""
+        self.layers[layer.name] = layer
+        self._nodes[layer.name] = node
+        self.alias(node, layer.name)
+        return layer.name
+
+    def alias(self, node: fx.Node, *names: str) -> None:
+        """Let `node` stand for the result of a layer, or for the results of several."""
+        self._made[node] = names[0] if len(names) == 1 and isinstance(node.meta["val"], Tensor) else names
+
+    def unique(self, node: fx.Node, part: str = "") -> str:
+        """A free name for a layer that stands for `node`, or for a part of what it does."""
+        name = layer_name(node) + (f".{part}" if part else "")
+        taken, number, candidate = {*self._arguments.values(), *self.inputs, *self.layers}, 0, name
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        return candidate
+
+
+def storage(node: fx.Node) -> int | None:
+    """What identifies the memory of a node's tensor."""
+    value = node.meta.get("val")
+    return value.untyped_storage()._cdata if isinstance(value, Tensor) else None
