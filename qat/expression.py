@@ -29,15 +29,20 @@ class Expression:
     operands: tuple[Expression | float, ...] = ()
     attributes: tuple[tuple[str, float | str], ...] = ()
 
+    @property
+    def is_x(self) -> bool:
+        """Whether it is the tensor itself, by value: a copy of X is X."""
+        return not self.operator
+
     def of(self, inner: Expression) -> Expression:
         """The function of a function: `inner` in the place of X."""
-        if inner is X or self is X:
-            return self if inner is X else inner
-        done: dict[int, Expression] = {id(X): inner}
+        if inner.is_x or self.is_x:
+            return self if inner.is_x else inner
+        done: dict[int, Expression] = {}
 
         def replaced(part: Expression | float) -> Expression | float:
-            if not isinstance(part, Expression):
-                return part
+            if not isinstance(part, Expression) or part.is_x:
+                return inner if isinstance(part, Expression) else part
             if id(part) not in done:
                 done[id(part)] = Expression(part.operator, tuple(map(replaced, part.operands)), part.attributes)
             return done[id(part)]
@@ -46,7 +51,7 @@ class Expression:
 
     def function(self) -> Function:
         """The exact reading: on Python floats, as the reader of the ONNX file puts it together."""
-        if self is X:
+        if self.is_x:
             return lambda x: x
         parts = [_constant(p) if isinstance(p, (int, float)) else p.function() for p in self.operands]
         first = parts[0]
@@ -64,7 +69,7 @@ class Expression:
         return self._real(x, {})
 
     def _real(self, x: Tensor, known: dict[int, Tensor]) -> Tensor:
-        if self is X:
+        if self.is_x:
             return x
         if id(self) not in known:
             parts = [part._real(x, known) if isinstance(part, Expression) else part for part in self.operands]
@@ -73,13 +78,15 @@ class Expression:
 
     def write(self, writer: OnnxWriter, name: str, x: str) -> str:
         """The reading in ONNX: nodes of which the last one is called `name`; returns the name of its result."""
-        known: dict[int, str] = {id(X): x}
+        known: dict[int, str] = {}
 
         def written(part: Expression) -> str:
+            if part.is_x:
+                return x
             if id(part) not in known:
                 last = part is self
                 operands = [written(p) if isinstance(p, Expression) else p for p in part.operands]
-                label = name if last else f"{name}/{len(known)}"
+                label = name if last else f"{name}/{len(known) + 1}"
                 names = [
                     o if isinstance(o, str) else writer.constant(f"{label}/constant{i}", np.float32(o))
                     for i, o in enumerate(operands)

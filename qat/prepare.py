@@ -31,9 +31,10 @@ def prepare(
     learn_scales : whether scales are parameters (learned in the log domain); otherwise they follow min-max observers in
     ``train()``
 
-    The graph is captured by torch.export. Conv2d, BatchNorm2d and ReLU, ReLU6 or clamp behind it become one layer with
-    one rounding, as do Linear, BatchNorm1d and an activation function. Raises ``ValueError`` naming the node, and the
-    line of the user's source, where something is not supported.
+    The graph is captured by torch.export. A convolution, the BatchNorm behind it and a ReLU, ReLU6 or clamp become one
+    layer with one rounding, as do a linear layer's; any other function of one tensor becomes a table, and a chain of
+    them one table. Modules that are called several times keep one set of weight codes. Raises ``ValueError`` naming the
+    node, and the line of the user's source, where something is not supported.
     """
     arithmetic = Arithmetic() if arithmetic is None else arithmetic
     if not isinstance(arithmetic, Arithmetic):

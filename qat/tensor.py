@@ -15,11 +15,12 @@ from torch import Tensor
 class QuantizedTensor:
     """Codes in a form that gradients flow through.
 
-    centered : float32 (batch, channels, height, width) or (batch, length), the exact integers code − zero_point
+    centered : float32, the exact integers code − zero_point, in torch's layout: (batch, channels, height, width),
+    (batch, channels, length) or (batch, length)
     scale : float32 scalar tensor; the real value is centered · scale
     zero_point : the code of the real number 0
     y_min, y_max : the legal codes
-    map_shape : (channels, height, width) of the feature map that a flattened vector was, else None
+    map_shape : (channels, …) of the map or sequence that a flattened vector was, if it is stored in another order
     """
 
     centered: Tensor
@@ -27,7 +28,7 @@ class QuantizedTensor:
     zero_point: int
     y_min: int
     y_max: int
-    map_shape: tuple[int, int, int] | None = None
+    map_shape: tuple[int, ...] | None = None
 
     @property
     def codes(self) -> Tensor:
@@ -49,10 +50,10 @@ class QuantizedTensor:
         return min(self.y_min - self.zero_point, 0), max(self.y_max - self.zero_point, 0)
 
 
-def stored_order(codes: Tensor, map_shape: tuple[int, int, int] | None) -> NDArray[np.int8]:
-    """`codes` as a NumPy array; (n, length) of a flattened (channels, height, width) map as (row, column, channel)."""
+def stored_order(codes: Tensor, map_shape: tuple[int, ...] | None) -> NDArray[np.int8]:
+    """`codes` as a NumPy array; (n, length) of a flattened (channels, …) map with its channels last."""
     if map_shape is not None:
-        codes = codes.reshape(-1, *map_shape).permute(0, 2, 3, 1).flatten(1)
+        codes = codes.reshape(-1, *map_shape).movedim(1, -1).flatten(1)
     array: NDArray[np.int8] = codes.contiguous().cpu().numpy()
     return array
 
@@ -60,3 +61,8 @@ def stored_order(codes: Tensor, map_shape: tuple[int, int, int] | None) -> NDArr
 def as_int(values: Tensor, kind: type[np.integer[Any]]) -> NDArray[Any]:
     """Exact integers of any tensor type as a NumPy array of the integer type `kind`."""
     return np.ascontiguousarray(values.detach().cpu().numpy()).astype(kind)
+
+
+def as_map(x: Tensor) -> Tensor:
+    """A sequence (batch, channels, length) as a map of height 1; a map as it is."""
+    return x.unsqueeze(2) if x.ndim == 3 else x

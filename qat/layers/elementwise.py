@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -33,13 +34,16 @@ class Add(Requantized):
         with advised(np.array(scales)):
             a_multiplier, b_multiplier, shift = quantize_adder(*scales, self.arithmetic)
         # 9 bits times at most 31, twice: float64 is exact.
-        terms = a.centered.detach().double() * a_multiplier
-        terms = terms.add_(b.centered.detach().double(), alpha=-b_multiplier if self.subtract else b_multiplier)
+        other = b.centered.detach().double()
+        terms = (a.centered.detach().double() * a_multiplier).add(
+            other, alpha=-b_multiplier if self.subtract else b_multiplier
+        )
         bound = a_multiplier * max(map(abs, a.extremes)) + b_multiplier * max(map(abs, b.extremes))
         one, shifts = (torch.tensor(value, device=terms.device) for value in (1, shift))
         values, inside = requantize(terms, one, shifts, zero_point, y_min, y_max, self.arithmetic.rounding, bound)
         real = self.combined(a.real, b.real)
-        return self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
+        result = self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
+        return replace(result, map_shape=common_order(a, b))
 
     def combined(self, a: Tensor, b: Tensor) -> Tensor:
         """The sum or the difference."""
@@ -63,7 +67,8 @@ class Product(Requantized):
         a, b = inputs
         bound = max(map(abs, a.extremes)) * max(map(abs, b.extremes))
         scales = np.array(a.scale.item() * b.scale.item() / self.output.scale().item())
-        return self.requantized(a.centered * b.centered, scales, a.scale * b.scale, bound, step)
+        result = self.requantized(a.centered * b.centered, scales, a.scale * b.scale, bound, step)
+        return replace(result, map_shape=common_order(a, b))
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         return self.clamped(inputs[0] * inputs[1])
@@ -73,3 +78,8 @@ class Product(Requantized):
     ) -> None:
         result = writer.node("Mul", self.name, [writer.reals[source] for source in self.sources])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
+
+
+def common_order(a: QuantizedTensor, b: QuantizedTensor) -> tuple[int, ...] | None:
+    """The order of two flattened maps of one shape; others are brought to the logical order first."""
+    return a.map_shape if a.map_shape == b.map_shape else None

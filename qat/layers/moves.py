@@ -1,107 +1,117 @@
-"""Layers that compute no new numbers: Flatten, Dropout, and the activation function that stands alone."""
+"""Layers that compute no new numbers: codes in another shape or order, selected, or framed by zeros."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..onnx_writer import OnnxWriter
-from ..quantizers import Clamp, quantized_bounds
-from ..straight_through import straight_through
 from ..tensor import QuantizedTensor
 from .layer import Layer, Step
 
 
-class Flatten(Layer):
-    """A feature map as a vector in torch's order (channel, row, column); `map_shape` tells the contract's order.
+class Reshape(Layer):
+    """The same codes under another shape, in torch's order.
 
-    reorders : whether the two orders differ
+    shape : without the batch axis
     """
 
-    def __init__(self, name: str, source: str, reorders: bool) -> None:
+    def __init__(self, name: str, source: str, shape: tuple[int, ...]) -> None:
         super().__init__(name, source)
-        self.reorders = reorders
+        self.shape = shape
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
-        if x.centered.ndim == 2:
-            return x
-        channels, height, width = x.centered.shape[1:]
-        return replace(x, centered=x.centered.flatten(1), map_shape=(channels, height, width))
+        origin = tuple(x.centered.shape[1:])
+        # The accelerator stores the channels last, and leaves them there in the vector that it makes of a map.
+        reorders = len(self.shape) == 1 and origin[0] > 1 and math.prod(origin[1:]) > 1
+        return replace(x, centered=self.real([x.centered], step.owner), map_shape=origin if reorders else None)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return inputs[0].flatten(1)
+        return inputs[0].reshape(inputs[0].shape[0], *self.shape)
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
-        writer.quantized(self.name, writer.node("Flatten", self.name, [writer.reals[self.sources[0]]], axis=1), y)
+        real = writer.reals[self.sources[0]]
+        if len(self.shape) == 1:
+            result = writer.node("Flatten", self.name, [real], axis=1)
+        else:
+            shape = writer.constant(f"{self.name}/shape", np.array((0, *self.shape)))
+            result = writer.node("Reshape", self.name, [real, shape])
+        writer.quantized(self.name, result, y)
 
 
-class Activation(Layer):
-    """A clamp of codes that no requantization can do on its way; scale and zero point unchanged.
+class Transpose(Layer):
+    """Axis i is the source's axis ``axes[i]``; the batch is axis 0 and stays."""
 
-    clamp : the real bounds
-    """
-
-    def __init__(self, name: str, source: str, clamp: Clamp) -> None:
+    def __init__(self, name: str, source: str, axes: tuple[int, ...]) -> None:
         super().__init__(name, source)
-        self.clamp = clamp
+        self.axes = axes
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
-        (x,) = inputs
-        low, high = quantized_bounds(self.clamp, x.scale, x.zero_point, x.y_min, x.y_max)
-        value = x.centered.detach()
-        clamped = value.clamp(low - x.zero_point, high - x.zero_point)
-        return replace(x, centered=straight_through(x.centered, clamped, clamped == value), y_min=low, y_max=high)
-
-    def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
-        return (inputs[0].y_min, inputs[0].y_max) != (y.y_min, y.y_max)
+        return replace(inputs[0], centered=inputs[0].centered.permute(self.axes))
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return inputs[0].clamp(*self.clamp)
+        return inputs[0].permute(self.axes)
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
-        bounds = [
-            writer.constant(f"{self.name}/{which}", np.float32(bound))
-            for which, bound in zip(("min", "max"), self.clamp, strict=True)
-        ]
-        writer.quantized(self.name, writer.node("Clip", self.name, [writer.reals[self.sources[0]], *bounds]), y)
+        result = writer.node("Transpose", self.name, [writer.reals[self.sources[0]]], perm=self.axes)
+        writer.quantized(self.name, result, y)
 
 
-class Dropout(Layer):
-    """In training: codes set to the zero point, and the scale times 1/(1 − p). Absent otherwise.
+class Slice(Layer):
+    """Elements `places` (step at least 1) along an axis that is not the batch's."""
 
-    p : probability, 0 ≤ p < 1; whole_channels : drop whole channels; module : name of the module whose mode decides
+    def __init__(self, name: str, source: str, axis: int, places: range) -> None:
+        super().__init__(name, source)
+        self.axis, self.places = axis, places
+
+    def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        return replace(inputs[0], centered=self.real([inputs[0].centered], step.owner), map_shape=None)
+
+    def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
+        places = slice(self.places.start, self.places.stop, self.places.step)
+        return inputs[0][(slice(None),) * self.axis + (places,)]
+
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        places = {"starts": self.places.start, "ends": self.places.stop, "axes": self.axis, "steps": self.places.step}
+        names = [writer.constant(f"{self.name}/{which}", np.array([value])) for which, value in places.items()]
+        writer.quantized(self.name, writer.node("Slice", self.name, [writer.reals[self.sources[0]], *names]), y)
+
+
+class Pad(Layer):
+    """A map or a sequence with real zeros around it.
+
+    padding : top, left, bottom, right; 0, left, 0, right for a sequence
     """
 
-    def __init__(self, name: str, source: str, *, p: float, whole_channels: bool, module: str) -> None:
+    def __init__(self, name: str, source: str, padding: tuple[int, int, int, int]) -> None:
         super().__init__(name, source)
-        self.p, self.whole_channels, self.module = p, whole_channels, module
+        self.padding = padding
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
-        if not step.owner.get_submodule(self.module).training or self.p == 0:
-            return x
-        shape = x.centered.shape[:2] if self.whole_channels else x.centered.shape
-        kept = torch.rand(shape, device=x.centered.device) >= self.p
-        kept = kept.view(*shape, *[1] * (x.centered.ndim - len(shape)))
         y_min, y_max = min(x.y_min, x.zero_point), max(x.y_max, x.zero_point)
-        return replace(x, centered=x.centered * kept, scale=x.scale * (1 / (1 - self.p)), y_min=y_min, y_max=y_max)
-
-    def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
-        return False
+        return replace(x, centered=self.real([x.centered], step.owner), y_min=y_min, y_max=y_max)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return inputs[0]
+        top, left, bottom, right = self.padding
+        return F.pad(inputs[0], (left, right, top, bottom) if inputs[0].ndim == 4 else (left, right))
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
-        writer.reals[self.name] = writer.reals[self.sources[0]]
+        spatial, (top, left, bottom, right) = y.centered.ndim - 2, self.padding
+        pads = [0, 0, *(top, left)[-spatial:], 0, 0, *(bottom, right)[-spatial:]]
+        names = [writer.reals[self.sources[0]], writer.constant(f"{self.name}/pads", np.array(pads))]
+        writer.quantized(self.name, writer.node("Pad", self.name, names), y)

@@ -1,9 +1,10 @@
-"""Average and maximum pools."""
+"""Average and maximum pools of maps, and of sequences, which are maps of height 1."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic, average_pool_scales
 
 from ..onnx_writer import OnnxWriter
-from ..tensor import QuantizedTensor
+from ..tensor import QuantizedTensor, as_map
 from .layer import Layer, Requantized, Step
 
 
@@ -44,12 +45,14 @@ class AveragePool(Requantized):
             raise ValueError(f"kernel must keep the sum in {self.arithmetic.operand_bits} bits, not be {self.kernel}")
         # max(P, 24) bits always fit float32's exact integers up to P = 24, and float64's beyond.
         number = torch.float32 if bound <= 1 << 24 else torch.float64
-        acc = F.avg_pool2d(x.centered.to(number), self.kernel, self.strides, self.padding, divisor_override=1)
+        acc = F.avg_pool2d(as_map(x.centered).to(number), self.kernel, self.strides, self.padding, divisor_override=1)
         counts = self.counts().to(acc.device)
         scales = average_pool_scales(
             x.scale.item(), self.output.scale().item(), self.size, self.kernel, self.strides,
             self.padding * 2, count_padding=self.count_padding,
         )  # fmt: skip
+        if x.centered.ndim == 3:
+            acc, scales, counts = acc.squeeze(2), scales[0], counts[0]
         return self.requantized(acc, scales, x.scale / counts, bound, step)
 
     def counts(self) -> Tensor:
@@ -60,16 +63,16 @@ class AveragePool(Requantized):
         return torch.full_like(summed, area) if self.count_padding else summed
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return self.clamped(
-            F.avg_pool2d(inputs[0], self.kernel, self.strides, self.padding, count_include_pad=self.count_padding)
-        )
+        (x,) = inputs
+        y = F.avg_pool2d(as_map(x), self.kernel, self.strides, self.padding, count_include_pad=self.count_padding)
+        return self.clamped(y.squeeze(2) if x.ndim == 3 else y)
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
         result = writer.node(
-            "AveragePool", self.name, [writer.reals[self.sources[0]]], kernel_shape=self.kernel, strides=self.strides,
-            pads=self.padding * 2, count_include_pad=int(self.count_padding),
+            "AveragePool", self.name, [writer.reals[self.sources[0]]], count_include_pad=int(self.count_padding),
+            **window(inputs[0], kernel_shape=self.kernel, strides=self.strides), pads=pads(inputs[0], self.padding),
         )  # fmt: skip
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
 
@@ -95,13 +98,25 @@ class MaxPool(Layer):
         return replace(x, centered=self.real([x.centered], step.owner))
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return F.max_pool2d(inputs[0], self.kernel, self.strides, self.padding, self.dilations)
+        (x,) = inputs
+        y = F.max_pool2d(as_map(x), self.kernel, self.strides, self.padding, self.dilations)
+        return y.squeeze(2) if x.ndim == 3 else y
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
         result = writer.node(
-            "MaxPool", self.name, [writer.reals[self.sources[0]]], kernel_shape=self.kernel, strides=self.strides,
-            pads=self.padding * 2, dilations=self.dilations,
+            "MaxPool", self.name, [writer.reals[self.sources[0]]], pads=pads(inputs[0], self.padding),
+            **window(inputs[0], kernel_shape=self.kernel, strides=self.strides, dilations=self.dilations),
         )  # fmt: skip
         writer.quantized(self.name, result, y)
+
+
+def window(x: QuantizedTensor, **pairs: tuple[int, int]) -> dict[str, Any]:
+    """Attributes of an ONNX window operator on `x`, with as many spatial axes."""
+    return {name: pair[-(x.centered.ndim - 2) :] for name, pair in pairs.items()}
+
+
+def pads(x: QuantizedTensor, padding: tuple[int, int]) -> tuple[int, ...]:
+    """The attribute of the same name, of equal padding on both sides."""
+    return padding[-(x.centered.ndim - 2) :] * 2

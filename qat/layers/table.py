@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ class Table(Requantized):
         values, inside = (part.to(x.centered.device) for part in self.table(x, y_scale.item(), *limits))
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
         real = self.expression.real(x.real)
-        return self.quantized(values[index], inside[index], limits, real / y_scale, y_scale, real.detach, step)
+        result = self.quantized(values[index], inside[index], limits, real / y_scale, y_scale, real.detach, step)
+        return replace(result, map_shape=x.map_shape)
 
     def table(
         self, x: QuantizedTensor, y_scale: float, zero_point: int, y_min: int, y_max: int

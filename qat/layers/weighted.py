@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from ..accumulate import Geometry, accumulate, walk
 from ..host import tensor_named
 from ..onnx_writer import OnnxWriter
 from ..quantizers import WeightQuantizer, quantize_bias
-from ..tensor import QuantizedTensor, as_int
+from ..tensor import QuantizedTensor, as_int, as_map
 from .layer import Requantized, Step
 
 
@@ -37,7 +37,8 @@ class BatchNorm:
 class Weighted(Requantized):
     """Convolution or matrix product, with a folded BatchNorm, a bias and a clamp.
 
-    weight, bias : names of the parameters in the float model; geometry : None for a matrix product
+    weight, bias : names of the parameters in the float model; geometry : None for a matrix product. A 1-D convolution
+    is one of a map of height 1; a matrix product of (batch, rows, length) is one of all rows.
     """
 
     def __init__(
@@ -89,8 +90,11 @@ class Weighted(Requantized):
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
         weight, bias, w_scale = self.integers(x, step)
-        acc, bound = accumulate(x, weight, bias, self.geometry, self.arithmetic)
-        shape = (-1,) if self.geometry is None else (-1, 1, 1)
+        rows = self.rows(x.centered)
+        acc, bound = accumulate(replace(x, centered=rows), self.kernel(weight), bias, self.geometry, self.arithmetic)
+        if rows is not x.centered:
+            acc = self.unrowed(acc, x.centered)
+        shape = (-1,) if self.geometry is None else (-1, *[1] * (acc.ndim - 2))
         scales = layer_scales(*(s.detach().cpu().numpy() for s in (x.scale, w_scale, self.output.scale())))
         result = self.requantized(acc, scales.reshape(shape), (x.scale * w_scale).view(shape), bound, step)
         if self.training and not step.frozen and self.normalizing(step.owner):
@@ -101,17 +105,37 @@ class Weighted(Requantized):
         """Whether there is a BatchNorm that is in training mode."""
         return self.batch_norm is not None and owner.get_submodule(self.batch_norm.module).training
 
+    def rows(self, x: Tensor) -> Tensor:
+        """The operand (rows, length) of a matrix product, or the map of a convolution, whose height may be 1."""
+        if self.geometry is None:
+            return x.flatten(0, 1) if x.ndim == 3 else x
+        return as_map(x)
+
+    def kernel(self, weight: Tensor) -> Tensor:
+        """The weight for `rows`."""
+        return weight if self.geometry is None else as_map(weight)
+
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The float convolution or matrix product."""
+        """The float convolution or matrix product of `rows`; output channels are axis 1."""
+        x, weight = self.rows(x), self.kernel(weight)
         return F.linear(x, weight, bias) if self.geometry is None else self.geometry.convolve(x, weight, bias)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return self.clamped(self.plain(inputs[0], *self.folded(owner)))
+        (x,) = inputs
+        y = self.clamped(self.plain(x, *self.folded(owner)))
+        if x.ndim == 3:
+            return self.unrowed(y, x)
+        return y
+
+    def unrowed(self, y: Tensor, x: Tensor) -> Tensor:
+        """The result of `rows` in the shape that belongs to the sequence `x`."""
+        return y.reshape(*x.shape[:2], y.shape[1]) if self.geometry is None else y.squeeze(2)
 
     def overflows(self, x: QuantizedTensor, step: Step) -> NDArray[np.int64]:
         """Sums that overflowed, per output channel."""
         codes, bias, _ = self.integers(x, step)
-        _, flags = walk(x, codes, bias, self.geometry, self.arithmetic)
+        rows = replace(x, centered=self.rows(x.centered))
+        _, flags = walk(rows, self.kernel(codes), bias, self.geometry, self.arithmetic)
         return as_int(flags.transpose(0, 1).flatten(1).sum(1), np.int64)
 
     @torch.no_grad()
@@ -144,13 +168,17 @@ class Weighted(Requantized):
             raise ValueError("input scale times weight scale must be a positive finite float32")
         if self.weight not in writer.weights:
             writer.weights[self.weight] = writer.dequantized(f"{self.name}/weight", as_int(codes, np.int8), scale)
-        reals = [
-            writer.reals[self.sources[0]],
-            writer.weights[self.weight],
-            writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale),
-        ]
-        if self.geometry is None:
-            result = writer.node("Gemm", self.name, reals, transB=1)
+        real, weight = writer.reals[self.sources[0]], writer.weights[self.weight]
+        biases = writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale)
+        if self.geometry is not None:
+            attributes = self.geometry.attributes(self.kernel(codes).shape[2:])
+            if x.centered.ndim == 3:
+                attributes = {n: v if n == "group" else v[1::2] for n, v in attributes.items()}
+            result = writer.node("Conv", self.name, [real, weight, biases], **attributes)
+        elif x.centered.ndim == 2:
+            result = writer.node("Gemm", self.name, [real, weight, biases], transB=1)
         else:
-            result = writer.node("Conv", self.name, reals, **self.geometry.attributes(codes.shape[2:]))
+            turned = writer.node("Transpose", f"{self.name}/turned", [weight], perm=[1, 0])
+            product = writer.node("MatMul", self.name, [real, turned])
+            result = writer.node("Add", f"{self.name}/add", [product, biases])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import fx
 
 from ..expression import Expression, X
-from ..layers.moves import Activation
+from ..layers.activation import Activation
 from .arguments import Arguments, Handler
 from .pseudo import Function
 

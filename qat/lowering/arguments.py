@@ -26,12 +26,12 @@ class Arguments:
         raise AttributeError(name)
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """One or two constant integers as two."""
+def pair(value: Any, axes: int = 2, unit: int = 1) -> tuple[int, int]:
+    """Constant integers of a window on a map, or of one on a sequence (1 axis), whose other axis has `unit`."""
     values = [value] if isinstance(value, int) else list(value)
     if not values or not all(type(v) is int for v in values):
         raise ValueError("sizes, strides and padding must be constant integers")
-    return values[0], values[-1]
+    return values[0] if axes > 1 else unit, values[-1]
 
 
 def shape_of(node: object, index: int = 0) -> tuple[int, ...]:

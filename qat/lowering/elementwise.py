@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import fx
 
 from ..expression import Expression, X
-from .arguments import Arguments, Handler, shape_of
+from .arguments import Arguments, Handler
 from .pseudo import Binary, Function
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ def binary(lowering: Lowering, node: fx.Node, x: object, y: object, operator: st
         lowering.add(node, Function(name, lowering.source(x), Expression(operator, (X, numbers[1]))))
     else:
         sources = lowering.source(x), lowering.source(y)
-        if shape_of(x) != shape_of(y):
-            raise ValueError(f"its operands must have one shape, not {shape_of(x)} and {shape_of(y)} in each sample")
         lowering.add(node, Binary(name, *sources, operator))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..expression import Expression, X
+from ..layers.activation import Activation, Dropout
 from ..layers.elementwise import Add, Product
 from ..layers.layer import Layer, Requantized
-from ..layers.moves import Activation, Dropout, Flatten
+from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.pools import MaxPool
 from ..layers.table import Table
 from ..layers.weighted import BatchNorm, Weighted
@@ -16,6 +18,9 @@ from .pseudo import Binary, Function, Normalization
 
 if TYPE_CHECKING:
     from .lower import Lowering
+
+
+MOVES = (MaxPool, Reshape, Slice, Transpose)
 
 
 def fuse(lowering: Lowering) -> None:
@@ -49,6 +54,17 @@ class Fusion:
                 self.binary(layer)
             case Function() as layer:
                 self.function(layer)
+            case Weighted() as layer:
+                self.padding(layer)
+
+    def padding(self, layer: Weighted) -> None:
+        """Zeros around a convolution's input into the convolution's own padding."""
+        before = self.layers.get(layer.sources[0])
+        if isinstance(before, Pad) and layer.geometry is not None:
+            sums = (a + b for a, b in zip(layer.geometry.padding, before.padding, strict=True))
+            top, left, bottom, right = sums
+            layer.geometry = replace(layer.geometry, padding=(top, left, bottom, right))
+            layer.sources = before.sources
 
     def normalization(self, layer: Normalization) -> None:
         """BatchNorm into the weights before it."""
@@ -58,6 +74,7 @@ class Fusion:
             or before.batch_norm
             or before.clamp != NO_CLAMP
             or not self.alone(before.name)
+            or (before.geometry is None and self.lowering.rank(before.name) > 1)
         ):
             raise self.lowering.error(
                 layer.name, "a BatchNorm must follow a convolution or a linear layer directly, as its only reader"
@@ -68,11 +85,11 @@ class Fusion:
     def clamp(self, layer: Activation) -> None:
         """An activation function into the layer whose requantization makes its input.
 
-        A clamp commutes with everything that only moves or selects codes, so it may stand behind a pool or a Flatten.
+        A clamp commutes with everything that only moves or selects codes, so it may stand behind a pool or a reshape.
         """
         least, most = layer.clamp
-        # What a dropout sets to 0 must stay 0.
-        passed = (MaxPool, Flatten, Dropout) if least <= 0 <= most else (MaxPool, Flatten)
+        # What a dropout sets to 0, and the zeros of a pad, must stay 0.
+        passed = (*MOVES, Dropout, Pad) if least <= 0 <= most else MOVES
         name = layer.sources[0]
         alone = self.alone(name)
         while isinstance(self.layers.get(name), passed):
@@ -94,7 +111,7 @@ class Fusion:
     def binary(self, layer: Binary) -> None:
         """Two functions of one tensor, such as x · sigmoid(x), into one; a quotient must be one."""
         folded = [self.operand(name) for name in layer.sources]
-        if folded[0][0] == folded[1][0] and any(part is not X for _, part in folded):
+        if folded[0][0] == folded[1][0] and any(not part.is_x for _, part in folded):
             for name in set(layer.sources):
                 if name != folded[0][0]:
                     del self.layers[name]
@@ -139,7 +156,7 @@ class Fusion:
                 del self.layers[name]
 
     def finish(self) -> None:
-        """Make real layers of all, check the orders of flattened maps, and share weights."""
+        """Make real layers of all, and share weights."""
         arithmetic, learned = self.lowering.arithmetic, self.lowering.learned
         shared: dict[tuple[str, BatchNorm | None], Weighted] = {}
         for name, layer in self.layers.items():
@@ -162,23 +179,3 @@ class Fusion:
                     continue
             made.clamp = layer.clamp
             self.layers[name] = made
-        self.check_orders()
-
-    def check_orders(self) -> None:
-        """Refuse a flattened map, which is stored channels last, as the result or beside one in another order."""
-        orders: dict[str, str] = {}  # layer whose codes are in the order of a flattened map → the Flatten
-        for name, layer in self.layers.items():
-            found = {orders.get(source, "") for source in layer.sources}
-            if isinstance(layer, Flatten) and layer.reorders:
-                orders[name] = name
-            elif not isinstance(layer, Weighted):
-                if len(found) > 1:
-                    raise self.lowering.error(name, "its operands must not be flattened maps of different shapes")
-                if found != {""}:
-                    (orders[name],) = found
-        if self.lowering.output in orders:
-            raise self.lowering.error(
-                orders[self.lowering.output],
-                "the model must not end in a flattened feature map, which the accelerator stores channels last; return "
-                "the map itself",
-            )

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
 
 from ..host import Argument, Host, filled, tensor_named
@@ -58,7 +59,7 @@ class HostBuilder:
 
     def computes(self, node: fx.Node) -> bool:
         """Take `node` if the host is to compute it; whether it is."""
-        if node.op != "call_function":
+        if not isinstance(node.target, OpOverload):
             return False
         kind = str(node.target)
         operator = kind.split(".")[1]
@@ -76,7 +77,7 @@ class HostBuilder:
         operands = node.all_input_nodes
         if not operands or not all(self._known(operand) for operand in operands):
             return False
-        made = [o for o in operands if o in self._values and is_float(o)]
+        made = [o for o in operands if o.op != "placeholder" and is_float(o)]
         if made and kind not in MOVES:
             return False
         self._values[node] = self._graph.node_copy(node, lambda operand: self._value(operand))
@@ -101,10 +102,10 @@ class HostBuilder:
         return None
 
     def _known(self, operand: fx.Node) -> bool:
-        if operand in self._values:
-            # A float argument of the model is quantized, not computed with.
-            return operand.op != "placeholder" or not is_float(operand)
-        return operand.name in self._names or operand.name in self._constants
+        if operand.name in self._names or operand.name in self._constants:
+            return True
+        # A float argument of the model is quantized, not computed with.
+        return operand in self._values and not (operand.op == "placeholder" and is_float(operand))
 
     def _value(self, operand: fx.Node) -> fx.Node:
         if operand not in self._values:

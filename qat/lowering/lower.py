@@ -11,7 +11,7 @@ from emulator import Arithmetic
 
 from ..host import Host
 from ..layers.layer import Layer
-from . import activations, elementwise, operators, pools
+from . import activations, elementwise, moves, pools, recurrent, weights
 from .arguments import Arguments, Handler, shape_of
 from .fuse import fuse
 from .host_builder import HostBuilder, is_batched
@@ -19,10 +19,12 @@ from .trace import describe, layer_name
 
 # An in-place operator is handled as the one without the underscore.
 HANDLERS: dict[str, Handler] = {
-    **operators.HANDLERS,
+    **weights.HANDLERS,
     **activations.HANDLERS,
     **elementwise.HANDLERS,
+    **moves.HANDLERS,
     **pools.HANDLERS,
+    **recurrent.HANDLERS,
 }
 
 
@@ -60,6 +62,10 @@ class Lowering:
     def error(self, layer: str, text: str) -> ValueError:
         """An error about the node that `layer` stands for."""
         return ValueError(f"{describe(self._nodes[layer])}: {text}")
+
+    def rank(self, layer: str) -> int:
+        """How many axes the node that `layer` stands for has behind the batch's."""
+        return len(shape_of(self._nodes[layer]))
 
     def _lower(self, node: fx.Node) -> None:
         if node.op == "placeholder":
@@ -145,7 +151,8 @@ class Lowering:
     def unique(self, node: fx.Node, part: str = "") -> str:
         """A free name for a layer that stands for `node`, or for a part of what it does."""
         name = layer_name(node) + (f".{part}" if part else "")
-        taken, number, candidate = {*self._arguments.values(), *self.inputs, *self.layers}, 0, name
+        arguments = {name for node, name in self._arguments.items() if node.meta["val"].is_floating_point()}
+        taken, number, candidate = {*arguments, *self.inputs, *self.layers}, 0, name
         while candidate in taken:
             number += 1
             candidate = f"{name}_{number}"

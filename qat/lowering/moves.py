@@ -1,0 +1,219 @@
+"""What the operators become that only move codes: shapes, orders, parts, joins, frames; and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import fx
+
+from ..layers.activation import Dropout
+from ..layers.concat import Concat
+from ..layers.moves import Pad, Reshape, Slice, Transpose
+from .arguments import Arguments, Handler, shape_of
+from .trace import module_path
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+
+def reshape(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """Any operator whose result has its input's elements in its input's order."""
+    add_reshape(lowering, node, lowering.source(node.args[0]), shape_of(node.args[0]), shape_of(node))
+
+
+def add_reshape(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """A `Reshape` unless the shape stays; returns the name of what has it."""
+    if not 1 <= len(shape) <= 3:
+        raise ValueError(f"its result must have 1 to 3 axes behind the batch's, not {shape}")
+    if before == shape:
+        lowering.alias(node, source)
+        return source
+    return lowering.add(node, Reshape(lowering.unique(node), source, shape))
+
+
+def permute(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    rank = len(shape_of(a.self)) + 1
+    add_transpose(lowering, node, lowering.source(a.self), shape_of(a.self), [axis % rank for axis in a.dims])
+
+
+def transpose(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    axes = list(range(len(shape_of(a.self)) + 1))
+    first, second = (a.dim0, a.dim1) if hasattr(a, "dim0") else (a.axis0, a.axis1)
+    axes[first], axes[second] = axes[second], axes[first]
+    add_transpose(lowering, node, lowering.source(a.self), shape_of(a.self), axes)
+
+
+def add_transpose(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], axes: Sequence[int]) -> str:
+    """A `Transpose` unless nothing moves; returns the name of the result."""
+    if axes[0] != 0:
+        raise ValueError("the batch must stay the first axis")
+    moving = [axis for axis in axes[1:] if before[axis - 1] > 1]
+    if moving == sorted(moving):
+        return add_reshape(lowering, node, source, before, tuple(before[axis - 1] for axis in axes[1:]))
+    return lowering.add(node, Transpose(lowering.unique(node), source, tuple(axes)))
+
+
+def slice_(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    rank = len(shape_of(a.self)) + 1
+    if a.dim % rank == 0:
+        if shape_of(node) != shape_of(a.self) or (a.start or 0) != 0 or a.step != 1 or not whole(a.end):
+            raise ValueError("the batch must stay whole")
+        lowering.alias(node, lowering.source(a.self))
+        return
+    axis = a.dim % rank
+    places = range(shape_of(a.self)[axis - 1])[slice(a.start, a.end, a.step)]
+    add_slice(lowering, node, lowering.source(a.self), shape_of(a.self), axis, places)
+
+
+def whole(end: Any) -> bool:
+    """Whether a slice up to `end` reaches the end of the batch."""
+    return end is None or not isinstance(end, int) or end >= 1 << 62
+
+
+def narrow(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    axis = batch_free(a.dim, shape_of(a.self))
+    places = range(a.start, a.start + a.length)
+    add_slice(lowering, node, lowering.source(a.self), shape_of(a.self), axis, places)
+
+
+def select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    before = shape_of(a.self)
+    axis = batch_free(a.dim, before)
+    index = a.index % before[axis - 1]
+    made = add_slice(lowering, node, lowering.source(a.self), before, axis, range(index, index + 1))
+    add_reshape(lowering, node, made, (*before[: axis - 1], 1, *before[axis:]), shape_of(node))
+
+
+def split(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """Into parts along an axis: chunk, split, tensor_split and unbind."""
+    before, name = shape_of(a.self), lowering.source(a.self)
+    axis = batch_free(a.dim, before)
+    start, parts = 0, []
+    for index in range(len(node.meta["val"])):
+        shape = shape_of(node, index)
+        kept = len(shape) == len(before)
+        length = shape[axis - 1] if kept else 1
+        part = add_slice(lowering, node, name, before, axis, range(start, start + length))
+        parts.append(part if kept else add_reshape(lowering, node, part, (), shape))
+        start += length
+    lowering.alias(node, *parts)
+
+
+def add_slice(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], axis: int, places: range) -> str:
+    """A `Slice` unless it takes all; returns the name of the result."""
+    if not places:
+        raise ValueError("a part must have at least one element")
+    if places == range(before[axis - 1]):
+        lowering.alias(node, source)
+        return source
+    return lowering.add(node, Slice(lowering.unique(node), source, axis, places))
+
+
+def concat(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    shapes = [shape_of(tensor) for tensor in a.tensors]
+    add_concat(lowering, node, [lowering.source(t) for t in a.tensors], batch_free(a.dim, shapes[0]))
+
+
+def stack(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    after = shape_of(node)
+    axis = batch_free(a.dim, after)
+    single = (*after[: axis - 1], 1, *after[axis:])
+    parts = [add_reshape(lowering, node, lowering.source(t), shape_of(t), single) for t in a.tensors]
+    add_concat(lowering, node, parts, axis)
+
+
+def add_concat(lowering: Lowering, node: fx.Node, sources: Sequence[str], axis: int) -> None:
+    if len(sources) == 1:
+        lowering.alias(node, sources[0])
+        return
+    layer = Concat(lowering.unique(node), *sources, arithmetic=lowering.arithmetic, learned=lowering.learned, axis=axis)
+    lowering.add(node, layer)
+
+
+def pad(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """Zeros around maps and sequences; negative numbers cut positions off."""
+    if getattr(a, "mode", "constant") != "constant" or a.value not in (None, 0):
+        raise ValueError("only zeros can surround a tensor: mode must be 'constant' and value 0")
+    before, name = list(shape_of(a.self)), lowering.source(a.self)
+    axes = len(before) - 1
+    pairs = [(a.pad[i], a.pad[i + 1]) for i in range(0, len(a.pad), 2)]  # last axis first
+    if any(pair != (0, 0) for pair in pairs[axes:]):
+        raise ValueError("only the axes behind batch and channels can be padded")
+    pairs += [(0, 0)] * (2 - len(pairs))
+    for index, (first, last) in enumerate(pairs[:axes]):
+        axis = len(before) - index
+        size = before[axis - 1]
+        cut = range(max(-first, 0), size - max(-last, 0))
+        name = add_slice(lowering, node, name, tuple(before), axis, cut)
+        before[axis - 1] = len(cut)
+    (left, right), (top, bottom) = ((max(first, 0), max(last, 0)) for first, last in pairs[:2])
+    if any((top, left, bottom, right)):
+        lowering.add(node, Pad(lowering.unique(node), name, (top, left, bottom, right)))
+    else:
+        lowering.alias(node, name)
+
+
+def batch_free(axis: int, shape: tuple[int, ...]) -> int:
+    """`axis` counted from the front, the batch being 0, which is an error."""
+    place: int = axis % (len(shape) + 1)
+    if place == 0:
+        raise ValueError("the batch must stay the first axis")
+    return place
+
+
+def dropout(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    if a.train:
+        raise ValueError("a dropout must be off in eval mode: give it training=self.training")
+    if not 0 <= a.p < 1:
+        raise ValueError(f"p must be at least 0 and below 1, not {a.p!r}")
+    whole_channels = "feature" in str(node.target)
+    layer = Dropout(
+        lowering.unique(node), lowering.source(a.input), p=a.p, whole_channels=whole_channels, module=module_path(node)
+    )
+    lowering.add(node, layer)
+
+
+def identity(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    lowering.alias(node, lowering.source(node.args[0]))
+
+
+def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    if node.meta["val"].dtype != a.self.meta["val"].dtype:
+        raise ValueError("the type of its tensor must stay the same")
+    lowering.alias(node, lowering.source(a.self))
+
+
+RESHAPES = (
+    "flatten.using_ints", "view.default", "reshape.default", "_unsafe_view.default", "squeeze.default", "squeeze.dim",
+    "squeeze.dims", "unsqueeze.default", "unflatten.int", "view_as.default", "reshape_as.default",
+)  # fmt: skip
+HANDLERS: dict[str, Handler] = {
+    **{f"aten.{name}": reshape for name in RESHAPES},
+    "aten.permute.default": permute,
+    "aten.transpose.int": transpose,
+    "aten.swapaxes.default": transpose,
+    "aten.slice.Tensor": slice_,
+    "aten.narrow.default": narrow,
+    "aten.select.int": select,
+    "aten.chunk.default": split,
+    "aten.split.Tensor": split,
+    "aten.split.sizes": split,
+    "aten.split_with_sizes.default": split,
+    "aten.tensor_split.sections": split,
+    "aten.tensor_split.indices": split,
+    "aten.unbind.int": split,
+    "aten.cat.default": concat,
+    "aten.concat.default": concat,
+    "aten.stack.default": stack,
+    "aten.pad.default": pad,
+    "aten.constant_pad_nd.default": pad,
+    "aten.dropout.default": dropout,
+    "aten.feature_dropout.default": dropout,
+    "aten.clone.default": identity,
+    "aten.contiguous.default": identity,
+    "aten.alias.default": identity,
+    "aten.detach.default": identity,
+    "aten.to.dtype": cast,
+    "aten._to_copy.default": cast,
+}

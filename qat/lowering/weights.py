@@ -1,0 +1,96 @@
+"""What convolutions, linear layers and BatchNorm become."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import fx
+
+from ..accumulate import Geometry
+from ..layers.weighted import BatchNorm, Weighted
+from .arguments import Arguments, Handler, pair, shape_of
+from .moves import add_reshape
+from .pseudo import Normalization
+from .trace import module_path
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+
+def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """A 1-D convolution is one of a map of height 1."""
+    height, width = (1, *a.weight.meta["val"].shape[2:])[-2:]
+    axes = len(shape_of(node)) - 1
+    if not 1 <= axes <= 2:
+        raise ValueError(f"its input must be a batch of maps or sequences, not {shape_of(a.input)} in each sample")
+    strides, dilations = pair(a.stride, axes), pair(a.dilation, axes)
+    if isinstance(a.padding, str):
+        total = [d * (k - 1) if a.padding == "same" else 0 for d, k in zip(dilations, (height, width), strict=True)]
+        # Where the total is odd, torch pads one more behind than before.
+        padding = (total[0] // 2, total[1] // 2, total[0] - total[0] // 2, total[1] - total[1] // 2)
+    else:
+        padding = pair(a.padding, axes, 0) * 2
+    geometry = Geometry(strides=strides, padding=padding, dilations=dilations, groups=a.groups)
+    add_weighted(lowering, node, lowering.unique(node), lowering.source(a.input), a.weight, a.bias, geometry)
+
+
+def linear(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """Of vectors, of sequences (batch, rows, length), and of maps with their channels last: of every pixel."""
+    shape, source = shape_of(a.input), lowering.source(a.input)
+    if len(shape) == 3:
+        source = add_reshape(lowering, node, source, shape, (shape[0] * shape[1], shape[2]))
+    made = add_weighted(lowering, node, lowering.unique(node), source, a.weight, a.bias, None)
+    if len(shape) == 3:
+        add_reshape(lowering, node, made, (), shape_of(node))
+
+
+def add_weighted(
+    lowering: Lowering,
+    node: fx.Node,
+    name: str,
+    source: str,
+    weight: fx.Node,
+    bias: fx.Node | None,
+    geometry: Geometry | None,
+) -> str:
+    """A convolution or a matrix product; returns its name."""
+    parameter = lowering.parameter(weight, "weight")
+    assert parameter is not None
+    layer = Weighted(
+        name,
+        source,
+        arithmetic=lowering.arithmetic,
+        learned=lowering.learned,
+        weight=parameter,
+        bias=lowering.parameter(bias, "bias"),
+        channels=int(weight.meta["val"].shape[0]),
+        geometry=geometry,
+    )
+    return lowering.add(node, layer)
+
+
+def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    if a.running_mean is None or a.running_var is None or a.training:
+        raise ValueError("a BatchNorm must have running statistics")
+    mean, variance = lowering.parameter(a.running_mean, "mean"), lowering.parameter(a.running_var, "variance")
+    assert mean is not None and variance is not None
+    norm = BatchNorm(
+        module=module_path(node),
+        weight=lowering.parameter(a.weight, "weight"),
+        bias=lowering.parameter(a.bias, "bias"),
+        running_mean=mean,
+        running_var=variance,
+        eps=a.eps,
+        momentum=a.momentum,
+    )
+    lowering.add(node, Normalization(lowering.unique(node), lowering.source(a.input), norm))
+
+
+HANDLERS: dict[str, Handler] = {
+    "aten.conv1d.default": convolution,
+    "aten.conv1d.padding": convolution,
+    "aten.conv2d.default": convolution,
+    "aten.conv2d.padding": convolution,
+    "aten.linear.default": linear,
+    "aten.batch_norm.default": batch_norm,
+}

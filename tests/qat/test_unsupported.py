@@ -1,0 +1,96 @@
+"""What is not supported is an error that names the node and its line in the source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import qat
+from tests.qat.networks import Written, images
+
+
+def _shared(m: Written, x: Tensor) -> Tensor:
+    return m.norm(x) + x
+
+
+def _overwritten(x: Tensor) -> Tensor:
+    rows = x.flatten(1)
+    x.relu_()
+    return rows
+
+
+UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
+    "softmax": (lambda m, x: m.conv(x).softmax(1), "node 'softmax' .*: this operator is not supported"),
+    "norm": (lambda m, x: m.norm(F.relu(m.other(m.conv(x)))), "node 'norm' .*: a BatchNorm must follow a convolution"),
+    "norm of a shared map": (lambda m, x: _shared(m, m.conv(x)), "node 'norm' .*: .* directly, as its only reader"),
+    "quotient": (lambda m, x: m.conv(x) / m.other(m.conv(x)), "node 'div' .*: a quotient must be of one tensor and a"),
+    "alpha": (lambda m, x: torch.add(m.conv(x), m.conv(x), alpha=2), "node 'add' .*: alpha must be 1, not 2"),
+    "power": (lambda m, x: m.conv(x) ** 3, "node 'pow.*' .*: the exponent must be 2, not 3"),
+    "a view overwritten": (lambda m, x: _overwritten(m.conv(x)), "shares memory with what node 'relu_' .* overwrites"),
+    "ceil": (lambda m, x: F.max_pool2d(m.conv(x), 2, ceil_mode=True), "node 'max_pool2d' .*: ceil_mode must be False"),
+    "divisor": (lambda m, x: F.avg_pool2d(m.conv(x), 2, divisor_override=3), "divisor_override must be None, not 3"),
+    "uneven": (
+        lambda m, x: F.adaptive_avg_pool2d(m.conv(x), 2),
+        "an adaptive pool's output 2×2 must divide its input 7×6",
+    ),
+    "window": (
+        lambda m, x: F.max_pool2d(m.conv(x), 2, 1, 1, 7),
+        r"node 'max_pool2d' .*: padding must leave every window a position on the map, not \(1, 1\)",
+    ),
+    "five axes": (lambda m, x: m.conv(x).view(-1, 2, 2, 7, 6), "node 'view' .*: its result must have 1 to 3 axes"),
+    "the batch moved": (
+        lambda m, x: m.conv(x).transpose(0, 1),
+        "node 'transpose' .*: the batch must stay the first axis",
+    ),
+    "the batch cut": (lambda m, x: m.conv(x)[1:], "model must be traceable|the batch must stay whole"),
+    "the batch joined": (lambda m, x: torch.cat([x, x]).sigmoid(), "node 'cat' .*: the batch must stay the first axis"),
+    "the batch reduced": (
+        lambda m, x: m.conv(x).mean((0, 2)),
+        "node 'mean' .*: a reduction must not go over the batch",
+    ),
+    "all reduced": (lambda m, x: m.conv(x).mean((1, 2, 3)), "node 'mean' .*: a reduction must leave an axis"),
+    "reflection": (lambda m, x: F.pad(m.conv(x), (1, 1, 0, 0), "reflect"), "only zeros can surround a tensor"),
+    "ones around": (lambda m, x: F.pad(m.conv(x), (1, 1), value=1), "node 'pad' .*: only zeros can surround a tensor"),
+    "channels padded": (lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0, 1, 0)), "node 'pad' .*: only the axes behind batch"),
+    "a constant map": (
+        lambda m, x: m.conv(x) + m.norm.weight.view(4, 1, 1),
+        "node 'add' .*: its input must be a tensor",
+    ),
+    "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'conv2d' .*: its weight must be a parameter of the"),
+    "dropout": (lambda m, x: F.dropout(m.conv(x), 0.5, True), "a dropout must be off in eval mode"),
+    "type": (lambda m, x: m.conv(x).double(), "the type of its tensor must stay the same"),
+    "two results": (lambda m, x: (m.conv(x), m.conv(x)), "the model must return one tensor"),  # type: ignore[dict-item]
+    "batch": (lambda m, x: m.conv(x).reshape(2, -1), "model must be traceable by torch.export for any batch size"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_what_is_not_supported_is_named(name: str) -> None:
+    function, message = UNSUPPORTED[name]
+    with pytest.raises(ValueError, match=message):
+        qat.prepare(Written(function), images(2))
+
+
+def test_the_line_of_the_source_is_named() -> None:
+    with pytest.raises(ValueError) as error:
+        qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), images(2))
+    assert str(error.value) == "node '1' (aten.softmax.int): this operator is not supported"  # no line but torch's own
+    with pytest.raises(ValueError, match=r"networks/__init__\.py, line \d+: `return self"):
+        qat.prepare(Written(lambda m, x: m.conv(x).logsumexp(1)), images(2))
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = nn.Softmax(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.part(x)
+
+    with pytest.raises(ValueError, match=re.escape(Path(__file__).name) + r", line \d+: `return self\.part\(x\)`\)"):
+        qat.prepare(Model(), images(2))
