@@ -1,12 +1,18 @@
 """Quantization-aware training: torch models whose forward value is the accelerator's, bit for bit."""
 
+from .adaround import AdaRound
 from .calibrate import calibrate, fit_accumulator
 from .export import export_onnx
 from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts
 from .prepare import prepare
+from .search import search_bits, weight_bytes
+from .settings import LayerSettings, Settings
 
 __all__ = [
+    "AdaRound",
+    "LayerSettings",
     "PreparedModel",
+    "Settings",
     "calibrate",
     "codes",
     "export_onnx",
@@ -15,4 +21,6 @@ __all__ = [
     "host_inputs",
     "overflow_counts",
     "prepare",
+    "search_bits",
+    "weight_bytes",
 ]

@@ -1,45 +1,76 @@
-"""Calibration: scales from float values, min-max for post-training quantization, or fitted to a narrow accumulator."""
+"""Calibration: scales from float values, post-training quantization and its options, and narrow accumulators."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from .layers.layer import Layer, named
+from .adaround import AdaRound, learn_roundings
+from .bias_correction import correct_biases
+from .equalize import equalize as equalize_layers
+from .float_pass import Batches, float_layers, full_precision, inputs_of
+from .layers.layer import named
 from .layers.weighted import Weighted
-from .model import PreparedModel, check_prepared
-
-Batches = Iterable[Tensor | Sequence[Tensor]]
+from .model import PreparedModel, check_prepared, evaluating
 
 WRAP_HEADROOM = 1.5  # a sum that wraps is lost, one that saturates is nearly right
 
 
-@torch.no_grad()
-def calibrate(model: PreparedModel, batches: Batches) -> None:
-    """Post-training quantization: set all scales from the smallest and largest float values on `batches`.
+def calibrate(
+    model: PreparedModel,
+    batches: Batches,
+    *,
+    equalize: bool = False,
+    bias_correction: bool = False,
+    adaround: AdaRound | bool = False,
+) -> None:
+    """Post-training quantization: set all scales from the float values on `batches`, as the layers' observers say.
 
     batches : tensors as the model takes them, or tuples that begin with its arguments (or with a tuple of them), as a
-    data loader gives them
+    data loader gives them; with `bias_correction` or `adaround` all of them are kept in memory
+    equalize : first give the channels between two layers equal ranges of weights; this rewrites parameters
+    adaround : then learn which weights to round up and which down (True: as `AdaRound` does by default)
+    bias_correction : at last correct the biases by each channel's mean error
 
-    The accumulator's width plays no part. Raises ``ValueError`` for no batches, or values that are not finite.
+    What an earlier call with `adaround` or `bias_correction` found is forgotten. The accumulator's width plays no part
+    but in the errors that `bias_correction` sees. Raises ``ValueError`` for no batches, or values that are not finite.
     """
     check_prepared(model)
-    layers = model.quantizers
-    quantizers = layers.activations()
+    if not isinstance(adaround, (bool, AdaRound)):
+        raise TypeError(f"adaround must be an AdaRound, True or False, not {adaround!r}")
+    options = AdaRound() if adaround is True else adaround
+    with full_precision(model), evaluating(model):
+        if equalize:
+            equalize_layers(model)
+        inputs = list(inputs_of(model, batches)) if options or bias_correction else inputs_of(model, batches)
+        set_scales(model, inputs)
+        if isinstance(inputs, list) and options:
+            learn_roundings(model, inputs, options)
+        if isinstance(inputs, list) and bias_correction:
+            correct_biases(model, inputs)
+
+
+@torch.no_grad()
+def set_scales(model: PreparedModel, batches: Iterable[Mapping[str, Tensor]]) -> None:
+    """All scales from the float values; nearest codes and float biases."""
+    quantizers = model.quantizers.activations()
     for quantizer in quantizers.values():
         quantizer.reset()
-    with full_precision(model):
-        for inputs in inputs_of(model, batches):
-            for name, x in inputs.items():
+    for inputs in batches:
+        for name, x in inputs.items():
+            with named(name):
                 quantizers[name].observe(x)
-            for layer, _, y in float_layers(model, inputs):
-                if layer.name in quantizers:
+        for layer, _, y in float_layers(model, inputs):
+            if layer.name in quantizers:
+                with named(layer.name):
                     quantizers[layer.name].observe(y)
-    for layer in layers:
+    for layer in model.quantizers:
         if isinstance(layer, Weighted):
             with named(layer.name):
+                layer.weight.offsets = None
+                layer.correction.zero_()
                 layer.weight.settle(layer.folded(model)[0])
     for name, quantizer in quantizers.items():
         with named(name):
@@ -76,32 +107,5 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
             ratio = peaks[layer.name] / (limit * x_scale() * w_scale())
             share = ratio.clamp(min=1).median().sqrt()
             x_scale.set(x_scale() * share)
-            w_scale.set(w_scale() * (ratio / share).clamp(min=1))
-
-
-def inputs_of(model: PreparedModel, batches: Batches) -> Iterator[dict[str, Tensor]]:
-    """{input name: float tensor} of each batch, checked."""
-    host = model.quantizers.host
-    count = 0
-    for batch in batches:
-        values = batch if isinstance(batch, (tuple, list)) else (batch,)
-        if values and isinstance(values[0], (tuple, list)):
-            values = values[0]
-        yield host(values[: len(host.arguments)], model)
-        count += 1
-    if not count:
-        raise ValueError("batches must hold at least one batch, not none")
-
-
-def float_layers(model: PreparedModel, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Layer, list[Tensor], Tensor]]:
-    """Every layer of the float network with its sources and its result."""
-    values = {name: x.float() for name, x in inputs.items()}
-    for layer in model.quantizers:
-        sources = [values[source] for source in layer.sources]
-        values[layer.name] = layer.real(sources, model)
-        yield layer, sources, values[layer.name]
-
-
-def full_precision(model: PreparedModel) -> torch.autocast:
-    """A context in which float32 products are float32, whatever autocast is around it."""
-    return torch.autocast(model.quantizers.device.type, enabled=False)
+            growth = (ratio / share).clamp(min=1)
+            w_scale.set(w_scale() * (growth if growth.shape == w_scale.value.shape else growth.amax()))

@@ -17,6 +17,7 @@ from .host import Host
 from .layers.layer import Layer, Requantized, Step, named
 from .layers.weighted import Weighted
 from .quantizers import ActivationQuantizer
+from .settings import Settings
 from .tensor import QuantizedTensor
 
 
@@ -26,21 +27,22 @@ class QuantizedLayers(nn.Module):
     inputs, layers : {name of an input or a layer, as `key` gives it: its quantizer or the layer}
     host : what is computed in floats before
     output : name of the layer whose codes are the model's result
-    arithmetic : what the layers compute with
+    arithmetic : what the layers compute with; settings : the rules on how they quantize
     """
 
     statistics_steps: Tensor
 
     def __init__(
-        self, host: Host, layers: Iterable[Layer], output: str, arithmetic: Arithmetic, learn_scales: bool
+        self, host: Host, layers: Iterable[Layer], output: str, arithmetic: Arithmetic, settings: Settings
     ) -> None:
         super().__init__()
         self.host = host
-        quantizers = {key(name): ActivationQuantizer(arithmetic.activation_bits, learn_scales) for name in host.names}
+        quantizers = {key(name): ActivationQuantizer(settings.of(name), arithmetic) for name in host.names}
         self.inputs = nn.ModuleDict(quantizers)
         self.layers = nn.ModuleDict({key(layer.name): layer for layer in layers})
         self.output = output
         self.arithmetic = arithmetic
+        self.settings = settings
         # Training steps in which BatchNorm's statistics still move; negative for any number.
         self.register_buffer("statistics_steps", torch.tensor(-1))
 
@@ -81,7 +83,7 @@ class QuantizedLayers(nn.Module):
     def quantized(self, name: str, x: Tensor, step: Step) -> QuantizedTensor:
         """The codes of the input `name`."""
         quantizer = cast(ActivationQuantizer, self.inputs[key(name)])
-        if self.training and quantizer.scale.log_ratio is None:
+        if self.training and not quantizer.scale.learned:
             step.updates.append(lambda: quantizer.follow(x.detach().float()))
         result: QuantizedTensor = quantizer(x)
         return result

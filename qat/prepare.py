@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from .calibrate import calibrate
 from .lowering.lower import Lowering
 from .lowering.trace import check_examples, trace
 from .model import PreparedModel, QuantizedLayers
+from .settings import Settings, as_settings
 
 
 def prepare(
@@ -19,7 +21,7 @@ def prepare(
     example_inputs: Tensor | Sequence[Tensor],
     arithmetic: Arithmetic | None = None,
     *,
-    learn_scales: bool = True,
+    settings: Settings | Mapping[str, Mapping[str, Any]] | None = None,
 ) -> PreparedModel:
     """A copy of `model` whose forward value is that of an accelerator with this arithmetic.
 
@@ -28,8 +30,8 @@ def prepare(
     channels, length) or (batch, length), and integer ones that embeddings look up on the host; the scales start from
     their values. Call `calibrate` with more of them.
     arithmetic : the default one if None
-    learn_scales : whether scales are parameters (learned in the log domain); otherwise they follow min-max observers in
-    ``train()``
+    settings : bits, observers and kinds of scale by rules on the layers' names, `Settings` or the rules themselves; by
+    default all layers have the arithmetic's bits, min-max ranges and scales that are learned in the log domain
 
     The graph is captured by torch.export. A convolution, the BatchNorm behind it and a ReLU, ReLU6 or clamp become one
     layer with one rounding, as do a linear layer's; any other function of one tensor becomes a table, and a chain of
@@ -41,10 +43,12 @@ def prepare(
         raise TypeError(f"arithmetic must be an Arithmetic, not {arithmetic!r}")
     if isinstance(model, PreparedModel):
         raise ValueError("model must be a float model, not one that is prepared already")
+    settings = as_settings(settings)
     owner, program = trace(model, example_inputs)
-    lowering = Lowering(program, arithmetic, learn_scales)
+    lowering = Lowering(program, arithmetic, settings)
     examples = check_examples(example_inputs)
-    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.output, arithmetic, learn_scales)
+    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.output, arithmetic, settings)
+    settings.check(layers.activations(), arithmetic)
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training
     layers.train(model.training)

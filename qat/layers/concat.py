@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from emulator import Arithmetic
 
 from ..onnx_writer import OnnxWriter
 from ..requantize import requantize
+from ..settings import Settings
 from ..tensor import QuantizedTensor
 from .layer import Requantized, Step
 
@@ -22,12 +24,12 @@ class Concat(Requantized):
     axis : not the batch's
     """
 
-    def __init__(self, name: str, *sources: str, arithmetic: Arithmetic, learned: bool, axis: int) -> None:
-        super().__init__(name, *sources, arithmetic=arithmetic, learned=learned)
+    def __init__(self, name: str, *sources: str, arithmetic: Arithmetic, settings: Settings, axis: int) -> None:
+        super().__init__(name, *sources, arithmetic=arithmetic, settings=settings)
         self.axis = axis
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
-        y_scale = self.output.scale()
+        y_scale = self.output.step_size((1, sum(math.prod(x.centered.shape[1:]) for x in inputs)))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         values, inside = [], []
         for x in inputs:

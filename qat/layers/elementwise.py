@@ -13,6 +13,7 @@ from emulator import Arithmetic, quantize_adder
 
 from ..onnx_writer import OnnxWriter
 from ..requantize import requantize
+from ..settings import Settings
 from ..tensor import QuantizedTensor
 from .layer import Requantized, Step, advised
 
@@ -21,14 +22,14 @@ class Add(Requantized):
     """a + b, or a − b with `subtract`: the exact weighted sum of the codes, then one rounding (contract, section 4)."""
 
     def __init__(
-        self, name: str, a: str, b: str, *, arithmetic: Arithmetic, learned: bool, subtract: bool = False
+        self, name: str, a: str, b: str, *, arithmetic: Arithmetic, settings: Settings, subtract: bool = False
     ) -> None:
-        super().__init__(name, a, b, arithmetic=arithmetic, learned=learned)
+        super().__init__(name, a, b, arithmetic=arithmetic, settings=settings)
         self.subtract = subtract
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         a, b = inputs
-        y_scale = self.output.scale()
+        y_scale = self.output.step_size(a.centered.shape)
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         scales = a.scale.item(), b.scale.item(), y_scale.item()
         with advised(np.array(scales)):

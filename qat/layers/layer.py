@@ -17,6 +17,7 @@ from emulator import Arithmetic, quantize_multiplier
 from ..onnx_writer import OnnxWriter
 from ..quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
 from ..requantize import requantize
+from ..settings import Settings
 from ..straight_through import straight_through
 from ..tensor import QuantizedTensor
 
@@ -78,11 +79,11 @@ class Layer(nn.Module):
 class Requantized(Layer):
     """A layer with an output quantizer of its own, and a clamp for the activation function behind it."""
 
-    def __init__(self, name: str, *sources: str, arithmetic: Arithmetic, learned: bool) -> None:
+    def __init__(self, name: str, *sources: str, arithmetic: Arithmetic, settings: Settings) -> None:
         super().__init__(name, *sources)
         self.arithmetic = arithmetic
         self.clamp: Clamp = NO_CLAMP
-        self.output = ActivationQuantizer(arithmetic.activation_bits, learned)
+        self.output = ActivationQuantizer(settings.of(name), arithmetic)
 
     def requantized(
         self, acc: Tensor, scales: NDArray[np.float64], real_scale: Tensor, bound: int, step: Step
@@ -92,7 +93,7 @@ class Requantized(Layer):
         scales : per channel or position, shaped to broadcast against `acc`; real_scale : the real value of one unit of
         `acc`, float32 with gradient, shaped alike. bound : an upper bound of |acc|
         """
-        y_scale = self.output.scale()
+        y_scale = self.output.step_size(acc.shape)
         multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         values, inside = requantize(
@@ -123,7 +124,7 @@ class Requantized(Layer):
             # What an activation function clamps is a real constant, whatever the scale (ReLU6: 6).
             above = ~inside & (values == y_max - zero_point)
             surrogate, inside = torch.where(above, self.clamp[1] / y_scale, surrogate), inside | above
-        if self.training and self.output.scale.log_ratio is None:
+        if self.training and not self.output.scale.learned:
             step.updates.append(lambda: self.output.follow(self.clamped(real())))
         return QuantizedTensor(
             centered=straight_through(surrogate, values, inside),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic, average_pool_scales
 
 from ..onnx_writer import OnnxWriter
+from ..settings import Settings
 from ..tensor import QuantizedTensor, as_map
 from .layer import Layer, Requantized, Step
 
@@ -26,14 +27,14 @@ class AveragePool(Requantized):
         source: str,
         *,
         arithmetic: Arithmetic,
-        learned: bool,
+        settings: Settings,
         size: tuple[int, int],
         kernel: tuple[int, int],
         strides: tuple[int, int],
         padding: tuple[int, int],
         count_padding: bool,
     ) -> None:
-        super().__init__(name, source, arithmetic=arithmetic, learned=learned)
+        super().__init__(name, source, arithmetic=arithmetic, settings=settings)
         self.size, self.kernel, self.strides, self.padding = size, kernel, strides, padding
         self.count_padding = count_padding
 

@@ -12,6 +12,7 @@ from emulator import Arithmetic, make_table
 
 from ..expression import Expression
 from ..onnx_writer import OnnxWriter
+from ..settings import Settings
 from ..tensor import QuantizedTensor
 from .layer import Requantized, Step
 
@@ -23,15 +24,15 @@ class Table(Requantized):
     """
 
     def __init__(
-        self, name: str, source: str, *, arithmetic: Arithmetic, learned: bool, expression: Expression
+        self, name: str, source: str, *, arithmetic: Arithmetic, settings: Settings, expression: Expression
     ) -> None:
-        super().__init__(name, source, arithmetic=arithmetic, learned=learned)
+        super().__init__(name, source, arithmetic=arithmetic, settings=settings)
         self.expression = expression
         self._made: tuple[tuple[object, ...], Tensor, Tensor] | None = None
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
-        y_scale = self.output.scale()
+        y_scale = self.output.step_size(x.centered.shape)
         limits = self.output.limits(self.clamp, y_scale)
         values, inside = (part.to(x.centered.device) for part in self.table(x, y_scale.item(), *limits))
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()

@@ -17,6 +17,7 @@ from ..accumulate import Geometry, accumulate, walk
 from ..host import tensor_named
 from ..onnx_writer import OnnxWriter
 from ..quantizers import WeightQuantizer, quantize_bias
+from ..settings import Settings
 from ..tensor import QuantizedTensor, as_int, as_map
 from .layer import Requantized, Step
 
@@ -39,7 +40,11 @@ class Weighted(Requantized):
 
     weight, bias : names of the parameters in the float model; geometry : None for a matrix product. A 1-D convolution
     is one of a map of height 1; a matrix product of (batch, rows, length) is one of all rows.
+
+    Buffer: `correction` (channels,), what a bias correction adds to the float bias before it is quantized.
     """
+
+    correction: Tensor
 
     def __init__(
         self,
@@ -47,17 +52,18 @@ class Weighted(Requantized):
         source: str,
         *,
         arithmetic: Arithmetic,
-        learned: bool,
+        settings: Settings,
         weight: str,
         bias: str | None,
         channels: int,
         geometry: Geometry | None,
     ) -> None:
-        super().__init__(name, source, arithmetic=arithmetic, learned=learned)
+        super().__init__(name, source, arithmetic=arithmetic, settings=settings)
         self.weight_name, self.bias_name = weight, bias
         self.geometry = geometry
         self.batch_norm: BatchNorm | None = None
-        self.weight = WeightQuantizer(channels, arithmetic, learned)
+        self.weight = WeightQuantizer(channels, settings.of(name), arithmetic)
+        self.register_buffer("correction", torch.zeros(channels))
 
     def folded(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
         """Float weight and bias with BatchNorm's running statistics folded in."""
@@ -78,14 +84,15 @@ class Weighted(Requantized):
         """(weight codes as float32, scales), the same tensors for all layers that share them in one step."""
         if self.weight not in step.weights:
             step.weights[self.weight] = self.weight(self.folded(step.owner)[0])
-            if self.training and self.weight.scale.log_ratio is None:
+            if self.training and not self.weight.scale.learned:
                 step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
         return step.weights[self.weight]
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """(weight codes as float32, bias as float64 integers, weight scales float32)."""
         codes, scale = self.codes(step)
-        return codes, quantize_bias(self.folded(step.owner)[1], x.scale, scale, self.arithmetic), scale
+        bias = self.folded(step.owner)[1] + self.correction
+        return codes, quantize_bias(bias, x.scale, scale, self.arithmetic), scale
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs

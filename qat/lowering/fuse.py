@@ -157,20 +157,20 @@ class Fusion:
 
     def finish(self) -> None:
         """Make real layers of all, and share weights."""
-        arithmetic, learned = self.lowering.arithmetic, self.lowering.learned
+        arithmetic, settings = self.lowering.arithmetic, self.lowering.settings
         shared: dict[tuple[str, BatchNorm | None], Weighted] = {}
         for name, layer in self.layers.items():
             match layer:
                 case Function():
                     (source,) = layer.sources
                     made: Requantized = Table(
-                        name, source, arithmetic=arithmetic, learned=learned, expression=layer.expression
+                        name, source, arithmetic=arithmetic, settings=settings, expression=layer.expression
                     )
                 case Binary(operator="Mul"):
-                    made = Product(name, *layer.sources, arithmetic=arithmetic, learned=learned)
+                    made = Product(name, *layer.sources, arithmetic=arithmetic, settings=settings)
                 case Binary():
                     a, b = layer.sources
-                    made = Add(name, a, b, arithmetic=arithmetic, learned=learned, subtract=layer.operator == "Sub")
+                    made = Add(name, a, b, arithmetic=arithmetic, settings=settings, subtract=layer.operator == "Sub")
                 case Weighted():
                     first = shared.setdefault((layer.weight_name, layer.batch_norm), layer)
                     layer.weight = first.weight

@@ -11,6 +11,7 @@ from emulator import Arithmetic
 
 from ..host import Host
 from ..layers.layer import Layer
+from ..settings import Settings
 from . import activations, elementwise, moves, pools, recurrent, weights
 from .arguments import Arguments, Handler, shape_of
 from .fuse import fuse
@@ -38,10 +39,10 @@ class Lowering:
 
     host: Host
 
-    def __init__(self, program: ExportedProgram, arithmetic: Arithmetic, learned: bool) -> None:
+    def __init__(self, program: ExportedProgram, arithmetic: Arithmetic, settings: Settings) -> None:
         signature = program.graph_signature
         self.tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        self.arithmetic, self.learned = arithmetic, learned
+        self.arithmetic, self.settings = arithmetic, settings
         self.layers: dict[str, Layer] = {}
         self.output = ""
         self.inputs: dict[str, tuple[int, ...]] = {}

@@ -127,7 +127,9 @@ def add_concat(lowering: Lowering, node: fx.Node, sources: Sequence[str], axis: 
     if len(sources) == 1:
         lowering.alias(node, sources[0])
         return
-    layer = Concat(lowering.unique(node), *sources, arithmetic=lowering.arithmetic, learned=lowering.learned, axis=axis)
+    layer = Concat(
+        lowering.unique(node), *sources, arithmetic=lowering.arithmetic, settings=lowering.settings, axis=axis
+    )
     lowering.add(node, layer)
 
 

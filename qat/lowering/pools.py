@@ -126,7 +126,7 @@ def add_average_pool(
         lowering.unique(node),
         source,
         arithmetic=lowering.arithmetic,
-        learned=lowering.learned,
+        settings=lowering.settings,
         size=size_of(shape),
         kernel=kernel,
         strides=strides,

@@ -60,7 +60,7 @@ def add_weighted(
         name,
         source,
         arithmetic=lowering.arithmetic,
-        learned=lowering.learned,
+        settings=lowering.settings,
         weight=parameter,
         bias=lowering.parameter(bias, "bias"),
         channels=int(weight.meta["val"].shape[0]),

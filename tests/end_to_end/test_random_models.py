@@ -64,7 +64,8 @@ def pick(rng: np.random.Generator, *choices: Any) -> Any:
 
 def trained(model: nn.Module, x: Tensor, name: str, seed: int) -> qat.PreparedModel:
     """`model` for a config's arithmetic after two steps, which move statistics, scales and weights."""
-    prepared = qat.prepare(model, x, CONFIGS[name].arithmetic, learn_scales=seed % 2 == 0).train()
+    settings = {"*": {"scale": ("learned_log", "free", "learned", "power_of_two")[seed % 4]}}
+    prepared = qat.prepare(model, x, CONFIGS[name].arithmetic, settings=settings).train()
     optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
     for _ in range(2):
         optimizer.zero_grad()

@@ -13,10 +13,11 @@ from emulator import Arithmetic, clamp_bias, quantize, quantize_weight
 from emulator import quantize_bias as integer_bias
 from qat.quantizers import ActivationQuantizer, WeightQuantizer, quantize_bias
 from qat.scale import LOG_GAIN
+from qat.settings import LayerSettings
 
 
-def activation(low: float, high: float, bits: int = 8, learned: bool = True) -> ActivationQuantizer:
-    quantizer = ActivationQuantizer(bits, learned)
+def activation(low: float, high: float, bits: int = 8, **settings: object) -> ActivationQuantizer:
+    quantizer = ActivationQuantizer(LayerSettings(activation_bits=bits, **settings), Arithmetic())  # type: ignore[arg-type]
     quantizer.observe(torch.tensor([low, high]))
     quantizer.settle()
     return quantizer
@@ -80,7 +81,7 @@ def test_gradients_of_values_and_of_the_scale() -> None:
 
 
 def test_an_observer_follows_in_small_steps() -> None:
-    quantizer = activation(-1.0, 1.0, learned=False)
+    quantizer = activation(-1.0, 1.0, scale="free")
     quantizer.follow(torch.tensor([-2.0, 3.0]))
     assert quantizer.low.item() == pytest.approx(-1.1) and quantizer.high.item() == pytest.approx(1.2)
     assert quantizer.scale.value.item() == pytest.approx(2.3 / 255)
@@ -92,7 +93,7 @@ def test_weights(bits: int) -> None:
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(6, 4, 3, 3, generator=generator)
     weight[2] = 0
-    quantizer = WeightQuantizer(6, arithmetic, learned=True)
+    quantizer = WeightQuantizer(6, LayerSettings(), arithmetic)
     quantizer.settle(weight)
     codes, scale = quantizer(weight)
     limit = 2 ** (bits - 1) - 1
@@ -104,13 +105,13 @@ def test_weights(bits: int) -> None:
 
 
 def test_weights_that_are_all_zero() -> None:
-    quantizer = WeightQuantizer(2, Arithmetic(), learned=True)
+    quantizer = WeightQuantizer(2, LayerSettings(), Arithmetic())
     quantizer.settle(torch.zeros(2, 3))
     assert quantizer.scale.value.tolist() == [1.0, 1.0]
 
 
 def test_gradients_of_weights() -> None:
-    quantizer = WeightQuantizer(1, Arithmetic(), learned=True)
+    quantizer = WeightQuantizer(1, LayerSettings(), Arithmetic())
     quantizer.scale.set(torch.tensor([0.5]))
     weight = torch.tensor([[0.3, 63.4, 64.0, -70.0]], requires_grad=True)
     codes, scale = quantizer(weight)

@@ -27,7 +27,7 @@ def test_gradients_are_those_of_the_dequantized_float_layer() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU())
     x = images(8)
-    prepared = qat.prepare(model, x, learn_scales=False).eval()
+    prepared = qat.prepare(model, x, settings={"*": {"scale": "free"}}).eval()
     result = prepared(x)
     outer = torch.randn_like(result)
     result.backward(outer)
