@@ -7,6 +7,7 @@ from .accumulate import accumulate, linear
 from .add import add, subtract
 from .arithmetic import Arithmetic
 from .average_pool import average_pool, average_pool_scales, average_pool_sum
+from .certificate import AttainingInput, LayerCertificate, attaining_input, certify
 from .config import AcceleratorConfig, config_from_dict, load_config
 from .convolve import convolve
 from .functions import FUNCTIONS
@@ -45,10 +46,12 @@ __all__ = [
     "AcceleratorConfig",
     "Add",
     "Arithmetic",
+    "AttainingInput",
     "AveragePool",
     "Concat",
     "Convolution",
     "Graph",
+    "LayerCertificate",
     "LayerCounts",
     "Linear",
     "LookupTable",
@@ -67,9 +70,11 @@ __all__ = [
     "Transpose",
     "accumulate",
     "add",
+    "attaining_input",
     "average_pool",
     "average_pool_scales",
     "average_pool_sum",
+    "certify",
     "clamp_bias",
     "concat",
     "config_from_dict",

@@ -56,14 +56,16 @@ class Windows:
         windows = windows[:, :: self.strides[0], :: self.strides[1], :, :: self.dilations[0], :: self.dilations[1]]
         return windows.transpose(0, 1, 2, 4, 5, 3)
 
+    def inside(self, axis: int) -> NDArray[np.bool_]:
+        """(positions, kernel size) along one axis: whether that tap of the window there lies on the map."""
+        first = np.arange(self.output[axis]) * self.strides[axis] - self.padding[axis]
+        taps = first[:, None] + np.arange(self.kernel[axis]) * self.dilations[axis]
+        return (taps >= 0) & (taps < self.size[axis])
+
     def valid_counts(self) -> NDArray[np.int64]:
         """(OH, OW): how many positions of each window lie on the map and not on padding."""
-        inside = []
-        for axis in range(2):
-            first = np.arange(self.output[axis]) * self.strides[axis] - self.padding[axis]
-            taps = first[:, None] + np.arange(self.kernel[axis]) * self.dilations[axis]
-            inside.append(((taps >= 0) & (taps < self.size[axis])).sum(axis=1))
-        counts: NDArray[np.int64] = inside[0][:, None] * inside[1]
+        rows, columns = (self.inside(axis).sum(axis=1) for axis in range(2))
+        counts: NDArray[np.int64] = rows[:, None] * columns
         return counts
 
     def blocks(self, batch: int, bytes_each: int, limit: int) -> Iterator[tuple[slice, tuple[slice, ...]]]:
