@@ -212,6 +212,17 @@ def validate(
 
 
 @app.command()
+def certify(model: Model, json: Json = None, debug: Debug = False) -> int:
+    """State the worst case of every layer's sums and the smallest accumulator that never overflows.
+
+    The exit status is 1 if an input may overflow the model's own accumulator.
+    """
+    from .commands.certify import run
+
+    return _status(run(model, json))
+
+
+@app.command()
 def benchmark(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all if none is given.")] = None,
     rtl: Annotated[bool, typer.Option("--rtl", help="utilization: check some layers in Verilator too.")] = False,

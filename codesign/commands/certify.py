@@ -1,0 +1,66 @@
+"""``lockstep certify``: how far the sums of a model can go, and which accumulator never overflows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from emulator import Graph, LayerCertificate, Linear, attaining_input, certify, convolve, linear
+from emulator.certificate import NARROWEST, weighted_layers
+
+from ..console import Output, Phases
+from ..execution import load_model
+from ..table import Table
+
+WIDEST = 48  # bits, of an accumulator
+
+
+def run(model: Path, json_file: str | None) -> bool:
+    """Certify every convolution and linear layer of `model`; returns whether its accumulator can never overflow."""
+    output = Output(json_file)
+    graph, _ = load_model(model)
+    table = Table(
+        f"{model.name}: the worst case over all legal inputs",
+        ("layer", "channels", "smallest sum", "largest sum", "bits needed", "bits", "safe", "attained"),
+    )
+    layers = []
+    with Phases() as phases, phases.phase("worst cases") as on_step:
+        certificates = certify(graph)
+        for done, (name, certificate) in enumerate(certificates.items()):
+            attained = attains(graph, certificate)
+            layers.append(certificate.as_dict() | {"attained": attained})
+            table.add(
+                name, len(certificate.low), int(certificate.low.min()), int(certificate.high.max()),
+                certificate.smallest_bits, certificate.accumulator_bits, certificate.safe, attained,
+            )  # fmt: skip
+            on_step(done + 1, len(certificates))
+    safe = all(certificate.safe for certificate in certificates.values())
+    smallest = max((certificate.smallest_bits for certificate in certificates.values()), default=NARROWEST)
+    bits = graph.arithmetic.accumulator_bits
+    verdict = "no input overflows" if safe else "some inputs may overflow"
+    output.show(table, f"{verdict} the accumulator of {bits} bits; the smallest that never overflows has {smallest}")
+    output.finish(
+        {"model": str(model), "accumulator_bits": bits, "smallest_bits": smallest, "safe": safe, "layers": layers}
+    )
+    return safe
+
+
+def attains(graph: Graph, certificate: LayerCertificate) -> bool:
+    """Whether the emulator's sums of the layer's widest channel reach both certified extremes, each with its input."""
+    node, channel = weighted_layers(graph)[certificate.name], int(certificate.channel_bits.argmax())
+    zero = graph.tensor(node.inputs[0]).zero_point
+    wide = replace(graph.arithmetic, accumulator_bits=WIDEST, multiplier_bits=1)
+    for largest, extreme in ((True, certificate.high[channel]), (False, certificate.low[channel])):
+        found = attaining_input(graph, node.name, channel, largest)
+        weight = node.weight.copy()
+        if isinstance(node, Linear):
+            weight[found.steps :] = 0  # what follows is not part of the sum at its extreme
+            sums, _ = linear(found.codes.reshape(1, -1), weight, node.bias, wide, zero)
+        else:
+            weight.reshape(len(weight), -1)[:, found.steps :] = 0
+            sums, _ = convolve(
+                found.codes, weight, node.bias, wide, zero, node.strides, node.padding, node.dilations, node.groups
+            )
+        if sums[(0, *found.position, channel)] != extreme:
+            return False
+    return True

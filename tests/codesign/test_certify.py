@@ -1,0 +1,60 @@
+"""``lockstep certify``: table and JSON are the certificate, and the exit status says whether sums can overflow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cli import FAILS, HOLDS, main
+from codesign.commands.certify import attains
+from compiler import load_onnx
+from emulator import Arithmetic, Graph, Linear, Tensor, certify
+from tests.codesign.command import fails, runs
+from tests.codesign.models import small_model
+
+
+def test_json_is_the_certificate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = small_model(tmp_path)
+    result = runs(capsys, ["certify", model])
+    certificates = certify(load_onnx(model))
+    assert result["layers"] == [c.as_dict() | {"attained": True} for c in certificates.values()]
+    assert [*certificates] == ["conv", "fc"]
+    assert result["safe"] is True and result["accumulator_bits"] == 32
+    assert result["smallest_bits"] == max(c.smallest_bits for c in certificates.values())
+
+
+@pytest.mark.parametrize(("spare", "status"), [(0, HOLDS), (-1, FAILS)])
+def test_the_exit_status_turns_at_the_smallest_width(
+    spare: int, status: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bits = max(c.smallest_bits for c in certify(load_onnx(small_model(tmp_path))).values()) + spare
+    model = small_model(tmp_path, accumulator_bits=bits)
+    assert main(["certify", str(model)]) == status
+    out = capsys.readouterr().out
+    assert f"the accumulator of {bits} bits; the smallest that never overflows has {bits - spare}" in out
+    assert ("no input overflows" in out) == (status == HOLDS)
+
+
+def test_a_certificate_that_is_not_attained_is_seen(tmp_path: Path) -> None:
+    graph = load_onnx(small_model(tmp_path))
+    for certificate in certify(graph).values():
+        assert attains(graph, certificate)
+        for side, step in (("high", 1), ("low", -1)):
+            assert not attains(graph, replace(certificate, **{side: getattr(certificate, side) + step}))
+
+
+def test_an_extreme_before_the_last_step_is_attained() -> None:
+    source = Tensor(name="x", shape=(2,), scale=1.0, zero_point=0, y_min=1, y_max=3)
+    node = Linear(
+        name="layer", inputs=("x",), shape=(1,), scale=1.0, zero_point=0, weight=np.array([[1], [-1]], np.int8),
+        bias=np.zeros(1, np.int64), multiplier=np.ones(1, np.int64), shift=np.zeros(1, np.int64),
+    )  # fmt: skip
+    graph = Graph(inputs=(source,), nodes=(node,), outputs={"y": "layer"}, arithmetic=Arithmetic())
+    assert attains(graph, certify(graph)["layer"])
+
+
+def test_what_is_no_model_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    fails(capsys, ["certify", tmp_path / "absent.onnx"], "absent.onnx")
