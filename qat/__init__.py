@@ -3,6 +3,7 @@
 from .adaround import AdaRound
 from .calibrate import calibrate, fit_accumulator
 from .export import export_onnx
+from .guarantee import guarantee, overflow_penalty
 from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts
 from .prepare import prepare
 from .search import search_bits, weight_bytes
@@ -18,8 +19,10 @@ __all__ = [
     "export_onnx",
     "fit_accumulator",
     "freeze_statistics",
+    "guarantee",
     "host_inputs",
     "overflow_counts",
+    "overflow_penalty",
     "prepare",
     "search_bits",
     "weight_bytes",

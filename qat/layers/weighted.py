@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic, layer_scales
 
 from ..accumulate import Geometry, accumulate, walk
+from ..constrain import constrained_codes
 from ..host import tensor_named
 from ..onnx_writer import OnnxWriter
 from ..quantizers import WeightQuantizer, quantize_bias
@@ -41,10 +42,14 @@ class Weighted(Requantized):
     weight, bias : names of the parameters in the float model; geometry : None for a matrix product. A 1-D convolution
     is one of a map of height 1; a matrix product of (batch, rows, length) is one of all rows.
 
-    Buffer: `correction` (channels,), what a bias correction adds to the float bias before it is quantized.
+    Buffers: `correction` (channels,), what a bias correction adds to the float bias before it is quantized;
+    `guaranteed`, whether the weights are kept such that no sum can overflow (`qat.guarantee`), and `centered`, whether
+    around zero then.
     """
 
     correction: Tensor
+    guaranteed: Tensor
+    centered: Tensor
 
     def __init__(
         self,
@@ -64,6 +69,8 @@ class Weighted(Requantized):
         self.batch_norm: BatchNorm | None = None
         self.weight = WeightQuantizer(channels, settings.of(name), arithmetic)
         self.register_buffer("correction", torch.zeros(channels))
+        self.register_buffer("guaranteed", torch.tensor(False))
+        self.register_buffer("centered", torch.tensor(False))
 
     def folded(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
         """Float weight and bias with BatchNorm's running statistics folded in."""
@@ -84,15 +91,23 @@ class Weighted(Requantized):
         """(weight codes as float32, scales), the same tensors for all layers that share them in one step."""
         if self.weight not in step.weights:
             step.weights[self.weight] = self.weight(self.folded(step.owner)[0])
-            if self.training and not self.weight.scale.learned:
+            if self.training and not self.weight.scale.learned and not self.guaranteed:
                 step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
         return step.weights[self.weight]
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """(weight codes as float32, bias as float64 integers, weight scales float32)."""
         codes, scale = self.codes(step)
-        bias = self.folded(step.owner)[1] + self.correction
-        return codes, quantize_bias(bias, x.scale, scale, self.arithmetic), scale
+        weight, bias = self.folded(step.owner)
+        integers = quantize_bias(bias + self.correction, x.scale, scale, self.arithmetic)
+        if self.guaranteed:
+            codes = self.constrained(weight, scale, integers, x)
+        return codes, integers, scale
+
+    def constrained(self, weight: Tensor, scale: Tensor, bias: Tensor, x: QuantizedTensor) -> Tensor:
+        """Codes of the float `weight` with which no sum can overflow, whatever the codes of a tensor like `x` are."""
+        limit, center = self.weight.limit, bool(self.centered)
+        return constrained_codes(weight, scale, bias, limit, x.extremes, self.arithmetic, center)
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
@@ -109,8 +124,9 @@ class Weighted(Requantized):
         return result
 
     def normalizing(self, owner: nn.Module) -> bool:
-        """Whether there is a BatchNorm that is in training mode."""
-        return self.batch_norm is not None and owner.get_submodule(self.batch_norm.module).training
+        """Whether BatchNorm's statistics follow the batches; those of the float weights do not fit guaranteed ones."""
+        norm = self.batch_norm
+        return norm is not None and not self.guaranteed and owner.get_submodule(norm.module).training
 
     def rows(self, x: Tensor) -> Tensor:
         """The operand (rows, length) of a matrix product, or the map of a convolution, whose height may be 1."""
@@ -173,7 +189,7 @@ class Weighted(Requantized):
             bias_scale = x.scale.detach().cpu().numpy() * scale
         if not (np.isfinite(bias_scale) & (bias_scale > 0)).all():
             raise ValueError("input scale times weight scale must be a positive finite float32")
-        if self.weight not in writer.weights:
+        if self.guaranteed or self.weight not in writer.weights:  # what is guaranteed also depends on the layer's input
             writer.weights[self.weight] = writer.dequantized(f"{self.name}/weight", as_int(codes, np.int8), scale)
         real, weight = writer.reals[self.sources[0]], writer.weights[self.weight]
         biases = writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale)
