@@ -22,14 +22,16 @@ def guarantee(model: PreparedModel, *, center: bool = True) -> None:
     """Keep the weights of all convolutions and linear layers such that no input can make a sum overflow, for good.
 
     From here on every forward pass projects the weights as A2Q+ does (see `qat.constrain`): centered per channel,
-    within an l1 bound that follows from the accumulator, the bias and the codes that the layer's input can hold, and
+    within the bound that follows from the accumulator, the bias and the codes that the layer's input can hold, and
     rounded towards zero. The parameters themselves stay as they are, and training moves them with straight-through
     gradients; after every step the integer weights hold the bound exactly, so `emulator.certify` calls the exported
     model safe. The weights' scales are set anew: to those with which the projected weights are nearest to the float
-    ones. Where scales are not learned they stay there.
+    ones; where scales are not learned they stay there. BatchNorm's running statistics stay as they are, too:
+    they would follow the float weights.
 
-    model : prepared, best calibrated. With a narrow accumulator it needs training afterwards, and few
-    `activation_bits`: each of them halves the bound.
+    model : prepared, best calibrated. A narrow accumulator needs few `activation_bits`: each of them halves the bound.
+    center : A2Q+ centers, which makes the most of the bound but changes what a channel computes: it needs training.
+    Without it the model is better before training, and not worse after it unless the bound is very narrow.
     """
     for layer, x in weighted_inputs(model):
         with named(layer.name):

@@ -90,7 +90,7 @@ def test_models(bits: int, overflow: str, tmp_path: Path) -> None:
     model = qat.prepare(network(), (x,), arithmetic(bits, overflow))
     assert_equal_codes(model, x, tmp_path)
     overflowed = sum(int(counts.sum()) for counts in qat.overflow_counts(model, x).values())
-    assert (overflowed > 0) == (bits < 19)
+    assert (overflowed > 0) == (bits < 18)
     expected = model.eval()(x)
     result = model.train()(x)
     assert torch.equal(result, expected)
