@@ -258,6 +258,21 @@ def test_a_map_smaller_than_the_kernel_has_fewer_taps() -> None:
     assert (certificate.low.tolist(), certificate.high.tolist()) == ([5 * -128], [5 * 127])
 
 
+def test_a_sequence_is_a_map_of_height_1() -> None:
+    rng = np.random.default_rng(2)
+    node = Convolution(
+        name="layer", inputs=("x",), shape=(3, 2), scale=1.0, zero_point=0,
+        weight=rng.integers(-128, 128, (2, 1, 5, 3)).astype(np.int8), bias=np.array([5, -7]), multiplier=EMPTY,
+        shift=EMPTY, padding=(0, 2, 0, 2),
+    )  # fmt: skip
+    flat, image = (Tensor(name="x", shape=shape, scale=1.0, zero_point=9) for shape in ((3, 3), (1, 3, 3)))
+    found, expected = (certify(graph_of(source, node))["layer"].as_dict() for source in (flat, image))
+    assert found == expected
+    one, other = (attaining_input(graph_of(source, node), "layer", 1) for source in (flat, image))
+    assert one.codes.shape == (1, 3, 3) and one.position == other.position
+    assert_array_equal(one.codes, other.codes[0])
+
+
 def test_padding_as_a_layer_brings_codes_that_its_input_has_not() -> None:
     source = Tensor(name="x", shape=(1, 1, 1), scale=1.0, zero_point=0, y_min=2, y_max=3)
     pad = Pad(

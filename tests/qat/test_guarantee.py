@@ -102,6 +102,30 @@ def test_all_operators(tmp_path: Path) -> None:
     assert_equal_codes(model, images(16, seed=1), tmp_path)
 
 
+class Shared(nn.Module):
+    """One weight on inputs of different ranges and legal codes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(12, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(torch.relu(self.mix(x)))
+
+
+def test_weights_that_layers_share(tmp_path: Path) -> None:
+    x = images(8, shape=(12,))
+    model = qat.prepare(randomized(Shared()), x, Arithmetic(accumulator_bits=14))
+    assert len([*weighted_inputs(model)]) == 2 and not all(c.safe for c in certificates(model, tmp_path))
+    qat.guarantee(model)
+    scale = next(weighted_inputs(model))[0].weight.scale
+    scale.set(scale() / 8)  # so fine that both layers have to shrink the weights, and not by the same
+    assert all(certificate.safe for certificate in certificates(model, tmp_path))
+    first, second = (layer.integers(source, Step(model))[0] for layer, source in weighted_inputs(model))
+    assert first.any() and not torch.equal(first, second)
+    assert_equal_codes(model, x, tmp_path)
+
+
 def test_a_checkpoint_keeps_the_guarantee(tmp_path: Path) -> None:
     arithmetic = Arithmetic(accumulator_bits=13)
     model, other = (qat.prepare(network(), (shifted(1.0),), arithmetic) for _ in range(2))
