@@ -81,7 +81,7 @@ def _nearest_scale(layer: Weighted, x: QuantizedTensor, model: PreparedModel) ->
     for step in range(-FINER * PER_OCTAVE, COARSER * PER_OCTAVE + 1):
         candidate = scale * 2.0 ** (step / PER_OCTAVE)
         scales = candidate.expand(len(weight))
-        integers = quantize_bias(bias, x.scale, scales, layer.arithmetic)
+        integers = quantize_bias(bias + layer.correction, x.scale, scales, layer.arithmetic)
         codes = layer.constrained(weight, scales, integers, x).flatten(1)
         error = (codes * scales.unsqueeze(1) - target).square().sum(1)
         error = error if scale.ndim else error.sum()
