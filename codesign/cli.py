@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
-
-from .caches import writable_caches
 
 HOLDS, FAILS, ERROR, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
@@ -41,11 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given  # before or after the command, and whether or not the other arguments are right
     try:
+        # Imported here, so that an interrupt while the packages load is one too.
         from .app import app
+        from .caches import writable_caches
 
         with writable_caches():
             status = app(given, prog_name="lockstep", standalone_mode=False)
     except KeyboardInterrupt:
+        warnings.simplefilter("ignore")  # of what the interrupt left half-made
         status = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # the one; or the other, which rich makes of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed at the exit

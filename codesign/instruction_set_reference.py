@@ -208,10 +208,10 @@ The counters from `{COUNTERS[0]}` to `{COUNTERS[-1]}` are those of the last run 
 pair of registers, the low word first; during a run they can be read, but go on between the two words. A
 unit is busy in a cycle in which it does work; it stalls in a cycle in which it has an instruction, waiting in its
 queue or executing, and does none. `cycles` counts from the write that starts the run to the cycle in which the
-interrupt line rises. `macs` grows by rows · columns for each position that
-enters the array; `bytes_read` and `bytes_written` by bus_bytes for each beat.
+interrupt line rises. `macs` grows by rows · columns for each position that enters the array, whether or not all of
+its elements have something to do; `bytes_read` and `bytes_written` by bus_bytes for each beat.
 
-Counters of column lane c, of {LANE_COUNTER_BITS} bits, since the start of the run:
+Counters of column lane c, of {LANE_COUNTER_BITS} bits, since the start of the run; 0 in hardware without counters:
 
 {_table(("offset", "counts"), lanes)}"""
 
@@ -223,9 +223,10 @@ Of the module `accelerator`, the top of the Verilog; in brackets the bits of tho
 
 {_table(("", "inputs", "outputs"), port_rows())}
 
-Everything belongs to the rising edge of `clk`; `rst` is synchronous and active high. The AXI4 master's bursts are
-INCR, of whole words, with the identifier 0. `axi__bid`, `axi__rid` and the slave's `awprot` and `arprot` are not looked
-at."""
+Everything belongs to the rising edge of `clk`; `rst` is synchronous and active high, for one edge or more before the
+first run. In a four-state simulator it must rise after time 0: an `always @*` runs when something changes, and a signal
+that is 1 from the beginning does not. The AXI4 master's bursts are INCR, of whole words, with the identifier 0.
+`axi__bid`, `axi__rid` and the slave's `awprot` and `arprot` are not looked at."""
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

@@ -58,7 +58,8 @@ def spans(program: Program) -> list[Span]:
                 place = (region.address, region.size, shown.get(name, ()), region.tensor, region.steps)
                 found.append(Span(kind, name, *place))
     found += [
-        Span("counters", _counted(block), block.address, COUNTER_ROWS * program.columns) for block in program.counters
+        Span("counters", _counted(number, block), block.address, COUNTER_ROWS * program.columns)
+        for number, block in enumerate(program.counters, 1)
     ]
     found.sort(key=lambda span: (span.address, span.size))
     covered, gaps = 0, []
@@ -96,15 +97,13 @@ def memory_map_text(program: Program, config: AcceleratorConfig, model: str) -> 
         "",
         "A code is one signed byte. A map lies line by line, pixel by pixel, channels fastest (NHWC), without gaps but",
         "where other distances from line to line, pixel to pixel and channel to channel are given.",
-        "The real value of a code is (code − zero point) · scale.",
+        "The real value of a code is (code − zero point) · scale. Where the model has unsigned codes, the code here is",
+        "theirs less 128, and so is the zero point.",
         "",
         "For each run: write the inputs' codes to their places, then do what registers.txt says; after the interrupt,",
         "read the outputs. A run writes layers and counters only, so the image need not be written again.",
         "",
-        f"Counters are {COUNTER_ROWS} rows of {program.columns} bytes, a byte per column lane in each row: four rows",
-        "count overflowed sums, four clipped outputs, four clipped sums of the adder, the lowest byte first; all since",
-        "the start of the run.",
-        "",
+        *(_counters_text(program) if program.counters else ()),
         "Inputs",
         *(_tensor_line(span) for span in every if span.kind == "input"),
         "",
@@ -118,6 +117,17 @@ def memory_map_text(program: Program, config: AcceleratorConfig, model: str) -> 
         f"  {span.address:#010x} {span.address + span.size - 1:#010x}  {span.size:<11}  {_what(span)}" for span in every
     ]
     return "\n".join(lines) + "\n"
+
+
+def _counters_text(program: Program) -> tuple[str, ...]:
+    return (
+        f"A block of counters has {COUNTER_ROWS} rows of {program.columns} bytes, a byte per column lane in each row:",
+        "four rows count overflowed sums, four clipped outputs, four clipped sums of the adder, lowest byte first. The",
+        "channels named with a block are its lanes from lane 0 on. All count from the start of the run, and blocks are",
+        "written in the order of their numbers: what a block's channels counted is its bytes less those of the block",
+        "before, lane by lane.",
+        "",
+    )
 
 
 def _tensor_line(span: Span, name: str | None = None) -> str:
@@ -137,10 +147,10 @@ def _what(span: Span) -> str:
     return f"{span.kind} {span.name}: {_shape(span)}, scale {span.tensor.scale!r}, zero {span.tensor.zero_point}"
 
 
-def _counted(block: CounterBlock) -> str:
-    """The layers and channels of a block of counters."""
+def _counted(number: int, block: CounterBlock) -> str:
+    """The layers and channels of a block of counters, and its place among all of them."""
     names = " and ".join(name for name in (block.layer, block.adder) if name)
-    return f"{names}, from channel {block.channel}"
+    return f"{names}, channels {block.channel} to {block.channel + block.channels - 1}, block {number}"
 
 
 def _shape(span: Span) -> str:

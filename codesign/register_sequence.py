@@ -82,7 +82,8 @@ def _access(kind: str, name: str, value: int | None, doc: str) -> Access:
 def registers_text(sequence: list[Access]) -> str:
     """``registers.txt``."""
     head = (
-        "# Runs the program once: accesses of 32 bits, byte offsets from the AXI4-Lite slave's base.\n"
+        "# Runs the program once: accesses of 32 bits, byte offsets from the AXI4-Lite slave's base. Before the first\n"
+        "# run, rst is 1 for a clock edge; in a four-state simulator it must rise after time 0.\n"
         "# kind, offset, value (written, or to be read; -: any), register, what for\n"
     )
     return head + "".join(f"{access.line()}\n" for access in sequence)

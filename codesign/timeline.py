@@ -62,10 +62,8 @@ def chrome_trace(
     instructions : the program, for the fields that are shown with each event
     """
     events: list[dict[str, Any]] = [{"ph": "M", "pid": 0, "name": "process_name", "args": {"name": name}}]
-    ends: dict[tuple[Unit, int], int] = {(unit, 0): 0 for unit in Unit}
-    for span in sorted(executed, key=lambda span: (span.start, span.index)):
-        lane = next(lane for lane in range(len(executed)) if ends.get((span.unit, lane), 0) <= span.start)
-        ends[span.unit, lane] = span.end
+    placed = tracks(executed)
+    for span, lane in placed:
         fields = dict(instructions[span.index].fields) if span.index < len(instructions) else {}
         events.append(
             {
@@ -79,7 +77,7 @@ def chrome_trace(
                 "args": {"index": span.index, **fields},
             }
         )
-    for unit, lane in sorted(ends):
+    for unit, lane in sorted({(unit, 0) for unit in Unit} | {(span.unit, lane) for span, lane in placed}):
         shared = {"ph": "M", "pid": 0, "tid": _thread(unit, lane)}
         events.append({**shared, "name": "thread_name", "args": {"name": unit.name}})
         events.append({**shared, "name": "thread_sort_index", "args": {"sort_index": shared["tid"]}})
@@ -88,6 +86,17 @@ def chrome_trace(
 
 def _thread(unit: Unit, lane: int) -> int:
     return 10 * unit.value + lane
+
+
+def tracks(executed: Sequence[Span]) -> list[tuple[Span, int]]:
+    """The spans by their start, each with the first track of its unit, from 0, in which it overlaps no other one."""
+    ends: dict[tuple[Unit, int], int] = {}
+    placed = []
+    for span in sorted(executed, key=lambda span: (span.start, span.index)):
+        track = next(track for track in range(len(executed)) if ends.get((span.unit, track), 0) <= span.start)
+        ends[span.unit, track] = span.end
+        placed.append((span, track))
+    return placed
 
 
 def busy_cycles(executed: Sequence[Span]) -> dict[Unit, int]:
@@ -126,11 +135,15 @@ def _figure(executed: Sequence[Span], name: str) -> Any:
 
     figure = Figure(figsize=(14, 3.2), layout="constrained")
     axes = figure.subplots()
-    for opcode, color in COLORS.items():
-        for unit in Unit:
-            bars = [(s.start, s.end - s.start) for s in executed if s.opcode == opcode and s.unit == unit]
-            if bars:
-                axes.broken_barh(bars, (unit.value - 0.4, 0.8), facecolors=color, edgecolor="white", linewidth=0.2)
+    bars: dict[tuple[Opcode, Unit, int], list[tuple[int, int]]] = {}
+    most = dict.fromkeys(Unit, 0)
+    for span, track in tracks(executed):
+        bars.setdefault((span.opcode, span.unit, track), []).append((span.start, span.end - span.start))
+        most[span.unit] = max(most[span.unit], track)
+    for (opcode, unit, track), found in bars.items():
+        height = 0.8 / (most[unit] + 1)
+        place = (unit.value - 0.4 + track * height, height)
+        axes.broken_barh(found, place, facecolors=COLORS[opcode], edgecolor="white", linewidth=0.2)
     end = max((span.end for span in executed), default=1)
     busy = busy_cycles(executed)
     axes.set_yticks(

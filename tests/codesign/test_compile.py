@@ -52,7 +52,7 @@ def test_spans_cover_the_region_once() -> None:
         "x": ("input", 64, 24),
         "part": ("layer", 66, 22),
         "y": ("layer", 128, 5),
-        "y, from channel 0": ("counters", 256, 4 * COUNTER_ROWS),
+        "y, channels 0 to 3, block 1": ("counters", 256, 4 * COUNTER_ROWS),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.timeline import Span, busy_cycles, chrome_trace, spans, write_timeline
+from codesign.timeline import Span, busy_cycles, chrome_trace, spans, tracks, write_timeline
 from emulator.instructions import Opcode, Unit, instruction
 
 HALT = instruction(Opcode.HALT)
@@ -68,3 +68,9 @@ def test_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.png", "t.svg"]
     with pytest.raises(ValueError, match=r"\*\.json, \*\.png, \*\.svg, not 't\.txt'"):
         write_timeline(tmp_path / "t.txt", RUN)
+
+
+def test_what_overlaps_in_a_unit_has_tracks_of_its_own() -> None:
+    spans = [Span(2, Opcode.CONVOLVE, Unit.CONVOLVE, 50, 90), Span(1, Opcode.CONVOLVE, Unit.CONVOLVE, 0, 60)]
+    spans += [Span(3, Opcode.CONVOLVE, Unit.CONVOLVE, 60, 99), Span(4, Opcode.LOAD, Unit.LOAD, 10, 20)]
+    assert [(span.index, track) for span, track in tracks(spans)] == [(1, 0), (4, 0), (2, 1), (3, 0)]
