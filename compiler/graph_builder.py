@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from emulator.arithmetic import Arithmetic
-from emulator.graph import Node, Rescale, Tensor
+from emulator.graph import Codes, Node, Rescale, Tensor
 from emulator.multiplier import quantize_multiplier
 from emulator.quantize import quantize
 
@@ -25,10 +26,12 @@ class GraphBuilder:
     reordered : such a vector → a copy of it in the file's order, once there is one
     turned : sequence → the one with length and channels exchanged, once there is one
     bias_errors : convolution or linear layer → how far rounding its float bias can move a result, in codes
+    tables : layer → the lookup table that the file ships for it
     """
 
-    def __init__(self, arithmetic: Arithmetic) -> None:
+    def __init__(self, arithmetic: Arithmetic, tables: Mapping[str, Codes]) -> None:
         self.arithmetic = arithmetic
+        self.tables = tables
         self.inputs: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
         self.orders: dict[str, tuple[int, ...]] = {}

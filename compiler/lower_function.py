@@ -12,6 +12,7 @@ from emulator.onnx_functions import BINARY, Function, unary_function
 
 from .graph_builder import GraphBuilder
 from .operator_node import Operator
+from .stored_tables import chosen_table
 from .values import Dequantized, Environment, Real, Source, Target, Value
 
 
@@ -27,12 +28,13 @@ class FunctionSource(Source):
         """Add the `LookupTable`."""
         arithmetic, x = builder.arithmetic, self.x
         y = (target.scale, target.zero_point, target.y_min, target.y_max)
+        computed = make_table(self.function, x.scale, x.zero_point, *y, arithmetic)
         node = LookupTable(
             name=name,
             shape=x.shape,
             **vars(target),
             inputs=(x.name,),
-            table=make_table(self.function, x.scale, x.zero_point, *y, arithmetic),
+            table=chosen_table(builder.tables.get(name), computed, target.y_min, target.y_max),
         )
         return builder.ordered_as(builder.add(node), x)
 

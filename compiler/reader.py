@@ -16,6 +16,7 @@ from .onnx_tensor import check_elements
 from .operator_node import Operator, check_schema, needed_in_order, operator
 from .rearrange import in_logical_order
 from .stored_arithmetic import choose_arithmetic
+from .stored_tables import read_tables
 from .values import Codes, Environment, Real
 
 
@@ -25,6 +26,8 @@ def load_onnx(path: str | PathLike[str], arithmetic: Arithmetic | None = None, o
     path : an ONNX file with QuantizeLinear/DequantizeLinear (QDQ) pairs, operator set 13–25
     arithmetic : None takes the file's metadata ``lockstep.arithmetic``, or the default where there is none
     override : take `arithmetic` even where the metadata differs
+
+    Lookup tables are those of the metadata entry ``lockstep.tables`` where it has them, otherwise computed.
 
     A layer is named after the node that computes it (Conv, Gemm, MaxPool, …), after its codes where that has no name.
     `Graph.metadata` holds ``producer``, ``opset``, ``codes`` {tensor name: the ONNX tensor that holds its codes},
@@ -44,7 +47,7 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic) -> Graph:
     given = [value.name for value in file.inputs] + list(file.initializers)
     operators = needed_in_order([operator(node) for node in file.graph.node], given, outputs)
     check_supported(operators)
-    builder = GraphBuilder(arithmetic)
+    builder = GraphBuilder(arithmetic, read_tables(file.metadata, arithmetic))
     env = Environment(builder, file.path.parent, file.initializers, _batch(file))
     for value in file.inputs:
         shape = input_shape(value)

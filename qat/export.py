@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from os import PathLike
 from pathlib import Path
 
 import torch
 
+from .facts import metadata
 from .layers.layer import Step, named
 from .model import PreparedModel, check_prepared, evaluating
 from .onnx_writer import OnnxWriter
 from .tensor import QuantizedTensor
-
-METADATA_KEY = "lockstep.arithmetic"
 
 
 def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
@@ -22,9 +20,10 @@ def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
 
     The input of a model with one argument is called ``input``, those of one with several bear the arguments' names;
     what embeddings look up on the host is an input too (`host_inputs`). The dequantized result is ``output``. Every
-    layer's compute node bears the layer's name; the metadata entry ``lockstep.arithmetic`` is the JSON of the
-    arithmetic. ONNX Runtime runs the file; for another arithmetic than the default one its results differ as the
-    arithmetic does.
+    layer's compute node bears the layer's name. Weights of at most 4 bits are INT4, two to a byte, all other codes INT8.
+    The metadata hold the arithmetic, the settings and what was found for each layer (`qat.facts`), and the lookup
+    tables, so that the file alone gives the same integers on every machine. ONNX Runtime runs the file; for another
+    arithmetic than the default one its results differ as the arithmetic does.
 
     The file appears under its name only when it is complete. Raises ``ValueError`` naming the layer that does not fit
     ONNX, ``OSError`` where the file cannot be written.
@@ -42,8 +41,8 @@ def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
             with named(layer.name):
                 layer.write(writer, [tensors[source] for source in layer.sources], tensors[layer.name], model)
     result = tuple(tensors[quantizers.output].centered.shape[1:])
-    metadata = {METADATA_KEY: json.dumps(quantizers.arithmetic.as_dict())}
-    proto = writer.model(writer.reals[quantizers.output], shapes, result, metadata)
+    facts = metadata(quantizers, writer.tables)
+    proto = writer.model(writer.reals[quantizers.output], shapes, result, facts)
     file = Path(path)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:

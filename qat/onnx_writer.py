@@ -22,11 +22,13 @@ class OnnxWriter:
 
     reals : layer name → ONNX tensor with the layer's dequantized values
     weights : weight quantizer → ONNX tensor with its dequantized weights, which several layers may share
+    tables : layer name → the codes of its table, smallest input code first
     """
 
     def __init__(self) -> None:
         self.reals: dict[str, str] = {}
         self.weights: dict[WeightQuantizer, str] = {}
+        self.tables: dict[str, NDArray[np.int8]] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -43,12 +45,16 @@ class OnnxWriter:
         self._constants[name] = numpy_helper.from_array(np.asarray(values), name)
         return name
 
-    def dequantized(self, name: str, codes: NDArray[Any], scale: NDArray[np.float32]) -> str:
-        """Constant codes with one scale per index of axis 0 and zero point 0, and the DequantizeLinear behind them."""
+    def dequantized(self, name: str, codes: NDArray[Any], scale: NDArray[np.float32], bits: int = 8) -> str:
+        """Constant codes with one scale per index of axis 0 and zero point 0, and the DequantizeLinear behind them.
+
+        bits : codes of at most 4 bits are INT4, two to a byte; otherwise the type is that of `codes`
+        """
+        kind = helper.tensor_dtype_to_np_dtype(TensorProto.INT4) if bits <= 4 else codes.dtype
         inputs = [
-            self.constant(f"{name}/codes", codes),
+            self.constant(f"{name}/codes", codes.astype(kind)),
             self.constant(f"{name}/scale", scale),
-            self.constant(f"{name}/zero_point", np.zeros(scale.shape, codes.dtype)),
+            self.constant(f"{name}/zero_point", np.zeros(scale.shape, kind)),
         ]
         return self.node("DequantizeLinear", f"{name}/dequantize", inputs, name, axis=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from emulator import Arithmetic, make_table
 from ..expression import Expression
 from ..onnx_writer import OnnxWriter
 from ..settings import Settings
-from ..tensor import QuantizedTensor
+from ..tensor import QuantizedTensor, as_int
 from .layer import Requantized, Step
 
 
@@ -61,5 +62,7 @@ class Table(Requantized):
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
+        centered, _ = self.table(inputs[0], y.scale.item(), y.zero_point, y.y_min, y.y_max)
+        writer.tables[self.name] = as_int(centered + y.zero_point, np.int8)
         result = self.expression.write(writer, self.name, writer.reals[self.sources[0]])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)

@@ -190,7 +190,8 @@ class Weighted(Requantized):
         if not (np.isfinite(bias_scale) & (bias_scale > 0)).all():
             raise ValueError("input scale times weight scale must be a positive finite float32")
         if self.guaranteed or self.weight not in writer.weights:  # what is guaranteed also depends on the layer's input
-            writer.weights[self.weight] = writer.dequantized(f"{self.name}/weight", as_int(codes, np.int8), scale)
+            integers = as_int(codes, np.int8)
+            writer.weights[self.weight] = writer.dequantized(f"{self.name}/weight", integers, scale, self.weight.bits)
         real, weight = writer.reals[self.sources[0]], writer.weights[self.weight]
         biases = writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale)
         if self.geometry is not None:

@@ -1,0 +1,53 @@
+"""What an exported file says about itself besides its operators: metadata entries, each of them JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layers.weighted import Weighted
+from .model import QuantizedLayers
+
+ARITHMETIC = "lockstep.arithmetic"
+SETTINGS = "lockstep.settings"
+LAYERS = "lockstep.layers"
+TABLES = "lockstep.tables"
+OF_WEIGHTS = ("weight_bits", "weight_observer", "per_channel")
+
+
+def metadata(quantizers: QuantizedLayers, tables: Mapping[str, NDArray[np.int8]]) -> dict[str, str]:
+    """{key: JSON} of all entries.
+
+    ``lockstep.arithmetic`` : the fields of the `Arithmetic`
+    ``lockstep.settings`` : the rules of the `Settings`
+    ``lockstep.layers`` : what `layer_facts` gives
+    ``lockstep.tables`` : {layer: its lookup table, one byte per code in hexadecimal}, the smallest input code first
+    """
+    entries: dict[str, Any] = {
+        ARITHMETIC: quantizers.arithmetic.as_dict(),
+        SETTINGS: quantizers.settings.as_dict(),
+        LAYERS: layer_facts(quantizers),
+        TABLES: {name: codes.tobytes().hex() for name, codes in tables.items()},
+    }
+    return {key: json.dumps(value, allow_nan=False) for key, value in entries.items()}
+
+
+def layer_facts(quantizers: QuantizedLayers) -> dict[str, dict[str, Any]]:
+    """{input or layer with scales: how it is quantized}: the fields of its `LayerSettings` with the bits that it has,
+    those of weights where it has weights, and ``range``, the two ends that its observer found.
+    """
+    weighted = {layer.name: layer for layer in quantizers if isinstance(layer, Weighted)}
+    facts = {}
+    for name, quantizer in quantizers.activations().items():
+        fields = asdict(quantizer.settings) | {"activation_bits": quantizer.grid.bits}
+        if name in weighted:
+            fields["weight_bits"] = weighted[name].weight.bits
+        else:
+            fields = {field: value for field, value in fields.items() if field not in OF_WEIGHTS}
+        facts[name] = fields | {"range": [float(quantizer.low), float(quantizer.high)]}
+    return facts
