@@ -16,6 +16,7 @@ from .onnx_tensor import check_elements
 from .operator_node import Operator, check_schema, needed_in_order, operator
 from .rearrange import in_logical_order
 from .stored_arithmetic import choose_arithmetic
+from .stored_layers import read_layers
 from .stored_tables import read_tables
 from .values import Codes, Environment, Real
 
@@ -32,7 +33,8 @@ def load_onnx(path: str | PathLike[str], arithmetic: Arithmetic | None = None, o
     A layer is named after the node that computes it (Conv, Gemm, MaxPool, …), after its codes where that has no name.
     `Graph.metadata` holds ``producer``, ``opset``, ``codes`` {tensor name: the ONNX tensor that holds its codes},
     ``bias_errors`` {layer name: how far rounding its float bias can move a result, in codes} and ``orders`` {vector:
-    the stored shape of the feature map that it was flattened from, in whose order its codes are}.
+    the stored shape of the feature map that it was flattened from, in whose order its codes are}, and ``layers``, what
+    the file's metadata entry ``lockstep.layers`` says about them, {} where it has none.
 
     Raises `OnnxError` (a ``ValueError``), one sentence with file, node, operator and reason, for all that is damaged,
     not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic`.
@@ -79,6 +81,7 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic) -> Graph:
             "codes": codes,
             "bias_errors": builder.bias_errors,
             "orders": builder.orders,
+            "layers": read_layers(file.metadata),
         },
     )
 

@@ -41,8 +41,8 @@ def chosen_table(stored: Codes | None, computed: Codes, y_min: int, y_max: int) 
     outside = (stored < y_min) | (stored > y_max)
     for entry in np.flatnonzero((difference > 1) | outside)[:1]:
         raise ValueError(
-            f"metadata {KEY}: entry {entry} must be what the operator gives, {int(computed[entry])} or a legal neighbour, "
-            f"not {int(stored[entry])}"
+            f"metadata {KEY}: entry {entry} must be what the operator gives, {int(computed[entry])} or a legal "
+            f"neighbour, not {int(stored[entry])}"
         )
     return stored
 

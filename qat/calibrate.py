@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from .float_pass import Batches, float_layers, full_precision, inputs_of
 from .layers.layer import named
 from .layers.weighted import Weighted
 from .model import PreparedModel, check_prepared, evaluating
+from .ranges import record_ranges
 
 WRAP_HEADROOM = 1.5  # a sum that wraps is lost, one that saturates is nearly right
 
@@ -29,18 +30,21 @@ def calibrate(
     """Post-training quantization: set all scales from the float values on `batches`, as the layers' observers say.
 
     batches : tensors as the model takes them, or tuples that begin with its arguments (or with a tuple of them), as a
-    data loader gives them; with `bias_correction` or `adaround` all of them are kept in memory
+    data loader gives them; they are gone through twice, and all kept in memory where they are an iterator, or with
+    `bias_correction` or `adaround`
     equalize : first give the channels between two layers equal ranges of weights; this rewrites parameters
     adaround : then learn which weights to round up and which down (True: as `AdaRound` does by default)
     bias_correction : at last correct the biases by each channel's mean error
 
-    What an earlier call with `adaround` or `bias_correction` found is forgotten. The accumulator's width plays no part
+    At last the ranges of all codes are recorded (`record_ranges`), for `compare_ranges` on a deployed model. What an
+    earlier call with `adaround` or `bias_correction` found is forgotten. The accumulator's width plays no part
     but in the errors that `bias_correction` sees. Raises ``ValueError`` for no batches, or values that are not finite.
     """
     check_prepared(model)
     if not isinstance(adaround, (bool, AdaRound)):
         raise TypeError(f"adaround must be an AdaRound, True or False, not {adaround!r}")
     options = AdaRound() if adaround is True else adaround
+    batches = repeatable(batches)
     with full_precision(model), evaluating(model):
         if equalize:
             equalize_layers(model)
@@ -50,6 +54,12 @@ def calibrate(
             learn_roundings(model, inputs, options)
         if isinstance(inputs, list) and bias_correction:
             correct_biases(model, inputs)
+    record_ranges(model, batches)
+
+
+def repeatable(batches: Batches) -> Batches:
+    """`batches` so that one can go through them more than once."""
+    return list(batches) if isinstance(batches, Iterator) else batches
 
 
 @torch.no_grad()
@@ -86,9 +96,10 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
     Where the largest float sum of a channel exceeds the accumulator's range, the product of input and weight scale
     grows by that ratio: evenly (in the log domain) between the input, by the median over the channels, and the
     channel's weights. Zero points stay. A good start for training towards a narrow accumulator, and often good enough
-    without; where the accumulator is wide enough it changes nothing.
+    without; where the accumulator is wide enough it changes nothing. The ranges are recorded anew.
     """
     check_prepared(model)
+    batches = repeatable(batches)
     peaks: dict[str, Tensor] = {}
     with full_precision(model):
         for inputs in inputs_of(model, batches):
@@ -109,3 +120,4 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
             x_scale.set(x_scale() * share)
             growth = (ratio / share).clamp(min=1)
             w_scale.set(w_scale() * (growth if growth.shape == w_scale.value.shape else growth.amax()))
+    record_ranges(model, batches)

@@ -20,7 +20,7 @@ def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
 
     The input of a model with one argument is called ``input``, those of one with several bear the arguments' names;
     what embeddings look up on the host is an input too (`host_inputs`). The dequantized result is ``output``. Every
-    layer's compute node bears the layer's name. Weights of at most 4 bits are INT4, two to a byte, all other codes INT8.
+    layer's compute node bears the layer's name. Weights of at most 4 bits are INT4, two to a byte, other codes INT8.
     The metadata hold the arithmetic, the settings and what was found for each layer (`qat.facts`), and the lookup
     tables, so that the file alone gives the same integers on every machine. ONNX Runtime runs the file; for another
     arithmetic than the default one its results differ as the arithmetic does.

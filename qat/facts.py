@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .layers.weighted import Weighted
 from .model import QuantizedLayers
+from .ranges import recorded_ranges
 
 ARITHMETIC = "lockstep.arithmetic"
 SETTINGS = "lockstep.settings"
@@ -39,9 +40,11 @@ def metadata(quantizers: QuantizedLayers, tables: Mapping[str, NDArray[np.int8]]
 
 def layer_facts(quantizers: QuantizedLayers) -> dict[str, dict[str, Any]]:
     """{input or layer with scales: how it is quantized}: the fields of its `LayerSettings` with the bits that it has,
-    those of weights where it has weights, and ``range``, the two ends that its observer found.
+    those of weights where it has weights, ``range``, the two ends that its observer found, and ``statistics``, the
+    fields of its `RangeStatistics`, where they are recorded.
     """
     weighted = {layer.name: layer for layer in quantizers if isinstance(layer, Weighted)}
+    statistics = recorded_ranges(quantizers)
     facts = {}
     for name, quantizer in quantizers.activations().items():
         fields = asdict(quantizer.settings) | {"activation_bits": quantizer.grid.bits}
@@ -50,4 +53,6 @@ def layer_facts(quantizers: QuantizedLayers) -> dict[str, dict[str, Any]]:
         else:
             fields = {field: value for field, value in fields.items() if field not in OF_WEIGHTS}
         facts[name] = fields | {"range": [float(quantizer.low), float(quantizer.high)]}
+        if name in statistics:
+            facts[name]["statistics"] = asdict(statistics[name])
     return facts

@@ -20,6 +20,8 @@ from .quantizers import ActivationQuantizer
 from .settings import Settings
 from .tensor import QuantizedTensor
 
+RECORD = 256 + 2  # counts of each int8 code, of values cut off by an input's range, and of sums that overflowed
+
 
 class QuantizedLayers(nn.Module):
     """All that quantization adds to a model: the inputs' quantizers, and the layers in the order in which they run.
@@ -31,6 +33,7 @@ class QuantizedLayers(nn.Module):
     """
 
     statistics_steps: Tensor
+    recorded: Tensor
 
     def __init__(
         self, host: Host, layers: Iterable[Layer], output: str, arithmetic: Arithmetic, settings: Settings
@@ -45,6 +48,8 @@ class QuantizedLayers(nn.Module):
         self.settings = settings
         # Training steps in which BatchNorm's statistics still move; negative for any number.
         self.register_buffer("statistics_steps", torch.tensor(-1))
+        # What `qat.record_ranges` counted, a row for each of `activations`; zeros where nothing is recorded.
+        self.register_buffer("recorded", torch.zeros(len(self.activations()), RECORD, dtype=torch.int64))
 
     def __iter__(self) -> Iterator[Layer]:
         for layer in self.layers.values():
@@ -121,6 +126,8 @@ class PreparedModel(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """The model's arguments (batch, …) to the dequantized codes of the last layer, float32."""
         layers, step = self.quantizers, Step(self)
+        if self.training:
+            layers.recorded.zero_()  # of the weights before this step
         step.frozen = not self.training or int(layers.statistics_steps) == 0
         result = layers(layers.host(inputs, self), step)[layers.output].real
         with torch.autocast(layers.device.type, enabled=False):

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
-from .calibrate import calibrate
+from .calibrate import set_scales
+from .float_pass import full_precision, inputs_of
 from .lowering.lower import Lowering
 from .lowering.trace import check_examples, trace
-from .model import PreparedModel, QuantizedLayers
+from .model import PreparedModel, QuantizedLayers, evaluating
 from .settings import Settings, as_settings
 
 
@@ -52,5 +53,6 @@ def prepare(
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training
     layers.train(model.training)
-    calibrate(prepared, [examples])
+    with full_precision(prepared), evaluating(prepared):
+        set_scales(prepared, inputs_of(prepared, [examples]))
     return prepared
