@@ -39,9 +39,11 @@ def metadata(quantizers: QuantizedLayers, tables: Mapping[str, NDArray[np.int8]]
 
 
 def layer_facts(quantizers: QuantizedLayers) -> dict[str, dict[str, Any]]:
-    """{input or layer with scales: how it is quantized}: the fields of its `LayerSettings` with the bits that it has,
-    those of weights where it has weights, ``range``, the two ends that its observer found, and ``statistics``, the
-    fields of its `RangeStatistics`, where they are recorded.
+    """{input or layer with scales: how it is quantized}.
+
+    The fields of its `LayerSettings` with the bits that it has, those of weights only where it has some; then also
+    ``guaranteed``, whether these cannot overflow (`qat.guarantee`); ``range``, the two ends that its observer found;
+    ``statistics``, the fields of its `RangeStatistics`, where they are recorded.
     """
     weighted = {layer.name: layer for layer in quantizers if isinstance(layer, Weighted)}
     statistics = recorded_ranges(quantizers)
@@ -50,6 +52,7 @@ def layer_facts(quantizers: QuantizedLayers) -> dict[str, dict[str, Any]]:
         fields = asdict(quantizer.settings) | {"activation_bits": quantizer.grid.bits}
         if name in weighted:
             fields["weight_bits"] = weighted[name].weight.bits
+            fields["guaranteed"] = bool(weighted[name].guaranteed)
         else:
             fields = {field: value for field, value in fields.items() if field not in OF_WEIGHTS}
         facts[name] = fields | {"range": [float(quantizer.low), float(quantizer.high)]}

@@ -27,7 +27,7 @@ def guarantee(model: PreparedModel, *, center: bool = True) -> None:
     gradients; after every step the integer weights hold the bound exactly, so `emulator.certify` calls the exported
     model safe. The weights' scales are set anew: to those with which the projected weights are nearest to the float
     ones; where scales are not learned they stay there. BatchNorm's running statistics stay as they are, too:
-    they would follow the float weights.
+    they would follow the float weights. Recorded ranges are discarded (`record_ranges`).
 
     model : prepared, best calibrated. A narrow accumulator needs few `activation_bits`: each of them halves the bound.
     center : A2Q+ centers, which makes the most of the bound but changes what a channel computes: it needs training.
@@ -38,6 +38,7 @@ def guarantee(model: PreparedModel, *, center: bool = True) -> None:
             layer.guaranteed.fill_(True)
             layer.centered.fill_(center)
             layer.weight.scale.set(_nearest_scale(layer, x, model))
+    model.quantizers.recorded.zero_()
 
 
 def overflow_penalty(model: PreparedModel) -> Tensor:

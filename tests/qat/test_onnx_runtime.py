@@ -11,49 +11,31 @@ import onnxruntime
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from torch import nn
 
 import qat
 from codesign.validate import TIE, validate
-from tests.qat.networks import Mixed, images, normalized
-from tests.qat.networks.mlperf_tiny import DSCNN, Autoencoder, MobileNetV1, ResNet8
-from tests.qat.networks.mobilenet import MobileNetV2
-from tests.qat.networks.resnet import resnet18, resnet50
-from tests.qat.networks.sequences import TCN, UnrolledGRU, UnrolledLSTM, WrittenLSTM
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "mixed": (Mixed, (3, 7, 6)),
-    "ResNet-18, narrow": (lambda: resnet18(8), (3, 32, 32)),
-    "ResNet-50, narrow": (lambda: resnet50(4), (3, 32, 32)),
-    "MobileNetV2": (lambda: MobileNetV2(0.25), (3, 32, 32)),
-    "ResNet-8": (ResNet8, (3, 32, 32)),
-    "DS-CNN": (DSCNN, (1, 49, 10)),
-    "MobileNetV1-0.25": (MobileNetV1, (3, 32, 32)),
-    "autoencoder": (Autoencoder, (640,)),
-    "TCN": (TCN, (2, 20)),
-    "LSTM cell": (UnrolledLSTM, (3, 5)),
-    "GRU cell": (UnrolledGRU, (3, 5)),
-    "LSTM written out": (WrittenLSTM, (3, 5)),
-}
+from tests.qat.networks import images, normalized
+from tests.qat.networks.resnet import resnet18
+from tests.qat.test_networks import NETWORKS
 
 
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_differences_are_ties(name: str, bits: int, tmp_path: Path, record_property: Callable[..., None]) -> None:
     torch.manual_seed(0)
-    make, shape = NETWORKS[name]
-    x = images(16, shape=shape)
-    prepared = qat.prepare(normalized(make(), x), x, settings={"*": {"weight_bits": bits}})
+    make, inputs = NETWORKS[name]
+    x = tuple(tensor[:16] for tensor in inputs)
+    prepared = qat.prepare(normalized(make(), *x), x, settings={"*": {"weight_bits": bits}})
     file = tmp_path / "model.onnx"
     qat.export_onnx(prepared, file)
     # As it is loaded by default, with all of ONNX Runtime's fusions.
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    inputs = qat.host_inputs(prepared, x)
-    (result,) = session.run(["output"], inputs)
-    assert result.shape == prepared.eval()(x).shape
-    validation = validate(file, inputs)
+    given = qat.host_inputs(prepared, *x)
+    (result,) = session.run(["output"], given)
+    assert result.shape == prepared.eval()(*x).shape
+    validation = validate(file, given)
     assert validation.reference is validation.layers, "the default arithmetic is ONNX Runtime's own"
-    assert {layer.name for layer in validation.layers} >= set(qat.codes(prepared, x[:1]))
+    assert {layer.name for layer in validation.layers} >= set(qat.codes(prepared, *x))
     compared = sum(layer.compared for layer in validation.layers)
     differing = sum(layer.differing for layer in validation.layers)
     record_property("codes", f"{differing} of {compared} differ")

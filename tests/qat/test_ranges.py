@@ -81,7 +81,7 @@ def test_statistics_are_those_of_the_emulators_telemetry(tmp_path: Path) -> None
     assert facts["features.0"]["statistics"]["bottom"] is None and facts["head"]["statistics"]["bottom"] == -128
     # On the very data of the calibration all is equal.
     comparison = qat.compare_ranges(graph, [{"input": x.numpy()[20:]}, {"input": x.numpy()[:20]}])
-    assert [layer.name for layer in comparison.layers][0] == "input"
+    assert comparison.layers[0].name == "input"
     assert all(layer.found == layer.calibrated for layer in comparison.layers) and not comparison.due
 
 
@@ -116,7 +116,7 @@ def test_the_layer_is_named_where_the_inputs_range_stays(tmp_path: Path) -> None
     # Every pixel of an image alike: the same values at the input, sums three times as large.
     level = torch.rand(100, 1, 1, 1, generator=generator) * 2 - 1
     found = findings(graph, level.expand(100, 1, 6, 6))
-    assert list(found)[0] == "0" and "cut" in found["0"]
+    assert next(iter(found)) == "0" and "cut" in found["0"]
 
 
 def test_overflows(tmp_path: Path) -> None:
@@ -191,7 +191,11 @@ def test_training_discards_them_and_a_checkpoint_keeps_them(tmp_path: Path) -> N
     assert all("statistics" not in facts for facts in exported(prepared, tmp_path).metadata["layers"].values())
     qat.record_ranges(prepared, [x])
     assert prepared.training
-    assert all("statistics" in facts for facts in exported(prepared, tmp_path).metadata["layers"].values())
+    facts = exported(prepared, tmp_path).metadata["layers"]
+    assert all("statistics" in fact for fact in facts.values()) and not facts["head"]["guaranteed"]
+    qat.guarantee(prepared)
+    facts = exported(prepared, tmp_path).metadata["layers"]
+    assert not any("statistics" in fact for fact in facts.values()) and facts["head"]["guaranteed"]
 
 
 def test_fitting_the_accumulator_records_anew(tmp_path: Path) -> None:
