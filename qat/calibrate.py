@@ -96,7 +96,7 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
     Where the largest float sum of a channel exceeds the accumulator's range, the product of input and weight scale
     grows by that ratio: evenly (in the log domain) between the input, by the median over the channels, and the
     channel's weights. Zero points stay. A good start for training towards a narrow accumulator, and often good enough
-    without; where the accumulator is wide enough it changes nothing. The ranges are recorded anew.
+    without; where the accumulator is wide enough it changes no scale. The ranges are recorded anew.
     """
     check_prepared(model)
     batches = repeatable(batches)

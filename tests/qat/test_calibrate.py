@@ -30,6 +30,7 @@ def test_calibrating_again_forgets_the_first_time() -> None:
     qat.calibrate(prepared, [images(4) * 100])
     qat.calibrate(prepared, [images(4)])
     other = qat.prepare(randomized(Mixed()), images(4))
+    qat.record_ranges(other, [images(4)])
     for name, tensor in other.state_dict().items():
         assert torch.equal(prepared.state_dict()[name], tensor), name
 
@@ -50,6 +51,7 @@ def test_fitted_scales_lose_no_sums() -> None:
 
 def test_a_wide_accumulator_needs_no_fitting() -> None:
     prepared = qat.prepare(randomized(Mixed()), images(8))
+    qat.calibrate(prepared, [images(8)])
     before = {name: tensor.clone() for name, tensor in prepared.state_dict().items()}
     qat.fit_accumulator(prepared, [images(8)])
     assert all(torch.equal(before[name], tensor) for name, tensor in prepared.state_dict().items())
