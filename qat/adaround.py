@@ -82,7 +82,7 @@ def _learn(
     """The codes, float32 integers of weight's shape."""
     scale, limit = _column(layer, weight), layer.weight.limit
     least = max(error, torch.finfo(torch.float32).tiny)
-    down = torch.floor(weight / scale)
+    down, free = torch.floor(weight / scale), weight != 0  # a pruned weight stays 0
     share = (weight / scale - down).clamp(1e-4, 1 - 1e-4)
     # The variables whose rectified sigmoid is the fraction: learning starts at the float weights.
     logits = torch.logit((share - GAMMA) / (ZETA - GAMMA)).requires_grad_()
@@ -91,7 +91,7 @@ def _learn(
     warm_up = round(WARM_UP * options.steps)
     for step in range(options.steps):
         chosen = torch.randint(len(inputs), (options.samples,), generator=generator).to(inputs.device)
-        up = _rectified_sigmoid(logits)
+        up = _rectified_sigmoid(logits) * free
         y = layer.clamped(layer.plain(inputs[chosen], (down + up).clamp(-limit, limit) * scale, bias))
         loss = (y - targets[chosen]).square().mean() / least
         if step >= warm_up:
@@ -101,7 +101,7 @@ def _learn(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    return (down + (_rectified_sigmoid(logits.detach()) >= 0.5)).clamp(-limit, limit)
+    return (down + free * (_rectified_sigmoid(logits.detach()) >= 0.5)).clamp(-limit, limit)
 
 
 def _rectified_sigmoid(logits: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from emulator import Arithmetic
 from .host import Host
 from .layers.layer import Layer, Requantized, Step, named
 from .layers.weighted import Weighted
+from .masks import restore_masks
 from .quantizers import ActivationQuantizer
 from .settings import Settings
 from .tensor import QuantizedTensor
@@ -122,6 +123,11 @@ class PreparedModel(nn.Module):
             raise TypeError(f"a prepared model must stay in float32, not become {kind}")
         result: PreparedModel = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return result
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """What ``load_state_dict()`` calls first, here: the state may come from a model with other masks."""
+        restore_masks(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The model's arguments (batch, …) to the dequantized codes of the last layer, float32."""

@@ -16,6 +16,7 @@ from emulator import Arithmetic, layer_scales
 from ..accumulate import Geometry, accumulate, walk
 from ..constrain import constrained_codes
 from ..host import tensor_named
+from ..masks import masked
 from ..onnx_writer import OnnxWriter
 from ..quantizers import WeightQuantizer, quantize_bias
 from ..settings import Settings
@@ -73,18 +74,18 @@ class Weighted(Requantized):
         self.register_buffer("centered", torch.tensor(False))
 
     def folded(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
-        """Float weight and bias with BatchNorm's running statistics folded in."""
-        weight = tensor_named(owner, self.weight_name)
-        bias = weight.new_zeros(weight.shape[0]) if self.bias_name is None else tensor_named(owner, self.bias_name)
+        """Float weight and bias, masks applied, with BatchNorm's running statistics folded in."""
+        weight = masked(owner, self.weight_name)
+        bias = weight.new_zeros(weight.shape[0]) if self.bias_name is None else masked(owner, self.bias_name)
         norm = self.batch_norm
         if norm is None:
             return weight, bias
         factor = 1 / torch.sqrt(tensor_named(owner, norm.running_var) + norm.eps)
         if norm.weight is not None:
-            factor = factor * tensor_named(owner, norm.weight)
+            factor = factor * masked(owner, norm.weight)
         bias = (bias - tensor_named(owner, norm.running_mean)) * factor
         if norm.bias is not None:
-            bias = bias + tensor_named(owner, norm.bias)
+            bias = bias + masked(owner, norm.bias)
         return weight * factor.view(-1, *[1] * (weight.ndim - 1)), bias
 
     def codes(self, step: Step) -> tuple[Tensor, Tensor]:
@@ -166,8 +167,8 @@ class Weighted(Requantized):
         """BatchNorm's running statistics, from the float weights on the quantized input."""
         norm = self.batch_norm
         assert norm is not None
-        bias = None if self.bias_name is None else tensor_named(owner, self.bias_name)
-        y = self.plain(x, tensor_named(owner, self.weight_name), bias)
+        bias = None if self.bias_name is None else masked(owner, self.bias_name)
+        y = self.plain(x, masked(owner, self.weight_name), bias)
         if y.numel() <= y.shape[1]:
             return  # less than two values per channel have no variance
         module, momentum = owner.get_submodule(norm.module), norm.momentum
