@@ -2,36 +2,55 @@
 
 from .adaround import AdaRound
 from .calibrate import calibrate, fit_accumulator
+from .checkpoint import load_checkpoint, save_checkpoint
 from .compare import Comparison, compare
 from .compare_ranges import RangeComparison, compare_ranges
+from .distill import Distillation, distillation_loss
+from .distributed import data_parallel
 from .export import export_onnx
+from .factorize import factorize
 from .guarantee import guarantee, overflow_penalty
 from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts
 from .prepare import prepare
+from .prune import prune_pattern, prune_weights
+from .prune_channels import prune_channels
 from .ranges import record_ranges
+from .recipe import Recipe
 from .search import search_bits, weight_bytes
 from .settings import LayerSettings, Settings
+from .train import train
 
 __all__ = [
     "AdaRound",
     "Comparison",
+    "Distillation",
     "LayerSettings",
     "PreparedModel",
     "RangeComparison",
+    "Recipe",
     "Settings",
     "calibrate",
     "codes",
     "compare",
     "compare_ranges",
+    "data_parallel",
+    "distillation_loss",
     "export_onnx",
+    "factorize",
     "fit_accumulator",
     "freeze_statistics",
     "guarantee",
     "host_inputs",
+    "load_checkpoint",
     "overflow_counts",
     "overflow_penalty",
     "prepare",
+    "prune_channels",
+    "prune_pattern",
+    "prune_weights",
     "record_ranges",
+    "save_checkpoint",
     "search_bits",
+    "train",
     "weight_bytes",
 ]

@@ -15,9 +15,11 @@ from .model import evaluating
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
     """T² · KL(softmax(teacher / T) ‖ softmax(student / T)), the mean over the batch: a scalar.
 
-    student, teacher : logits (batch, classes, …); further axes are positions, each an example of its own. temperature :
-    T > 0. The gradient goes to the student alone. T² makes its size independent of T (Hinton, Vinyals, Dean, "Distilling
-    the Knowledge in a Neural Network", 2015, section 2).
+    student, teacher : logits (batch, classes, …); further axes are positions, each an example of its own
+    temperature : T > 0
+
+    The gradient goes to the student alone. T² makes its size independent of T (Hinton, Vinyals, Dean, "Distilling the
+    Knowledge in a Neural Network", 2015, section 2).
 
     Raises ``ValueError`` for other shapes or temperatures.
     """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
-from pathlib import Path
 
 import torch
 
 from .facts import metadata
+from .files import replacing
 from .layers.layer import Step, named
 from .model import PreparedModel, check_prepared, evaluating
 from .onnx_writer import OnnxWriter
@@ -43,10 +42,5 @@ def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:
     result = tuple(tensors[quantizers.output].centered.shape[1:])
     facts = metadata(quantizers, writer.tables)
     proto = writer.model(writer.reals[quantizers.output], shapes, result, facts)
-    file = Path(path)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(proto.SerializeToString())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write_bytes(proto.SerializeToString())

@@ -65,7 +65,7 @@ def _factorized(module: nn.Module, rank: int | None, energy: float | None) -> nn
     if rank * (len(weight) + weight[0].numel()) >= weight.numel():
         return module
     root = s[:rank].sqrt()
-    pair = _pair(module, rank).train(module.training).to_empty(device=weight.device)
+    pair = _pair(module, rank).train(module.training).to(weight.dtype).to_empty(device=weight.device)
     tensors = dict(pair.named_parameters())
     tensors["0.weight"].copy_((root[:, None] * v[:rank]).view_as(tensors["0.weight"]))
     tensors["1.weight"].copy_((u[:, :rank] * root).view_as(tensors["1.weight"]))

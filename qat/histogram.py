@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .distributed import gathered
+
 HALF_BITS = 12
 HALF = 1 << HALF_BITS  # bins on either side of 0: 8 to 16 for each of 256 codes on a one-sided range
 LEAST_EXPONENT = -100  # keeps the width of a bin a normal float32
@@ -41,15 +43,26 @@ class Histogram:
         if not values.numel():
             return
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        exponent = max(self.exponent, math.frexp(max(-self.low, self.high))[1])
+        self.widen(max(self.exponent, math.frexp(max(-self.low, self.high))[1]))
+        # Exact: the divisor is a power of two.
+        index = torch.floor(values / self.width).long() + HALF
+        self.bins += torch.bincount(index, minlength=2 * HALF).to(self.bins.device)
+
+    def widen(self, exponent: int) -> None:
+        """Merge neighbours until the bins cover −2^exponent … 2^exponent."""
         for _ in range(exponent - self.exponent):
             merged = self.bins.view(-1, 2).sum(1)
             self.bins = torch.zeros_like(self.bins)
             self.bins[HALF // 2 : HALF // 2 + HALF] = merged
         self.exponent = exponent
-        # Exact: the divisor is a power of two.
-        index = torch.floor(values / self.width).long() + HALF
-        self.bins += torch.bincount(index, minlength=2 * HALF).to(self.bins.device)
+
+    def synchronize(self) -> None:
+        """Add the counts of all processes."""
+        ends = gathered(torch.tensor([self.low, self.high], dtype=torch.float64))
+        self.low, self.high = float(ends[:, 0].min()), float(ends[:, 1].max())
+        self.zeros, own = int(gathered(torch.tensor(self.zeros)).sum()), torch.tensor(self.exponent)
+        self.widen(int(gathered(own).max()))
+        self.bins = gathered(self.bins).sum(0)
 
     def occupied(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """(centre, count) of all bins that hold a value, ascending."""

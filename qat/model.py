@@ -106,7 +106,7 @@ class PreparedModel(nn.Module):
 
     def __init__(self, owner: nn.Module, quantizers: QuantizedLayers) -> None:
         super().__init__()
-        for name, child in owner.named_children():
+        for name, child in owner._modules.items():  # a module may have several names
             if name == "quantizers":
                 raise ValueError("model must not have a submodule named 'quantizers': the prepared model adds one")
             self.add_module(name, child)
@@ -163,15 +163,22 @@ def freeze_statistics(model: PreparedModel, after: int | None = 0) -> None:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """All modules in eval mode, their own modes afterwards."""
+def restoring_modes(model: nn.Module) -> Iterator[None]:
+    """All modules in their own modes afterwards."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
         yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """All modules in eval mode, their own modes afterwards."""
+    with restoring_modes(model):
+        model.eval()
+        yield
 
 
 @torch.no_grad()

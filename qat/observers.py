@@ -5,6 +5,7 @@ All are deterministic and of fixed memory.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .distributed import gathered
 from .grid import Grid
 from .histogram import Histogram
 
@@ -36,6 +38,10 @@ class Observer(ABC):
         """A batch whose values, and 0, go from `low` to `high`."""
 
     @abstractmethod
+    def synchronize(self) -> None:
+        """Take what the observers of all processes saw."""
+
+    @abstractmethod
     def range(self) -> tuple[float, float]:
         """(low, high); (0, 0) if nothing was observed."""
 
@@ -49,12 +55,19 @@ class MinMax(Observer):
     def take(self, x: Tensor, low: float, high: float) -> None:
         self.low, self.high = min(self.low, low), max(self.high, high)
 
+    def synchronize(self) -> None:
+        ends = gathered(torch.tensor([self.low, self.high], dtype=torch.float64))
+        self.low, self.high = float(ends[:, 0].min()), float(ends[:, 1].max())
+
     def range(self) -> tuple[float, float]:
         return self.low, self.high
 
 
 class MovingAverage(Observer):
-    """Moving averages of the batches' smallest and largest values, starting at the first batch's."""
+    """Moving averages of the batches' smallest and largest values, starting at the first batch's.
+
+    Those of several processes are averaged.
+    """
 
     def __init__(self) -> None:
         self.ends: tuple[float, float] | None = None
@@ -62,6 +75,13 @@ class MovingAverage(Observer):
     def take(self, x: Tensor, low: float, high: float) -> None:
         old = (low, high) if self.ends is None else self.ends
         self.ends = old[0] + MOMENTUM * (low - old[0]), old[1] + MOMENTUM * (high - old[1])
+
+    def synchronize(self) -> None:
+        ends = gathered(torch.tensor(self.ends or (math.nan, math.nan), dtype=torch.float64))
+        seen = ends[~ends[:, 0].isnan()]
+        if len(seen):
+            low, high = seen.mean(0).tolist()
+            self.ends = low, high
 
     def range(self) -> tuple[float, float]:
         return self.ends or (0.0, 0.0)
@@ -75,6 +95,9 @@ class _Counting(Observer):
 
     def take(self, x: Tensor, low: float, high: float) -> None:
         self.histogram.add(x)
+
+    def synchronize(self) -> None:
+        self.histogram.synchronize()
 
 
 class Percentile(_Counting):

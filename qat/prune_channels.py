@@ -95,8 +95,7 @@ def chains(model: PreparedModel) -> list[Chain]:
     return [
         chain
         for chain in found
-        if chain is not None
-        and all(uses[name] <= 1 for name in (*chain.per_channel(), chain.reader.weight_name))
+        if chain is not None and all(uses[name] <= 1 for name in (*chain.per_channel(), chain.reader.weight_name))
     ]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize
 
+from .distributed import gathered
 from .observers import MOMENTUM, OBSERVERS, Observer
 from .scale import SCALES
 from .settings import LayerSettings
@@ -69,6 +70,7 @@ class ActivationQuantizer(nn.Module):
     def settle(self) -> None:
         """Take the observer's range and set scale and zero point so that the codes span it."""
         if self.observer is not None:
+            self.observer.synchronize()
             low, high = self.observer.range()
             self.low.fill_(low)
             self.high.fill_(high)
@@ -78,10 +80,11 @@ class ActivationQuantizer(nn.Module):
     @torch.no_grad()
     def follow(self, x: Tensor) -> None:
         """Move the range a little towards the one observed in `x`, and the scale with it; infinities are left out."""
-        finite = x[x.isfinite()]
-        if finite.numel():
+        finite = x[x.isfinite()].float()
+        if bool(gathered(torch.tensor(finite.numel())).any()):
             observer = self.new_observer()
-            observer.observe(finite.float())
+            observer.observe(finite)
+            observer.synchronize()
             for end, seen in zip((self.low, self.high), observer.range(), strict=True):
                 end.lerp_(torch.as_tensor(seen).to(end), MOMENTUM)
             self.span()

@@ -15,6 +15,7 @@ from emulator import Arithmetic, layer_scales
 
 from ..accumulate import Geometry, accumulate, walk
 from ..constrain import constrained_codes
+from ..distributed import moments, processes
 from ..host import tensor_named
 from ..masks import masked
 from ..onnx_writer import OnnxWriter
@@ -164,12 +165,13 @@ class Weighted(Requantized):
 
     @torch.no_grad()
     def update_statistics(self, x: Tensor, owner: nn.Module) -> None:
-        """BatchNorm's running statistics, from the float weights on the quantized input."""
+        """BatchNorm's running statistics, from the float weights on the quantized input, of all processes."""
         norm = self.batch_norm
         assert norm is not None
         bias = None if self.bias_name is None else masked(owner, self.bias_name)
         y = self.plain(x, masked(owner, self.weight_name), bias)
-        if y.numel() <= y.shape[1]:
+        several = moments(y) if processes() > 1 else None
+        if (several.count if several else y.numel() // y.shape[1]) < 2:
             return  # less than two values per channel have no variance
         module, momentum = owner.get_submodule(norm.module), norm.momentum
         count = getattr(module, "num_batches_tracked", None)
@@ -178,7 +180,11 @@ class Weighted(Requantized):
             if getattr(module, "momentum", momentum) is None:
                 momentum = 1 / float(count)
         mean, variance = tensor_named(owner, norm.running_mean), tensor_named(owner, norm.running_var)
-        F.batch_norm(y, mean, variance, training=True, momentum=momentum)
+        if several is None:
+            F.batch_norm(y, mean, variance, training=True, momentum=momentum)
+        else:
+            mean.lerp_(several.mean.float(), momentum)
+            variance.lerp_(several.variance.float(), momentum)
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module

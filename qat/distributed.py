@@ -1,0 +1,67 @@
+"""Several processes: what all of them must agree on, reduced in the order of their ranks.
+
+Where torch.distributed is initialized, with torchrun for instance, `prepare`, `calibrate` and forward passes in
+``train()`` exchange what observers and BatchNorm saw. So all processes must make these calls equally often, as the
+gradients of DistributedDataParallel demand anyway. Everything is gathered and then reduced by each process in the same
+order, so equal bits come out everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def processes() -> int:
+    """How many take part; 1 without torch.distributed."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gathered(x: Tensor) -> Tensor:
+    """The tensors `x` of all processes, of one shape and type, by rank: (processes, …), on the device of `x`."""
+    if processes() == 1:
+        return x.detach().unsqueeze(0)
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    sent = x.detach().to(device).contiguous()
+    parts = [torch.empty_like(sent) for _ in range(processes())]
+    dist.all_gather(parts, sent)
+    return torch.stack(parts).to(x.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, mean and unbiased variance (0 of less than two values) per channel: float64 (channels,)."""
+
+    count: int
+    mean: Tensor
+    variance: Tensor
+
+
+def moments(y: Tensor) -> Moments:
+    """Of the values (batch, channels, …) of all processes; one of them may have none.
+
+    The processes' own moments are combined as by Chan, Golub and LeVeque, "Updating Formulae and a
+    Pairwise Algorithm for Computing Sample Variances" (1979).
+    """
+    values = y.detach().double().transpose(0, 1).flatten(1)
+    own = values.shape[1]
+    mean = values.sum(1) / max(own, 1)
+    squares = (values - mean[:, None]).square().sum(1)
+    parts = gathered(torch.stack([torch.full_like(mean, own), mean, squares]))
+    counts, means, deviations = parts.unbind(1)
+    count = int(counts[:, 0].sum())
+    mean = (counts * means).sum(0) / max(count, 1)
+    squares = (deviations + counts * (means - mean).square()).sum(0)
+    return Moments(count, mean, squares / max(count - 1, 1))
+
+
+def data_parallel(model: nn.Module) -> nn.Module:
+    """`model` itself, or where there are several processes one whose gradients are the means over them.
+
+    Buffers are not broadcast: what moves in training is synchronized where it moves.
+    """
+    return DistributedDataParallel(model, broadcast_buffers=False) if processes() > 1 else model

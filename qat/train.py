@@ -1,0 +1,78 @@
+"""`train`: a plain training loop, for float models and prepared ones, in one process or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from emulator.arithmetic import check_integer
+
+from .checkpoint import load_checkpoint, save_checkpoint
+from .distill import Distillation
+from .distributed import data_parallel
+from .model import restoring_modes
+
+
+def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """Adam with a learning rate of 1e-3."""
+    return torch.optim.Adam(parameters, lr=1e-3)
+
+
+def train(
+    model: nn.Module,
+    batches: Iterable[Sequence[Tensor]],
+    *,
+    epochs: int = 1,
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = adam,
+    scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    distillation: Distillation | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    generators: Mapping[str, torch.Generator] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> None:
+    """Train `model` in place.
+
+    batches : iterated once per epoch: the model's arguments and, last, the target of `loss`, as data loaders give them
+    optimizer : makes one of the parameters
+    scheduler : makes one of the optimizer, with a step behind each of its steps
+    loss : (outputs, target) to a scalar; distillation : mixes a teacher's answers in
+    checkpoint : a file that is written after every epoch, and from which the training goes on, bit for bit, if it is
+        there; generators : as for `save_checkpoint`, what the order of `batches` is drawn with
+    on_step : called with the number of steps done by this call and the loss behind each of them
+
+    The model is in training mode meanwhile, and in its own modes afterwards. Where there are several processes, each
+    with batches and a checkpoint of its own, gradients are the means over them.
+    """
+    check_integer("epochs", epochs, 0, 1 << 30)
+    chosen = optimizer([parameter for parameter in model.parameters() if parameter.requires_grad])
+    schedule = None if scheduler is None else scheduler(chosen)
+    with restoring_modes(model):
+        model.train()
+        done = 0
+        if checkpoint is not None and Path(checkpoint).exists():
+            done = load_checkpoint(checkpoint, model, chosen, schedule, generators=generators)
+        forward, steps = data_parallel(model), 0
+        for epoch in range(done, epochs):
+            for *inputs, target in batches:
+                outputs = forward(*inputs)
+                value = loss(outputs, target)
+                if distillation is not None:
+                    value = distillation(tuple(inputs), outputs, value)
+                chosen.zero_grad()
+                value.backward()  # type: ignore[no-untyped-call]
+                chosen.step()
+                if schedule is not None:
+                    schedule.step()
+                steps += 1
+                if on_step is not None:
+                    on_step(steps, value.item())
+            if checkpoint is not None:
+                save_checkpoint(checkpoint, model, chosen, schedule, progress=epoch + 1, generators=generators)
