@@ -101,7 +101,8 @@ class PreparedModel(nn.Module):
     It has the float model's submodules, parameters and buffers under the same names, and `quantizers` with everything
     that quantization adds. Its forward takes what the float model takes, of any batch size, and returns the dequantized
     codes of the last layer; in ``train()`` the same as in ``eval()`` but for dropout. BatchNorm's running statistics,
-    and observers where scales are not learned, are updated behind the forward pass, for the next one.
+    and observers where scales are not learned, are updated behind the forward pass, for the next one. torch.compile
+    leaves it as it is, with the same values, and compiles what is around it.
     """
 
     def __init__(self, owner: nn.Module, quantizers: QuantizedLayers) -> None:
@@ -115,6 +116,8 @@ class PreparedModel(nn.Module):
         for name, buffer in owner.named_buffers(recurse=False):
             self.register_buffer(name, buffer, persistent=name not in owner._non_persistent_buffers_set)
         self.quantizers = quantizers
+        # torch.compile would cut the pass to pieces, at every number that Python reads from a tensor.
+        self._uncompiled = torch.compiler.disable(PreparedModel._forward)  # type: ignore[no-untyped-call]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedModel:
         """What ``to()``, ``half()`` and the like call; scales and master weights are float32, on every device."""
@@ -131,6 +134,10 @@ class PreparedModel(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The model's arguments (batch, …) to the dequantized codes of the last layer, float32."""
+        result: Tensor = self._uncompiled(self, *inputs)
+        return result
+
+    def _forward(self, *inputs: Tensor) -> Tensor:
         layers, step = self.quantizers, Step(self)
         if self.training:
             layers.recorded.zero_()  # of the weights before this step
