@@ -82,7 +82,7 @@ def _learn(
     """The codes, float32 integers of weight's shape."""
     scale, limit = _column(layer, weight), layer.weight.limit
     least = max(error, torch.finfo(torch.float32).tiny)
-    down, free = torch.floor(weight / scale), weight != 0  # a pruned weight stays 0
+    down, free = torch.floor(weight / scale), weight != 0  # a pruned weight stays 0: it has no gradient
     share = (weight / scale - down).clamp(1e-4, 1 - 1e-4)
     # The variables whose rectified sigmoid is the fraction: learning starts at the float weights.
     logits = torch.logit((share - GAMMA) / (ZETA - GAMMA)).requires_grad_()
@@ -101,7 +101,7 @@ def _learn(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    return (down + free * (_rectified_sigmoid(logits.detach()) >= 0.5)).clamp(-limit, limit)
+    return (down + (_rectified_sigmoid(logits.detach()) >= 0.5)).clamp(-limit, limit)
 
 
 def _rectified_sigmoid(logits: Tensor) -> Tensor:
