@@ -17,7 +17,7 @@ from ..accumulate import Geometry, accumulate, walk
 from ..constrain import constrained_codes
 from ..distributed import moments, processes
 from ..host import tensor_named
-from ..masks import masked
+from ..masks import mask_of, masked
 from ..onnx_writer import OnnxWriter
 from ..quantizers import WeightQuantizer, quantize_bias
 from ..settings import Settings
@@ -104,6 +104,9 @@ class Weighted(Requantized):
         integers = quantize_bias(bias + self.correction, x.scale, scale, self.arithmetic)
         if self.guaranteed:
             codes = self.constrained(weight, scale, integers, x)
+            mask = mask_of(step.owner, self.weight_name)
+            # Centering moves pruned weights, too. Weights of 0 never widen the range of the sums.
+            codes = codes if mask is None else codes * mask
         return codes, integers, scale
 
     def constrained(self, weight: Tensor, scale: Tensor, bias: Tensor, x: QuantizedTensor) -> Tensor:

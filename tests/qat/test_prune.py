@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import qat
-from emulator import Arithmetic
+from emulator import Arithmetic, certify
 from qat.masks import mask_of
 from tests.qat.networks import Mixed, assert_equal_codes, exported, images, randomized
 
@@ -133,6 +133,20 @@ def test_zeros_through_post_training_quantization(options: dict[str, bool], tmp_
     zeros = zeros_in_file(prepared, tmp_path)
     for name, kept in masks(model).items():
         assert zeros[name][~stored(name, kept)].all(), name
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_zeros_under_a_guarantee(center: bool, tmp_path: Path) -> None:
+    model = randomized(Mixed())
+    qat.prune_weights(model, 0.5)
+    prepared = qat.prepare(model, images(8), Arithmetic(accumulator_bits=14, activation_bits=5))
+    qat.guarantee(prepared, center=center)
+    trained(prepared, momentum(prepared), 1)
+    zeros = zeros_in_file(prepared, tmp_path)
+    for name, kept in masks(prepared).items():
+        assert zeros[name][~stored(name, kept)].all(), name
+    graph = exported(prepared, tmp_path)
+    assert all(certificate.safe for certificate in certify(graph).values())
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (1, 3), (5, 8)])
