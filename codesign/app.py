@@ -236,6 +236,8 @@ def benchmark(
     - utilization: how busy the array is, layer by layer and in whole networks (a minute)
 
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
+
+    - qat: time and memory of a training step, as ratios to the float model (a minute)
     """
     from .commands.benchmark import run
 

@@ -52,12 +52,27 @@ def quantize_multiplier(scale: Any, arithmetic: Arithmetic) -> Any:
     array = array.astype(np.float64)
     if array.ndim == 0 and not isinstance(scale, np.ndarray):
         return _quantize(float(array), arithmetic.multiplier_bits, "scale")
-    pairs = [
-        _quantize(float(value), arithmetic.multiplier_bits, f"scale[{index}]" if array.ndim else "scale")
-        for index, value in enumerate(array.flat)
-    ]
-    result = np.array(pairs, np.int64).reshape(*array.shape, 2)
-    return result[..., 0].copy(), result[..., 1].copy()
+    multiplier, shift = _quantize_array(array, arithmetic.multiplier_bits)
+    for index in np.flatnonzero(shift < 0):
+        _quantize(float(array.flat[index]), arithmetic.multiplier_bits, f"scale[{index}]" if array.ndim else "scale")
+    return multiplier, shift
+
+
+def _quantize_array(scale: NDArray[np.float64], bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`_quantize` of each element, exact in float64; a negative shift where that is an error."""
+    good = np.isfinite(scale) & (scale >= 0)
+    scale = np.where(good, scale, 0.0)
+    fraction, exponent = np.frexp(scale)
+    multiplier = np.rint(np.ldexp(fraction, bits)).astype(np.int64)
+    shift = bits - exponent.astype(np.int64)
+    carried = multiplier == 1 << bits
+    multiplier, shift = np.where(carried, multiplier >> 1, multiplier), shift - carried
+    beyond = shift > MAX_SHIFT
+    multiplier = np.where(
+        beyond, np.rint(np.ldexp(np.where(beyond, scale, 0.0), MAX_SHIFT)).astype(np.int64), multiplier
+    )
+    shift = np.where(scale == 0, 0, np.minimum(shift, MAX_SHIFT))
+    return multiplier, np.where(good, shift, -1)
 
 
 def quantize_adder(scale_a: float, scale_b: float, scale_y: float, arithmetic: Arithmetic) -> tuple[int, int, int]:

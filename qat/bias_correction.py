@@ -38,7 +38,7 @@ def missing_bias(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]], 
     for real, x in input_pairs(model, batches, layer):
         weight, bias, w_scale = layer.integers(x, Step(model))
         rows = replace(x, centered=layer.rows(x.centered))
-        acc, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic)
+        acc, _, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic)
         unit = x.scale.double() * w_scale.double()
         folded = layer.folded(model)
         expected = layer.plain(real, *folded).double()

@@ -15,6 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .planes import channel_moments
+
 
 def processes() -> int:
     """How many take part; 1 without torch.distributed."""
@@ -42,16 +44,24 @@ class Moments:
 
 
 def moments(y: Tensor) -> Moments:
-    """Of the values (batch, channels, …) of all processes; one of them may have none.
+    """Of the values (batch, channels, …) of this process, which may have none."""
+    count = y.numel() // y.shape[1]
+    if count > 1:
+        return Moments(count, *channel_moments(y.detach()))
+    mean = y.detach().double().transpose(0, 1).flatten(1).sum(1)
+    return Moments(count, mean, torch.zeros_like(mean))
 
-    The processes' own moments are combined as by Chan, Golub and LeVeque, "Updating Formulae and a
-    Pairwise Algorithm for Computing Sample Variances" (1979).
+
+def combined(own: Moments) -> Moments:
+    """Of all processes, from each one's own.
+
+    The update is that of Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances" (1979).
     """
-    values = y.detach().double().transpose(0, 1).flatten(1)
-    own = values.shape[1]
-    mean = values.sum(1) / max(own, 1)
-    squares = (values - mean[:, None]).square().sum(1)
-    parts = gathered(torch.stack([torch.full_like(mean, own), mean, squares]))
+    if processes() == 1:
+        return own
+    squares = own.variance * max(own.count - 1, 0)
+    parts = gathered(torch.stack([torch.full_like(own.mean, own.count), own.mean, squares]))
     counts, means, deviations = parts.unbind(1)
     count = int(counts[:, 0].sum())
     mean = (counts * means).sum(0) / max(count, 1)

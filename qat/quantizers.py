@@ -179,7 +179,12 @@ class WeightQuantizer(nn.Module):
 
 def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, most: int) -> tuple[int, int]:
     """(y_min, y_max): the real bounds of `clamp` quantized as on the host, within least … most."""
-    low, high = (int(quantize(np.float32(bound), scale.item(), zero_point, least, most)) for bound in clamp)
+    # The bounds that most layers have need no arithmetic.
+    known = {-math.inf: least, 0.0: min(max(zero_point, least), most), math.inf: most}
+    low, high = (
+        known[bound] if bound in known else int(quantize(np.float32(bound), scale.item(), zero_point, least, most))
+        for bound in clamp
+    )
     return low, high
 
 

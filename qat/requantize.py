@@ -20,15 +20,22 @@ def requantize(
 
     Returns float32 integers and a bool tensor that is true where the clamp changed nothing.
     """
-    if bound * int(multiplier.max()) < EXACT_FLOAT64:
-        # The ratio is exact (a multiplier of at most 31 bits times a power of two), and so is the product.
-        ratio = torch.ldexp(multiplier.double(), -shift)
+    ratio = exact_ratio(multiplier, shift, bound)
+    if ratio is not None:
         rounded = _round(acc.double() * ratio, rounding)
     else:
         rounded = _round_shift(acc.long() * multiplier, shift, rounding)
     low, high = y_min - zero_point, y_max - zero_point
     clamped = rounded.clamp(low, high)
     return clamped.float(), clamped == rounded
+
+
+def exact_ratio(multiplier: Tensor, shift: Tensor, bound: int) -> Tensor | None:
+    """``multiplier / 2^shift`` in float64 if its product with every integer up to `bound` is exact there."""
+    if bound * int(multiplier.max()) >= EXACT_FLOAT64:
+        return None
+    # A multiplier of at most 31 bits times a power of two.
+    return torch.ldexp(multiplier.double(), -shift)
 
 
 def _round(quotient: Tensor, rounding: str) -> Tensor:

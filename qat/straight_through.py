@@ -31,10 +31,15 @@ def straight_through(surrogate: Tensor, value: Tensor, inside: Tensor | None = N
     return result
 
 
+def _excess(ideal: Tensor, actual: Tensor) -> Tensor:
+    """int8: 1 where the sum without overflow is the larger one, −1 where it is the smaller one, 0 elsewhere."""
+    return (ideal > actual).to(torch.int8) - (ideal < actual).to(torch.int8)
+
+
 class _Saturated(Function):
     @staticmethod
     def forward(ctx: Any, ideal: Tensor, actual: Tensor) -> Tensor:
-        ctx.save_for_backward((ideal - actual).sign())
+        ctx.save_for_backward(_excess(ideal, actual))
         ctx.dtype = ideal.dtype
         return actual.view_as(actual)
 
@@ -42,8 +47,7 @@ class _Saturated(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (excess,) = ctx.saved_tensors
         # A descent step moves the sum against its gradient: above the range (+1) a negative one pushes it out.
-        pushes_out = gradient * excess < 0
-        return gradient.masked_fill(pushes_out, 0).to(ctx.dtype), None
+        return gradient.masked_fill(gradient * excess < 0, 0).to(ctx.dtype), None
 
 
 def saturated(ideal: Tensor, actual: Tensor) -> Tensor:
@@ -61,7 +65,7 @@ def saturated(ideal: Tensor, actual: Tensor) -> Tensor:
 class _Wrapped(Function):
     @staticmethod
     def forward(ctx: Any, ideal: Tensor, actual: Tensor) -> Tensor:
-        ctx.save_for_backward((ideal - actual).sign())
+        ctx.save_for_backward(_excess(ideal, actual))
         ctx.dtype = ideal.dtype
         return actual.view_as(actual)
 

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "emulator": "codesign.benchmark_emulator",
     "utilization": "codesign.benchmark_utilization",
     "simulation": "codesign.benchmark_simulation",
+    "qat": "codesign.benchmark_qat",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
 WITH_RTL = ("utilization",)

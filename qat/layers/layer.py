@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from emulator import Arithmetic, quantize_multiplier
 
 from ..onnx_writer import OnnxWriter
+from ..planes import compiled, requantize_planes
 from ..quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
-from ..requantize import requantize
+from ..requantize import exact_ratio, requantize
 from ..settings import Settings
 from ..straight_through import straight_through
 from ..tensor import QuantizedTensor
@@ -96,13 +97,18 @@ class Requantized(Layer):
         y_scale = self.output.step_size(acc.shape)
         multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
-        values, inside = requantize(
-            acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
-        )
-        surrogate = acc.float() * (real_scale / y_scale)
-        return self.quantized(
-            values, inside, limits, surrogate, y_scale, lambda: acc.detach().float() * real_scale.detach(), step
-        )
+        ratio = real_scale / y_scale
+        exact = exact_ratio(multiplier, shift, bound)
+        if exact is not None and compiled(acc, ratio):
+            top = self.clamp[1] / y_scale if self.constant_above(y_max) else None
+            low, high = y_min - zero_point, y_max - zero_point
+            centered = requantize_planes(acc, exact, ratio, top, low, high, self.arithmetic.rounding)
+        else:
+            values, inside = requantize(
+                acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
+            )
+            centered = self.straight(values, inside, limits, acc.float() * ratio, y_scale)
+        return self.tensor(centered, limits, y_scale, lambda: acc.detach().float() * real_scale.detach(), step)
 
     def quantized(
         self,
@@ -119,20 +125,35 @@ class Requantized(Layer):
         inside : where the clamp changed nothing; limits : zero_point, y_min, y_max; surrogate : what the gradient sees,
         real values over y_scale; real : the real values for the observer, before the activation function
         """
-        zero_point, y_min, y_max = limits
-        if math.isfinite(self.clamp[1]) and y_max < self.output.code_range[1]:
-            # What an activation function clamps is a real constant, whatever the scale (ReLU6: 6).
+        return self.tensor(self.straight(values, inside, limits, surrogate, y_scale), limits, y_scale, real, step)
+
+    def straight(
+        self, values: Tensor, inside: Tensor, limits: tuple[int, int, int], surrogate: Tensor, y_scale: Tensor
+    ) -> Tensor:
+        """`values` with their straight-through gradient; arguments as for `quantized`."""
+        zero_point, _, y_max = limits
+        if self.constant_above(y_max):
             above = ~inside & (values == y_max - zero_point)
             surrogate, inside = torch.where(above, self.clamp[1] / y_scale, surrogate), inside | above
+        return straight_through(surrogate, values, inside)
+
+    def constant_above(self, y_max: int) -> bool:
+        """Whether the activation function clamps above, to a real constant whatever the scale (ReLU6: 6)."""
+        return math.isfinite(self.clamp[1]) and y_max < self.output.code_range[1]
+
+    def tensor(
+        self,
+        centered: Tensor,
+        limits: tuple[int, int, int],
+        y_scale: Tensor,
+        real: Callable[[], Tensor],
+        step: Step,
+    ) -> QuantizedTensor:
+        """The tensor of the codes `centered`, and the observer's update; arguments as for `quantized`."""
+        zero_point, y_min, y_max = limits
         if self.training and not self.output.scale.learned:
             step.updates.append(lambda: self.output.follow(self.clamped(real())))
-        return QuantizedTensor(
-            centered=straight_through(surrogate, values, inside),
-            scale=y_scale,
-            zero_point=zero_point,
-            y_min=y_min,
-            y_max=y_max,
-        )
+        return QuantizedTensor(centered=centered, scale=y_scale, zero_point=zero_point, y_min=y_min, y_max=y_max)
 
     def multipliers(self, scales: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`quantize_multiplier`, whose error also says what helps where a scale is too large."""

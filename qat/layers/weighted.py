@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, layer_scales
 
-from ..accumulate import Geometry, accumulate, walk
+from ..accumulate import accumulate, walk
 from ..constrain import constrained_codes
-from ..distributed import moments, processes
+from ..distributed import Moments, combined, moments
+from ..geometry import Geometry
 from ..host import tensor_named
 from ..masks import mask_of, masked
 from ..onnx_writer import OnnxWriter
@@ -89,18 +90,18 @@ class Weighted(Requantized):
             bias = bias + masked(owner, norm.bias)
         return weight * factor.view(-1, *[1] * (weight.ndim - 1)), bias
 
-    def codes(self, step: Step) -> tuple[Tensor, Tensor]:
-        """(weight codes as float32, scales), the same tensors for all layers that share them in one step."""
+    def codes(self, weight: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """(codes of the folded `weight` as float32, scales), the same for all layers that share them in one step."""
         if self.weight not in step.weights:
-            step.weights[self.weight] = self.weight(self.folded(step.owner)[0])
+            step.weights[self.weight] = self.weight(weight)
             if self.training and not self.weight.scale.learned and not self.guaranteed:
                 step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
         return step.weights[self.weight]
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """(weight codes as float32, bias as float64 integers, weight scales float32)."""
-        codes, scale = self.codes(step)
         weight, bias = self.folded(step.owner)
+        codes, scale = self.codes(weight, step)
         integers = quantize_bias(bias + self.correction, x.scale, scale, self.arithmetic)
         if self.guaranteed:
             codes = self.constrained(weight, scale, integers, x)
@@ -118,14 +119,17 @@ class Weighted(Requantized):
         (x,) = inputs
         weight, bias, w_scale = self.integers(x, step)
         rows = self.rows(x.centered)
-        acc, bound = accumulate(replace(x, centered=rows), self.kernel(weight), bias, self.geometry, self.arithmetic)
+        acc, ideal, bound = accumulate(
+            replace(x, centered=rows), self.kernel(weight), bias, self.geometry, self.arithmetic
+        )
         if rows is not x.centered:
             acc = self.unrowed(acc, x.centered)
         shape = (-1,) if self.geometry is None else (-1, *[1] * (acc.ndim - 2))
         scales = layer_scales(*(s.detach().cpu().numpy() for s in (x.scale, w_scale, self.output.scale())))
         result = self.requantized(acc, scales.reshape(shape), (x.scale * w_scale).view(shape), bound, step)
         if self.training and not step.frozen and self.normalizing(step.owner):
-            step.updates.append(lambda: self.update_statistics(x.real.detach(), step.owner))
+            own, fixed = moments(ideal.detach()), (weight.detach(), bias.detach())
+            step.updates.append(lambda: self.update_statistics(x, *fixed, own, step.owner))
         return result
 
     def normalizing(self, owner: nn.Module) -> bool:
@@ -167,27 +171,43 @@ class Weighted(Requantized):
         return as_int(flags.transpose(0, 1).flatten(1).sum(1), np.int64)
 
     @torch.no_grad()
-    def update_statistics(self, x: Tensor, owner: nn.Module) -> None:
-        """BatchNorm's running statistics, from the float weights on the quantized input, of all processes."""
-        norm = self.batch_norm
+    def update_statistics(
+        self, x: QuantizedTensor, codes: Tensor, bias: Tensor, own: Moments, owner: nn.Module
+    ) -> None:
+        """BatchNorm's running statistics: of the float weights' sums, estimated from those of their codes.
+
+        own : of each channel's sums with the integer `bias` and without overflow, in this process; all processes count
+
+        The estimate is that float weights of the same direction give the same sums, but for their length. It does not
+        depend on how the codes are scaled or clipped; with it BatchNorm could chase its own effect on the codes. A
+        channel without codes has its float sums computed.
+        """
+        norm, seen = self.batch_norm, combined(own)
         assert norm is not None
-        bias = None if self.bias_name is None else masked(owner, self.bias_name)
-        y = self.plain(x, masked(owner, self.weight_name), bias)
-        several = moments(y) if processes() > 1 else None
-        if (several.count if several else y.numel() // y.shape[1]) < 2:
+        if seen.count < 2:
             return  # less than two values per channel have no variance
+        weight = masked(owner, self.weight_name)
+        lengths = [torch.linalg.vector_norm(w.flatten(1), dim=1).double() for w in (weight, codes)]
+        if norm.weight is not None:
+            lengths[1] = lengths[1] * masked(owner, norm.weight).sign()
+        unit = x.scale.detach().double() * lengths[0] / lengths[1]
+        mean, variance = (seen.mean - bias) * unit, seen.variance * unit**2
+        unknown = lengths[1] == 0
+        if bool(unknown.any()):
+            exact = combined(moments(self.plain(x.real.detach(), weight, None)))
+            mean = torch.where(unknown, exact.mean, mean)
+            variance = torch.where(unknown, exact.variance, variance)
+        if self.bias_name is not None:
+            mean = mean + masked(owner, self.bias_name)
         module, momentum = owner.get_submodule(norm.module), norm.momentum
         count = getattr(module, "num_batches_tracked", None)
         if isinstance(count, Tensor):
             count.add_(1)
             if getattr(module, "momentum", momentum) is None:
                 momentum = 1 / float(count)
-        mean, variance = tensor_named(owner, norm.running_mean), tensor_named(owner, norm.running_var)
-        if several is None:
-            F.batch_norm(y, mean, variance, training=True, momentum=momentum)
-        else:
-            mean.lerp_(several.mean.float(), momentum)
-            variance.lerp_(several.variance.float(), momentum)
+        for name, value in ((norm.running_mean, mean), (norm.running_var, variance)):
+            running = tensor_named(owner, name)
+            running.lerp_(value.to(running), momentum)
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module

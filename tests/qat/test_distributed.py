@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.multiprocessing import spawn
 
 import qat
-from qat.distributed import moments
+from qat.distributed import combined, moments
 from qat.observers import OBSERVERS
 from tests.qat.networks import images
 
@@ -82,7 +82,7 @@ def work(rank: int, folder: Path) -> None:
             seen.observe(batch(rank, step))
         seen.synchronize()
         ranges[name] = seen.range()
-    found = moments(batch(0, 0)[:, :, :, : 3 * rank])  # the first process has no values
+    found = combined(moments(batch(0, 0)[:, :, :, : 3 * rank]))  # the first process has no values
     results["observers"], results["moments"] = ranges, (found.count, found.mean, found.variance)
     prepared = made("free", batch(rank, 0))
     data = [(batch(rank, step), torch.zeros(3 + 2 * rank, dtype=torch.int64)) for step in range(2)]

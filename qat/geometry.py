@@ -1,0 +1,48 @@
+"""`Geometry`: where the windows of a convolution lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Stride, padding (top, left, bottom, right), dilation and groups of a convolution."""
+
+    strides: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilations: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    def attributes(self, kernel: Sequence[int]) -> dict[str, Any]:
+        """The attributes of an ONNX Conv."""
+        return {
+            "kernel_shape": list(kernel),
+            "strides": self.strides,
+            "pads": self.padding,
+            "dilations": self.dilations,
+            "group": self.groups,
+        }
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """torch's float convolution with this geometry."""
+        top, left, bottom, right = self.padding
+        if (top, left) == (bottom, right):
+            return F.conv2d(x, weight, bias, self.strides, (top, left), self.dilations, self.groups)
+        padded = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(padded, weight, bias, self.strides, 0, self.dilations, self.groups)
+
+    def gradients(self, x: Tensor, weight: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of `x` and `weight` for that of the convolution's result."""
+        top, left, bottom, right = self.padding
+        padded = F.pad(x, (left, right, top, bottom))
+        window = self.strides, 0, self.dilations, self.groups
+        to_padded: Tensor = conv2d_input(padded.shape, weight, gradient, *window)  # type: ignore[no-untyped-call]
+        to_weight: Tensor = conv2d_weight(padded, weight.shape, gradient, *window)  # type: ignore[no-untyped-call]
+        return to_padded[:, :, top : top + x.shape[2], left : left + x.shape[3]], to_weight

@@ -1,0 +1,90 @@
+"""Numba kernels of the passes over a convolution's sums; this module imports Numba, so it is imported where one runs.
+
+All arrays are C-contiguous. (rows, length) are the planes of a (batch, channels, …) tensor:
+
+acc : (rows, length) float32, exact integers; ratio : (rows,), the factor of each plane
+values : (rows, length) float32; state : (rows, length) uint8, BELOW, INSIDE or ABOVE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+BELOW, INSIDE, ABOVE = 0, 1, 2
+
+# {rounding: how it differs from the nearest integer, even at ties}. With d = value − nearest, exact in floats: add 1
+# where d ≥ up, take 1 where d ≤ −down; (up, down) of values at least 0, (up, down) of the others.
+ANY, TIE, NEVER = float(np.finfo(np.float64).smallest_subnormal), 0.5, float("inf")
+CORRECTIONS = {
+    "half_even": (NEVER, NEVER, NEVER, NEVER),
+    "half_up": (TIE, NEVER, TIE, NEVER),
+    "half_away": (TIE, NEVER, NEVER, TIE),
+    "floor": (NEVER, ANY, NEVER, ANY),
+    "toward_zero": (NEVER, ANY, ANY, NEVER),
+}
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def _kernel(function: Kernel) -> Kernel:
+    return cast(Kernel, njit(nogil=True, cache=True)(function))
+
+
+def _summing_kernel(function: Kernel) -> Kernel:
+    # Sums of gradients and of statistics, in lanes; nothing of the integer path.
+    return cast(Kernel, njit(nogil=True, cache=True, fastmath={"reassoc"})(function))
+
+
+@_kernel
+def requantize(acc: Any, ratio: Any, values: Any, state: Any, low: Any, high: Any, correction: Any) -> None:
+    """``values = clamp(round(acc · ratio), low, high)``, and where the rounded product lay.
+
+    ratio : float64, so small that the product is exact; low, high : float64; correction : of `CORRECTIONS`
+    """
+    up, down, up_negative, down_negative = correction
+    for row in range(acc.shape[0]):
+        factor = ratio[row]
+        for i in range(acc.shape[1]):
+            product = np.float64(acc[row, i]) * factor
+            nearest = np.rint(product)
+            rest = product - nearest
+            positive = product >= 0
+            rounded = nearest
+            rounded += 1.0 if rest >= (up if positive else up_negative) else 0.0
+            rounded -= 1.0 if -rest >= (down if positive else down_negative) else 0.0
+            values[row, i] = np.float32(min(max(rounded, low), high))
+            state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
+
+
+@_summing_kernel
+def gradients(gradient: Any, state: Any, acc: Any, ratio: Any, to_acc: Any, to_ratio: Any, to_top: Any) -> None:
+    """The gradients of `acc`, ``gradient · ratio`` inside, of `ratio`, and of what stands for the values above.
+
+    gradient, to_acc : (rows, length) float32; ratio : float32; to_ratio, to_top : (rows,) float64
+    """
+    for row in range(acc.shape[0]):
+        factor, inside_sum, above_sum = ratio[row], 0.0, 0.0
+        for i in range(acc.shape[1]):
+            value = gradient[row, i]
+            inside = value if state[row, i] == INSIDE else np.float32(0)
+            above = value if state[row, i] == ABOVE else np.float32(0)
+            to_acc[row, i] = inside * factor
+            inside_sum += np.float64(inside) * np.float64(acc[row, i])
+            above_sum += np.float64(above)
+        to_ratio[row], to_top[row] = inside_sum, above_sum
+
+
+@_summing_kernel
+def moments(acc: Any, sums: Any, squares: Any) -> None:
+    """Sums, and sums of squares, of each plane: (rows,) float64."""
+    for row in range(acc.shape[0]):
+        total, square = 0.0, 0.0
+        for i in range(acc.shape[1]):
+            value = np.float64(acc[row, i])
+            total += value
+            square += value * value
+        sums[row], squares[row] = total, square
