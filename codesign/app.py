@@ -237,7 +237,7 @@ def benchmark(
 
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
 
-    - qat: time and memory of a training step, as ratios to the float model (a minute)
+    - qat: a training step's time and memory, and accuracy, against the float model (some minutes)
     """
     from .commands.benchmark import run
 

@@ -1,4 +1,4 @@
-"""Time and memory of a training step through the integers, as ratios to the same float model's in the same run."""
+"""Training through the integers against the same float model in the same run: time and memory of a step, accuracy."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 import qat
 from emulator import Arithmetic
 
+from . import digits
 from .benchmark_utilization import row
 
 ROUNDS = 9
@@ -26,10 +27,18 @@ BATCH = 64
 THREADS = 2
 SEED = 1
 NARROW = Arithmetic(accumulator_bits=16)
+SEEDS = range(5)
+LEARNING_RATE = 1e-3
+LOSSES = ((8, 0.3), (4, 1.5))  # bits of weights and activations, percentage points
 
 
 def rows() -> list[dict[str, Any]]:
-    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes about a minute on two cores.
+    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes some minutes on two cores."""
+    return [*step_rows(), *accuracy_rows()]
+
+
+def step_rows() -> list[dict[str, Any]]:
+    """Time and peak memory of a training step.
 
     A step is forward, cross-entropy, backward and SGD. The steps of one round are taken one after the other, and a
     value is the median of the rounds' ratios: a machine that slows down for a while slows both sides of a ratio.
@@ -54,6 +63,24 @@ def rows() -> list[dict[str, Any]]:
         table.append(row(f"training step, {what}: peak tensor memory over float", ratio, "×", "≤ 2", ratio <= 2))
     seconds = statistics.median(times["float"])
     return [*table, row("training step, float: time", 1000 * seconds, "ms")]
+
+
+def accuracy_rows() -> list[dict[str, Any]]:
+    """Percentage points of accuracy on the test images that the digits network loses by QAT: means over `SEEDS`."""
+    data = digits.load()
+    lost: dict[int, list[float]] = {bits: [] for bits, _ in LOSSES}
+    for seed in SEEDS:
+        model = digits.train_float(data, seed=seed)
+        accuracy = digits.accuracy(model, data.test_images, data.test_labels)
+        for bits, losses in lost.items():
+            arithmetic = Arithmetic(weight_bits=bits, activation_bits=bits)
+            trained = digits.train_qat(model, data, arithmetic, learning_rate=LEARNING_RATE, seed=seed)
+            losses.append(accuracy - digits.accuracy(trained, data.test_images, data.test_labels))
+    return [
+        row(f"digits, W{bits}A{bits}, {len(SEEDS)} seeds: accuracy lost", value, "points", f"≤ {most}", value <= most)
+        for bits, most in LOSSES
+        for value in [100 * statistics.mean(lost[bits])]
+    ]
 
 
 def network() -> nn.Sequential:

@@ -128,6 +128,7 @@ def train_qat(
     arithmetic: Arithmetic,
     *,
     epochs: int = QAT_EPOCHS,
+    learning_rate: float = 3e-3,
     seed: int = SEED,
     on_step: OnStep | None = None,
 ) -> qat.PreparedModel:
@@ -137,7 +138,7 @@ def train_qat(
     """
     torch.manual_seed(seed)
     prepared = fitted(model, data, arithmetic)
-    optimizer = torch.optim.Adam(prepared.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=learning_rate)
     _train(prepared, optimizer, data, epochs, seed, on_step)
     return prepared
 

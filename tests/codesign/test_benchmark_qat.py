@@ -44,7 +44,7 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark_qat, "ROUNDS", 1)
     monkeypatch.setattr(benchmark_qat, "BATCH", 4)
     before = torch.get_num_threads()
-    rows = benchmark_qat.rows()
+    rows = benchmark_qat.step_rows()
     assert torch.get_num_threads() == before
     assert [row["target"] for row in rows] == ["≤ 1.5", "≤ 5", "≥ 10", "≤ 2", "≤ 2", None]
     assert rows[2]["value"] > 10 and all(row["value"] > 0 for row in rows)
