@@ -28,7 +28,7 @@ def arithmetic(bits: int, overflow: str) -> Arithmetic:
 def sums(x: QuantizedTensor, weight: np.ndarray, bias: np.ndarray, geometry: Geometry | None, given: Arithmetic):
     """torch's sums, with gradients on (as in training) and off; they must be equal."""
     arguments = (torch.from_numpy(weight).float(), torch.from_numpy(bias).double(), geometry, given)
-    trained, bound = accumulate(x, arguments[0].requires_grad_(), *arguments[1:])
+    trained, _, bound = accumulate(x, arguments[0].requires_grad_(), *arguments[1:])
     with torch.no_grad():
         assert torch.equal(accumulate(x, *arguments)[0].double(), trained.double())
     assert trained.abs().max() <= bound
