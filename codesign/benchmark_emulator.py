@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from emulator import Arithmetic, accumulate
+
+from .benchmark_rows import interleaved, median_ratio, row
 
 SIZE = 1024
 ROUNDS = 7
@@ -81,19 +81,19 @@ def _speed_rows() -> list[dict[str, Any]]:
         calls_16[f"16 bits, zx = {zero}"] = lambda zero=zero: accumulate(x, w, bias, narrow, zero)
 
     table = []
-    times = _interleaved(calls)
+    times = interleaved(calls, ROUNDS)
     for zero in ZERO_POINTS:
-        ratio = _median_ratio(times[f"32 bits, zx = {zero}"], times["float32"])
+        ratio = median_ratio(times[f"32 bits, zx = {zero}"], times["float32"])
         name = f"accumulate 1024³, 32 bits, zx = {zero}: time over NumPy's float32 @"
-        table.append(_row(name, ratio, "×", "≤ 1.5", ratio <= 1.5))
-    times = _interleaved(calls_16)
+        table.append(row(name, ratio, "×", "≤ 1.5", ratio <= 1.5))
+    times = interleaved(calls_16, ROUNDS)
     for zero in ZERO_POINTS:
         key = f"16 bits, zx = {zero}"
         share = 100 * float(calls_16[key]()[1].mean())
-        ratio = _median_ratio(times["int32"], times[key])
+        ratio = median_ratio(times["int32"], times[key])
         name = f"accumulate 1024³, 16 bits saturating, zx = {zero}: speed over NumPy's int32 @"
-        table.append(_row(name, ratio, "×", "≥ 30", ratio >= 30))
-        table.append(_row(f"outputs of it that overflow, zx = {zero}", share, "%", "≥ 10", share >= 10))
+        table.append(row(name, ratio, "×", "≥ 30", ratio >= 30))
+        table.append(row(f"outputs of it that overflow, zx = {zero}", share, "%", "≥ 10", share >= 10))
     return table
 
 
@@ -105,25 +105,5 @@ def _memory_rows() -> list[dict[str, Any]]:
         beyond = max(0.0, int(result.stdout) / MEBIBYTE)
         m, k, n, bits = shape
         name = f"accumulate {m}×{k}×{n}, {bits} bits: memory beyond inputs and outputs"
-        table.append(_row(name, beyond, "MiB", "≤ 256", beyond <= 256))
+        table.append(row(name, beyond, "MiB", "≤ 256", beyond <= 256))
     return table
-
-
-def _interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def _median_ratio(numerator: list[float], denominator: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
-
-
-def _row(name: str, value: float, unit: str, target: str, holds: bool) -> dict[str, Any]:
-    return {"name": name, "value": round(value, 3), "unit": unit, "target": target, "holds": bool(holds)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import qat
 from emulator import Arithmetic
 
 from . import digits
-from .benchmark_utilization import row
+from .benchmark_rows import interleaved, median_ratio, row
 
 ROUNDS = 9
 BATCH = 64
@@ -51,11 +50,11 @@ def step_rows() -> list[dict[str, Any]]:
             qat.calibrate(models[name], [images])
         share = overflow_share(models["narrow"], images)
         steps = {name: training_step(model, images, labels) for name, model in models.items()}
-        times = interleaved(steps)
+        times = interleaved(steps, ROUNDS)
         peaks = {name: peak_bytes(step) for name, step in steps.items()}
     table = []
     for name, what, target in (("wide", "QAT", 1.5), ("narrow", "QAT through 16 bits saturating", 5.0)):
-        ratio = statistics.median(a / b for a, b in zip(times[name], times["float"], strict=True))
+        ratio = median_ratio(times[name], times["float"])
         table.append(row(f"training step, {what}: time over float", ratio, "×", f"≤ {target:g}", ratio <= target))
     table.append(row("sums of it that overflow", 100 * share, "%", "≥ 10", share >= 0.1))
     for name, what in (("wide", "QAT"), ("narrow", "QAT through 16 bits saturating")):
@@ -130,19 +129,6 @@ def overflow_share(model: qat.PreparedModel, images: Tensor) -> float:
     for handle in handles:
         handle.remove()
     return sum(int(count.sum()) for count in counts.values()) / sum(sizes[name] for name in counts)
-
-
-def interleaved(calls: dict[str, Callable[[], None]]) -> dict[str, list[float]]:
-    """{name: seconds of each round}, after one call of each that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return times
 
 
 class _LiveBytes(TorchDispatchMode):

@@ -10,7 +10,8 @@ from typing import Any
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 
-from .benchmark_utilization import CONFIG, LATENCY, row
+from .benchmark_rows import row
+from .benchmark_utilization import CONFIG, LATENCY
 from .comparison import counter_mismatches, memory_mismatches
 from .networks import resnet50
 from .utilization import random_inputs

@@ -15,6 +15,7 @@ from emulator.config import KIB, AcceleratorConfig
 from emulator.graph import Graph
 from emulator.run import run_graph
 
+from .benchmark_rows import row
 from .comparison import mismatches
 from .networks import MLPERF_TINY, NETWORKS, distinct_convolutions, gemm, layer_alone, resnet50
 from .utilization import Measurement, measure
@@ -147,8 +148,3 @@ def _share(name: str, measured: Measurement, target: int) -> dict[str, Any]:
 
 def _peak() -> str:
     return f"{CONFIG.rows * CONFIG.columns} MACs/cycle"
-
-
-def row(name: str, value: float, unit: str, target: str | None = None, holds: bool | None = None) -> dict[str, Any]:
-    """A row of a benchmark's table."""
-    return {"name": name, "value": round(value, 3), "unit": unit, "target": target, "holds": holds}
