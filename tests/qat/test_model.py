@@ -13,6 +13,7 @@ from torch import nn
 import qat
 from emulator import Arithmetic, dequantize, run_graph_counts
 from emulator.arithmetic import OVERFLOWS, ROUNDINGS
+from qat.layers.layer import Step
 from qat.scale import SCALES
 from tests.qat.networks import Mixed, Pooled, assert_equal_codes, exported, images, randomized
 
@@ -78,6 +79,31 @@ def test_train_and_eval_have_one_value(scale: str) -> None:
         prepared.eval()
         # What the first pass left behind: the next one sees the new statistics.
         assert not torch.equal(prepared(x), expected)
+
+
+@pytest.mark.parametrize("arithmetic", [Arithmetic(), Arithmetic(accumulator_bits=12), Arithmetic(weight_bits=2)])
+def test_statistics_are_those_of_the_contract(arithmetic: Arithmetic) -> None:
+    """Section 7: mean and variance of the integer sums, by sx · ‖w‖ / ‖codes‖ and the sign of BatchNorm's factor."""
+    torch.manual_seed(0)
+    float_model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=1.0))
+    with torch.no_grad():
+        float_model[1].weight.copy_(torch.tensor([1.0, 0.3, -0.5, 2.0]))
+    prepared = qat.prepare(float_model, images(8), arithmetic).eval()
+    x = images(8, 1)
+    quantized = prepared.quantizers.input(x)
+    centered = quantized.centered.detach().double().numpy()
+    step = Step(prepared)
+    codes = prepared.quantizers.layers["0"].integers(quantized, step)[0].detach().double().numpy()
+    weight, bias = (t.detach().double().numpy() for t in float_model[0].parameters())
+    prepared.train()(x)
+
+    windows = np.lib.stride_tricks.sliding_window_view(centered, (3, 3), (2, 3))
+    sums = np.einsum("nchwij,ocij->onhw", windows, codes).reshape(4, -1)
+    lengths = [np.sqrt(np.square(w).reshape(4, -1).sum(1)) for w in (weight, codes)]
+    unit = quantized.scale.item() * lengths[0] / lengths[1] * np.array([1, 1, -1, 1])
+    mean, variance = sums.mean(1) * unit + bias, sums.var(1, ddof=1) * unit**2
+    for name, expected in (("1.running_mean", mean), ("1.running_var", variance)):
+        np.testing.assert_allclose(prepared.get_buffer(name).numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
