@@ -15,21 +15,11 @@ MAX_SHIFT = 62
 
 
 def _quantize(scale: float, bits: int, name: str) -> tuple[int, int]:
-    if not (math.isfinite(scale) and scale >= 0):
-        raise ValueError(f"{name} must be finite and at least 0, not {scale!r}")
-    if scale == 0:
-        return 0, 0
-    fraction, exponent = math.frexp(scale)
-    shift = bits - exponent
-    multiplier = round(math.ldexp(fraction, bits))  # exact product, and Python rounds ties to even
-    if multiplier == 1 << bits:
-        multiplier >>= 1
-        shift -= 1
-    if shift > MAX_SHIFT:
-        return round(math.ldexp(scale, MAX_SHIFT)), MAX_SHIFT
+    multiplier, shift = _quantize_array(np.asarray(scale), bits)
     if shift < 0:
-        raise ValueError(f"{name} must be below 2^{bits}, not {scale!r}")
-    return multiplier, shift
+        limit = f"below 2^{bits}" if math.isfinite(scale) and scale >= 0 else "finite and at least 0"
+        raise ValueError(f"{name} must be {limit}, not {scale!r}")
+    return int(multiplier), int(shift)
 
 
 @overload
@@ -59,7 +49,7 @@ def quantize_multiplier(scale: Any, arithmetic: Arithmetic) -> Any:
 
 
 def _quantize_array(scale: NDArray[np.float64], bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`_quantize` of each element, exact in float64; a negative shift where that is an error."""
+    """(multiplier, shift) of each element, exact in float64; a negative shift where there is none."""
     good = np.isfinite(scale) & (scale >= 0)
     scale = np.where(good, scale, 0.0)
     fraction, exponent = np.frexp(scale)
