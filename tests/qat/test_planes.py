@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 
 import pytest
@@ -12,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from codesign.benchmark_qat import threads
 from emulator.arithmetic import ROUNDINGS
 from qat.kernels import CORRECTIONS
 from qat.planes import channel_moments, compiled, requantize_planes
@@ -21,16 +20,6 @@ from tests import oracle
 from tests.emulator.strategies import many, vectors
 
 NO_GRADIENT = torch.ones(1, 1)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_vectors() -> None:
