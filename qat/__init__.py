@@ -1,23 +1,23 @@
 """Quantization-aware training: torch models whose forward value is the accelerator's, bit for bit."""
 
-from .adaround import AdaRound
-from .calibrate import calibrate, fit_accumulator
+from .calibration.adaround import AdaRound
+from .calibration.calibrate import calibrate, fit_accumulator
+from .calibration.compare import Comparison, compare
+from .calibration.compare_ranges import RangeComparison, compare_ranges
+from .calibration.ranges import record_ranges
+from .calibration.search import search_bits, weight_bytes
 from .checkpoint import load_checkpoint, save_checkpoint
-from .compare import Comparison, compare
-from .compare_ranges import RangeComparison, compare_ranges
-from .distill import Distillation, distillation_loss
 from .distributed import data_parallel
 from .export import export_onnx
-from .factorize import factorize
-from .guarantee import guarantee, overflow_penalty
 from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts
 from .prepare import prepare
-from .prune import prune_pattern, prune_weights
-from .prune_channels import prune_channels
-from .ranges import record_ranges
-from .recipe import Recipe
-from .search import search_bits, weight_bytes
-from .settings import LayerSettings, Settings
+from .recipes.distill import Distillation, distillation_loss
+from .recipes.factorize import factorize
+from .recipes.guarantee import guarantee, overflow_penalty
+from .recipes.prune import prune_pattern, prune_weights
+from .recipes.prune_channels import prune_channels
+from .recipes.recipe import Recipe
+from .scales.settings import LayerSettings, Settings
 from .train import train
 
 __all__ = [

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .files import replacing
-from .masks import restore_masks
+from .layers.masks import restore_masks
 from .model import PreparedModel
 
 FORMAT = "lockstep checkpoint 1"

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .planes import channel_moments
+from .integers.planes import channel_moments
 
 
 def processes() -> int:

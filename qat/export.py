@@ -8,10 +8,10 @@ import torch
 
 from .facts import metadata
 from .files import replacing
+from .integers.tensor import QuantizedTensor
 from .layers.layer import Step, named
+from .layers.onnx_writer import OnnxWriter
 from .model import PreparedModel, check_prepared, evaluating
-from .onnx_writer import OnnxWriter
-from .tensor import QuantizedTensor
 
 
 def export_onnx(model: PreparedModel, path: str | PathLike[str]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration.ranges import recorded_ranges
 from .layers.weighted import Weighted
 from .model import QuantizedLayers
-from .ranges import recorded_ranges
 
 ARITHMETIC = "lockstep.arithmetic"
 SETTINGS = "lockstep.settings"

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from emulator import Arithmetic
 
 from .host import Host
+from .integers.tensor import QuantizedTensor
 from .layers.layer import Layer, Requantized, Step, named
+from .layers.masks import restore_masks
 from .layers.weighted import Weighted
-from .masks import restore_masks
-from .quantizers import ActivationQuantizer
-from .settings import Settings
-from .tensor import QuantizedTensor
+from .scales.quantizers import ActivationQuantizer
+from .scales.settings import Settings
 
 RECORD = 256 + 2  # counts of each int8 code, of values cut off by an input's range, and of sums that overflowed
 

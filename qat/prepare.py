@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
-from .calibrate import set_scales
-from .float_pass import full_precision, inputs_of
+from .calibration.calibrate import set_scales
+from .calibration.float_pass import full_precision, inputs_of
 from .lowering.lower import Lowering
 from .lowering.trace import check_examples, trace
 from .model import PreparedModel, QuantizedLayers, evaluating
-from .settings import Settings, as_settings
+from .scales.settings import Settings, as_settings
 
 
 def prepare(

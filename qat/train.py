@@ -15,9 +15,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from emulator.arithmetic import check_integer
 
 from .checkpoint import load_checkpoint, save_checkpoint
-from .distill import Distillation
 from .distributed import data_parallel
 from .model import restoring_modes
+from .recipes.distill import Distillation
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:

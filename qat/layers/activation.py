@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..onnx_writer import OnnxWriter
-from ..quantizers import Clamp, quantized_bounds
-from ..straight_through import straight_through
-from ..tensor import QuantizedTensor
+from ..integers.straight_through import straight_through
+from ..integers.tensor import QuantizedTensor
+from ..scales.quantizers import Clamp, quantized_bounds
 from .layer import Layer, Step
+from .onnx_writer import OnnxWriter
 
 
 class Activation(Layer):

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_adder
 
-from ..onnx_writer import OnnxWriter
-from ..requantize import requantize
-from ..settings import Settings
-from ..tensor import QuantizedTensor
+from ..integers.requantize import requantize
+from ..integers.tensor import QuantizedTensor
+from ..scales.settings import Settings
 from .layer import Requantized, Step, advised
+from .onnx_writer import OnnxWriter
 
 
 class Add(Requantized):

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_multiplier
 
-from ..onnx_writer import OnnxWriter
-from ..planes import compiled, requantize_planes
-from ..quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
-from ..requantize import exact_ratio, requantize
-from ..settings import Settings
-from ..straight_through import straight_through
-from ..tensor import QuantizedTensor
+from ..integers.planes import compiled, requantize_planes
+from ..integers.requantize import exact_ratio, requantize
+from ..integers.straight_through import straight_through
+from ..integers.tensor import QuantizedTensor
+from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
+from ..scales.settings import Settings
+from .onnx_writer import OnnxWriter
 
 INPUT = "input"
 

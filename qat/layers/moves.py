@@ -10,9 +10,9 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..onnx_writer import OnnxWriter
-from ..tensor import QuantizedTensor
+from ..integers.tensor import QuantizedTensor
 from .layer import Layer, Step
+from .onnx_writer import OnnxWriter
 
 
 class Reshape(Layer):

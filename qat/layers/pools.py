@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, average_pool_scales
 
-from ..onnx_writer import OnnxWriter
-from ..settings import Settings
-from ..tensor import QuantizedTensor, as_map
+from ..integers.tensor import QuantizedTensor, as_map
+from ..scales.settings import Settings
 from .layer import Layer, Requantized, Step
+from .onnx_writer import OnnxWriter
 
 
 class AveragePool(Requantized):

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, make_table
 
-from ..expression import Expression
-from ..onnx_writer import OnnxWriter
-from ..settings import Settings
-from ..tensor import QuantizedTensor, as_int
+from ..integers.tensor import QuantizedTensor, as_int
+from ..scales.settings import Settings
+from .expression import Expression
 from .layer import Requantized, Step
+from .onnx_writer import OnnxWriter
 
 
 class Table(Requantized):

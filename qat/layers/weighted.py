@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, layer_scales
 
-from ..accumulate import accumulate, walk
-from ..constrain import constrained_codes
 from ..distributed import Moments, combined, moments
-from ..geometry import Geometry
 from ..host import tensor_named
-from ..masks import mask_of, masked
-from ..onnx_writer import OnnxWriter
-from ..quantizers import WeightQuantizer, quantize_bias
-from ..settings import Settings
-from ..tensor import QuantizedTensor, as_int, as_map
+from ..integers.accumulate import accumulate, walk
+from ..integers.geometry import Geometry
+from ..integers.tensor import QuantizedTensor, as_int, as_map
+from ..scales.constrain import constrained_codes
+from ..scales.quantizers import WeightQuantizer, quantize_bias
+from ..scales.settings import Settings
 from .layer import Requantized, Step
+from .masks import mask_of, masked
+from .onnx_writer import OnnxWriter
 
 
 @dataclass(frozen=True, kw_only=True)

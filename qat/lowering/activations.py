@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import fx
 
-from ..expression import Expression, X
 from ..layers.activation import Activation
+from ..layers.expression import Expression, X
 from .arguments import Arguments, Handler
 from .pseudo import Function
 

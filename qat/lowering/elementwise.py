@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..expression import Expression, X
+from ..layers.expression import Expression, X
 from .arguments import Arguments, Handler
 from .pseudo import Binary, Function
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..expression import Expression, X
 from ..layers.activation import Activation, Dropout
 from ..layers.elementwise import Add, Product
+from ..layers.expression import Expression, X
 from ..layers.layer import Layer, Requantized
 from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.pools import MaxPool
 from ..layers.table import Table
 from ..layers.weighted import BatchNorm, Weighted
-from ..quantizers import NO_CLAMP
+from ..scales.quantizers import NO_CLAMP
 from .pseudo import Binary, Function, Normalization
 
 if TYPE_CHECKING:

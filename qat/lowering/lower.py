@@ -11,7 +11,7 @@ from emulator import Arithmetic
 
 from ..host import Host
 from ..layers.layer import Layer
-from ..settings import Settings
+from ..scales.settings import Settings
 from . import activations, elementwise, moves, pools, recurrent, weights
 from .arguments import Arguments, Handler, shape_of
 from .fuse import fuse

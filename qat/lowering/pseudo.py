@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..expression import Expression, X
+from ..layers.expression import Expression, X
 from ..layers.layer import Layer
 from ..layers.weighted import BatchNorm
-from ..quantizers import NO_CLAMP, Clamp
+from ..scales.quantizers import NO_CLAMP, Clamp
 
 
 class Normalization(Layer):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..geometry import Geometry
+from ..integers.geometry import Geometry
 from ..layers.weighted import BatchNorm, Weighted
 from .arguments import Arguments, Handler, pair, shape_of
 from .moves import add_reshape

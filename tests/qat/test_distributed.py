@@ -17,7 +17,7 @@ from torch.multiprocessing import spawn
 
 import qat
 from qat.distributed import combined, moments
-from qat.observers import OBSERVERS
+from qat.scales.observers import OBSERVERS
 from tests.qat.networks import images
 
 PROCESSES, STEPS = 2, 3

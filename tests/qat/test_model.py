@@ -14,7 +14,7 @@ import qat
 from emulator import Arithmetic, dequantize, run_graph_counts
 from emulator.arithmetic import OVERFLOWS, ROUNDINGS
 from qat.layers.layer import Step
-from qat.scale import SCALES
+from qat.scales.scale import SCALES
 from tests.qat.networks import Mixed, Pooled, assert_equal_codes, exported, images, randomized
 
 NARROW = Arithmetic(accumulator_bits=13, weight_bits=5)

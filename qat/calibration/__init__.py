@@ -1,0 +1,1 @@
+"""Before training: calibration, its corrections, the search of bits, the ranges of a deployed model."""

@@ -1,0 +1,50 @@
+"""Bias correction: the mean error that quantization makes in each channel goes into the bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..integers.accumulate import accumulate
+from ..layers.layer import Step
+from ..layers.weighted import Weighted
+from ..model import PreparedModel
+from .float_pass import input_pairs
+
+
+@torch.no_grad()
+def correct_biases(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]]) -> None:
+    """Set every layer's `correction` so that the means of its sums are those of the float network.
+
+    batches : {input: tensor}; `model` in eval mode, calibrated
+
+    The empirical form of Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019),
+    section 4.2: layer by layer, each behind the corrected ones, and on the integers, so errors of the accumulator's
+    overflow are corrected with those of the rounding. Means are over batch and positions, in float64.
+    """
+    for layer in model.quantizers:
+        if isinstance(layer, Weighted):
+            layer.correction.zero_()
+            layer.correction.copy_(missing_bias(model, batches, layer))
+
+
+def missing_bias(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]], layer: Weighted) -> Tensor:
+    """What the bias lacks for the means of the float sums and the integer ones to agree: float64 (channels,)."""
+    total, count = torch.zeros_like(layer.correction, dtype=torch.float64), 0
+    rounding: Tensor | float = 0.0
+    for real, x in input_pairs(model, batches, layer):
+        weight, bias, w_scale = layer.integers(x, Step(model))
+        rows = replace(x, centered=layer.rows(x.centered))
+        acc, _, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic)
+        unit = x.scale.double() * w_scale.double()
+        folded = layer.folded(model)
+        expected = layer.plain(real, *folded).double()
+        # The sums hold the rounded bias; the correction is added to the one before rounding.
+        rounding = bias * unit - folded[1].double()
+        error = expected.transpose(0, 1).flatten(1).sum(1) - acc.double().transpose(0, 1).flatten(1).sum(1) * unit
+        total += error
+        count += acc.numel() // acc.shape[1]
+    return total / max(count, 1) + rounding

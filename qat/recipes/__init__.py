@@ -1,0 +1,1 @@
+"""Steps that a training recipe combines: distillation, pruning, factorization, the guaranteed accumulator."""

@@ -1,0 +1,251 @@
+"""Options of calibration: cross-layer equalization, bias correction and AdaRound."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import qat
+from emulator import Arithmetic, run_graph
+from qat.calibration.equalize import equalize
+from tests.qat.networks import Mixed, Pooled, assert_equal_codes, exported, images, randomized
+
+
+class Chain(nn.Module):
+    """Depthwise, grouped, with and without BatchNorm, pools, a Flatten; all channels of very different size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.grouped = nn.Conv2d(8, 6, 2, groups=2)
+        self.hidden = nn.Linear(6 * 3 * 2, 5)
+        self.head = nn.Linear(5, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.depthwise(F.relu(self.first(x)))))
+        x = F.max_pool2d(F.relu(self.grouped(x)), 2)
+        return self.head(F.dropout(self.hidden(x.flatten(1)), 0.5, self.training))
+
+
+def uneven(seed: int = 0) -> nn.Module:
+    model = randomized(Chain(), seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in (model.first, model.grouped, model.hidden):
+            factor = torch.exp(2 * torch.randn(len(module.weight), generator=generator))
+            module.weight.mul_(factor.view(-1, *[1] * (module.weight.ndim - 1)))
+            module.bias.mul_(factor)
+    return model
+
+
+PER_TENSOR = {"*": {"per_channel": False, "weight_bits": 6}}
+
+
+def distance(prepared: qat.PreparedModel, model: nn.Module, x: Tensor) -> float:
+    with torch.no_grad():
+        return float((prepared.eval()(x) - model.eval()(x)).square().mean() / model(x).var())
+
+
+def test_equalized_ranges() -> None:
+    model = uneven()
+    prepared = qat.prepare(model, images(16))
+    assert equalize(prepared) == [
+        ("first", "depthwise"), ("depthwise", "grouped"), ("grouped", "hidden"), ("hidden", "head"),
+    ]  # fmt: skip
+    layers = prepared.quantizers.layers
+    weights = {
+        name: layers[name].folded(prepared)[0].detach().abs() for name in layers if hasattr(layers[name], "weight")
+    }
+    incoming = {
+        "first": weights["depthwise"].amax((1, 2, 3)),
+        # Two groups: the outputs 0–2 read the channels 0–3, the others 4–7.
+        "depthwise": torch.cat([weights["grouped"][:3].amax((0, 2, 3)), weights["grouped"][3:].amax((0, 2, 3))]),
+        "grouped": torch.stack([weights["hidden"][:, 6 * c : 6 * c + 6].max() for c in range(6)]),
+        "hidden": weights["head"].amax(0),
+    }
+    for name, expected in incoming.items():
+        torch.testing.assert_close(weights[name].flatten(1).amax(1), expected, rtol=1e-2, atol=0)
+    # The float network is still the same function, the user's model untouched.
+    x = images(16, 1)
+    real = dict(prepared.named_parameters())
+    same = Chain().eval()
+    same.load_state_dict({**model.state_dict(), **{n: p for n, p in real.items() if not n.startswith("quantizers")}})
+    torch.testing.assert_close(same(x), model(x), rtol=1e-3, atol=1e-3)
+    assert torch.equal(model.first.weight, uneven().first.weight) and not torch.equal(
+        model.first.weight, real["first.weight"]
+    )
+
+
+def test_equalization_helps_weights_with_one_scale() -> None:
+    model, x = uneven(), images(64)
+    plain, better = (qat.prepare(model, x, settings=PER_TENSOR) for _ in range(2))
+    qat.calibrate(better, [x], equalize=True)
+    assert distance(better, model, x) < distance(plain, model, x) / 3
+
+
+def test_what_is_not_a_pair() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c, self.d = (nn.Conv2d(3, 3, 1) for _ in range(4))
+            self.norm = nn.BatchNorm2d(3, affine=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu6(self.a(x))  # not homogeneous
+            x = F.relu(self.norm(self.b(x)))  # nothing to scale
+            x = F.relu(self.c(self.c(x)))  # shared
+            return self.d(x)
+
+    prepared = qat.prepare(Branches().eval(), images(4))
+    before = {name: p.clone() for name, p in prepared.named_parameters()}
+    assert equalize(prepared) == []
+    assert all(torch.equal(before[name], p) for name, p in prepared.named_parameters())
+
+
+def test_corrected_means(tmp_path: Path) -> None:
+    model, batches = randomized(Mixed(), 3), [images(32, seed) for seed in range(2)]
+    x = torch.cat(batches)
+    arithmetic = Arithmetic(weight_bits=3, rounding="floor")
+    prepared = qat.prepare(model, batches[0], arithmetic)
+    qat.calibrate(prepared, batches)
+    assert_means(prepared, model, x, tmp_path, corrected=False)
+    qat.calibrate(prepared, [(batch, torch.zeros(32)) for batch in batches], bias_correction=True)
+    assert_equal_codes(prepared, x, tmp_path)
+    assert_means(prepared, model, x, tmp_path, corrected=True)
+    # Calibrating anew forgets it.
+    qat.calibrate(prepared, batches)
+    assert all(not layer.correction.any() for layer in prepared.quantizers if hasattr(layer, "correction"))
+
+
+@torch.no_grad()
+def assert_means(prepared: qat.PreparedModel, model: nn.Module, x: Tensor, folder: Path, corrected: bool) -> None:
+    """The means of two layers' integer sums in real units, from the emulator's codes of the layer before."""
+    codes = run_graph(exported(prepared, folder), {"input": x.numpy()}, every=True)
+    codes = {**codes, "input": prepared.quantizers.input(x).codes.numpy()}
+    layers = prepared.quantizers.layers
+    for name, reads, source in (
+        ("features/0", prepared.quantizers.input, "input"),
+        ("head", layers["hidden"].output, "hidden"),
+    ):
+        weight, scale = layers[name].weight(layers[name].folded(prepared)[0])
+        unit = reads.scale.value.double() * scale.double()
+        bias = ((layers[name].folded(prepared)[1] + layers[name].correction) / unit).round()
+        centered = torch.from_numpy(codes[source]).double() - int(reads.zero_point)
+        if name == "head":
+            found, expected = (centered @ weight.double().T + bias).mean(0) * unit, model(x).mean(0)
+        else:
+            sums = F.conv2d(centered, weight.double(), bias, padding=1)
+            found, expected = sums.mean((0, 2, 3)) * unit, model.features[:2](x).mean((0, 2, 3))
+        # What is left is the rounding of the bias.
+        close = (found - expected).abs() <= unit * 0.501
+        assert close.all() if corrected else not close.all(), name
+
+
+def test_bias_correction_helps() -> None:
+    model, x = randomized(Mixed(), 1), images(128)
+    plain, better = (qat.prepare(model, x, Arithmetic(weight_bits=3, rounding="floor")) for _ in range(2))
+    qat.calibrate(better, x.split(32), bias_correction=True)
+    assert distance(better, model, images(128, 1)) < distance(plain, model, images(128, 1))
+
+
+def test_adaround_by_brute_force() -> None:
+    # 8 weights: all 256 roundings can be tried.
+    torch.manual_seed(2)
+    model = nn.Sequential(nn.Linear(8, 1))
+    x = torch.randn(256, 3) @ torch.randn(3, 8)  # strongly correlated inputs, where nearest is far from best
+    prepared = qat.prepare(model, x, settings={"*": {"weight_bits": 3}})
+    layer = prepared.quantizers.layers["0"]
+    scale = layer.weight.scale.value
+    real, target = prepared.quantizers.input(x).real.detach(), model(x).detach()
+    down = torch.floor(model[0].weight.detach() / scale)
+
+    def error(codes: Tensor) -> float:
+        return float((real @ (codes * scale).T + model[0].bias.detach() - target).square().mean())
+
+    choices = [(down + torch.tensor([ups])).clamp(-3, 3) for ups in itertools.product((0.0, 1.0), repeat=8)]
+    errors = sorted(error(codes) for codes in choices)
+    nearest = error(layer.weight.nearest(model[0].weight.detach()))
+    qat.calibrate(prepared, [x], adaround=qat.AdaRound(steps=400))
+    codes = layer.weight(model[0].weight.detach())[0].detach()
+    assert any(torch.equal(codes, choice) for choice in choices)
+    assert error(codes) < nearest / 2 and error(codes) <= errors[8]
+
+
+def test_adaround_is_exact_stored_and_repeatable(tmp_path: Path) -> None:
+    model, x = randomized(Mixed(), 2), images(64)
+    settings = {"*": {"weight_bits": 3}}
+    options = qat.AdaRound(steps=150)
+    prepared, other = (qat.prepare(model, x, settings=settings) for _ in range(2))
+    before = distance(prepared, model, x)
+    nearest = {n: c for n, c in weight_codes(prepared).items()}
+    qat.calibrate(prepared, x.split(16), adaround=options)
+    with torch.no_grad():  # whatever the caller's mode
+        qat.calibrate(other, x.split(16), adaround=options)
+    rounded = weight_codes(prepared)
+    assert distance(prepared, model, x) < before
+    for name, codes in rounded.items():
+        assert torch.equal(weight_codes(other)[name], codes)
+        change = (codes - nearest[name]).abs()
+        assert change.max() <= 1 and codes.abs().max() <= 3
+    assert sum((codes != nearest[name]).any() for name, codes in rounded.items()) >= 4
+    # The forward, the file and a checkpoint have these codes.
+    assert_equal_codes(prepared, x, tmp_path)
+    graph = exported(prepared, tmp_path)
+    (head,) = (node for node in graph.nodes if node.name == "head")
+    np.testing.assert_array_equal(np.sort(head.weight, None), np.sort(rounded["head"].numpy(), None))
+    torch.save(prepared.state_dict(), tmp_path / "checkpoint.pt")
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    loaded = qat.prepare(randomized(Mixed(), 5), images(4), settings=settings).eval()
+    loaded.load_state_dict(state)
+    assert torch.equal(loaded(x), prepared.eval()(x))
+    # A checkpoint without learned roundings takes them away, as calibrating anew does.
+    fresh = qat.prepare(model, x, settings=settings)
+    loaded.load_state_dict(fresh.state_dict())
+    qat.calibrate(prepared, x.split(16))
+    for again in (loaded, prepared):
+        assert all(torch.equal(codes, nearest[name]) for name, codes in weight_codes(again).items())
+
+
+def weight_codes(prepared: qat.PreparedModel) -> dict[str, Tensor]:
+    return {
+        layer.name: layer.weight(layer.folded(prepared)[0])[0].detach()
+        for layer in prepared.quantizers
+        if hasattr(layer, "weight")
+    }
+
+
+def test_all_options_together_and_training_behind_them(tmp_path: Path) -> None:
+    model, x = uneven(2), images(64)
+    plain, best = (qat.prepare(model, x, settings={"*": {"weight_bits": 4, "per_channel": False}}) for _ in range(2))
+    qat.calibrate(best, x.split(32), equalize=True, adaround=qat.AdaRound(steps=100), bias_correction=True)
+    assert distance(best, model, images(64, 1)) < distance(plain, model, images(64, 1)) / 3
+    assert_equal_codes(best, x, tmp_path)
+    optimizer = torch.optim.Adam(best.parameters(), lr=1e-3)
+    torch.manual_seed(0)
+    for step in range(2):
+        optimizer.zero_grad()
+        best.train()(images(8, step)).square().mean().backward()
+        optimizer.step()
+    assert_equal_codes(best, x, tmp_path)
+
+
+def test_bad_options() -> None:
+    prepared = qat.prepare(randomized(Pooled()), images(2))
+    with pytest.raises(TypeError, match="adaround must be an AdaRound, True or False, not 5"):
+        qat.calibrate(prepared, [images(2)], adaround=5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="batches must hold at least one batch, not none"):
+        qat.calibrate(prepared, [], bias_correction=True)
+    for field, value in (("steps", 0), ("samples", 1.5), ("seed", -1)):
+        with pytest.raises(ValueError, match=f"{field} must be an integer from"):
+            qat.AdaRound(**{field: value})
+    for field in ("learning_rate", "regularization"):
+        with pytest.raises(ValueError, match=f"{field} must be a positive number, not -1"):
+            qat.AdaRound(**{field: -1})

@@ -1,0 +1,54 @@
+"""Requantization on torch tensors: the contract's vectors through both routes, and the oracle."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.arithmetic import ROUNDINGS
+from qat.integers.requantize import requantize
+from tests import oracle
+from tests.emulator.strategies import many, vectors
+
+
+@pytest.mark.parametrize("route", ["float64", "int64"])
+def test_vectors(route: str) -> None:
+    cases = vectors("requantize")
+    assert len(cases) == 2500
+    taken = 0
+    for case in cases:
+        bound = abs(case["acc"]) if route == "float64" else 1 << 53
+        taken += bound * case["multiplier"] < 1 << 53
+        centered, inside = requantize(
+            torch.tensor([case["acc"]]), torch.tensor([case["multiplier"]]), torch.tensor([case["shift"]]),
+            case["zero_point"], case["y_min"], case["y_max"], case["rounding"], bound,
+        )  # fmt: skip
+        assert int(centered) + case["zero_point"] == case["y"], case
+        assert bool(inside) or case["y"] in (case["y_min"], case["y_max"])
+    assert taken > 1000 if route == "float64" else taken < 500
+
+
+@many
+@given(st.data(), st.sampled_from(ROUNDINGS))
+def test_rounding_near_ties(data: st.DataObject, rounding: str) -> None:
+    shift = data.draw(st.integers(1, 52))
+    half = 1 << (shift - 1)
+    whole = data.draw(st.integers(-200, 200))
+    product = (2 * whole + 1) * half + data.draw(st.sampled_from([-1, 0, 1]))
+    expected = oracle.round_fraction(Fraction(product, 1 << shift), rounding)
+    for bound in (abs(product), 1 << 53):
+        found, _ = requantize(
+            torch.tensor([product]), torch.tensor([1]), torch.tensor([shift]), 0, -1000, 1000, rounding, bound
+        )
+        assert int(found) == expected
+
+
+def test_inside_is_where_the_clamp_changes_nothing() -> None:
+    one = torch.tensor([1])
+    centered, inside = requantize(torch.tensor([-3, -2, 0, 4, 5]), one, one - 1, 1, -1, 5, "half_even", 8)
+    assert centered.tolist() == [-2, -2, 0, 4, 4]
+    assert inside.tolist() == [False, True, True, True, False]
