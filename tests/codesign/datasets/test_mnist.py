@@ -30,7 +30,7 @@ def refused(folder: Path, sentence: str, error: type[Exception] = ValueError) ->
     assert "\n" not in str(raised.value)
 
 
-def packed(data: bytes) -> bytes:
+def gzipped(data: bytes) -> bytes:
     """A gzip file without a time: the tests' names must be those that every worker collects."""
     return gzip.compress(data, mtime=0)
 
@@ -113,14 +113,14 @@ def test_a_damaged_file(folder: Path, name: str, data: bytes, sentence: str) -> 
     ("data", "sentence"),
     [
         (b"not packed at all", "is not a gzip file, or it is damaged: "),
-        (packed(idx((3, 28, 28), random_bytes(0, 2352)))[:-9], "is not a gzip file, or it is damaged: "),
+        (gzipped(idx((3, 28, 28), random_bytes(0, 2352)))[:-9], "is not a gzip file, or it is damaged: "),
         (
-            packed(idx((3, 28, 28), random_bytes(0, 2352)))[:-8] + bytes(8),
+            gzipped(idx((3, 28, 28), random_bytes(0, 2352)))[:-8] + bytes(8),
             "is not a gzip file, or it is damaged: ",
         ),
-        (packed(idx((3, 28, 28), bytes(2351))), "its header asks for 2352 bytes of data, the file has 2351"),
-        (packed(idx((3, 28, 28), bytes(2353))), "its header asks for 2352 bytes of data, the file has more"),
-        (packed(idx((3, 28, 28), bytes(1 << 20))), "its header asks for 2352 bytes of data, the file has more"),
+        (gzipped(idx((3, 28, 28), bytes(2351))), "its header asks for 2352 bytes of data, the file has 2351"),
+        (gzipped(idx((3, 28, 28), bytes(2353))), "its header asks for 2352 bytes of data, the file has more"),
+        (gzipped(idx((3, 28, 28), bytes(1 << 20))), "its header asks for 2352 bytes of data, the file has more"),
         (b"", "is too short for the header of an IDX file"),
     ],
 )
