@@ -133,11 +133,16 @@ def _regrouped(builder: GraphBuilder, x: Tensor, shape: tuple[int, ...], name: s
 
 def _in_steps(builder: GraphBuilder, x: Tensor, steps: list[tuple[str, tuple[int, ...]]], name: str) -> Tensor:
     """Reshapes to stored shapes and transposes by stored axes, one after the other; the last one is called `name`."""
-    for index, (kind, values) in enumerate(steps):
-        label = name if index == len(steps) - 1 else builder.unique(f"{name}/{index}")
+    shape, moves = x.shape, []
+    for kind, values in steps:
+        after = values if kind == "shape" else tuple(shape[axis - 1] for axis in values[1:])
+        if kind == "axes" or after != shape:
+            moves.append((kind, values, after))
+        shape = after
+    for index, (kind, values, after) in enumerate(moves):
+        label = name if index == len(moves) - 1 else builder.unique(f"{name}/{index}")
         if kind == "shape":
-            x = _regrouped(builder, x, values, label)
+            x = _regrouped(builder, x, after, label)
         else:
-            shape = tuple(x.shape[axis - 1] for axis in values[1:])
-            x = builder.add(Transpose(name=label, shape=shape, **kept(x), axes=values))
+            x = builder.add(Transpose(name=label, shape=after, **kept(x), axes=values))
     return x

@@ -222,7 +222,8 @@ def host_inputs(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.f
 def overflow_counts(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.int64]]:
     """{name of a convolution or linear layer: sums that overflowed, int64 (output channels,)}, in eval mode.
 
-    inputs : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters.
+    inputs : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters, where
+    those of a linear layer of sequences stand under LAYER/codes: LAYER is what brings its codes into torch's order.
     """
     check_prepared(model)
     layers, step = model.quantizers, Step(model)

@@ -30,6 +30,11 @@ def equalize(model: PreparedModel) -> list[tuple[str, str]]:
     convolutions or linear layers between which there is at most a ReLU, pools, dropout and a Flatten, and no other
     reader. A BatchNorm behind the first one must have parameters, which take the factors. Parameters that several
     layers share are left alone.
+
+    ReLU6 and other clamps from above end a pair. With channels divided by factors their bounds would have to be divided
+    too, and a layer has one clamp for all channels. That no calibration image reaches the bounds would say nothing of
+    other inputs, so the function would not be the same. The paper replaces ReLU6 by ReLU, which changes it too: whoever
+    wants these pairs does so in the float model, before `prepare`, and measures what it costs.
     """
     found = pairs(model)
     for _ in range(SWEEPS):

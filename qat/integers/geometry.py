@@ -1,4 +1,4 @@
-"""`Geometry`: where the windows of a convolution lie."""
+"""`Geometry` and `Window`: where the windows of a convolution and of a pool lie."""
 
 from __future__ import annotations
 
@@ -46,3 +46,28 @@ class Geometry:
         to_padded: Tensor = conv2d_input(padded.shape, weight, gradient, *window)  # type: ignore[no-untyped-call]
         to_weight: Tensor = conv2d_weight(padded, weight.shape, gradient, *window)  # type: ignore[no-untyped-call]
         return to_padded[:, :, top : top + x.shape[2], left : left + x.shape[3]], to_weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Kernel, stride, padding on either side, and dilation of a pool, (height, width) each; a sequence has height 1."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    dilations: tuple[int, int] = (1, 1)
+
+    @property
+    def area(self) -> int:
+        """Positions of the kernel."""
+        return self.kernel[0] * self.kernel[1]
+
+    def attributes(self, axes: int) -> dict[str, Any]:
+        """The attributes of an ONNX pool over the last 1 or 2 `axes`."""
+        attributes = {
+            "kernel_shape": self.kernel[-axes:],
+            "strides": self.strides[-axes:],
+            "pads": self.padding[-axes:] * 2,
+        }
+        # ONNX Runtime's integer average pool knows no dilations, not even of 1.
+        return attributes if self.dilations == (1, 1) else attributes | {"dilations": self.dilations[-axes:]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, average_pool_scales
 
+from ..integers.geometry import Window
 from ..integers.tensor import QuantizedTensor, as_map
 from ..scales.settings import Settings
 from .layer import Layer, Requantized, Step
@@ -19,7 +19,10 @@ from .onnx_writer import OnnxWriter
 
 
 class AveragePool(Requantized):
-    """Exact window sum, then requantization with a multiplier per position."""
+    """Exact window sum, then requantization with a multiplier per position.
+
+    size : (height, width) of the map; window : without dilation; count_padding : whether the mean counts padding
+    """
 
     def __init__(
         self,
@@ -29,28 +32,25 @@ class AveragePool(Requantized):
         arithmetic: Arithmetic,
         settings: Settings,
         size: tuple[int, int],
-        kernel: tuple[int, int],
-        strides: tuple[int, int],
-        padding: tuple[int, int],
+        window: Window,
         count_padding: bool,
     ) -> None:
         super().__init__(name, source, arithmetic=arithmetic, settings=settings)
-        self.size, self.kernel, self.strides, self.padding = size, kernel, strides, padding
-        self.count_padding = count_padding
+        self.size, self.window, self.count_padding = size, window, count_padding
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
-        area = self.kernel[0] * self.kernel[1]
-        bound = area * max(map(abs, x.extremes))
+        window = self.window
+        bound = window.area * max(map(abs, x.extremes))
         if bound >= 1 << (self.arithmetic.operand_bits - 1):
-            raise ValueError(f"kernel must keep the sum in {self.arithmetic.operand_bits} bits, not be {self.kernel}")
+            raise ValueError(f"kernel must keep the sum in {self.arithmetic.operand_bits} bits, not be {window.kernel}")
         # max(P, 24) bits always fit float32's exact integers up to P = 24, and float64's beyond.
         number = torch.float32 if bound <= 1 << 24 else torch.float64
-        acc = F.avg_pool2d(as_map(x.centered).to(number), self.kernel, self.strides, self.padding, divisor_override=1)
+        acc = self.sums(as_map(x.centered).to(number))
         counts = self.counts().to(acc.device)
         scales = average_pool_scales(
-            x.scale.item(), self.output.scale().item(), self.size, self.kernel, self.strides,
-            self.padding * 2, count_padding=self.count_padding,
+            x.scale.item(), self.output.scale().item(), self.size, window.kernel, window.strides,
+            window.padding * 2, count_padding=self.count_padding,
         )  # fmt: skip
         if x.centered.ndim == 3:
             acc, scales, counts = acc.squeeze(2), scales[0], counts[0]
@@ -58,14 +58,18 @@ class AveragePool(Requantized):
 
     def counts(self) -> Tensor:
         """Positions that count, per window; (OH, OW) float32."""
-        ones = torch.ones(1, 1, *self.size)
-        area = self.kernel[0] * self.kernel[1]
-        summed = F.avg_pool2d(ones, self.kernel, self.strides, self.padding, divisor_override=1)[0, 0]
-        return torch.full_like(summed, area) if self.count_padding else summed
+        summed = self.sums(torch.ones(1, 1, *self.size))[0, 0]
+        return torch.full_like(summed, self.window.area) if self.count_padding else summed
+
+    def sums(self, x: Tensor) -> Tensor:
+        """The sum over each window of the map `x`."""
+        window = self.window
+        return F.avg_pool2d(x, window.kernel, window.strides, window.padding, divisor_override=1)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         (x,) = inputs
-        y = F.avg_pool2d(as_map(x), self.kernel, self.strides, self.padding, count_include_pad=self.count_padding)
+        kernel, strides, padding = self.window.kernel, self.window.strides, self.window.padding
+        y = F.avg_pool2d(as_map(x), kernel, strides, padding, count_include_pad=self.count_padding)
         return self.clamped(y.squeeze(2) if x.ndim == 3 else y)
 
     def write(
@@ -73,7 +77,7 @@ class AveragePool(Requantized):
     ) -> None:
         result = writer.node(
             "AveragePool", self.name, [writer.reals[self.sources[0]]], count_include_pad=int(self.count_padding),
-            **window(inputs[0], kernel_shape=self.kernel, strides=self.strides), pads=pads(inputs[0], self.padding),
+            **self.window.attributes(inputs[0].centered.ndim - 2),
         )  # fmt: skip
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
 
@@ -81,18 +85,9 @@ class AveragePool(Requantized):
 class MaxPool(Layer):
     """The maximum code of each window; scale and zero point unchanged."""
 
-    def __init__(
-        self,
-        name: str,
-        source: str,
-        *,
-        kernel: tuple[int, int],
-        strides: tuple[int, int],
-        padding: tuple[int, int],
-        dilations: tuple[int, int],
-    ) -> None:
+    def __init__(self, name: str, source: str, window: Window) -> None:
         super().__init__(name, source)
-        self.kernel, self.strides, self.padding, self.dilations = kernel, strides, padding, dilations
+        self.window = window
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
@@ -100,24 +95,14 @@ class MaxPool(Layer):
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         (x,) = inputs
-        y = F.max_pool2d(as_map(x), self.kernel, self.strides, self.padding, self.dilations)
+        window = self.window
+        y = F.max_pool2d(as_map(x), window.kernel, window.strides, window.padding, window.dilations)
         return y.squeeze(2) if x.ndim == 3 else y
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
         result = writer.node(
-            "MaxPool", self.name, [writer.reals[self.sources[0]]], pads=pads(inputs[0], self.padding),
-            **window(inputs[0], kernel_shape=self.kernel, strides=self.strides, dilations=self.dilations),
-        )  # fmt: skip
+            "MaxPool", self.name, [writer.reals[self.sources[0]]], **self.window.attributes(inputs[0].centered.ndim - 2)
+        )
         writer.quantized(self.name, result, y)
-
-
-def window(x: QuantizedTensor, **pairs: tuple[int, int]) -> dict[str, Any]:
-    """Attributes of an ONNX window operator on `x`, with as many spatial axes."""
-    return {name: pair[-(x.centered.ndim - 2) :] for name, pair in pairs.items()}
-
-
-def pads(x: QuantizedTensor, padding: tuple[int, int]) -> tuple[int, ...]:
-    """The attribute of the same name, of equal padding on both sides."""
-    return padding[-(x.centered.ndim - 2) :] * 2

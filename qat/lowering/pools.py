@@ -8,6 +8,7 @@ from torch import fx
 
 from emulator.windows import Windows
 
+from ..integers.geometry import Window
 from ..layers.pools import AveragePool, MaxPool
 from .arguments import Arguments, Handler, pair, shape_of
 from .moves import add_reshape, add_transpose
@@ -19,33 +20,24 @@ Pair = tuple[int, int]
 
 
 def max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    axes = spatial(a.self)
-    kernel, padding, dilations = pair(a.kernel_size, axes), pair(a.padding, axes, 0), pair(a.dilation, axes)
-    strides = pair(a.stride, axes) if a.stride else kernel
-    check_ceil(a, node, kernel, strides, padding, dilations)
-    add_max_pool(lowering, node, a.self, kernel, strides, padding, dilations)
+    add_max_pool(lowering, node, a.self, window_of(a, node))
 
 
 def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    axes = spatial(a.self)
-    kernel, padding = pair(a.kernel_size, axes), pair(a.padding, axes, 0)
-    strides = pair(a.stride, axes) if a.stride else kernel
-    check_ceil(a, node, kernel, strides, padding, (1, 1))
+    window = window_of(a, node)
     divisor = getattr(a, "divisor_override", None)
-    if divisor not in (None, kernel[0] * kernel[1]):
+    if divisor not in (None, window.area):
         raise ValueError(f"divisor_override must be None, not {divisor}")
     source, counts = lowering.source(a.self), a.count_include_pad or divisor is not None
-    add_average_pool(lowering, node, source, shape_of(a.self), kernel, strides, padding, counts)
+    add_average_pool(lowering, node, source, shape_of(a.self), window, counts)
 
 
 def adaptive_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    kernel = adaptive_kernel(a.self, node)
-    add_average_pool(lowering, node, lowering.source(a.self), shape_of(a.self), kernel, kernel)
+    add_average_pool(lowering, node, lowering.source(a.self), shape_of(a.self), adaptive_window(a.self, node))
 
 
 def adaptive_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    kernel = adaptive_kernel(a.self, node)
-    add_max_pool(lowering, node, a.self, kernel, kernel)
+    add_max_pool(lowering, node, a.self, adaptive_window(a.self, node))
 
 
 def mean(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
@@ -60,8 +52,7 @@ def mean(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         source = add_transpose(lowering, node, source, shape, [0, *axes])
         shape = tuple(shape[axis - 1] for axis in axes)
         reduced = list(range(len(axes) - len(reduced) + 1, len(axes) + 1))
-    kernel = reduction_kernel(shape, reduced)
-    made = add_average_pool(lowering, node, source, shape, kernel, kernel)
+    made = add_average_pool(lowering, node, source, shape, reduction_window(shape, reduced))
     add_reshape(lowering, node, made, pooled(shape, reduced), shape_of(node))
 
 
@@ -70,8 +61,7 @@ def maximum(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     reduced = reduced_axes(shape, a.dim)
     if 1 in reduced:
         raise ValueError("a maximum must go over axes behind the channels")
-    kernel = reduction_kernel(shape, reduced)
-    made = add_max_pool(lowering, node, a.self, kernel, kernel)
+    made = add_max_pool(lowering, node, a.self, reduction_window(shape, reduced))
     add_reshape(lowering, node, made, pooled(shape, reduced), shape_of(node))
 
 
@@ -85,10 +75,10 @@ def reduced_axes(shape: tuple[int, ...], dims: Any) -> list[int]:
     return axes
 
 
-def reduction_kernel(shape: tuple[int, ...], reduced: list[int]) -> Pair:
+def reduction_window(shape: tuple[int, ...], reduced: list[int]) -> Window:
     """The window of a reduction over axes behind the channels."""
     sizes = [size if axis in reduced else 1 for axis, size in enumerate(shape[1:], 2)]
-    return pair(sizes, len(sizes))
+    return tiling(pair(sizes, len(sizes)))
 
 
 def pooled(shape: tuple[int, ...], reduced: list[int]) -> tuple[int, ...]:
@@ -96,20 +86,12 @@ def pooled(shape: tuple[int, ...], reduced: list[int]) -> tuple[int, ...]:
     return tuple(1 if axis in reduced else size for axis, size in enumerate(shape, 1))
 
 
-def add_max_pool(
-    lowering: Lowering,
-    node: fx.Node,
-    operand: fx.Node,
-    kernel: Pair,
-    strides: Pair,
-    padding: Pair = (0, 0),
-    dilations: Pair = (1, 1),
-) -> str:
-    source = lowering.source(operand)
-    if not Windows(size_of(shape_of(operand)), kernel, strides, padding * 2, dilations).valid_counts().all():
-        raise ValueError(f"padding must leave every window a position on the map, not {padding}")
-    pool = MaxPool(lowering.unique(node), source, kernel=kernel, strides=strides, padding=padding, dilations=dilations)
-    return lowering.add(node, pool)
+def add_max_pool(lowering: Lowering, node: fx.Node, operand: fx.Node, window: Window) -> str:
+    source, size = lowering.source(operand), size_of(shape_of(operand))
+    lying = Windows(size, window.kernel, window.strides, window.padding * 2, window.dilations)
+    if not lying.valid_counts().all():
+        raise ValueError(f"padding must leave every window a position on the map, not {window.padding}")
+    return lowering.add(node, MaxPool(lowering.unique(node), source, window))
 
 
 def add_average_pool(
@@ -117,9 +99,7 @@ def add_average_pool(
     node: fx.Node,
     source: str,
     shape: tuple[int, ...],
-    kernel: Pair,
-    strides: Pair,
-    padding: Pair = (0, 0),
+    window: Window,
     count_padding: bool = True,
 ) -> str:
     layer = AveragePool(
@@ -128,12 +108,32 @@ def add_average_pool(
         arithmetic=lowering.arithmetic,
         settings=lowering.settings,
         size=size_of(shape),
-        kernel=kernel,
-        strides=strides,
-        padding=padding,
+        window=window,
         count_padding=count_padding,
     )
     return lowering.add(node, layer)
+
+
+def window_of(a: Arguments, node: fx.Node) -> Window:
+    """The window of a pool with these arguments; ceil_mode is refused where it adds one."""
+    axes = spatial(a.self)
+    kernel = pair(a.kernel_size, axes)
+    window = Window(
+        kernel=kernel,
+        strides=pair(a.stride, axes) if a.stride else kernel,
+        padding=pair(a.padding, axes, 0),
+        dilations=pair(getattr(a, "dilation", 1), axes),
+    )
+    pairs = (size_of(shape_of(a.self)), window.kernel, window.strides, window.padding, window.dilations)
+    floor = tuple((size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in zip(*pairs, strict=True))
+    if size_of(shape_of(node)) != floor:
+        raise ValueError("ceil_mode must be False where it would add windows")
+    return window
+
+
+def tiling(kernel: Pair) -> Window:
+    """Windows that lie side by side."""
+    return Window(kernel=kernel, strides=kernel)
 
 
 def spatial(operand: object) -> int:
@@ -150,23 +150,13 @@ def size_of(shape: tuple[int, ...]) -> Pair:
     return height, width
 
 
-def adaptive_kernel(operand: fx.Node, node: fx.Node) -> Pair:
+def adaptive_window(operand: fx.Node, node: fx.Node) -> Window:
     """The window of an adaptive pool, whose windows must all be equal."""
     spatial(operand)
     (height, width), (rows, columns) = size_of(shape_of(operand)), size_of(shape_of(node))
     if height % rows or width % columns:
         raise ValueError(f"an adaptive pool's output {rows}×{columns} must divide its input {height}×{width}")
-    return height // rows, width // columns
-
-
-def check_ceil(a: Arguments, node: fx.Node, kernel: Pair, strides: Pair, padding: Pair, dilations: Pair) -> None:
-    """Refuse ceil_mode where it adds a window."""
-    floor = tuple(
-        (size + 2 * p - d * (k - 1) - 1) // s + 1
-        for size, k, s, p, d in zip(size_of(shape_of(a.self)), kernel, strides, padding, dilations, strict=True)
-    )
-    if size_of(shape_of(node)) != floor:
-        raise ValueError("ceil_mode must be False where it would add windows")
+    return tiling((height // rows, width // columns))
 
 
 HANDLERS: dict[str, Handler] = {

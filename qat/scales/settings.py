@@ -23,14 +23,19 @@ class LayerSettings:
     """How one layer is quantized: its weights, and its output.
 
     weight_bits, activation_bits : 2–8, at most the arithmetic's; None for the arithmetic's
-    observer : what the range of the output comes from (`qat.observers`): ``min_max``, ``moving_average``,
+    observer : what the range of the output comes from (`qat.scales.observers`): ``min_max``, ``moving_average``,
         ``percentile``, ``mse`` or ``entropy``
     percentile : 50–100, of the observer of that name, for each end of the range
     symmetric : whether the output's zero point is 0, which leaves half of the codes unused behind a ReLU
     weight_observer : ``min_max``, or ``mse`` for the weight scales of least squared error
     per_channel : whether every output channel has a weight scale of its own
     scale : ``free`` float32 scales that follow the observers in training, ``power_of_two`` ones that do the same,
-        ``learned`` as step sizes (LSQ), or ``learned_log``, learned in the log domain; see `qat.scale`
+        ``learned`` as step sizes (LSQ), or ``learned_log``, learned in the log domain; see `qat.scales.scale`
+
+    ``learned_log`` is the default because one learning rate suits scales of every size: Adam at 1e-3 moves each by
+    about 3 % a step, and so can raise it many times over until sums fit a narrow accumulator. A ``learned`` scale
+    moves by about the learning rate itself. Weight scales of 8 bits are often near 1e-3 or below: at that rate some
+    collapse, while 1e-4 suits them, but is slow to find the way out of overflows.
 
     Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
     """

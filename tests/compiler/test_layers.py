@@ -1,35 +1,14 @@
-"""Every operator family: the graph's contents against plain arithmetic, its codes against ONNX Runtime."""
+"""Convolutions, linear layers and reshapes: contents against plain arithmetic, codes against ONNX Runtime."""
 
 from __future__ import annotations
-
-import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from compiler import load_onnx
-from emulator import Add, AveragePool, Convolution, Linear, LookupTable, MaxPool, Product, Rescale, Reshape
-from tests.compiler.machines import check_everywhere
+from emulator import Add, AveragePool, Convolution, Linear, MaxPool, Reshape
+from tests.compiler.expected import F32, SX, images, multiplier_of
 from tests.compiler.models import Model, check_against_runtime, small_network
-
-SX = 0.03125 * 1.1
-F32 = np.float32
-
-
-def multiplier_of(scale: float, bits: int = 24) -> tuple[int, int]:
-    """(multiplier, shift) of the contract's section 3, in exact rational arithmetic."""
-    exact, exponent = Fraction(scale), 0
-    while exact / Fraction(2) ** exponent >= 1:
-        exponent += 1
-    while exact / Fraction(2) ** exponent < Fraction(1, 2):
-        exponent -= 1
-    multiplier, shift = round(exact / Fraction(2) ** exponent * 2**bits), bits - exponent
-    return (multiplier // 2, shift - 1) if multiplier == 2**bits else (multiplier, shift)
-
-
-def images(shape: tuple[int, ...], seed: int = 1, spread: float = 3.0) -> dict[str, np.ndarray]:
-    return {"input": np.random.default_rng(seed).normal(0, spread, shape).astype(F32)}
 
 
 def test_convolution_contents(tmp_path):
@@ -174,160 +153,6 @@ def test_vectors_become_maps_and_back(tmp_path):
     model.output(model.qdq(model.node("MatMul", [y, model.weight([[1, 2], [3, 4]], 0.1)], "fc"), 0.05))
     graph, differing = check_against_runtime(model, tmp_path, images((4, 6)))
     assert differing == 0 and [node.shape for node in graph.nodes] == [(1, 1, 6), (1, 1, 2), (2,), (2,)]
-
-
-@pytest.mark.parametrize("seed", range(24))
-@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
-def test_any_pool_equals_runtime(op, seed, tmp_path):
-    rng = np.random.default_rng(seed)
-    kernel, strides = rng.integers(2, 4, 2).tolist(), rng.integers(1, 4, 2).tolist()
-    size = tuple(int(v) for v in rng.integers(6, 11, 2))
-    attributes: dict[str, object] = {"kernel_shape": kernel, "strides": strides, "ceil_mode": int(rng.integers(0, 2))}
-    if seed % 4 == 0:
-        attributes["auto_pad"] = str(rng.choice(["SAME_UPPER", "SAME_LOWER", "VALID"]))
-        attributes["ceil_mode"] = 0
-        attributes["strides"] = [min(pair) for pair in zip(strides, kernel, strict=True)]  # else ONNX Runtime refuses
-    else:
-        attributes["pads"] = [int(rng.integers(0, k)) for k in kernel * 2]
-    if op == "AveragePool":
-        attributes["count_include_pad"] = int(rng.integers(0, 2))
-    elif seed % 4 == 1:
-        attributes |= {"dilations": [2, 1], "pads": [1, 0, 1, 0]}
-    model = Model(opset=13 if seed % 2 else 21)
-    x = model.qdq(model.input((2, *size)), SX, 9)
-    target = (SX, 9) if op == "MaxPool" and seed % 3 else (0.02, -5)
-    model.output(model.qdq(model.node(op, [x], "pool", **attributes), *target))
-    graph, differing = check_against_runtime(model, tmp_path, images((3, 2, *size), seed))
-    assert graph.nodes[-1].name == "pool" and differing <= 12
-
-
-@pytest.mark.parametrize("counted", [0, 1])
-def test_dilated_average_pool(counted, tmp_path):
-    model = Model()
-    x = model.qdq(model.input((2, 9, 8)), SX, 9)
-    y = model.node("AveragePool", [x], "pool", kernel_shape=[3, 2], dilations=[2, 3], strides=[1, 2], pads=[1, 1, 2, 1],
-                   count_include_pad=counted)  # fmt: skip
-    model.output(model.qdq(y, 0.02, -5))
-    graph = check_everywhere(model, tmp_path, images((3, 2, 9, 8)), most=6)
-    assert graph.nodes[0].dilations == (2, 3)
-
-
-def test_max_pool_that_changes_its_scale(tmp_path):
-    model = Model()
-    x = model.qdq(model.input((1, 4, 4)), SX, 2)
-    model.output(model.qdq(model.node("MaxPool", [x], "pool", kernel_shape=[2, 2]), 0.05, 0))
-    graph, _ = check_against_runtime(model, tmp_path, images((9, 1, 4, 4)))
-    pool, rescale = graph.nodes
-    assert isinstance(pool, MaxPool) and pool.name == "pool/codes"
-    assert (pool.scale, pool.zero_point) == (float(F32(SX)), 2)
-    assert isinstance(rescale, Rescale) and rescale.name == "pool" and rescale.zero_point == 0
-    assert (rescale.multiplier, rescale.shift) == multiplier_of(float(F32(SX)) / float(F32(0.05)))
-
-
-@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool", "mean13", "mean18", "mean_vector"])
-def test_whole_map_pools(op, tmp_path):
-    model = Model(opset=13 if op == "mean13" else 18)
-    x = model.qdq(model.input((3, 5, 7)), SX, 9)
-    if op == "mean13":
-        y = model.node("ReduceMean", [x], "pool", axes=[-1, 2])
-    elif op.startswith("mean"):
-        y = model.node("ReduceMean", [x, model.constant([2, 3], "int64")], "pool", keepdims=int(op == "mean18"))
-    else:
-        y = model.node(op, [x], "pool")
-    same = op == "GlobalMaxPool"
-    model.output(model.qdq(y, SX if same else 0.01, 9 if same else -60))
-    graph, _ = check_against_runtime(model, tmp_path, images((20, 3, 5, 7)))
-    if op == "mean_vector":
-        assert [node.name for node in graph.nodes] == ["pool/codes", "pool"] and graph.nodes[1].shape == (3,)
-    else:
-        assert len(graph.nodes) == 1 and graph.nodes[0].shape == (1, 1, 3) and graph.nodes[0].kernel == (5, 7)
-    if not same:
-        multiplier, shift = multiplier_of(float(F32(SX)) / (float(F32(0.01)) * 35))
-        assert (graph.nodes[0].multiplier.tolist(), graph.nodes[0].shift.tolist()) == ([[multiplier]], [[shift]])
-
-
-def test_average_pool_divides_by_the_positions_on_the_map(tmp_path):
-    model = Model()
-    x = model.qdq(model.input((1, 4, 4)), SX)
-    y = model.node("AveragePool", [x], "pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 0])
-    model.output(model.qdq(y, 0.02))
-    (layer,) = load_onnx(model.save(tmp_path)).nodes
-    assert isinstance(layer, AveragePool)
-    for row, column, count in ((0, 0, 4), (0, 1, 6), (1, 0, 6), (1, 1, 9)):
-        expected = multiplier_of(float(F32(SX)) / (float(F32(0.02)) * count))
-        assert (layer.multiplier[row, column], layer.shift[row, column]) == expected
-
-
-@pytest.mark.parametrize("op", ["Add", "Sub", "Mul"])
-def test_elementwise_of_two_tensors(op, tmp_path):
-    model = Model()
-    a = model.qdq(model.input((2, 3, 3), "a"), 0.03, 5)
-    b = model.qdq(model.input((2, 3, 3), "b"), 0.011, -100)
-    model.output(model.qdq(model.node(op, [a, b], "join"), 0.05, 17))
-    rng = np.random.default_rng(8)
-    feeds = {name: rng.normal(0, 2, (40, 2, 3, 3)).astype(F32) for name in "ab"}
-    graph, differing = check_against_runtime(model, tmp_path, feeds)
-    (layer,) = graph.nodes
-    assert layer.inputs == ("a", "b") and differing <= 7  # of 720
-    sa, sb, sy = (float(F32(s)) for s in (0.03, 0.011, 0.05))
-    if op == "Mul":
-        assert isinstance(layer, Product) and (layer.multiplier, layer.shift) == multiplier_of(sa * sb / sy)
-    else:
-        assert isinstance(layer, Add) and layer.subtract == (op == "Sub")
-        assert (layer.a_multiplier, layer.shift) == multiplier_of(sa / sy)
-        assert layer.b_multiplier == round(Fraction(sb / sy) * 2**layer.shift)
-
-
-FUNCTIONS = {
-    "Sigmoid": lambda x: 1 / (1 + math.exp(-x)),
-    "Tanh": math.tanh,
-    "HardSwish": lambda x: x * min(max(x / 6 + 0.5, 0), 1),
-    "Gelu": lambda x: x / 2 * (1 + math.erf(x / 2**0.5)),
-    "LeakyRelu": lambda x: x if x >= 0 else float(F32(0.01)) * x,
-    "Elu": lambda x: x if x > 0 else math.exp(x) - 1,
-    "Softplus": lambda x: math.log(1 + math.exp(x)),
-    "Abs": abs,
-    "Exp": math.exp,
-    "HardSigmoid": lambda x: min(max(float(F32(0.2)) * x + 0.5, 0), 1),
-}
-
-
-@pytest.mark.parametrize("op", FUNCTIONS)
-def test_unary_function_is_a_table(op, tmp_path):
-    model = Model()
-    x = model.qdq(model.input((256,)), SX, 11)
-    model.output(model.qdq(model.node(op, [x], "act"), 0.02, -30))
-    codes = np.arange(-128, 128)
-    feeds = {"input": ((codes - 11) * F32(SX)).astype(F32)[None]}
-    graph, differing = check_against_runtime(model, tmp_path, feeds)
-    (layer,) = graph.nodes
-    assert isinstance(layer, LookupTable) and layer.name == "act" and differing <= 1
-    reals = [FUNCTIONS[op](float(F32(SX)) * (int(code) - 11)) / float(F32(0.02)) for code in codes]
-    np.testing.assert_array_equal(layer.table, [min(max(round(v) - 30, -128), 127) for v in reals])
-
-
-@pytest.mark.parametrize("form", ["silu", "hard_swish", "gelu", "scaled", "reciprocal"])
-def test_expression_of_one_tensor_is_one_table(form, tmp_path):
-    model = Model()
-    x = model.qdq(model.input((256,)), SX, 11)
-    if form == "silu":
-        y = model.node("Mul", [x, model.node("Sigmoid", [x])], "act")
-    elif form == "hard_swish":
-        y = model.node("Add", [x, model.constant(3.0)])
-        y = model.node("Clip", [y, model.constant(0.0), model.constant(6.0)])
-        y = model.node("Div", [model.node("Mul", [x, y]), model.constant(6.0)], "act")
-    elif form == "gelu":
-        y = model.node("Erf", [model.node("Div", [x, model.constant(2**0.5)])])
-        y = model.node("Mul", [x, model.node("Add", [y, model.constant(1.0)])])
-        y = model.node("Mul", [y, model.constant([0.5])], "act")
-    elif form == "scaled":
-        y = model.node("Sub", [model.constant(1.0), model.node("Relu", [x])], "act")
-    else:
-        y = model.node("Div", [model.constant(1.0), x], "act")
-    model.output(model.qdq(y, 0.02, -30))
-    feeds = {"input": ((np.arange(-128, 128) - 11) * F32(SX)).astype(F32)[None]}
-    graph, differing = check_against_runtime(model, tmp_path, feeds)
-    assert [(type(node), node.name) for node in graph.nodes] == [(LookupTable, "act")] and differing <= 1
 
 
 def test_whole_network_of_names_and_operations(tmp_path):

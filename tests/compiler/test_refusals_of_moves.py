@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.compiler.models import Model
-from tests.compiler.test_refusals import SX, map_model, refused
+from tests.compiler.refusals import SX, map_model, refused
 
 
 def node(op: str, *inputs: object, **attributes: object):

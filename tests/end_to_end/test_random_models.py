@@ -11,11 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import qat
-from compiler import compile_graph, load_onnx
-from emulator import run_graph
-from emulator.machine import Machine, make_result
-from rtl import simulate_images
 from tests.end_to_end.configs import CONFIGS
+from tests.end_to_end.whole_way import assert_torch, exported, run_everywhere
 
 MODELS = {"verilator": 5, "icarus": 1}
 IMAGES = 2
@@ -76,36 +73,15 @@ def trained(model: nn.Module, x: Tensor, name: str, seed: int) -> qat.PreparedMo
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_torch_emulator_machine_and_rtl_are_equal(name: str, simulator: str, tmp_path: Path) -> None:
-    config, images, addresses, lengths, cases = CONFIGS[name], [], [], [], []
+    config, cases, expected = CONFIGS[name], [], []
     for seed in range(MODELS[simulator]):
         torch.manual_seed(seed)
         model, shape = random_model(np.random.default_rng([seed, len(CONFIGS), list(CONFIGS).index(name)]))
         prepared = trained(model, torch.randn(16, *shape), name, seed)
-        qat.export_onnx(prepared, tmp_path / f"{seed}.onnx")
-        graph, x = load_onnx(tmp_path / f"{seed}.onnx"), torch.randn(IMAGES, *shape)
-        assert graph.arithmetic == config.arithmetic
-        codes = qat.codes(prepared, x)
-        program = compile_graph(graph, config)
-        emulated = run_graph(graph, {"input": x.numpy()}, every=True)
-        cases.append((program, codes, emulated, qat.overflow_counts(prepared, x)))
-        made = program.images({"input": x.numpy()})
-        images += made
-        addresses += [program.program_address] * len(made)
-        lengths += [program.program_bytes] * len(made)
-    machine = Machine(config).execute(images, addresses, lengths)
-    rtl = simulate_images(config, images, addresses, lengths, simulator=simulator)
-    for index, (left, right) in enumerate(zip(rtl, machine, strict=True)):
-        assert not left.differences(right), f"run {index}: {left.differences(right)}"
-    overflowed = 0
-    for index, (program, from_torch, from_emulator, overflows) in enumerate(cases):
-        result = make_result(program, rtl[IMAGES * index : IMAGES * (index + 1)])
-        assert set(from_torch) == set(from_emulator)
-        for layer, codes in from_torch.items():
-            np.testing.assert_array_equal(codes, from_emulator[layer], err_msg=f"{index}: {layer}")
-            if layer in result.layers:  # what is fused into the next layer is not in memory
-                np.testing.assert_array_equal(codes, result.layers[layer], err_msg=f"{index}: {layer}")
-        overflowed += sum(int(counts.sum()) for counts in overflows.values())
-        for layer, counts in overflows.items() if config.counters else ():
-            np.testing.assert_array_equal(counts, result.counters["overflowed"][layer], err_msg=f"{index}: {layer}")
+        x = torch.randn(IMAGES, *shape)
+        cases.append(exported(prepared, (x,), config, tmp_path))
+        expected.append((qat.codes(prepared, x), qat.overflow_counts(prepared, x)))
+    found = run_everywhere(config, cases, simulator)
+    overflowed = sum(assert_torch(*theirs, *ours) for theirs, ours in zip(expected, found, strict=True))
     if config.arithmetic.accumulator_bits <= 12 and simulator == "verilator":
         assert overflowed > 0

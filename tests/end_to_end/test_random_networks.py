@@ -8,13 +8,12 @@ import functools
 import numpy as np
 import pytest
 
-from compiler import compile_graph
-from emulator import Graph, run_graph_counts
 from emulator.instructions import FORMATS, Error, Instruction, Opcode
-from emulator.machine import Machine, RunRecord, make_result
+from emulator.machine import Machine
 from emulator.program import Program
 from rtl import simulate_images
 from tests.end_to_end.configs import CONFIGS
+from tests.end_to_end.whole_way import Case, assert_same, compiled, run_everywhere
 from tests.graphs import random_graph
 
 SAMPLE = {"verilator": 1, "icarus": 6}
@@ -25,7 +24,7 @@ MEMORIES = [{"latency": 16, "seed": 0}, {"latency": 1, "seed": 5}, {"latency": 4
 
 
 @functools.cache
-def networks(name: str, count: int) -> list[tuple[Graph, Program, np.ndarray]]:
+def networks(name: str, count: int) -> list[Case]:
     config, made = CONFIGS[name], []
     for seed in range(count):
         rng = np.random.default_rng([seed, len(name)])
@@ -33,42 +32,16 @@ def networks(name: str, count: int) -> list[tuple[Graph, Program, np.ndarray]]:
         source = graph.inputs[0]
         height, width, depth = source.shape
         x = rng.integers(source.y_min, source.y_max + 1, (2, depth, height, width), dtype=np.int8)
-        made.append((graph, compile_graph(graph, config), x))
+        made.append(compiled(graph, config, {"input": x}))
     return made
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_operators_machine_and_rtl_are_equal(name: str, simulator: str, seeds: range) -> None:
-    config, images, addresses, lengths = CONFIGS[name], [], [], []
-    memory = MEMORIES[list(CONFIGS).index(name) % len(MEMORIES)]
-    cases = networks(name, len(seeds))[:: SAMPLE[simulator]]
-    for _, program, x in cases:
-        made = program.images({"input": x})
-        images += made
-        addresses += [program.program_address] * len(made)
-        lengths += [program.program_bytes] * len(made)
-    machine = Machine(config, **memory).execute(images, addresses, lengths)
-    rtl = simulate_images(config, images, addresses, lengths, simulator=simulator, **memory)
-    assert_same(rtl, machine)
-    assert all(record.error == Error.NONE for record in rtl)
-    overflowed = 0
-    for (graph, program, x), first in zip(cases, range(0, len(rtl), 2), strict=True):
-        result = make_result(program, rtl[first : first + 2])
-        codes, counts = run_graph_counts(graph, {"input": x})
-        for layer, made in result.layers.items():
-            np.testing.assert_array_equal(made, codes[layer], err_msg=layer)
-        for output, layer in program.outputs.items():
-            np.testing.assert_array_equal(result.outputs[output], codes[layer], err_msg=output)
-        for layer, overflows in result.counters["overflowed"].items():
-            np.testing.assert_array_equal(overflows, counts[layer].overflows, err_msg=layer)
-            np.testing.assert_array_equal(result.counters["clipped"][layer], counts[layer].clips, err_msg=layer)
-            overflowed += int(overflows.sum())
-        # The registers count the same events, so none of padded lanes.
-        registers = sum(record.lane_counters.sum(axis=1) for record in rtl[first : first + 2])
-        totals = {kind: sum(int(n.sum()) for n in layers.values()) for kind, layers in result.counters.items()}
-        assert (registers[0], registers[1] + registers[2]) == (totals["overflowed"], totals["clipped"])
+    config, memory = CONFIGS[name], MEMORIES[list(CONFIGS).index(name) % len(MEMORIES)]
+    found = run_everywhere(config, networks(name, len(seeds))[:: SAMPLE[simulator]], simulator, **memory)
     if config.arithmetic.accumulator_bits <= 16 and config.counters and simulator == "verilator":
-        assert overflowed > 0
+        assert any(layer.overflows.any() for _, counts in found for layer in counts.values())
 
 
 def mutated(program: Program, rng: np.random.Generator) -> Program:
@@ -101,9 +74,9 @@ def test_mutated_programs_end_alike(name: str, simulator: str) -> None:
     cases = networks(name, 6)
     mutations = MUTATIONS // SAMPLE[simulator]
     for index in range(mutations):
-        _, program, x = cases[index % len(cases)]
-        program = mutated(program, rng)
-        image = program.images({"input": x[:1]})[0]
+        case = cases[index % len(cases)]
+        program = mutated(case.program, rng)
+        image = program.images(case.inputs)[0]
         if Machine(config).execute([image], program.program_address, program.program_bytes)[0].cycles <= LONGEST:
             images.append(image)
             addresses.append(program.program_address)
@@ -113,9 +86,3 @@ def test_mutated_programs_end_alike(name: str, simulator: str) -> None:
     errors = [record.error for record in machine]
     assert len(images) > mutations // 2
     assert simulator == "icarus" or (Error.NONE in errors and Error.ADDRESS in errors)
-
-
-def assert_same(rtl: list[RunRecord], machine: list[RunRecord]) -> None:
-    """Memory images, errors, counters and cycles, run by run."""
-    for index, (left, right) in enumerate(zip(rtl, machine, strict=True)):
-        assert not left.differences(right), f"run {index}: {left.differences(right)}"
