@@ -48,7 +48,7 @@ def prepare(
     owner, program = trace(model, example_inputs)
     lowering = Lowering(program, arithmetic, settings)
     examples = check_examples(example_inputs)
-    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.output, arithmetic, settings)
+    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.results, arithmetic, settings)
     settings.check(layers.activations(), arithmetic)
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training

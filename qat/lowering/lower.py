@@ -11,6 +11,7 @@ from emulator import Arithmetic
 
 from ..host import Host
 from ..layers.layer import Layer
+from ..results import Results, result_names
 from ..scales.settings import Settings
 from . import activations, elementwise, moves, pools, recurrent, weights
 from .arguments import Arguments, Handler, shape_of
@@ -32,19 +33,24 @@ HANDLERS: dict[str, Handler] = {
 class Lowering:
     """The layers of one exported program, in order, and the host's part.
 
-    layers : name → layer; output : the name of the last one; host : what is computed before them
+    layers : name → layer; results : what the model returns of them; host : what is computed before them
 
     Raises ``ValueError`` naming the node, and the line of the user's source, where something is not supported.
     """
 
     host: Host
+    results: Results
 
     def __init__(self, program: ExportedProgram, arithmetic: Arithmetic, settings: Settings) -> None:
         signature = program.graph_signature
         self.tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         self.arithmetic, self.settings = arithmetic, settings
         self.layers: dict[str, Layer] = {}
-        self.output = ""
+        shape = program.call_spec.out_spec
+        assert shape is not None
+        structure = shape.unflatten(range(shape.num_leaves))
+        # What the model returns: name in the file → layer.
+        self.outputs = dict.fromkeys(result_names(structure), "")
         self.inputs: dict[str, tuple[int, ...]] = {}
         self.builder = HostBuilder(program)
         users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in signature.user_inputs]
@@ -59,6 +65,7 @@ class Lowering:
                 raise ValueError(f"{describe(node)}: {error}") from None
         fuse(self)
         self.host = self.builder.build(self.inputs)
+        self.results = Results(self.outputs, structure)
 
     def error(self, layer: str, text: str) -> ValueError:
         """An error about the node that `layer` stands for."""
@@ -72,10 +79,10 @@ class Lowering:
         if node.op == "placeholder":
             return
         if node.op == "output":
-            results = node.args[0]
-            if not isinstance(results, (tuple, list)) or len(results) != 1 or not isinstance(results[0], fx.Node):
-                raise ValueError("the model must return one tensor that its layers make")
-            self.output = self.source(results[0])
+            for name, result in zip(self.outputs, node.args[0], strict=True):  # type: ignore[arg-type]
+                if not isinstance(result, fx.Node):
+                    raise ValueError(f"the model must return tensors that its layers make, not {result!r}")
+                self.outputs[name] = self.source(result)
         elif self.builder.computes(node):
             return
         elif node.target is operator.getitem:
@@ -124,7 +131,11 @@ class Lowering:
         if not 1 <= len(shape) <= 3:
             raise ValueError(f"its input must have 1 to 3 axes behind the batch's, not {shape}")
         name = self._arguments.get(node) or self.unique(node)
-        name = "output_1" if name == "output" else name  # the file's result has that name
+        number, candidate = 0, name
+        while candidate in self.outputs:  # the file's results have those names
+            number += 1
+            candidate = f"{name}_{number}"
+        name = candidate
         self.inputs[name] = shape
         self.builder.input(node, name)
         return name

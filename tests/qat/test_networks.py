@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 import qat
 from emulator import Arithmetic
 from tests.qat.networks import assert_equal_codes, assert_one_value, float_result, images, normalized
+from tests.qat.networks.detector import Detector
 from tests.qat.networks.mlperf_tiny import DSCNN, Autoencoder, MobileNetV1, ResNet8
 from tests.qat.networks.mobilenet import MobileNetV2
 from tests.qat.networks.recommender import Recommender
@@ -42,10 +44,19 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "autoencoder": (Autoencoder, (images(COUNT, shape=(640,)),)),
     "TCN": (TCN, (images(COUNT, shape=(2, 20)),)),
     "recommender": (Recommender, table(COUNT)),
+    "detector": (Detector, (images(COUNT, shape=(3, 16, 12)),)),
     "LSTM cell": (UnrolledLSTM, (images(COUNT, shape=(3, 5)),)),
     "GRU cell": (UnrolledGRU, (images(COUNT, shape=(3, 5)),)),
     "LSTM written out": (WrittenLSTM, (images(COUNT, shape=(3, 5)),)),
 }
+
+
+def tensors(results: Any) -> list[Tensor]:
+    """All tensors in tuples, lists and dictionaries."""
+    if isinstance(results, Tensor):
+        return [results]
+    parts = results.values() if isinstance(results, dict) else results
+    return [tensor for part in parts for tensor in tensors(part)]
 
 
 @pytest.mark.parametrize("arithmetic", [Arithmetic(), NARROW], ids=["default", "narrow"])
@@ -67,7 +78,7 @@ def test_codes_are_the_emulators(name: str, arithmetic: Arithmetic, tmp_path: Pa
         torch.testing.assert_close(float_result(prepared, *few), model(*few), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ResNet-8", "TCN", "recommender", "LSTM cell"])
+@pytest.mark.parametrize("name", ["ResNet-8", "TCN", "recommender", "detector", "LSTM cell"])
 def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     make, inputs = NETWORKS[name]
@@ -76,7 +87,7 @@ def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> No
     optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
     for _ in range(2):
         optimizer.zero_grad()
-        prepared(*inputs).square().mean().backward()
+        sum(y.square().mean() for y in tensors(prepared(*inputs))).backward()
         optimizer.step()
     for parameter_name, parameter in prepared.named_parameters():
         moved = parameter.grad is not None and not torch.equal(before[parameter_name], parameter)

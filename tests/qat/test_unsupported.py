@@ -65,7 +65,15 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'conv2d' .*: its weight must be a parameter of the"),
     "dropout": (lambda m, x: F.dropout(m.conv(x), 0.5, True), "a dropout must be off in eval mode"),
     "type": (lambda m, x: m.conv(x).double(), "the type of its tensor must stay the same"),
-    "two results": (lambda m, x: (m.conv(x), m.conv(x)), "the model must return one tensor"),  # type: ignore[dict-item]
+    "a number beside": (lambda m, x: (m.conv(x), 3), "the model must return tensors .*, not 3"),  # type: ignore[dict-item]
+    "a slash": (
+        lambda m, x: {"a/b": m.conv(x), "c": x.relu()},  # type: ignore[dict-item]
+        r"the model's results must have different names without a slash, not \['a/b', 'c'\]",
+    ),
+    "one name twice": (
+        lambda m, x: {1: m.conv(x), "1": x.relu()},  # type: ignore[dict-item]
+        r"the model's results must have different names without a slash, not \['1', '1'\]",
+    ),
     "batch": (lambda m, x: m.conv(x).reshape(2, -1), "model must be traceable by torch.export for any batch size"),
 }
 
