@@ -13,11 +13,15 @@ from ..host import Host
 from ..layers.layer import Layer
 from ..results import Results, result_names
 from ..scales.settings import Settings
-from . import activations, elementwise, moves, pools, recurrent, weights
+from . import activations, elementwise, moves, pools, recurrent, steps, unroll, weights
 from .arguments import Arguments, Handler, shape_of
 from .fuse import fuse
 from .host_builder import HostBuilder, is_batched
+from .steps import Steps
 from .trace import describe, layer_name
+
+# A layer or an input, or what several layers make that are no tensor of the integer graph.
+Made = str | Steps
 
 # An in-place operator is handled as the one without the underscore.
 HANDLERS: dict[str, Handler] = {
@@ -27,6 +31,7 @@ HANDLERS: dict[str, Handler] = {
     **moves.HANDLERS,
     **pools.HANDLERS,
     **recurrent.HANDLERS,
+    **unroll.HANDLERS,
 }
 
 
@@ -56,7 +61,8 @@ class Lowering:
         users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in signature.user_inputs]
         self._arguments = {node: "input" if len(users) == 1 else node.name for node in users}
         self._nodes: dict[str, fx.Node] = {}  # layer → the node that it stands for
-        self._made: dict[fx.Node, str | tuple[str, ...]] = {}  # node → the layer, or layers, that make its value
+        self._made: dict[fx.Node, Made | tuple[Made, ...]] = {}  # node → what makes its value, or its values
+        self._starts: dict[tuple[fx.Node, int], str] = {}  # host's node, index along its first axis → input
         self._overwritten: dict[fx.Node, fx.Node] = {}  # node → the in-place operator behind which it is another value
         for node in program.graph.nodes:
             try:
@@ -91,12 +97,20 @@ class Lowering:
             if isinstance(made, tuple) and node.args[1] < len(made):  # type: ignore[operator]
                 self._made[node] = made[node.args[1]]  # type: ignore[index]
         elif isinstance(node.meta.get("val"), (Tensor, tuple, list)):
-            handler = HANDLERS.get(str(node.target).replace("_.", "."))
-            if handler is None:
-                raise ValueError("this operator is not supported")
-            handler(self, node, Arguments(node))
+            self._operator(node)
             if str(node.target).split(".")[1].endswith("_"):
                 self._overwrite(node)
+
+    def _operator(self, node: fx.Node) -> None:
+        kind, arguments = str(node.target).replace("_.", "."), Arguments(node)
+        if kind not in HANDLERS:
+            raise ValueError("this operator is not supported")
+        made = self._made.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
+        if isinstance(made, Steps) and kind not in unroll.HANDLERS:
+            if steps.handled(self, node, kind, made, arguments):
+                return
+            self.source(node.args[0])  # where the batch must be first
+        HANDLERS[kind](self, node, arguments)
 
     def _overwrite(self, node: fx.Node) -> None:
         """Behind an in-place operator all names of its tensor mean the result; views of it have lost theirs."""
@@ -112,6 +126,11 @@ class Lowering:
 
     def source(self, node: object) -> str:
         """The layer, or the input, that makes the tensor of `node`."""
+        made = self.made(node)
+        return made.layer if isinstance(made, Steps) else made
+
+    def made(self, node: object) -> Made:
+        """What makes the tensor of `node`."""
         if isinstance(node, fx.Node):
             if node in self._overwritten:
                 raise ValueError(f"its input shares memory with what {describe(self._overwritten[node])} overwrites")
@@ -140,6 +159,26 @@ class Lowering:
         self.builder.input(node, name)
         return name
 
+    def start(self, node: fx.Node, index: int, name: str) -> str:
+        """Element `index` along the first axis of a tensor (layers, batch, length), a state to start a recurrence from.
+
+        name : of the input, where the host makes it
+        """
+        shape = node.meta["val"].shape
+        made = self.made(node) if node in self._made else None
+        if isinstance(made, Steps) and made.batch_second:
+            return made.parts[index]
+        if not self.builder.has(node) or len(shape) != 3 or type(shape[1]) is int:
+            raise ValueError(
+                "its states must be tensors (layers, batch, length) that the model's layers or the host make"
+            )
+        index = 0 if self.builder.is_uniform(node) else index
+        if (node, index) not in self._starts:
+            self._starts[node, index] = name
+            self.inputs[name] = (int(shape[2]),)
+            self.builder.part(node, index, name)
+        return self._starts[node, index]
+
     def parameter(self, node: object, what: str) -> str | None:
         """The qualified name of a parameter or buffer; None for None."""
         if node is None:
@@ -156,9 +195,9 @@ class Lowering:
         self.alias(node, layer.name)
         return layer.name
 
-    def alias(self, node: fx.Node, *names: str) -> None:
+    def alias(self, node: fx.Node, *made: Made) -> None:
         """Let `node` stand for the result of a layer, or for the results of several."""
-        self._made[node] = names[0] if len(names) == 1 and isinstance(node.meta["val"], Tensor) else names
+        self._made[node] = made[0] if len(made) == 1 and isinstance(node.meta["val"], Tensor) else made
 
     def unique(self, node: fx.Node, part: str = "") -> str:
         """A free name for a layer that stands for `node`, or for a part of what it does."""

@@ -20,7 +20,7 @@ from tests.qat.networks.mlperf_tiny import DSCNN, Autoencoder, MobileNetV1, ResN
 from tests.qat.networks.mobilenet import MobileNetV2
 from tests.qat.networks.recommender import Recommender
 from tests.qat.networks.resnet import resnet18, resnet50
-from tests.qat.networks.sequences import TCN, UnrolledGRU, UnrolledLSTM, WrittenLSTM
+from tests.qat.networks.sequences import TCN, Forecaster, Tagger, UnrolledGRU, UnrolledLSTM, WrittenLSTM
 
 NARROW = Arithmetic(accumulator_bits=14, weight_bits=6, activation_bits=7, rounding="half_up", multiplier_bits=12)
 COUNT = 64
@@ -47,6 +47,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "detector": (Detector, (images(COUNT, shape=(3, 16, 12)),)),
     "LSTM cell": (UnrolledLSTM, (images(COUNT, shape=(3, 5)),)),
     "GRU cell": (UnrolledGRU, (images(COUNT, shape=(3, 5)),)),
+    "LSTM": (Tagger, (images(COUNT, shape=(3, 5)),)),
+    "GRU and RNN": (Forecaster, (images(COUNT, shape=(5, 3)),)),
     "LSTM written out": (WrittenLSTM, (images(COUNT, shape=(3, 5)),)),
 }
 

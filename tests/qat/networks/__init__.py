@@ -171,7 +171,7 @@ def assert_one_value(model: qat.PreparedModel, *inputs: Tensor) -> None:
         state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         model.train()
         for module in model.modules():
-            if "Dropout" in type(module).__name__:
+            if "Dropout" in type(module).__name__ or isinstance(module, nn.RNNBase):
                 module.eval()
         torch.testing.assert_close(model(*inputs), expected, rtol=0, atol=0)
         model.eval().load_state_dict(state)
