@@ -10,6 +10,7 @@ from ..layers.elementwise import Add, Product
 from ..layers.expression import Expression, X
 from ..layers.layer import Layer, Requantized
 from ..layers.moves import Pad, Reshape, Slice, Transpose
+from ..layers.orders import Gather, PixelShuffle
 from ..layers.pools import MaxPool
 from ..layers.table import Table
 from ..layers.weighted import BatchNorm, Weighted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .lower import Lowering
 
 
-MOVES = (MaxPool, Reshape, Slice, Transpose)
+MOVES = (Gather, MaxPool, PixelShuffle, Reshape, Slice, Transpose)
 
 
 def fuse(lowering: Lowering) -> None:

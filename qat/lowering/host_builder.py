@@ -113,6 +113,21 @@ class HostBuilder:
                 return float(value)
         return None
 
+    def integers(self, node: object) -> list[int] | None:
+        """The elements of a constant vector or a buffer of integers; None for anything else."""
+        while isinstance(node, fx.Node) and str(node.target) in (
+            "aten.lift_fresh_copy.default",
+            "aten.detach_.default",
+        ):
+            node = node.args[0]
+        if not isinstance(node, fx.Node):
+            return None
+        name = self._constants.get(node.name) or self._names.get(node.name)
+        value = self._program.constants.get(name, self._program.state_dict.get(name)) if name else None
+        if not isinstance(value, Tensor) or value.is_floating_point() or value.ndim != 1:
+            return None
+        return [int(element) for element in value]
+
     def _known(self, operand: fx.Node) -> bool:
         if operand.name in self._names or operand.name in self._constants:
             return True

@@ -13,15 +13,16 @@ from ..host import Host
 from ..layers.layer import Layer
 from ..results import Results, result_names
 from ..scales.settings import Settings
-from . import activations, elementwise, moves, pools, recurrent, steps, unroll, weights
+from . import activations, elementwise, moves, orders, pools, recurrent, regroup, steps, unroll, weights
 from .arguments import Arguments, Handler, shape_of
 from .fuse import fuse
 from .host_builder import HostBuilder, is_batched
+from .regroup import Regrouped
 from .steps import Steps
 from .trace import describe, layer_name
 
 # A layer or an input, or what several layers make that are no tensor of the integer graph.
-Made = str | Steps
+Made = str | Steps | Regrouped
 
 # An in-place operator is handled as the one without the underscore.
 HANDLERS: dict[str, Handler] = {
@@ -29,6 +30,7 @@ HANDLERS: dict[str, Handler] = {
     **activations.HANDLERS,
     **elementwise.HANDLERS,
     **moves.HANDLERS,
+    **orders.HANDLERS,
     **pools.HANDLERS,
     **recurrent.HANDLERS,
     **unroll.HANDLERS,
@@ -110,6 +112,8 @@ class Lowering:
             if steps.handled(self, node, kind, made, arguments):
                 return
             self.source(node.args[0])  # where the batch must be first
+        if isinstance(made, Regrouped) and regroup.handled(self, node, kind, made, arguments):
+            return
         HANDLERS[kind](self, node, arguments)
 
     def _overwrite(self, node: fx.Node) -> None:
@@ -127,7 +131,7 @@ class Lowering:
     def source(self, node: object) -> str:
         """The layer, or the input, that makes the tensor of `node`."""
         made = self.made(node)
-        return made.layer if isinstance(made, Steps) else made
+        return made if isinstance(made, str) else made.layer
 
     def made(self, node: object) -> Made:
         """What makes the tensor of `node`."""

@@ -11,6 +11,7 @@ from ..layers.activation import Dropout
 from ..layers.concat import Concat
 from ..layers.moves import Pad, Reshape, Slice, Transpose
 from .arguments import Arguments, Handler, shape_of
+from .regroup import MOST_AXES, regrouped
 from .steps import Steps, taken_apart, whole
 from .trace import module_path
 
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
 
 def reshape(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Any operator whose result has its input's elements in its input's order."""
+    if len(shape_of(node)) > MOST_AXES:
+        lowering.alias(node, regrouped(lowering.source(node.args[0]), shape_of(node.args[0]), shape_of(node)))
+        return
     add_reshape(lowering, node, lowering.source(node.args[0]), shape_of(node.args[0]), shape_of(node))
 
 
 def add_reshape(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """A `Reshape` unless the shape stays; returns the name of what has it."""
-    if not 1 <= len(shape) <= 3:
-        raise ValueError(f"its result must have 1 to 3 axes behind the batch's, not {shape}")
+    if not 1 <= len(shape) <= MOST_AXES:
+        raise ValueError(f"its result must have 1 to {MOST_AXES} axes behind the batch's, not {shape}")
     if before == shape:
         lowering.alias(node, source)
         return source

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..layers.expression import Expression, X
+from ..layers.activation import Activation
+from ..layers.expression import Expression
 from ..layers.moves import Slice
 from .activations import unary
 from .arguments import Arguments, Handler
@@ -46,25 +48,24 @@ class Cell:
         self.h = self.product("hh", states[0], weights.hh, weights.hh_bias)
 
     def product(self, part: str, source: str, weight: fx.Node, bias: fx.Node | None = None) -> str:
-        return add_weighted(self.lowering, self.node, self._name(part), source, weight, bias, None)
+        return add_weighted(self.lowering, self.node, self.name(part), source, weight, bias, None)
 
-    def _name(self, part: str) -> str:
+    def name(self, part: str) -> str:
         return self.lowering.unique(self.node, self.prefix + part)
 
     def gate(self, part: str, source: str, index: int, count: int) -> str:
         """The rows of one of `count` gates in the result of all of them."""
         size = self.rows // count
-        return self.lowering.add(self.node, Slice(self._name(part), source, 1, range(size * index, size * (index + 1))))
+        return self.lowering.add(self.node, Slice(self.name(part), source, 1, range(size * index, size * (index + 1))))
 
     def function(self, part: str, source: str, expression: Expression) -> str:
-        return self.lowering.add(self.node, Function(self._name(part), source, expression))
+        return self.lowering.add(self.node, Function(self.name(part), source, expression))
 
     def combine(self, part: str, a: str, b: str, operator: str) -> str:
-        return self.lowering.add(self.node, Binary(self._name(part), a, b, operator))
+        return self.lowering.add(self.node, Binary(self.name(part), a, b, operator))
 
 
 SIGMOID, TANH = unary("Sigmoid"), unary("Tanh")
-RELU = Expression("Clip", (X, 0.0, float("inf")))
 
 
 def lstm(cell: Cell) -> tuple[str, ...]:
@@ -100,9 +101,15 @@ def gru(cell: Cell) -> tuple[str, ...]:
 Step = Callable[[Cell], tuple[str, ...]]
 
 
-def rnn(function: Expression) -> Step:
-    """h' = tanh(x + h), or its ReLU."""
-    return lambda cell: (cell.function("h", cell.combine("in", cell.x, cell.h, "Add"), function),)
+def rnn_tanh(cell: Cell) -> tuple[str, ...]:
+    """h' = tanh(x + h)."""
+    return (cell.function("h", cell.combine("in", cell.x, cell.h, "Add"), TANH),)
+
+
+def rnn_relu(cell: Cell) -> tuple[str, ...]:
+    """h' = relu(x + h): the sum's own clamp."""
+    total = cell.combine("h", cell.x, cell.h, "Add")
+    return (cell.lowering.add(cell.node, Activation(cell.name("relu"), total, (0.0, math.inf))),)
 
 
 def cell(step: Step) -> Handler:
@@ -124,6 +131,6 @@ def states_of(a: Arguments) -> list[fx.Node]:
 HANDLERS: dict[str, Handler] = {
     "aten.lstm_cell.default": cell(lstm),
     "aten.gru_cell.default": cell(gru),
-    "aten.rnn_tanh_cell.default": cell(rnn(TANH)),
-    "aten.rnn_relu_cell.default": cell(rnn(RELU)),
+    "aten.rnn_tanh_cell.default": cell(rnn_tanh),
+    "aten.rnn_relu_cell.default": cell(rnn_relu),
 }

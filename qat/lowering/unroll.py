@@ -10,7 +10,7 @@ from torch import fx
 from ..layers.activation import Dropout
 from ..layers.concat import Concat
 from .arguments import Arguments, Handler, shape_of
-from .recurrent import RELU, TANH, Cell, Step, Weights, gru, lstm, rnn, states_of
+from .recurrent import Cell, Step, Weights, gru, lstm, rnn_relu, rnn_tanh, states_of
 from .steps import Steps, joined, taken_apart
 from .trace import module_path
 
@@ -54,7 +54,9 @@ def _steps(lowering: Lowering, node: fx.Node, a: Arguments) -> Steps:
     if second is bool(a.batch_first) or type(a.input.meta["val"].shape[1 - second]) is not int:
         where, given = ("first", "True") if a.batch_first else ("second", "False")
         raise ValueError(f"its input must have the batch on its {where} axis, as batch_first={given} says")
-    return made if isinstance(made, Steps) else taken_apart(lowering, node, made, shape_of(a.input), "step")
+    if isinstance(made, Steps):
+        return made
+    return taken_apart(lowering, node, lowering.source(a.input), shape_of(a.input), "step")
 
 
 def _direction(
@@ -94,6 +96,6 @@ def _dropout(lowering: Lowering, node: fx.Node, part: str, source: str, p: float
 HANDLERS: dict[str, Handler] = {
     "aten.lstm.input": unrolled(lstm),
     "aten.gru.input": unrolled(gru),
-    "aten.rnn_tanh.input": unrolled(rnn(TANH)),
-    "aten.rnn_relu.input": unrolled(rnn(RELU)),
+    "aten.rnn_tanh.input": unrolled(rnn_tanh),
+    "aten.rnn_relu.input": unrolled(rnn_relu),
 }

@@ -21,6 +21,7 @@ from tests.qat.networks.mobilenet import MobileNetV2
 from tests.qat.networks.recommender import Recommender
 from tests.qat.networks.resnet import resnet18, resnet50
 from tests.qat.networks.sequences import TCN, Forecaster, Tagger, UnrolledGRU, UnrolledLSTM, WrittenLSTM
+from tests.qat.networks.shufflenet import ShuffleNetV2, SuperResolution
 
 NARROW = Arithmetic(accumulator_bits=14, weight_bits=6, activation_bits=7, rounding="half_up", multiplier_bits=12)
 COUNT = 64
@@ -44,6 +45,11 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "autoencoder": (Autoencoder, (images(COUNT, shape=(640,)),)),
     "TCN": (TCN, (images(COUNT, shape=(2, 20)),)),
     "recommender": (Recommender, table(COUNT)),
+    "ShuffleNetV2": (
+        lambda: ShuffleNetV2((2, 2, 1), (8, 16, 24, 32, 48)),
+        (images(COUNT, shape=(3, 32, 32)),),
+    ),
+    "super-resolution": (SuperResolution, (images(COUNT, shape=(1, 8, 6)),)),
     "detector": (Detector, (images(COUNT, shape=(3, 16, 12)),)),
     "LSTM cell": (UnrolledLSTM, (images(COUNT, shape=(3, 5)),)),
     "GRU cell": (UnrolledGRU, (images(COUNT, shape=(3, 5)),)),
