@@ -107,11 +107,12 @@ class Lowering:
         kind, arguments = str(node.target).replace("_.", "."), Arguments(node)
         if kind not in HANDLERS:
             raise ValueError("this operator is not supported")
-        made = self._made.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
+        operand = node.args[0]
+        made = self.made(operand) if isinstance(operand, fx.Node) and operand in self._made else None
         if isinstance(made, Steps) and kind not in unroll.HANDLERS:
             if steps.handled(self, node, kind, made, arguments):
                 return
-            self.source(node.args[0])  # where the batch must be first
+            self.source(operand)  # where the batch must be first
         if isinstance(made, Regrouped) and regroup.handled(self, node, kind, made, arguments):
             return
         HANDLERS[kind](self, node, arguments)
