@@ -86,7 +86,7 @@ def test_codes_are_the_emulators(name: str, arithmetic: Arithmetic, tmp_path: Pa
         torch.testing.assert_close(float_result(prepared, *few), model(*few), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ResNet-8", "TCN", "recommender", "detector", "LSTM cell"])
+@pytest.mark.parametrize("name", ["ResNet-8", "ShuffleNetV2", "TCN", "recommender", "detector", "LSTM cell", "LSTM"])
 def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     make, inputs = NETWORKS[name]
@@ -100,7 +100,9 @@ def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> No
     for parameter_name, parameter in prepared.named_parameters():
         moved = parameter.grad is not None and not torch.equal(before[parameter_name], parameter)
         # The first forget gate keeps a state of zeros, so its scale has no gradient.
-        assert moved or parameter_name.startswith("quantizers.layers.cell/"), parameter_name
+        assert moved or parameter_name.startswith(("quantizers.layers.cell/", "quantizers.layers.lstm/")), (
+            parameter_name
+        )
     assert_equal_codes(prepared, *(x[:4] for x in inputs), tmp_path)
 
 
