@@ -1,4 +1,4 @@
-"""Transpose, Slice, Split, Gather and Pad: codes selected, put in another order or framed by zeros."""
+"""Transpose, Slice, Split and Pad: codes selected, put in another order or framed by zeros."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emulator.graph import Pad, Tensor, logical_shape, stored_shape
 from .graph_builder import GraphBuilder
 from .onnx_tensor import Constant, check_elements
 from .operator_node import Operator
-from .rearrange import checked_axis, kept, reshaped, sliced, transposed
+from .rearrange import checked_axis, kept, sliced, transposed
 from .values import Environment, Move, MoveFunction, QuantizedConstant, Value
 from .windows import MAX_SIZE
 
@@ -81,28 +81,6 @@ def lower_split(env: Environment, op: Operator) -> tuple[Value, ...]:
 
     names = [replace(op, name=op.name and f"{op.name}/{i}", outputs=(name,)) for i, name in enumerate(op.outputs)]
     return tuple(env.moved(each, part(index)) for index, each in enumerate(names))
-
-
-def lower_gather(env: Environment, op: Operator) -> Value:
-    """Gather with one constant index along an axis other than the batch's; a scalar index drops the axis."""
-    constant = env.plain(op, 1, "indices")
-    if constant is None or constant.values.size != 1 or constant.values.ndim > 1:
-        raise ValueError("indices must be one constant number")
-    index, drops = int(constant.values.reshape(())), constant.values.ndim == 0
-
-    def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
-        axis = checked_axis(op.integer("axis", 0), len(x.shape) + 1)
-        shape = list(logical_shape(x.shape))
-        size = shape.pop(axis - 1)
-        if not -size <= index < size:
-            raise ValueError(f"indices must be from {-size} to {size - 1}, not {index}")
-        if drops and not shape:
-            raise ValueError("one number of a vector is not a tensor with a batch; indices must have one axis")
-        label = builder.unique(f"{name}/kept") if drops and size > 1 else name
-        x = sliced(builder, x, axis, range(index % size, index % size + 1), label)
-        return reshaped(builder, x, tuple(shape), name) if drops else x
-
-    return env.moved(op, apply)
 
 
 def lower_pad(env: Environment, op: Operator) -> Value:

@@ -13,7 +13,8 @@ from .lower_convolution import lower_conv
 from .lower_elementwise import lower_elementwise
 from .lower_function import lower_divide, lower_function
 from .lower_linear import lower_gemm, lower_matmul
-from .lower_move import lower_gather, lower_pad, lower_slice, lower_split, lower_transpose
+from .lower_move import lower_pad, lower_slice, lower_split, lower_transpose
+from .lower_order import lower_depth_to_space, lower_gather, lower_space_to_depth
 from .lower_pool import (
     lower_average_pool,
     lower_global_average_pool,
@@ -43,6 +44,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Concat": lower_concat,
     "Constant": lower_constant,
     "Conv": lower_conv,
+    "DepthToSpace": lower_depth_to_space,
     "DequantizeLinear": lower_dequantize_linear,
     "Div": lower_divide,
     "Dropout": lower_dropout,
@@ -62,6 +64,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Reshape": lower_reshape,
     "Slice": lower_slice,
     "Split": lower_split,
+    "SpaceToDepth": lower_space_to_depth,
     "Squeeze": lower_squeeze,
     "Sub": lower_elementwise,
     "Transpose": lower_transpose,

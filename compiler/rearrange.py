@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from emulator.graph import Reshape, Slice, Tensor, Transpose, logical_shape, stored_shape
+from emulator.graph import Concat, Reshape, Slice, Tensor, Transpose, logical_shape, stored_shape
 
 from .graph_builder import GraphBuilder
 
@@ -52,7 +52,7 @@ def reshaped(builder: GraphBuilder, x: Tensor, shape: tuple[int, ...], name: str
         steps += [("shape", shape), ("axes", (0, *range(2, len(shape) + 1), 1))]
     else:
         steps += [("shape", target)]
-    return _in_steps(builder, x, steps, name)
+    return in_steps(builder, x, steps, name)
 
 
 def in_logical_order(builder: GraphBuilder, x: Tensor) -> Tensor:
@@ -62,19 +62,14 @@ def in_logical_order(builder: GraphBuilder, x: Tensor) -> Tensor:
     if x.name not in builder.reordered:
         origin = builder.orders[x.name]
         steps = [("shape", origin), ("axes", (0, len(origin), *range(1, len(origin)))), ("shape", x.shape)]
-        builder.reordered[x.name] = _in_steps(builder, x, steps, builder.unique(f"{x.name}/ordered"))
+        builder.reordered[x.name] = in_steps(builder, x, steps, builder.unique(f"{x.name}/ordered"))
     return builder.reordered[x.name]
 
 
 def transposed(builder: GraphBuilder, x: Tensor, order: Sequence[int], name: str) -> Tensor:
     """`x` with logical axis i being its logical axis ``order[i]``; the batch is axis 0 and stays."""
     stored = stored_axes(x)
-    axes = tuple(stored.index(order[axis]) for axis in stored)
-    shape = tuple(x.shape[axis - 1] for axis in axes[1:])
-    moving = [axis for axis in axes[1:] if x.shape[axis - 1] > 1]
-    if moving == sorted(moving):
-        return _regrouped(builder, x, shape, name)
-    return builder.add(Transpose(name=name, shape=shape, **kept(x), axes=axes))
+    return in_steps(builder, x, [("axes", tuple(stored.index(order[axis]) for axis in stored))], name)
 
 
 def turned(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
@@ -95,6 +90,42 @@ def sliced(builder: GraphBuilder, x: Tensor, axis: int, places: range, name: str
     start, stop = places[0], places[-1] + 1
     node = Slice(name=name, shape=shape, **kept(x), axis=place, start=start, stop=stop, step=places.step)
     return builder.add(node)
+
+
+def gathered(builder: GraphBuilder, x: Tensor, axis: int, places: Sequence[int], name: str) -> Tensor:
+    """Elements `places` along a logical axis, the batch being axis 0.
+
+    An even selection is a slice, a channel shuffle (the places of a grid, column by column) one transpose; anything
+    else is joined from slices.
+    """
+    x = in_logical_order(builder, x)
+    place = stored_axes(x).index(axis)
+    size = x.shape[place - 1]
+    cuts = _progressions(places)
+    if len(cuts) == 1:
+        return sliced(builder, x, axis, cuts[0], name)
+    before, after = x.shape[: place - 1], x.shape[place:]
+    row = size // len(cuts[0])
+    if list(places) == [first + row * index for first in range(row) for index in range(size // row)]:
+        split = (*before, size // row, row, *after)
+        swapped = [*range(place), place + 1, place, *range(place + 2, len(split) + 1)]
+        return in_steps(builder, x, [("shape", split), ("axes", tuple(swapped)), ("shape", x.shape)], name)
+    parts = [sliced(builder, x, axis, cut, builder.unique(f"{name}/{index}")) for index, cut in enumerate(cuts)]
+    fields = kept(x) | {"inputs": tuple(part.name for part in parts)}
+    return builder.add(Concat(name=name, shape=(*before, len(places), *after), **fields, axis=place))
+
+
+def _progressions(places: Sequence[int]) -> list[range]:
+    """`places` cut into as few ascending ranges as one finds from the front."""
+    cuts: list[range] = []
+    for place in places:
+        last = cuts[-1] if cuts else range(0)
+        step = place - last[-1] if last else 0
+        if step > 0 and (len(last) == 1 or step == last.step):
+            cuts[-1] = range(last.start, place + 1, step)
+        else:
+            cuts.append(range(place, place + 1))
+    return cuts
 
 
 def stored_axes(x: Tensor) -> list[int]:
@@ -131,18 +162,22 @@ def _regrouped(builder: GraphBuilder, x: Tensor, shape: tuple[int, ...], name: s
     return x if shape == x.shape else builder.add(Reshape(name=name, shape=shape, **kept(x)))
 
 
-def _in_steps(builder: GraphBuilder, x: Tensor, steps: list[tuple[str, tuple[int, ...]]], name: str) -> Tensor:
-    """Reshapes to stored shapes and transposes by stored axes, one after the other; the last one is called `name`."""
-    shape, moves = x.shape, []
+def in_steps(builder: GraphBuilder, x: Tensor, steps: list[tuple[str, tuple[int, ...]]], name: str) -> Tensor:
+    """Reshapes to stored shapes and transposes by stored axes, one after the other; the last one is called `name`.
+
+    A transpose that moves no code is a reshape, and what changes nothing is left out.
+    """
+    shape = x.shape
+    moves: list[tuple[tuple[int, ...] | None, tuple[int, ...]]] = []
     for kind, values in steps:
         after = values if kind == "shape" else tuple(shape[axis - 1] for axis in values[1:])
-        if kind == "axes" or after != shape:
-            moves.append((kind, values, after))
+        moving = [axis for axis in values[1:] if shape[axis - 1] > 1] if kind == "axes" else []
+        still = moving == sorted(moving)
+        if after != shape or not still:
+            moves.append((None if still else values, after))
         shape = after
-    for index, (kind, values, after) in enumerate(moves):
+    for index, (axes, after) in enumerate(moves):
         label = name if index == len(moves) - 1 else builder.unique(f"{name}/{index}")
-        if kind == "shape":
-            x = _regrouped(builder, x, after, label)
-        else:
-            x = builder.add(Transpose(name=label, shape=after, **kept(x), axes=values))
+        node = Reshape(name=label, shape=after, **kept(x))
+        x = builder.add(node if axes is None else Transpose(name=label, shape=after, **kept(x), axes=axes))
     return x

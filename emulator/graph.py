@@ -25,7 +25,8 @@ class Tensor:
     """A named tensor of codes.
 
     name : unique in the graph
-    shape : without the batch axis; (height, width, channels), (length, channels) or (length,)
+    shape : without the batch axis; (height, width, channels), (length, channels) or (length,), and any between a
+        `Reshape` that takes axes apart and the one that puts them together
     scale : positive float32 value
     zero_point : code of the real number 0
     y_min, y_max : the legal codes

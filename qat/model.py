@@ -18,6 +18,7 @@ from .integers.tensor import QuantizedTensor
 from .layers.layer import Layer, Requantized, Step, named
 from .layers.masks import restore_masks
 from .layers.weighted import Weighted
+from .results import Results
 from .scales.quantizers import ActivationQuantizer
 from .scales.settings import Settings
 
@@ -29,7 +30,7 @@ class QuantizedLayers(nn.Module):
 
     inputs, layers : {name of an input or a layer, as `key` gives it: its quantizer or the layer}
     host : what is computed in floats before
-    output : name of the layer whose codes are the model's result
+    results : the layers whose codes the model returns
     arithmetic : what the layers compute with; settings : the rules on how they quantize
     """
 
@@ -37,14 +38,14 @@ class QuantizedLayers(nn.Module):
     recorded: Tensor
 
     def __init__(
-        self, host: Host, layers: Iterable[Layer], output: str, arithmetic: Arithmetic, settings: Settings
+        self, host: Host, layers: Iterable[Layer], results: Results, arithmetic: Arithmetic, settings: Settings
     ) -> None:
         super().__init__()
         self.host = host
         quantizers = {key(name): ActivationQuantizer(settings.of(name), arithmetic) for name in host.names}
         self.inputs = nn.ModuleDict(quantizers)
         self.layers = nn.ModuleDict({key(layer.name): layer for layer in layers})
-        self.output = output
+        self.results = results
         self.arithmetic = arithmetic
         self.settings = settings
         # Training steps in which BatchNorm's statistics still move; negative for any number.
@@ -99,10 +100,11 @@ class PreparedModel(nn.Module):
     """A quantized network in torch; made by `prepare`.
 
     It has the float model's submodules, parameters and buffers under the same names, and `quantizers` with everything
-    that quantization adds. Its forward takes what the float model takes, of any batch size, and returns the dequantized
-    codes of the last layer; in ``train()`` the same as in ``eval()`` but for dropout. BatchNorm's running statistics,
-    and observers where scales are not learned, are updated behind the forward pass, for the next one. torch.compile
-    leaves it as it is, with the same values, and compiles what is around it.
+    that quantization adds. Its forward takes what the float model takes, of any batch size, and returns what that
+    returns, a tensor or several in tuples, lists and dictionaries, as dequantized codes; in ``train()`` the same as in
+    ``eval()`` but for dropout. BatchNorm's running statistics, and observers where scales are not learned, are updated
+    behind the forward pass, for the next one. torch.compile leaves it as it is, with the same values, and compiles what
+    is around it.
     """
 
     def __init__(self, owner: nn.Module, quantizers: QuantizedLayers) -> None:
@@ -132,23 +134,23 @@ class PreparedModel(nn.Module):
         restore_masks(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The model's arguments (batch, …) to the dequantized codes of the last layer, float32."""
-        result: Tensor = self._uncompiled(self, *inputs)
-        return result
+    def forward(self, *inputs: Tensor) -> Any:
+        """The model's arguments (batch, …) to the dequantized codes of its results, float32."""
+        return self._uncompiled(self, *inputs)
 
-    def _forward(self, *inputs: Tensor) -> Tensor:
+    def _forward(self, *inputs: Tensor) -> Any:
         layers, step = self.quantizers, Step(self)
         if self.training:
             layers.recorded.zero_()  # of the weights before this step
         step.frozen = not self.training or int(layers.statistics_steps) == 0
-        result = layers(layers.host(inputs, self), step)[layers.output].real
+        tensors = layers(layers.host(inputs, self), step)
+        results = layers.results({name: tensors[name].real for name in layers.results.layers.values()})
         with torch.autocast(layers.device.type, enabled=False):
             for update in step.updates:
                 update()
         if not step.frozen and int(layers.statistics_steps) > 0:
             layers.statistics_steps -= 1
-        return cast(Tensor, result)
+        return results
 
 
 def key(name: str) -> str:

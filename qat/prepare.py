@@ -36,8 +36,10 @@ def prepare(
 
     The graph is captured by torch.export. A convolution, the BatchNorm behind it and a ReLU, ReLU6 or clamp become one
     layer with one rounding, as do a linear layer's; any other function of one tensor becomes a table, and a chain of
-    them one table. Modules that are called several times keep one set of weight codes. Raises ``ValueError`` naming the
-    node, and the line of the user's source, where something is not supported.
+    them one table. Modules that are called several times keep one set of weight codes, as the steps of an LSTM, GRU or
+    RNN do, which are as many as the example has. The results are the model's in eval mode, one tensor or several in
+    tuples, lists and dictionaries. Raises ``ValueError`` naming the node, and the line of the user's source, where
+    something is not supported.
     """
     arithmetic = Arithmetic() if arithmetic is None else arithmetic
     if not isinstance(arithmetic, Arithmetic):
@@ -48,7 +50,7 @@ def prepare(
     owner, program = trace(model, example_inputs)
     lowering = Lowering(program, arithmetic, settings)
     examples = check_examples(example_inputs)
-    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.output, arithmetic, settings)
+    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.results, arithmetic, settings)
     settings.check(layers.activations(), arithmetic)
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,12 +28,12 @@ def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
 
 def train(
     model: nn.Module,
-    batches: Iterable[Sequence[Tensor]],
+    batches: Iterable[Sequence[Any]],
     *,
     epochs: int = 1,
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = adam,
     scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    loss: Callable[[Any, Any], Tensor] = F.cross_entropy,
     distillation: Distillation | None = None,
     checkpoint: str | PathLike[str] | None = None,
     generators: Mapping[str, torch.Generator] | None = None,
@@ -43,7 +44,7 @@ def train(
     batches : iterated once per epoch: the model's arguments and, last, the target of `loss`, as data loaders give them
     optimizer : makes one of the parameters
     scheduler : makes one of the optimizer, with a step behind each of its steps
-    loss : (outputs, target) to a scalar; distillation : mixes a teacher's answers in
+    loss : (what the model returns, target) to a scalar; distillation : mixes a teacher's answers in
     checkpoint : a file that is written after every epoch, and from which the training goes on, bit for bit, if it is
         there; generators : as for `save_checkpoint`, what the order of `batches` is drawn with
     on_step : called with the number of steps done by this call and the loss behind each of them

@@ -51,7 +51,7 @@ def pairs(model: PreparedModel) -> list[tuple[Weighted, Weighted]]:
     uses = Counter(name for layer in weighted for name in _parameters(layer))
     result = []
     for first in weighted:
-        second = _reader(first, layers, model.quantizers.output)
+        second = _reader(first, layers, set(model.quantizers.results.layers.values()))
         norm = first.batch_norm
         scalable = norm is None or (norm.weight is not None and norm.bias is not None)
         if second is not None and scalable and all(uses[n] == 1 for n in (*_parameters(first), second.weight_name)):
@@ -65,14 +65,14 @@ def _parameters(layer: Weighted) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _reader(first: Weighted, layers: list[Layer], output: str) -> Weighted | None:
+def _reader(first: Weighted, layers: list[Layer], shown: set[str]) -> Weighted | None:
     """The layer that alone reads the channels of `first`, if all that lies between commutes with positive factors."""
     layer: Layer = first
     flat = first.geometry is None
     while True:
         clamp = layer.clamp if isinstance(layer, (Requantized, Activation)) else NO_CLAMP
         readers = [reader for reader in layers if layer.name in reader.sources]
-        if clamp not in (NO_CLAMP, RELU) or layer.name == output or len(readers) != 1:
+        if clamp not in (NO_CLAMP, RELU) or layer.name in shown or len(readers) != 1:
             return None
         layer = readers[0]
         if isinstance(layer, Weighted):

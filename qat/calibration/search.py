@@ -132,13 +132,16 @@ def _losses(model: PreparedModel, layer: Weighted, choices: Sequence[int], loss:
 
 
 def _distance(model: PreparedModel, batches: Sequence[Mapping[str, torch.Tensor]]) -> float:
-    """Mean squared distance of the model's output from the float network's."""
+    """Mean squared distance of the model's results from the float network's."""
     total, count = 0.0, 0
     layers = model.quantizers
+    shown = set(layers.results.layers.values())
     for inputs in batches:
         with full_precision(model):
-            (expected,) = (y for layer, _, y in float_layers(model, inputs) if layer.name == layers.output)
-        error = (layers(inputs, Step(model))[layers.output].real - expected).double()
-        total += float(error.square().sum())
-        count += error.numel()
+            expected = {layer.name: y for layer, _, y in float_layers(model, inputs) if layer.name in shown}
+        tensors = layers(inputs, Step(model))
+        for name, y in expected.items():
+            error = (tensors[name].real - y).double()
+            total += float(error.square().sum())
+            count += error.numel()
     return total / max(count, 1)

@@ -42,9 +42,11 @@ class Activation(Layer):
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
+        # The dequantized bounds quantize to themselves, also where the clamp's own lie beyond the legal codes.
+        scale = y.scale.detach().cpu().numpy()
         bounds = [
-            writer.constant(f"{self.name}/{which}", np.float32(bound))
-            for which, bound in zip(("min", "max"), self.clamp, strict=True)
+            writer.constant(f"{self.name}/{which}", np.float32(bound - y.zero_point) * scale)
+            for which, bound in (("min", y.y_min), ("max", y.y_max))
         ]
         writer.quantized(self.name, writer.node("Clip", self.name, [writer.reals[self.sources[0]], *bounds]), y)
 

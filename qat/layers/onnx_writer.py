@@ -84,20 +84,23 @@ class OnnxWriter:
 
     def model(
         self,
-        result: str,
         inputs: Mapping[str, Sequence[int]],
-        output_shape: Sequence[int],
+        outputs: Mapping[str, tuple[str, Sequence[int]]],
         metadata: dict[str, str],
     ) -> onnx.ModelProto:
-        """The checked model from the `inputs` to ``output``, the tensor `result`; shapes without the batch axis."""
+        """The checked model; inputs : name → shape; outputs : name → tensor and shape; without the batch axis."""
+        names: dict[str, str] = {}
+        for output, (tensor, _) in outputs.items():
+            if names.setdefault(tensor, output) != output:  # shown twice
+                self.node("Identity", output, [tensor], output)
         for node in self._nodes:
-            for names in (node.input, node.output):
-                names[:] = ["output" if name == result else name for name in names]
-        *given, shown = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-            for name, shape in (*inputs.items(), ("output", output_shape))
-        ]
-        graph = helper.make_graph(self._nodes, "lockstep", given, [shown], list(self._constants.values()))
+            for tensors in (node.input, node.output):
+                tensors[:] = [names.get(tensor, tensor) for tensor in tensors]
+        given, shown = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in tensors]
+            for tensors in (inputs.items(), ((output, shape) for output, (_, shape) in outputs.items()))
+        )
+        graph = helper.make_graph(self._nodes, "lockstep", given, shown, list(self._constants.values()))
         model = helper.make_model(
             graph, producer_name="lockstep", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
         )

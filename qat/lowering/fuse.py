@@ -10,6 +10,7 @@ from ..layers.elementwise import Add, Product
 from ..layers.expression import Expression, X
 from ..layers.layer import Layer, Requantized
 from ..layers.moves import Pad, Reshape, Slice, Transpose
+from ..layers.orders import Gather, PixelShuffle
 from ..layers.pools import MaxPool
 from ..layers.table import Table
 from ..layers.weighted import BatchNorm, Weighted
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .lower import Lowering
 
 
-MOVES = (MaxPool, Reshape, Slice, Transpose)
+MOVES = (Gather, MaxPool, PixelShuffle, Reshape, Slice, Transpose)
 
 
 def fuse(lowering: Lowering) -> None:
@@ -130,8 +131,8 @@ class Fusion:
         return name, X
 
     def alone(self, name: str) -> bool:
-        """Whether exactly one layer reads the tensor, and it is not the model's result."""
-        return len(self.readers(name)) == 1 and name != self.lowering.output
+        """Whether exactly one layer reads the tensor, and it is not one of the model's results."""
+        return len(self.readers(name)) == 1 and name not in self.lowering.outputs.values()
 
     def readers(self, name: str) -> list[Layer]:
         """The layers that read the tensor."""
@@ -142,13 +143,14 @@ class Fusion:
         (source,) = layer.sources
         for reader in self.readers(layer.name):
             reader.sources = tuple(source if name == layer.name else name for name in reader.sources)
-        if self.lowering.output == layer.name:
-            self.lowering.output = source
+        for output, shown in self.lowering.outputs.items():
+            if shown == layer.name:
+                self.lowering.outputs[output] = source
         del self.layers[layer.name]
 
     def prune(self) -> None:
-        """Drop layers that do not reach the output."""
-        needed = {self.lowering.output}
+        """Drop layers that do not reach a result."""
+        needed = set(self.lowering.outputs.values())
         for name, layer in reversed(list(self.layers.items())):
             if name in needed:
                 needed.update(layer.sources)

@@ -42,6 +42,7 @@ class HostBuilder:
         self._root = nn.Module()
         self._owner = self._graph.placeholder("owner")
         self._values: dict[fx.Node, fx.Node] = {}
+        self._uniform: set[fx.Node] = set()  # what is filled with one number
         self.arguments: list[Argument] = []
         self.inputs: dict[str, fx.Node] = {}
         self._first: fx.Node | None = None
@@ -68,11 +69,14 @@ class HostBuilder:
                 self._values[node] = self._graph.call_function(torch.ops.aten.sym_size.int, (self._first, 0))
             return True
         if operator in FILLS and isinstance(node.meta["val"], Tensor):
-            value = FILLS[operator]
-            number = Arguments(node).fill_value if value is None else value
-            shape = tuple(node.meta["val"].shape[1:])
-            if isinstance(number, (int, float)) and is_batched(node):
-                self._values[node] = self._graph.call_function(filled, (self._first, shape, float(number)))
+            number = Arguments(node).fill_value if FILLS[operator] is None else FILLS[operator]
+            shape = list(node.meta["val"].shape)
+            axes = [axis for axis, size in enumerate(shape) if type(size) is not int]
+            if isinstance(number, (int, float)) and len(axes) == 1:
+                shape.pop(axes[0])
+                value = self._graph.call_function(filled, (self._first, tuple(shape), float(number)))
+                self._values[node] = self._graph.call_function(torch.movedim, (value, 0, axes[0]))
+                self._uniform.add(node)
                 return True
         operands = node.all_input_nodes
         if not operands or not all(self._known(operand) for operand in operands):
@@ -87,6 +91,14 @@ class HostBuilder:
         """Let the quantized layers read `node` as the input `name`."""
         self.inputs[name] = self._values[node]
 
+    def part(self, node: fx.Node, index: int, name: str) -> None:
+        """Let them read element `index` along the first axis of `node` as the input `name`."""
+        self.inputs[name] = self._graph.call_function(torch.ops.aten.select.int, (self._values[node], 0, index))
+
+    def is_uniform(self, node: fx.Node) -> bool:
+        """Whether all elements of `node` are one number."""
+        return node in self._uniform
+
     def has(self, node: fx.Node) -> bool:
         """Whether the host has the value of `node`."""
         return node in self._values
@@ -100,6 +112,21 @@ class HostBuilder:
             if isinstance(value, Tensor) and value.numel() == 1:
                 return float(value)
         return None
+
+    def integers(self, node: object) -> list[int] | None:
+        """The elements of a constant vector or a buffer of integers; None for anything else."""
+        while isinstance(node, fx.Node) and str(node.target) in (
+            "aten.lift_fresh_copy.default",
+            "aten.detach_.default",
+        ):
+            node = node.args[0]
+        if not isinstance(node, fx.Node):
+            return None
+        name = self._constants.get(node.name) or self._names.get(node.name)
+        value = self._program.constants.get(name, self._program.state_dict.get(name)) if name else None
+        if not isinstance(value, Tensor) or value.is_floating_point() or value.ndim != 1:
+            return None
+        return [int(element) for element in value]
 
     def _known(self, operand: fx.Node) -> bool:
         if operand.name in self._names or operand.name in self._constants:

@@ -11,12 +11,18 @@ from emulator import Arithmetic
 
 from ..host import Host
 from ..layers.layer import Layer
+from ..results import Results, result_names
 from ..scales.settings import Settings
-from . import activations, elementwise, moves, pools, recurrent, weights
+from . import activations, elementwise, moves, orders, pools, recurrent, regroup, steps, unroll, weights
 from .arguments import Arguments, Handler, shape_of
 from .fuse import fuse
 from .host_builder import HostBuilder, is_batched
+from .regroup import Regrouped
+from .steps import Steps
 from .trace import describe, layer_name
+
+# A layer or an input, or what several layers make that are no tensor of the integer graph.
+Made = str | Steps | Regrouped
 
 # An in-place operator is handled as the one without the underscore.
 HANDLERS: dict[str, Handler] = {
@@ -24,33 +30,41 @@ HANDLERS: dict[str, Handler] = {
     **activations.HANDLERS,
     **elementwise.HANDLERS,
     **moves.HANDLERS,
+    **orders.HANDLERS,
     **pools.HANDLERS,
     **recurrent.HANDLERS,
+    **unroll.HANDLERS,
 }
 
 
 class Lowering:
     """The layers of one exported program, in order, and the host's part.
 
-    layers : name → layer; output : the name of the last one; host : what is computed before them
+    layers : name → layer; results : what the model returns of them; host : what is computed before them
 
     Raises ``ValueError`` naming the node, and the line of the user's source, where something is not supported.
     """
 
     host: Host
+    results: Results
 
     def __init__(self, program: ExportedProgram, arithmetic: Arithmetic, settings: Settings) -> None:
         signature = program.graph_signature
         self.tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         self.arithmetic, self.settings = arithmetic, settings
         self.layers: dict[str, Layer] = {}
-        self.output = ""
+        shape = program.call_spec.out_spec
+        assert shape is not None
+        structure = shape.unflatten(range(shape.num_leaves))
+        # What the model returns: name in the file → layer.
+        self.outputs = dict.fromkeys(result_names(structure), "")
         self.inputs: dict[str, tuple[int, ...]] = {}
         self.builder = HostBuilder(program)
         users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in signature.user_inputs]
         self._arguments = {node: "input" if len(users) == 1 else node.name for node in users}
         self._nodes: dict[str, fx.Node] = {}  # layer → the node that it stands for
-        self._made: dict[fx.Node, str | tuple[str, ...]] = {}  # node → the layer, or layers, that make its value
+        self._made: dict[fx.Node, Made | tuple[Made, ...]] = {}  # node → what makes its value, or its values
+        self._starts: dict[tuple[fx.Node, int], str] = {}  # host's node, index along its first axis → input
         self._overwritten: dict[fx.Node, fx.Node] = {}  # node → the in-place operator behind which it is another value
         for node in program.graph.nodes:
             try:
@@ -59,6 +73,7 @@ class Lowering:
                 raise ValueError(f"{describe(node)}: {error}") from None
         fuse(self)
         self.host = self.builder.build(self.inputs)
+        self.results = Results(self.outputs, structure)
 
     def error(self, layer: str, text: str) -> ValueError:
         """An error about the node that `layer` stands for."""
@@ -72,10 +87,10 @@ class Lowering:
         if node.op == "placeholder":
             return
         if node.op == "output":
-            results = node.args[0]
-            if not isinstance(results, (tuple, list)) or len(results) != 1 or not isinstance(results[0], fx.Node):
-                raise ValueError("the model must return one tensor that its layers make")
-            self.output = self.source(results[0])
+            for name, result in zip(self.outputs, node.args[0], strict=True):  # type: ignore[arg-type]
+                if not isinstance(result, fx.Node):
+                    raise ValueError(f"the model must return tensors that its layers make, not {result!r}")
+                self.outputs[name] = self.source(result)
         elif self.builder.computes(node):
             return
         elif node.target is operator.getitem:
@@ -84,12 +99,23 @@ class Lowering:
             if isinstance(made, tuple) and node.args[1] < len(made):  # type: ignore[operator]
                 self._made[node] = made[node.args[1]]  # type: ignore[index]
         elif isinstance(node.meta.get("val"), (Tensor, tuple, list)):
-            handler = HANDLERS.get(str(node.target).replace("_.", "."))
-            if handler is None:
-                raise ValueError("this operator is not supported")
-            handler(self, node, Arguments(node))
+            self._operator(node)
             if str(node.target).split(".")[1].endswith("_"):
                 self._overwrite(node)
+
+    def _operator(self, node: fx.Node) -> None:
+        kind, arguments = str(node.target).replace("_.", "."), Arguments(node)
+        if kind not in HANDLERS:
+            raise ValueError("this operator is not supported")
+        operand = node.args[0]
+        made = self.made(operand) if isinstance(operand, fx.Node) and operand in self._made else None
+        if isinstance(made, Steps) and kind not in unroll.HANDLERS:
+            if steps.handled(self, node, kind, made, arguments):
+                return
+            self.source(operand)  # where the batch must be first
+        if isinstance(made, Regrouped) and regroup.handled(self, node, kind, made, arguments):
+            return
+        HANDLERS[kind](self, node, arguments)
 
     def _overwrite(self, node: fx.Node) -> None:
         """Behind an in-place operator all names of its tensor mean the result; views of it have lost theirs."""
@@ -105,6 +131,11 @@ class Lowering:
 
     def source(self, node: object) -> str:
         """The layer, or the input, that makes the tensor of `node`."""
+        made = self.made(node)
+        return made if isinstance(made, str) else made.layer
+
+    def made(self, node: object) -> Made:
+        """What makes the tensor of `node`."""
         if isinstance(node, fx.Node):
             if node in self._overwritten:
                 raise ValueError(f"its input shares memory with what {describe(self._overwritten[node])} overwrites")
@@ -124,10 +155,34 @@ class Lowering:
         if not 1 <= len(shape) <= 3:
             raise ValueError(f"its input must have 1 to 3 axes behind the batch's, not {shape}")
         name = self._arguments.get(node) or self.unique(node)
-        name = "output_1" if name == "output" else name  # the file's result has that name
+        number, candidate = 0, name
+        while candidate in self.outputs:  # the file's results have those names
+            number += 1
+            candidate = f"{name}_{number}"
+        name = candidate
         self.inputs[name] = shape
         self.builder.input(node, name)
         return name
+
+    def start(self, node: fx.Node, index: int, name: str) -> str:
+        """Element `index` along the first axis of a tensor (layers, batch, length), a state to start a recurrence from.
+
+        name : of the input, where the host makes it
+        """
+        shape = node.meta["val"].shape
+        made = self.made(node) if node in self._made else None
+        if isinstance(made, Steps) and made.batch_second:
+            return made.parts[index]
+        if not self.builder.has(node) or len(shape) != 3 or type(shape[1]) is int:
+            raise ValueError(
+                "its states must be tensors (layers, batch, length) that the model's layers or the host make"
+            )
+        index = 0 if self.builder.is_uniform(node) else index
+        if (node, index) not in self._starts:
+            self._starts[node, index] = name
+            self.inputs[name] = (int(shape[2]),)
+            self.builder.part(node, index, name)
+        return self._starts[node, index]
 
     def parameter(self, node: object, what: str) -> str | None:
         """The qualified name of a parameter or buffer; None for None."""
@@ -145,9 +200,9 @@ class Lowering:
         self.alias(node, layer.name)
         return layer.name
 
-    def alias(self, node: fx.Node, *names: str) -> None:
+    def alias(self, node: fx.Node, *made: Made) -> None:
         """Let `node` stand for the result of a layer, or for the results of several."""
-        self._made[node] = names[0] if len(names) == 1 and isinstance(node.meta["val"], Tensor) else names
+        self._made[node] = made[0] if len(made) == 1 and isinstance(node.meta["val"], Tensor) else made
 
     def unique(self, node: fx.Node, part: str = "") -> str:
         """A free name for a layer that stands for `node`, or for a part of what it does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import fx
 
@@ -11,6 +11,8 @@ from ..layers.activation import Dropout
 from ..layers.concat import Concat
 from ..layers.moves import Pad, Reshape, Slice, Transpose
 from .arguments import Arguments, Handler, shape_of
+from .regroup import MOST_AXES, regrouped
+from .steps import Steps, taken_apart, whole
 from .trace import module_path
 
 if TYPE_CHECKING:
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
 
 def reshape(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Any operator whose result has its input's elements in its input's order."""
+    if len(shape_of(node)) > MOST_AXES:
+        lowering.alias(node, regrouped(lowering.source(node.args[0]), shape_of(node.args[0]), shape_of(node)))
+        return
     add_reshape(lowering, node, lowering.source(node.args[0]), shape_of(node.args[0]), shape_of(node))
 
 
 def add_reshape(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """A `Reshape` unless the shape stays; returns the name of what has it."""
-    if not 1 <= len(shape) <= 3:
-        raise ValueError(f"its result must have 1 to 3 axes behind the batch's, not {shape}")
+    if not 1 <= len(shape) <= MOST_AXES:
+        raise ValueError(f"its result must have 1 to {MOST_AXES} axes behind the batch's, not {shape}")
     if before == shape:
         lowering.alias(node, source)
         return source
@@ -46,6 +51,10 @@ def transpose(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 def add_transpose(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], axes: Sequence[int]) -> str:
     """A `Transpose` unless nothing moves; returns the name of the result."""
+    if len(axes) == 3 and axes[1] == 0:
+        swapped = add_transpose(lowering, node, source, before, (0, axes[0], axes[2]))
+        lowering.alias(node, taken_apart(lowering, node, swapped, (before[axes[0] - 1], before[axes[2] - 1])).turned())
+        return swapped
     if axes[0] != 0:
         raise ValueError("the batch must stay the first axis")
     moving = [axis for axis in axes[1:] if before[axis - 1] > 1]
@@ -64,11 +73,6 @@ def slice_(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     axis = a.dim % rank
     places = range(shape_of(a.self)[axis - 1])[slice(a.start, a.end, a.step)]
     add_slice(lowering, node, lowering.source(a.self), shape_of(a.self), axis, places)
-
-
-def whole(end: Any) -> bool:
-    """Whether a slice up to `end` reaches the end of the batch."""
-    return end is None or not isinstance(end, int) or end >= 1 << 62
 
 
 def narrow(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
@@ -188,10 +192,24 @@ def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 RESHAPES = (
     "flatten.using_ints", "view.default", "reshape.default", "_unsafe_view.default", "squeeze.default", "squeeze.dim",
-    "squeeze.dims", "unsqueeze.default", "unflatten.int", "view_as.default", "reshape_as.default",
+    "squeeze.dims", "unflatten.int", "view_as.default", "reshape_as.default",
 )  # fmt: skip
+
+
+def unsqueeze(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """In front of the batch too: a tensor (batch, length) as one step."""
+    shape = shape_of(a.self)
+    if len(shape) == 1 and a.dim % 3 == 0:
+        source = lowering.source(a.self)
+        whole = lowering.add(node, Reshape(lowering.unique(node), source, (1, *shape)))
+        lowering.alias(node, Steps((source,), whole, batch_second=True))
+        return
+    reshape(lowering, node, a)
+
+
 HANDLERS: dict[str, Handler] = {
     **{f"aten.{name}": reshape for name in RESHAPES},
+    "aten.unsqueeze.default": unsqueeze,
     "aten.permute.default": permute,
     "aten.transpose.int": transpose,
     "aten.swapaxes.default": transpose,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..layers.expression import Expression, X
+from ..layers.activation import Activation
+from ..layers.expression import Expression
 from ..layers.moves import Slice
 from .activations import unary
-from .arguments import Arguments, Handler, shape_of
+from .arguments import Arguments, Handler
 from .pseudo import Binary, Function
 from .weights import add_weighted
 
@@ -17,81 +21,116 @@ if TYPE_CHECKING:
     from .lower import Lowering
 
 
+@dataclass(frozen=True)
+class Weights:
+    """A cell's parameters: of the input, of the hidden state, their biases, and of an LSTM's projection."""
+
+    ih: fx.Node
+    hh: fx.Node
+    ih_bias: fx.Node | None = None
+    hh_bias: fx.Node | None = None
+    projection: fx.Node | None = None
+
+
 class Cell:
     """The two products of one step: `x` of the input, `h` of the hidden state, and layers to combine them.
 
-    Every layer bears the module's name with its part behind it.
+    states : the hidden state, and an LSTM's second one; every layer bears the module's name, `prefix` and its part
     """
 
-    def __init__(self, lowering: Lowering, node: fx.Node, x: fx.Node, h: fx.Node, a: Arguments) -> None:
-        self.lowering, self.node = lowering, node
-        self.hidden = lowering.source(h)
-        self.size = shape_of(h)[0]
-        self.x = self._product("ih", lowering.source(x), a.w_ih, a.b_ih)
-        self.h = self._product("hh", self.hidden, a.w_hh, a.b_hh)
+    def __init__(
+        self, lowering: Lowering, node: fx.Node, weights: Weights, x: str, states: Sequence[str], prefix: str = ""
+    ) -> None:
+        self.lowering, self.node, self.weights, self.prefix = lowering, node, weights, prefix
+        self.states = tuple(states)
+        self.rows = int(weights.hh.meta["val"].shape[0])
+        self.x = self.product("ih", x, weights.ih, weights.ih_bias)
+        self.h = self.product("hh", states[0], weights.hh, weights.hh_bias)
 
-    def _product(self, part: str, source: str, weight: fx.Node, bias: fx.Node | None) -> str:
-        return add_weighted(self.lowering, self.node, self._name(part), source, weight, bias, None)
+    def product(self, part: str, source: str, weight: fx.Node, bias: fx.Node | None = None) -> str:
+        return add_weighted(self.lowering, self.node, self.name(part), source, weight, bias, None)
 
-    def _name(self, part: str) -> str:
-        return self.lowering.unique(self.node, part)
+    def name(self, part: str) -> str:
+        return self.lowering.unique(self.node, self.prefix + part)
 
-    def gate(self, part: str, source: str, index: int) -> str:
-        """The rows of one gate in the result of all of them."""
-        places = range(self.size * index, self.size * (index + 1))
-        return self.lowering.add(self.node, Slice(self._name(part), source, 1, places))
+    def gate(self, part: str, source: str, index: int, count: int) -> str:
+        """The rows of one of `count` gates in the result of all of them."""
+        size = self.rows // count
+        return self.lowering.add(self.node, Slice(self.name(part), source, 1, range(size * index, size * (index + 1))))
 
     def function(self, part: str, source: str, expression: Expression) -> str:
-        return self.lowering.add(self.node, Function(self._name(part), source, expression))
+        return self.lowering.add(self.node, Function(self.name(part), source, expression))
 
     def combine(self, part: str, a: str, b: str, operator: str) -> str:
-        return self.lowering.add(self.node, Binary(self._name(part), a, b, operator))
+        return self.lowering.add(self.node, Binary(self.name(part), a, b, operator))
 
 
 SIGMOID, TANH = unary("Sigmoid"), unary("Tanh")
 
 
-def lstm_cell(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    """c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c')."""
-    cell = Cell(lowering, node, a.input, a.hx[0], a)
+def lstm(cell: Cell) -> tuple[str, ...]:
+    """c' = σ(f)·c + σ(i)·tanh(g), h' = σ(o)·tanh(c'), projected where there are weights for it."""
     gates = cell.combine("gates", cell.x, cell.h, "Add")
     functions = {"i": SIGMOID, "f": SIGMOID, "g": TANH, "o": SIGMOID}
     i, f, g, o = (
-        cell.function(part, cell.gate(f"{part}.in", gates, index), function)
+        cell.function(part, cell.gate(f"{part}.in", gates, index, 4), function)
         for index, (part, function) in enumerate(functions.items())
     )
-    kept, new = cell.combine("kept", f, lowering.source(a.hx[1]), "Mul"), cell.combine("new", i, g, "Mul")
+    kept, new = cell.combine("kept", f, cell.states[1], "Mul"), cell.combine("new", i, g, "Mul")
     state = cell.combine("c", kept, new, "Add")
     hidden = cell.combine("h", o, cell.function("tanh", state, TANH), "Mul")
-    lowering.alias(node, hidden, state)
+    if cell.weights.projection is not None:
+        hidden = cell.product("hr", hidden, cell.weights.projection)
+    return hidden, state
 
 
-def gru_cell(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+def gru(cell: Cell) -> tuple[str, ...]:
     """n = tanh(n_x + σ(r)·n_h), h' = n + σ(z)·(h − n)."""
-    cell = Cell(lowering, node, a.input, a.hx, a)
 
     def gate(part: str, index: int) -> str:
-        x, h = cell.gate(f"{part}.x", cell.x, index), cell.gate(f"{part}.h", cell.h, index)
+        x, h = cell.gate(f"{part}.x", cell.x, index, 3), cell.gate(f"{part}.h", cell.h, index, 3)
         return cell.function(part, cell.combine(f"{part}.in", x, h, "Add"), SIGMOID)
 
     r, z = gate("r", 0), gate("z", 1)
-    reset = cell.combine("reset", r, cell.gate("n.h", cell.h, 2), "Mul")
-    new = cell.function("n", cell.combine("n.in", cell.gate("n.x", cell.x, 2), reset, "Add"), TANH)
-    update = cell.combine("update", z, cell.combine("change", cell.hidden, new, "Sub"), "Mul")
-    cell.combine("h", new, update, "Add")
+    reset = cell.combine("reset", r, cell.gate("n.h", cell.h, 2, 3), "Mul")
+    new = cell.function("n", cell.combine("n.in", cell.gate("n.x", cell.x, 2, 3), reset, "Add"), TANH)
+    update = cell.combine("update", z, cell.combine("change", cell.states[0], new, "Sub"), "Mul")
+    return (cell.combine("h", new, update, "Add"),)
 
 
-def rnn_cell(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    """h' = tanh(x + h), or its ReLU."""
-    cell = Cell(lowering, node, a.input, a.hx, a)
-    gates = cell.combine("in", cell.x, cell.h, "Add")
-    relu = Expression("Clip", (X, 0.0, float("inf")))
-    cell.function("h", gates, TANH if "tanh" in str(node.target) else relu)
+Step = Callable[[Cell], tuple[str, ...]]
+
+
+def rnn_tanh(cell: Cell) -> tuple[str, ...]:
+    """h' = tanh(x + h)."""
+    return (cell.function("h", cell.combine("in", cell.x, cell.h, "Add"), TANH),)
+
+
+def rnn_relu(cell: Cell) -> tuple[str, ...]:
+    """h' = relu(x + h): the sum's own clamp."""
+    total = cell.combine("h", cell.x, cell.h, "Add")
+    return (cell.lowering.add(cell.node, Activation(cell.name("relu"), total, (0.0, math.inf))),)
+
+
+def cell(step: Step) -> Handler:
+    """The handler of a cell's operator, which takes one step."""
+
+    def handler(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+        states = [lowering.source(state) for state in states_of(a)]
+        weights = Weights(a.w_ih, a.w_hh, a.b_ih, a.b_hh)
+        lowering.alias(node, *step(Cell(lowering, node, weights, lowering.source(a.input), states)))
+
+    return handler
+
+
+def states_of(a: Arguments) -> list[fx.Node]:
+    """The nodes of the states before a cell's or a module's first step."""
+    return list(a.hx) if isinstance(a.hx, (list, tuple)) else [a.hx]
 
 
 HANDLERS: dict[str, Handler] = {
-    "aten.lstm_cell.default": lstm_cell,
-    "aten.gru_cell.default": gru_cell,
-    "aten.rnn_tanh_cell.default": rnn_cell,
-    "aten.rnn_relu_cell.default": rnn_cell,
+    "aten.lstm_cell.default": cell(lstm),
+    "aten.gru_cell.default": cell(gru),
+    "aten.rnn_tanh_cell.default": cell(rnn_tanh),
+    "aten.rnn_relu_cell.default": cell(rnn_relu),
 }

@@ -24,6 +24,9 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0
     Raises ``ValueError`` for other shapes or temperatures.
     """
     _check_temperature(temperature)
+    for logits in (student, teacher):
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"student and teacher must be tensors of logits, not {type(logits).__name__}")
     if student.shape != teacher.shape or student.ndim < 2:
         shapes = f"{tuple(student.shape)} and {tuple(teacher.shape)}"
         raise ValueError(f"student and teacher must be logits (batch, classes, …) of one shape, not {shapes}")

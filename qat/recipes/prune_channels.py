@@ -107,7 +107,7 @@ def _chain(first: Weighted, layers: list[Layer], model: PreparedModel) -> Chain 
         return None
     while True:
         readers = [reader for reader in layers if layer.name in reader.sources]
-        if layer.name == model.quantizers.output or len(readers) != 1:
+        if layer.name in model.quantizers.results.layers.values() or len(readers) != 1:
             return None
         layer = readers[0]
         if isinstance(layer, Weighted):

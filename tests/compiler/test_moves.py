@@ -102,6 +102,54 @@ def test_one_index_of_an_axis(shape, axis, scalar, tmp_path):
     assert graph.nodes == () or graph.nodes[-1].name == "select"
 
 
+ORDERS = {
+    "a shuffle of 2 groups": [0, 3, 1, 4, 2, 5],
+    "a shuffle of 3 groups": [0, 2, 4, 1, 3, 5],
+    "backwards": [5, 4, 3, 2, 1, 0],
+    "every other": [-5, 3, 5],
+    "some twice": [2, 2, 0, 1, 2, 3, 3],
+}
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((6, 4, 5), 1), ((4, 6, 5), 2), ((4, 5, 6), -1), ((6, 5), 1), ((6,), 1)])
+@pytest.mark.parametrize("name", ORDERS)
+def test_orders_along_an_axis(name, shape, axis, tmp_path):
+    model = Model()
+    x = model.qdq(model.input(shape), SX)
+    y = model.node("Gather", [x, model.constant(ORDERS[name], "int64")], "order", axis=axis)
+    model.output(model.qdq(y, SX))
+    graph = check_everywhere(model, tmp_path, values(*shape))
+    assert graph.nodes[-1].name == "order"
+    if "shuffle" in name:
+        assert [type(node) for node in graph.nodes] == [Reshape, Transpose, Reshape]
+
+
+def test_an_order_of_a_flattened_map(tmp_path):
+    model, places = Model(), np.random.default_rng(0).permutation(24)
+    x = model.node("Flatten", [model.qdq(model.input((3, 2, 4)), SX)], "flatten")
+    model.output(model.qdq(model.node("Gather", [x, model.constant(places, "int64")], "order", axis=1), SX))
+    check_everywhere(model, tmp_path, values(3, 2, 4))
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 5), (4, 2, 1), (18, 2, 3), (16, 1, 1)])
+@pytest.mark.parametrize("mode", ["DCR", "CRD", None])
+def test_blocks_of_channels_become_pixels(mode, shape, tmp_path):
+    model = Model()
+    size = 3 if shape[0] % 9 == 0 else 2
+    x = model.qdq(model.input(shape), SX)
+    y = model.node("DepthToSpace", [x], "up", blocksize=size, mode=mode)
+    model.output(model.qdq(y, SX))
+    check_everywhere(model, tmp_path, values(*shape))
+
+
+@pytest.mark.parametrize(("shape", "size"), [((3, 4, 6), 2), ((1, 6, 3), 3), ((2, 2, 2), 2), ((2, 3, 4), 1)])
+def test_blocks_of_pixels_become_channels(shape, size, tmp_path):
+    model = Model()
+    y = model.node("SpaceToDepth", [model.qdq(model.input(shape), SX)], "down", blocksize=size)
+    model.output(model.qdq(y, SX))
+    check_everywhere(model, tmp_path, values(*shape))
+
+
 @pytest.mark.parametrize("opset", [13, 21])
 def test_pads_of_maps(opset, tmp_path):
     """Zeros under another clamp than the input's, and a rescale behind them."""

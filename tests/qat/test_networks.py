@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 import qat
 from emulator import Arithmetic
 from tests.qat.networks import assert_equal_codes, assert_one_value, float_result, images, normalized
+from tests.qat.networks.detector import Detector
 from tests.qat.networks.mlperf_tiny import DSCNN, Autoencoder, MobileNetV1, ResNet8
 from tests.qat.networks.mobilenet import MobileNetV2
 from tests.qat.networks.recommender import Recommender
 from tests.qat.networks.resnet import resnet18, resnet50
-from tests.qat.networks.sequences import TCN, UnrolledGRU, UnrolledLSTM, WrittenLSTM
+from tests.qat.networks.sequences import TCN, Forecaster, Tagger, UnrolledGRU, UnrolledLSTM, WrittenLSTM
+from tests.qat.networks.shufflenet import ShuffleNetV2, SuperResolution
 
 NARROW = Arithmetic(accumulator_bits=14, weight_bits=6, activation_bits=7, rounding="half_up", multiplier_bits=12)
 COUNT = 64
@@ -42,10 +45,26 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "autoencoder": (Autoencoder, (images(COUNT, shape=(640,)),)),
     "TCN": (TCN, (images(COUNT, shape=(2, 20)),)),
     "recommender": (Recommender, table(COUNT)),
+    "ShuffleNetV2": (
+        lambda: ShuffleNetV2((2, 2, 1), (8, 16, 24, 32, 48)),
+        (images(COUNT, shape=(3, 32, 32)),),
+    ),
+    "super-resolution": (SuperResolution, (images(COUNT, shape=(1, 8, 6)),)),
+    "detector": (Detector, (images(COUNT, shape=(3, 16, 12)),)),
     "LSTM cell": (UnrolledLSTM, (images(COUNT, shape=(3, 5)),)),
     "GRU cell": (UnrolledGRU, (images(COUNT, shape=(3, 5)),)),
+    "LSTM": (Tagger, (images(COUNT, shape=(3, 5)),)),
+    "GRU and RNN": (Forecaster, (images(COUNT, shape=(5, 3)),)),
     "LSTM written out": (WrittenLSTM, (images(COUNT, shape=(3, 5)),)),
 }
+
+
+def tensors(results: Any) -> list[Tensor]:
+    """All tensors in tuples, lists and dictionaries."""
+    if isinstance(results, Tensor):
+        return [results]
+    parts = results.values() if isinstance(results, dict) else results
+    return [tensor for part in parts for tensor in tensors(part)]
 
 
 @pytest.mark.parametrize("arithmetic", [Arithmetic(), NARROW], ids=["default", "narrow"])
@@ -67,7 +86,7 @@ def test_codes_are_the_emulators(name: str, arithmetic: Arithmetic, tmp_path: Pa
         torch.testing.assert_close(float_result(prepared, *few), model(*few), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["ResNet-8", "TCN", "recommender", "LSTM cell"])
+@pytest.mark.parametrize("name", ["ResNet-8", "ShuffleNetV2", "TCN", "recommender", "detector", "LSTM cell", "LSTM"])
 def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     make, inputs = NETWORKS[name]
@@ -76,12 +95,13 @@ def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> No
     optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
     for _ in range(2):
         optimizer.zero_grad()
-        prepared(*inputs).square().mean().backward()
+        sum(y.square().mean() for y in tensors(prepared(*inputs))).backward()
         optimizer.step()
     for parameter_name, parameter in prepared.named_parameters():
         moved = parameter.grad is not None and not torch.equal(before[parameter_name], parameter)
-        # The first forget gate keeps a state of zeros, so its scale has no gradient.
-        assert moved or parameter_name.startswith("quantizers.layers.cell/"), parameter_name
+        # The first state is zeros, and the first forget gate keeps it, so their scales have no gradient.
+        still = ("quantizers.layers.cell/", "quantizers.layers.lstm/", "quantizers.inputs.lstm/")
+        assert moved or parameter_name.startswith(still), parameter_name
     assert_equal_codes(prepared, *(x[:4] for x in inputs), tmp_path)
 
 

@@ -25,6 +25,12 @@ def _overwritten(x: Tensor) -> Tensor:
     return rows
 
 
+def _overwritten_view(x: Tensor) -> Tensor:
+    groups = x.view(-1, 2, 2, 7, 6).transpose(1, 2)
+    x.relu_()
+    return groups.reshape(-1, 4, 7, 6)
+
+
 UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     "softmax": (lambda m, x: m.conv(x).softmax(1), "node 'softmax' .*: this operator is not supported"),
     "norm": (lambda m, x: m.norm(F.relu(m.other(m.conv(x)))), "node 'norm' .*: a BatchNorm must follow a convolution"),
@@ -43,7 +49,31 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
         lambda m, x: F.max_pool2d(m.conv(x), 2, 1, 1, 7),
         r"node 'max_pool2d' .*: padding must leave every window a position on the map, not \(1, 1\)",
     ),
-    "five axes": (lambda m, x: m.conv(x).view(-1, 2, 2, 7, 6), "node 'view' .*: its result must have 1 to 3 axes"),
+    "five axes": (
+        lambda m, x: m.conv(x).view(-1, 2, 2, 7, 6),
+        "node 'output' .*: a tensor of 5 axes can only be transposed, and reshaped to at most 4",
+    ),
+    "five axes in a function": (
+        lambda m, x: m.conv(x).view(-1, 2, 2, 7, 6).relu().flatten(1),
+        "node 'relu' .*: a tensor of 5 axes can only be transposed, and reshaped to at most 4",
+    ),
+    "the batch of five axes": (
+        lambda m, x: m.conv(x).view(-1, 2, 2, 7, 6).transpose(0, 1),
+        "node 'transpose' .*: the batch must stay the first axis",
+    ),
+    "another order by five axes": (
+        lambda m, x: m.conv(x).view(-1, 2, 2, 7, 6).permute(0, 3, 1, 4, 2).reshape(-1, 4, 7, 6),
+        "node 'reshape' .*: an order by way of more than 4 axes must be one along a single axis, such as a channel",
+    ),
+    "a view of five axes overwritten": (
+        lambda m, x: _overwritten_view(m.conv(x)),
+        "shares memory with what node 'relu_' .* overwrites",
+    ),
+    "an index that is computed": (
+        lambda m, x: m.conv(x).index_select(1, m.norm.weight.argsort()),
+        "node 'index_select' .*: its index must be a constant or a buffer",
+    ),
+    "the batch backwards": (lambda m, x: m.conv(x).flip(0), "node 'flip' .*: the batch must stay in its order"),
     "the batch moved": (
         lambda m, x: m.conv(x).transpose(0, 1),
         "node 'transpose' .*: the batch must stay the first axis",
@@ -65,7 +95,15 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'conv2d' .*: its weight must be a parameter of the"),
     "dropout": (lambda m, x: F.dropout(m.conv(x), 0.5, True), "a dropout must be off in eval mode"),
     "type": (lambda m, x: m.conv(x).double(), "the type of its tensor must stay the same"),
-    "two results": (lambda m, x: (m.conv(x), m.conv(x)), "the model must return one tensor"),  # type: ignore[dict-item]
+    "a number beside": (lambda m, x: (m.conv(x), 3), "the model must return tensors .*, not 3"),  # type: ignore[dict-item]
+    "a slash": (
+        lambda m, x: {"a/b": m.conv(x), "c": x.relu()},  # type: ignore[dict-item]
+        r"the model's results must have different names without a slash, not \['a/b', 'c'\]",
+    ),
+    "one name twice": (
+        lambda m, x: {1: m.conv(x), "1": x.relu()},  # type: ignore[dict-item]
+        r"the model's results must have different names without a slash, not \['1', '1'\]",
+    ),
     "batch": (lambda m, x: m.conv(x).reshape(2, -1), "model must be traceable by torch.export for any batch size"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,19 +137,31 @@ def assert_equal_codes(model: qat.PreparedModel, *inputs: Tensor | Path) -> dict
         np.testing.assert_array_equal(codes, expected[name], err_msg=name)
     # What the graph has beyond that are steps of a layer: LAYER/…
     assert all(any(name.startswith(f"{layer}/") for layer in found) for name in set(expected) - set(found))
-    output = found.get(model.quantizers.output)
-    if output is not None and output.ndim > 2:
-        np.testing.assert_array_equal(run_graph(graph, qat.host_inputs(model, *tensors))["output"], output)
+    results = model.quantizers.results.layers
+    shown = run_graph(graph, qat.host_inputs(model, *tensors))
+    assert list(shown) == list(results)
+    for name, layer in results.items():
+        if layer in found and found[layer].ndim > 2:
+            np.testing.assert_array_equal(shown[name], found[layer])
     return found
 
 
-def float_result(model: qat.PreparedModel, *inputs: Tensor) -> Tensor:
-    """What the layers of `model` compute in floats."""
+def float_result(model: qat.PreparedModel, *inputs: Tensor) -> Any:
+    """What the layers of `model` compute in floats, as the model returns it."""
     values = {name: torch.from_numpy(array) for name, array in qat.host_inputs(model, *inputs).items()}
     with torch.no_grad():
         for layer in model.quantizers:
             values[layer.name] = layer.real([values[source] for source in layer.sources], model)
-    return values[model.quantizers.output]
+    return model.quantizers.results(values)
+
+
+def leading(results: Any, count: int) -> Any:
+    """The first samples of a tensor, or of those in tuples, lists and dictionaries."""
+    if isinstance(results, Tensor):
+        return results[:count]
+    if isinstance(results, dict):
+        return {key: leading(part, count) for key, part in results.items()}
+    return type(results)(leading(part, count) for part in results)
 
 
 def assert_one_value(model: qat.PreparedModel, *inputs: Tensor) -> None:
@@ -158,12 +171,13 @@ def assert_one_value(model: qat.PreparedModel, *inputs: Tensor) -> None:
         state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         model.train()
         for module in model.modules():
-            if "Dropout" in type(module).__name__:
+            if "Dropout" in type(module).__name__ or isinstance(module, nn.RNNBase):
                 module.eval()
-        assert torch.equal(model(*inputs), expected)
+        torch.testing.assert_close(model(*inputs), expected, rtol=0, atol=0)
         model.eval().load_state_dict(state)
-        assert torch.equal(model(*inputs), expected)
-        assert torch.equal(model(*(x[:1] for x in inputs)), expected[:1])
+        torch.testing.assert_close(model(*inputs), expected, rtol=0, atol=0)
+        for count in (1, 3):
+            torch.testing.assert_close(model(*(x[:count] for x in inputs)), leading(expected, count), rtol=0, atol=0)
 
 
 def layers(model: qat.PreparedModel) -> list[str]:

@@ -84,3 +84,49 @@ class WrittenLSTM(nn.Module):
             state = torch.sigmoid(f) * state + torch.sigmoid(i) * torch.tanh(g)
             hidden = torch.sigmoid(o) * torch.tanh(state)
         return hidden
+
+
+class Tagger(nn.Module):
+    """(batch, steps, 5) through two layers of a bidirectional LSTM, steps first, to 4 values each, and 3 classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(5, 7, num_layers=2, bidirectional=True, dropout=0.1)
+        self.tags = nn.Linear(14, 4)
+        self.head = nn.Linear(14, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        steps, (hidden, _) = self.lstm(x.transpose(0, 1))
+        return self.tags(steps.transpose(0, 1)), self.head(torch.cat((hidden[-2], hidden[-1]), 1))
+
+
+class Forecaster(nn.Module):
+    """(batch, 5, steps) through a convolution, a GRU with a learned start and an RNN to a forecast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(5, 6, 3, padding=1)
+        self.start = nn.Parameter(torch.linspace(-0.5, 0.5, 8).view(1, 1, 8))
+        self.gru = nn.GRU(6, 8, batch_first=True)
+        self.rnn = nn.RNN(8, 5, nonlinearity="relu", batch_first=True)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x)).permute(0, 2, 1)
+        y, _ = self.gru(x, self.start.expand(-1, x.shape[0], -1).contiguous())
+        y, _ = self.rnn(y)
+        return self.head(y[:, -1, :])
+
+
+class Translator(nn.Module):
+    """An encoder whose last state starts a decoder: (batch, steps, 5) and (batch, steps, 3) to (batch, steps, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.LSTM(5, 6, batch_first=True, bias=False)
+        self.decoder = nn.LSTM(3, 6, batch_first=True)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        _, state = self.encoder(x)
+        return self.head(self.decoder(y, state)[0])

@@ -1,0 +1,72 @@
+"""What operators become that put codes in another order: shuffles, flips and selections along one axis."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import fx
+
+from ..layers.orders import Gather
+from .arguments import Arguments, Handler, shape_of
+from .regroup import Regrouped, add_regrouped
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+
+def numbered(a: Arguments) -> NDArray[np.int64]:
+    """The places of an input's codes, in its shape."""
+    shape = shape_of(a.self)
+    return np.arange(math.prod(shape)).reshape(shape)
+
+
+def ordered(lowering: Lowering, node: fx.Node, a: Arguments, places: NDArray[np.int64]) -> None:
+    add_regrouped(lowering, node, Regrouped(lowering.source(a.self), shape_of(a.self), places))
+
+
+def channel_shuffle(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    places = numbered(a)
+    groups = places.reshape(a.groups, places.shape[0] // a.groups, *places.shape[1:])
+    ordered(lowering, node, a, groups.swapaxes(0, 1).reshape(places.shape))
+
+
+def pixel_shuffle(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    places = torch.from_numpy(numbered(a))
+    if hasattr(a, "upscale_factor"):
+        ordered(lowering, node, a, F.pixel_shuffle(places, a.upscale_factor).numpy())
+    else:
+        ordered(lowering, node, a, F.pixel_unshuffle(places, a.downscale_factor).numpy())
+
+
+def flip(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    rank = len(shape_of(a.self)) + 1
+    axes = [axis % rank for axis in a.dims]
+    if 0 in axes:
+        raise ValueError("the batch must stay in its order")
+    ordered(lowering, node, a, np.flip(numbered(a), tuple(axis - 1 for axis in axes)))
+
+
+def index_select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    places, axis = lowering.builder.integers(a.index), a.dim % (len(shape_of(a.self)) + 1)
+    if places is None or axis == 0:
+        raise ValueError("its index must be a constant or a buffer, along an axis that is not the batch's")
+    source, size = lowering.source(a.self), shape_of(a.self)[axis - 1]
+    if places == list(range(size)):
+        lowering.alias(node, source)
+    else:
+        lowering.add(node, Gather(lowering.unique(node), source, axis, [place % size for place in places]))
+
+
+HANDLERS: dict[str, Handler] = {
+    "aten.channel_shuffle.default": channel_shuffle,
+    "aten.native_channel_shuffle.default": channel_shuffle,
+    "aten.pixel_shuffle.default": pixel_shuffle,
+    "aten.pixel_unshuffle.default": pixel_shuffle,
+    "aten.flip.default": flip,
+    "aten.index_select.default": index_select,
+}
