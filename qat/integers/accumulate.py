@@ -15,8 +15,9 @@ from torch import Tensor
 import emulator
 from emulator import Arithmetic
 
-from .exact_product import EXACT_FLOAT32, exact_product, subset_bounds
+from .exact_product import EXACT_FLOAT32, exact_product
 from .geometry import Geometry
+from .quantize import subset_bounds
 from .straight_through import saturated, wrapped
 from .tensor import QuantizedTensor, as_int, stored_order
 
