@@ -36,8 +36,7 @@ def accumulate(
     """
     biases = bias.detach()
     above, below = subset_bounds(weight, *x.extremes)
-    highest, lowest = biases.clamp(min=0) + above, biases.clamp(max=0) - below
-    worst = float(torch.maximum(highest, -lowest).max())
+    worst = float(torch.maximum(above + biases.clamp(min=0), below - biases.clamp(max=0)).max())
     if math.isnan(worst):
         raise ValueError("weight and bias must not contain NaN")
     largest = int(worst)

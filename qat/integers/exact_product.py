@@ -6,6 +6,7 @@ keeps in partial sums, every intermediate is one of those.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -31,7 +32,8 @@ def exact_product(
 
     Returns float32 where it holds all sums, float64 otherwise. Gradients are float32, those of the plain product.
     """
-    with torch.autocast(x.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
+    native = torch.backends.cudnn.flags(enabled=False) if x.is_cuda else nullcontext()
+    with torch.autocast(x.device.type, enabled=False), native:
         if not _float32_is_exact(x):
             return _product(x.double(), weight.double(), bias, geometry)
         if largest <= EXACT_FLOAT32:
