@@ -15,8 +15,9 @@ from torch import Tensor
 import emulator
 from emulator import Arithmetic
 
-from .exact_product import EXACT_FLOAT32, exact_product, subset_bounds
+from .exact_product import EXACT_FLOAT32, exact_product
 from .geometry import Geometry
+from .quantize import subset_bounds
 from .straight_through import saturated, wrapped
 from .tensor import QuantizedTensor, as_int, stored_order
 
@@ -35,8 +36,7 @@ def accumulate(
     """
     biases = bias.detach()
     above, below = subset_bounds(weight, *x.extremes)
-    highest, lowest = biases.clamp(min=0) + above, biases.clamp(max=0) - below
-    worst = float(torch.maximum(highest, -lowest).max())
+    worst = float(torch.maximum(above + biases.clamp(min=0), below - biases.clamp(max=0)).max())
     if math.isnan(worst):
         raise ValueError("weight and bias must not contain NaN")
     largest = int(worst)

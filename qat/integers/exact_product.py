@@ -6,6 +6,7 @@ keeps in partial sums, every intermediate is one of those.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -15,22 +16,10 @@ from torch import Tensor
 from torch.autograd import Function
 
 from .geometry import Geometry
+from .quantize import subset_bounds
 
 EXACT_FLOAT32 = 1 << 24
 FLOAT32_PRECISIONS = attrgetter("fp32_precision", "mkldnn.conv.fp32_precision", "mkldnn.matmul.fp32_precision")
-
-
-def subset_bounds(weight: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
-    """Largest sum of a subset of the terms x · w of each output, and minus the smallest: float64 (outputs,).
-
-    weight : integers −128 … 127 as float32, (outputs, …); low ≤ 0 ≤ high : the extremes of x
-    """
-    rows = weight.detach().flatten(1)
-    if rows.shape[1] > EXACT_FLOAT32 >> 7:
-        rows = rows.double()
-    total, magnitude = rows.sum(1).double(), rows.abs().sum(1).double()
-    positive, negative = (magnitude + total) / 2, (magnitude - total) / 2
-    return high * positive - low * negative, high * negative - low * positive
 
 
 def exact_product(
@@ -43,7 +32,8 @@ def exact_product(
 
     Returns float32 where it holds all sums, float64 otherwise. Gradients are float32, those of the plain product.
     """
-    with torch.autocast(x.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
+    native = torch.backends.cudnn.flags(enabled=False) if x.is_cuda else nullcontext()
+    with torch.autocast(x.device.type, enabled=False), native:
         if not _float32_is_exact(x):
             return _product(x.double(), weight.double(), bias, geometry)
         if largest <= EXACT_FLOAT32:
@@ -90,11 +80,10 @@ class _LongProduct(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        bias = gradient.transpose(0, 1).flatten(1).sum(1).double()
         gradient = gradient.float()
         if ctx.geometry is None:
-            return gradient @ weight, gradient.T @ x, bias, None, None
-        return *ctx.geometry.gradients(x, weight, gradient), bias, None, None
+            return gradient @ weight, gradient.T @ x, gradient.sum(0), None, None
+        return *ctx.geometry.gradients(x, weight, gradient, ctx.needs_input_grad[:3]), None, None
 
 
 def _float32_is_exact(x: Tensor) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input, conv2d_weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +38,18 @@ class Geometry:
         padded = F.pad(x, (left, right, top, bottom))
         return F.conv2d(padded, weight, bias, self.strides, 0, self.dilations, self.groups)
 
-    def gradients(self, x: Tensor, weight: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of `x` and `weight` for that of the convolution's result."""
+    def gradients(self, x: Tensor, weight: Tensor, gradient: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
+        """Gradients of `x`, `weight` and the bias, where `needed`, for that of the convolution's result."""
         top, left, bottom, right = self.padding
-        padded = F.pad(x, (left, right, top, bottom))
-        window = self.strides, 0, self.dilations, self.groups
-        to_padded: Tensor = conv2d_input(padded.shape, weight, gradient, *window)  # type: ignore[no-untyped-call]
-        to_weight: Tensor = conv2d_weight(padded, weight.shape, gradient, *window)  # type: ignore[no-untyped-call]
-        return to_padded[:, :, top : top + x.shape[2], left : left + x.shape[3]], to_weight
+        even = (top, left) == (bottom, right)
+        operand, padding = (x, (top, left)) if even else (F.pad(x, (left, right, top, bottom)), (0, 0))
+        window = self.strides, padding, self.dilations, False, (0, 0), self.groups
+        to_x, to_weight, to_bias = torch.ops.aten.convolution_backward(
+            gradient, operand, weight, [weight.shape[0]], *window, list(needed)
+        )
+        if to_x is not None and not even:
+            to_x = to_x[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+        return [to_x, to_weight, to_bias]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,10 @@
-"""Numba kernels of the passes over a convolution's sums; this module imports Numba, so it is imported where one runs.
+"""Numba kernels of the passes over tensors; this module imports Numba, so it is imported where one runs.
 
-All arrays are C-contiguous. (rows, length) are the planes of a (batch, channels, …) tensor:
+All arrays are C-contiguous. (rows, length) are the planes of a (batch, channels, …) tensor, or the parts x[i] of any:
 
-acc : (rows, length) float32, exact integers; ratio : (rows,), the factor of each plane
+acc : (rows, length) float32 or float64, exact integers; ratio : (rows,), the factor of each plane
 values : (rows, length) float32; state : (rows, length) uint8, BELOW, INSIDE or ABOVE
+x, codes : (rows, length) float32; scale : (rows,) float32; inside : (rows, length) bool
 """
 
 from __future__ import annotations
@@ -88,3 +89,46 @@ def moments(acc: Any, sums: Any, squares: Any) -> None:
             total += value
             square += value * value
         sums[row], squares[row] = total, square
+
+
+@_kernel
+def quantize(x: Any, scale: Any, codes: Any, inside: Any, low: Any, high: Any) -> None:
+    """``codes = clamp(round_half_even(x / scale), low, high)``, and where the clamp changed nothing.
+
+    low, high : float32; NaN stays NaN
+    """
+    for row in range(x.shape[0]):
+        step = scale[row]
+        for i in range(x.shape[1]):
+            rounded = np.rint(x[row, i] / step)
+            clamped = high if rounded > high else rounded
+            clamped = low if rounded < low else clamped
+            codes[row, i] = clamped
+            inside[row, i] = clamped == rounded
+
+
+@_summing_kernel
+def quantize_gradients(gradient: Any, inside: Any, x: Any, scale: Any, to_x: Any, to_scale: Any) -> None:
+    """The gradients of `x` and `scale`, ``x / scale`` standing for the codes inside.
+
+    gradient, to_x : (rows, length) float32; to_scale : (rows,) float64
+    """
+    for row in range(x.shape[0]):
+        step, total = scale[row], 0.0
+        for i in range(x.shape[1]):
+            value = gradient[row, i] if inside[row, i] else np.float32(0)
+            to_x[row, i] = value / step
+            total += np.float64(value) * np.float64(x[row, i])
+        to_scale[row] = -total / (np.float64(step) * np.float64(step))
+
+
+@_summing_kernel
+def magnitudes(x: Any, sums: Any, absolute: Any) -> None:
+    """Sums, and sums of magnitudes, of each row's integers: (rows,) float64, exact up to 2^53."""
+    for row in range(x.shape[0]):
+        total, magnitude = 0.0, 0.0
+        for i in range(x.shape[1]):
+            value = np.float64(x[row, i])
+            total += value
+            magnitude += abs(value)
+        sums[row], absolute[row] = total, magnitude

@@ -1,9 +1,7 @@
-"""Compiled passes over the planes of (batch, channels, …) tensors on the CPU, in torch's number of threads."""
+"""Compiled passes over the planes of (batch, channels, …) tensors on the CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,14 @@ from torch.autograd import Function
 
 from emulator.walk import numba_installed
 
-PARALLEL_ELEMENTS = 1 << 17  # below this many a second thread does not pay
+from .rows import rows, run
+
+FLOATS = (torch.float32, torch.float64)
 
 
 def compiled(x: Tensor, per_channel: Tensor | None = None) -> bool:
     """Whether there are kernels for the planes of `x`, and a factor of shape (channels, 1, …)."""
-    planes = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim > 2 and x.numel() > 0
+    planes = x.device.type == "cpu" and x.dtype in FLOATS and x.ndim > 2 and x.numel() > 0
     fits = per_channel is None or per_channel.shape == (x.shape[1], *[1] * (x.ndim - 2))
     return planes and fits and numba_installed()
 
@@ -33,7 +33,7 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     from . import kernels
 
     sums, squares = (np.empty(x.shape[0] * x.shape[1]) for _ in range(2))
-    _run(kernels.moments, x.shape, (_planes(x), sums, squares))
+    run(kernels.moments, (rows(x, 2), sums, squares))
     total, square = (torch.from_numpy(part).view(x.shape[:2]).sum(0) for part in (sums, squares))
     count = x.numel() // x.shape[1]
     return total / count, (square - total * total / count) / (count - 1)
@@ -44,11 +44,12 @@ def requantize_planes(
 ) -> Tensor:
     """``clamp(round(acc · exact_ratio), low, high)`` in one pass, and its gradient in another.
 
-    acc : float32 integers (batch, channels, …); exact_ratio : float64 (channels, 1, …), acc · exact_ratio is exact
+    acc : float32 or float64 integers (batch, channels, …)
+    exact_ratio : float64 (channels, 1, …), acc · exact_ratio is exact
     ratio : float32, shaped alike, what the gradient sees in its place
     top : a scalar that stands, for the gradient, for all values above `high`; None if they are constant
 
-    Returns float32 integers.
+    Returns float32 integers; gradients are float32.
     """
     result: Tensor = _Requantize.apply(acc, ratio, top, exact_ratio, low, high, rounding)  # type: ignore[no-untyped-call]
     return result
@@ -62,9 +63,9 @@ class _Requantize(Function):
         from . import kernels
 
         acc = acc.contiguous()
-        values, state = torch.empty_like(acc), torch.empty_like(acc, dtype=torch.uint8)
-        arrays = _planes(acc), _per_plane(acc, exact.double()), _planes(values), _planes(state)
-        _run(kernels.requantize, acc.shape, arrays, float(low), float(high), kernels.CORRECTIONS[rounding])
+        values, state = (torch.empty_like(acc, dtype=kind) for kind in (torch.float32, torch.uint8))
+        arrays = rows(acc, 2), _per_plane(acc, exact.double()), rows(values, 2), rows(state, 2)
+        run(kernels.requantize, arrays, float(low), float(high), kernels.CORRECTIONS[rounding])
         # Only the gradient of the ratio needs the sums.
         ctx.save_for_backward(acc if ctx.needs_input_grad[1] else None, ratio, state)
         return values
@@ -77,39 +78,15 @@ class _Requantize(Function):
         gradient = gradient.contiguous()
         to_acc = torch.empty_like(gradient)
         to_ratio, to_top = (np.empty(gradient.shape[0] * gradient.shape[1]) for _ in range(2))
-        sums = _planes(gradient if acc is None else acc)
+        sums = rows(gradient if acc is None else acc, 2)
         factors = _per_plane(gradient, ratio)
-        arrays = _planes(gradient), _planes(state), sums, factors, _planes(to_acc), to_ratio, to_top
-        _run(kernels.gradients, gradient.shape, arrays)
+        arrays = rows(gradient, 2), rows(state, 2), sums, factors, rows(to_acc, 2), to_ratio, to_top
+        run(kernels.gradients, arrays)
         of_ratio = torch.from_numpy(to_ratio).view(gradient.shape[:2]).sum(0).view(ratio.shape).float()
         of_top = torch.tensor(to_top.sum(), dtype=torch.float32)
         return to_acc, None if acc is None else of_ratio, of_top if ctx.needs_input_grad[2] else None, *[None] * 4
 
 
-def _planes(x: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = x.detach().contiguous().flatten(2).flatten(0, 1).numpy()
-    return array
-
-
 def _per_plane(x: Tensor, per_channel: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = per_channel.detach().flatten().repeat(x.shape[0]).numpy()
     return array
-
-
-def _run(kernel: Callable[..., None], shape: torch.Size, arrays: tuple[NDArray[Any], ...], *scalars: Any) -> None:
-    """The kernel on the rows of all `arrays`, a share for each thread; they write disjoint rows."""
-    threads = torch.get_num_threads() if shape.numel() >= PARALLEL_ELEMENTS else 1
-    rows = len(arrays[0])
-    each = -(-rows // threads)
-
-    def run(first: int) -> None:
-        kernel(*(array[first : first + each] for array in arrays), *scalars)
-
-    if each >= rows:
-        run(0)
-        return
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(run, first) for first in range(each, rows, each)]
-        run(0)
-        for other in others:
-            other.result()

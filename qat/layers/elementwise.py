@@ -67,8 +67,10 @@ class Product(Requantized):
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         a, b = inputs
         bound = max(map(abs, a.extremes)) * max(map(abs, b.extremes))
-        scales = np.array(a.scale.item() * b.scale.item() / self.output.scale().item())
-        result = self.requantized(a.centered * b.centered, scales, a.scale * b.scale, bound, step)
+        both = a.scale.item() * b.scale.item()
+        result = self.requantized(
+            a.centered * b.centered, lambda y_scale: np.array(both / y_scale), a.scale * b.scale, bound, step
+        )
         return replace(result, map_shape=common_order(a, b))
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:

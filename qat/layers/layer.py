@@ -87,15 +87,15 @@ class Requantized(Layer):
         self.output = ActivationQuantizer(settings.of(name), arithmetic)
 
     def requantized(
-        self, acc: Tensor, scales: NDArray[np.float64], real_scale: Tensor, bound: int, step: Step
+        self, acc: Tensor, scales: Callable[[float], NDArray[np.float64]], real_scale: Tensor, bound: int, step: Step
     ) -> QuantizedTensor:
         """Codes of `acc` under the float64 scales of the contract.
 
-        scales : per channel or position, shaped to broadcast against `acc`; real_scale : the real value of one unit of
-        `acc`, float32 with gradient, shaped alike. bound : an upper bound of |acc|
+        scales : the output's scale → scales per channel or position, shaped to broadcast against `acc`
+        real_scale : the real value of one unit of `acc`, float32 with gradient, shaped alike; bound : at least |acc|
         """
         y_scale = self.output.step_size(acc.shape)
-        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales))
+        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales(y_scale.item())))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         ratio = real_scale / y_scale
         exact = exact_ratio(multiplier, shift, bound)

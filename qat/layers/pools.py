@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emulator import Arithmetic, average_pool_scales
@@ -48,12 +50,15 @@ class AveragePool(Requantized):
         number = torch.float32 if bound <= 1 << 24 else torch.float64
         acc = self.sums(as_map(x.centered).to(number))
         counts = self.counts().to(acc.device)
-        scales = average_pool_scales(
-            x.scale.item(), self.output.scale().item(), self.size, window.kernel, window.strides,
-            window.padding * 2, count_padding=self.count_padding,
-        )  # fmt: skip
-        if x.centered.ndim == 3:
-            acc, scales, counts = acc.squeeze(2), scales[0], counts[0]
+        sequence = x.centered.ndim == 3
+
+        def scales(y_scale: float) -> NDArray[np.float64]:
+            windows = self.size, window.kernel, window.strides, window.padding * 2
+            found = average_pool_scales(x.scale.item(), y_scale, *windows, count_padding=self.count_padding)
+            return found[0] if sequence else found
+
+        if sequence:
+            acc, counts = acc.squeeze(2), counts[0]
         return self.requantized(acc, scales, x.scale / counts, bound, step)
 
     def counts(self) -> Tensor:

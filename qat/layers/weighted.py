@@ -125,8 +125,10 @@ class Weighted(Requantized):
         if rows is not x.centered:
             acc = self.unrowed(acc, x.centered)
         shape = (-1,) if self.geometry is None else (-1, *[1] * (acc.ndim - 2))
-        scales = layer_scales(*(s.detach().cpu().numpy() for s in (x.scale, w_scale, self.output.scale())))
-        result = self.requantized(acc, scales.reshape(shape), (x.scale * w_scale).view(shape), bound, step)
+        x_step, w_steps = x.scale.item(), w_scale.detach().cpu().numpy().reshape(shape)
+        result = self.requantized(
+            acc, lambda y_step: layer_scales(x_step, w_steps, y_step), (x.scale * w_scale).view(shape), bound, step
+        )
         if self.training and not step.frozen and self.normalizing(step.owner):
             own, fixed = moments(ideal.detach()), (weight.detach(), bias.detach())
             step.updates.append(lambda: self.update_statistics(x, *fixed, own, step.owner))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic, quantize
 
 from ..distributed import gathered
+from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
 from .observers import MOMENTUM, OBSERVERS, Observer
@@ -112,12 +113,8 @@ class ActivationQuantizer(nn.Module):
         """Quantize real values as the host does, the division in float32, with a straight-through gradient."""
         scale = self.step_size(x.shape)
         zero_point, y_min, y_max = self.limits(clamp, scale)
-        # Divided by a tensor of x's rank: a scalar divisor may become a product with its reciprocal.
-        surrogate = x.float() / scale.view([1] * x.ndim)
-        rounded = surrogate.detach().round()
-        centered = rounded.clamp(y_min - zero_point, y_max - zero_point)
         return QuantizedTensor(
-            centered=straight_through(surrogate, centered, centered == rounded),
+            centered=quantized(x.float(), scale, y_min - zero_point, y_max - zero_point),
             scale=scale,
             zero_point=zero_point,
             y_min=y_min,
@@ -162,13 +159,11 @@ class WeightQuantizer(nn.Module):
         """(codes as float32 of weight's shape, scales (channels,)), both with gradients."""
         shared = weight.numel() // self.channels if self.settings.per_channel else weight.numel()
         scale = self.scale(1 / math.sqrt(shared * self.limit)).expand(self.channels)
-        surrogate = weight / scale.view(-1, *[1] * (weight.ndim - 1))
-        rounded = surrogate.detach().round()
-        codes = rounded.clamp(-self.limit, self.limit)
-        inside = codes == rounded
+        codes = quantized(weight, scale, -self.limit, self.limit)
         if self.offsets is not None:
-            codes = (codes + self.offsets).clamp(-self.limit, self.limit)
-        return straight_through(surrogate, codes, inside), scale
+            moved = (codes.detach() + self.offsets).clamp(-self.limit, self.limit)
+            codes = straight_through(codes, moved)
+        return codes, scale
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Have `offsets` where the state has them, and only there."""

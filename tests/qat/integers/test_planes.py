@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from codesign.benchmark_qat import threads
 from emulator.arithmetic import ROUNDINGS
 from qat.integers.kernels import CORRECTIONS
 from qat.integers.planes import channel_moments, compiled, requantize_planes
@@ -53,24 +52,26 @@ def test_rounding_near_ties(data: st.DataObject, rounding: str) -> None:
     assert found.flatten().tolist() == expected
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.usefixtures("shares")
 @pytest.mark.parametrize("constant", [True, False])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_gradients_are_those_of_the_plain_operations(count: int, constant: bool, layout: torch.memory_format) -> None:
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_gradients_are_those_of_the_plain_operations(
+    constant: bool, layout: torch.memory_format, kind: torch.dtype
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    acc = torch.randint(-9000, 9000, (13, 5, 50, 51), generator=generator).float().contiguous(memory_format=layout)
+    acc = torch.randint(-9000, 9000, (13, 5, 50, 51), generator=generator).to(kind).contiguous(memory_format=layout)
     ratio = torch.rand(5, 1, 1, generator=generator) * 0.02 + 0.005
     inputs = [tensor.requires_grad_() for tensor in (acc, ratio, torch.tensor(75.0))]
     exact = torch.tensor([200.0, 100, 50, 350, 10]).double().view(5, 1, 1) / 2**14
     outer = torch.randn(acc.shape, generator=generator)
-    with threads(count):
-        found = requantize_planes(acc, exact, ratio, inputs[2] if constant else None, -20, 75, "half_up")
-        gradients = torch.autograd.grad(found, inputs, outer, allow_unused=not constant)
+    found = requantize_planes(acc, exact, ratio, inputs[2] if constant else None, -20, 75, "half_up")
+    gradients = torch.autograd.grad(found, inputs, outer, allow_unused=not constant)
 
     rounded = (acc.detach().double() * exact + 0.5).floor()
     values = rounded.clamp(-20, 75).float()
     assert (values == 75).any() and (values == -20).any()
-    surrogate, inside = acc * ratio, values == rounded
+    surrogate, inside = acc.float() * ratio, values == rounded
     if constant:
         above = rounded > 75
         surrogate, inside = torch.where(above, inputs[2], surrogate), inside | above
@@ -84,19 +85,18 @@ def test_gradients_are_those_of_the_plain_operations(count: int, constant: bool,
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-1)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.usefixtures("shares")
 @pytest.mark.parametrize("shape", [(13, 5, 50, 51), (3, 4, 7), (6, 3)])
-def test_moments(count: int, shape: tuple[int, ...]) -> None:
+def test_moments(shape: tuple[int, ...]) -> None:
     x = torch.randint(-9000, 9000, shape, generator=torch.Generator().manual_seed(1)).float() + 5000
-    with threads(count):
-        mean, variance = channel_moments(x)
+    mean, variance = channel_moments(x)
     channels = x.double().transpose(0, 1).flatten(1)
     torch.testing.assert_close(mean, channels.mean(1))
     torch.testing.assert_close(variance, channels.var(1))
 
 
-def test_only_planes_of_float32_are_compiled() -> None:
+def test_only_planes_of_floats_are_compiled() -> None:
     x = torch.ones(2, 3, 4)
     factor: Tensor = torch.ones(3, 1)
-    assert compiled(x, factor) and compiled(x)
-    assert not any(compiled(*case) for case in [(x.double(), factor), (x, torch.ones(4)), (x[0], None), (x[:0], None)])
+    assert compiled(x, factor) and compiled(x) and compiled(x.double(), factor)
+    assert not any(compiled(*case) for case in [(x.long(), factor), (x, torch.ones(4)), (x[0], None), (x[:0], None)])
