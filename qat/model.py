@@ -222,7 +222,8 @@ def host_inputs(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.f
 def overflow_counts(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.int64]]:
     """{name of a convolution or linear layer: sums that overflowed, int64 (output channels,)}, in eval mode.
 
-    inputs : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters.
+    inputs : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters, where
+    a linear layer of a sequence, which stands between two transposes, is called NAME/codes.
     """
     check_prepared(model)
     layers, step = model.quantizers, Step(model)
