@@ -19,10 +19,10 @@ TAPS = 6 * 9
 
 
 def layer(limits: tuple[int, int], largest: int, bias_range: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (6, taps) and biases: the partial sums of three channels reach `limits` above, of three below, plus −1 … 1.
+    """Weights (6, taps) and biases: three channels' partial sums reach −1, 0 and 1 past the upper limit, three the lower.
 
-    largest : of the operand's codes. All terms but the last push outwards, so that one past the limit overflows there
-    and then comes back.
+    largest : of the operand, without its zero point. All terms but the last push outwards, so that one past the limit
+    overflows there and then comes back.
     """
     weight, bias = np.zeros((6, TAPS), int), np.zeros(6, int)
     size = min(127, max(1, min(limits[1], bias_range[1]) // (2 * largest)))
@@ -67,8 +67,9 @@ def test_channels_around_the_bound(
         [oracle.dot(sample, row, b, zero_point, bits, overflow) for row, b in zip(taps, biases, strict=True)]
         for sample in samples
     ]
+    # No sum leaves 62 bits.
     plain = [
-        [b + sum((code - zero_point) * w for code, w in zip(sample, row, strict=True)) for row, b in zip(taps, biases, strict=True)]
+        [oracle.dot(sample, row, b, zero_point, 62, overflow)[0] for row, b in zip(taps, biases, strict=True)]
         for sample in samples
     ]
     past = [offset > 0 for offset in (*OFFSETS, *OFFSETS)] if bound == "accumulator" else [False] * 6
