@@ -19,7 +19,7 @@ TAPS = 6 * 9
 
 
 def layer(limits: tuple[int, int], largest: int, bias_range: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (6, taps) and biases: three channels' partial sums reach −1, 0 and 1 past the upper limit, three the lower.
+    """Weights (6, taps) and biases: three channels' sums reach −1, 0 and 1 past the upper limit, three the lower.
 
     largest : of the operand, without its zero point. All terms but the last push outwards, so that one past the limit
     overflows there and then comes back.

@@ -26,7 +26,7 @@ CLAMPS: tuple[Function, ...] = (F.relu, F.relu6, lambda x: x.clamp(-0.4, 0.9), l
 
 
 class Apply(nn.Module):
-    """A function of one tensor or two."""
+    """A function of tensors."""
 
     def __init__(self, function: Function) -> None:
         super().__init__()
@@ -54,14 +54,13 @@ class RandomNetwork(nn.Module):
 def random_network(pick: Pick, most_steps: int = 8) -> tuple[RandomNetwork, Shape]:
     """A network in eval mode, and the shape of its input: a map, a sequence or a vector.
 
-    The first step is a weighted one, called ``steps.0``, and all others depend on it.
+    The first step is a weighted one, called ``steps.0``, and all others depend on it. Ends of branches are joined.
     """
     shape = pick((3, 6, 5), (2, 5, 6), (4, 4, 4), (3, 12), (4, 9), (10,))
     steps: list[tuple[nn.Module, tuple[int, ...]]] = [(weighted(pick, shape), (0,))]
     shapes = [shape, result_shape(steps[0][0], shape)]
     for _ in range(pick(*range(2, most_steps))):
-        # Mostly a chain, from which branches leave; what nobody reads is pruned.
-        source = pick(len(shapes) - 1, len(shapes) - 1, *range(1, len(shapes)))
+        source = pick(len(shapes) - 1, len(shapes) - 1, *range(1, len(shapes)))  # mostly a chain, which branches
         kinds = (weighted, weighted, pool, function, move, reduction, join, join, join)
         kind = pick(*(kind for kind in kinds if kind is not pool or len(shapes[source]) > 1))
         sources = (source, partner(pick, kind, shapes, source)) if kind is join else (source,)
@@ -71,6 +70,9 @@ def random_network(pick: Pick, most_steps: int = 8) -> tuple[RandomNetwork, Shap
         if math.prod(made) <= MOST_ELEMENTS:
             steps.append((step, sources))
             shapes.append(made)
+    unread = set(range(1, len(shapes))) - {source for _, sources in steps for source in sources}
+    if len(unread) > 1:  # else branches would be pruned
+        steps.append((Apply(lambda *ends: torch.cat([end.flatten(1) for end in ends], 1)), tuple(sorted(unread))))
     return RandomNetwork(steps).eval(), shape
 
 
