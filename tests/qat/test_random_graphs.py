@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, given, reject, seed, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -23,7 +23,6 @@ from emulator.graph import to_nhwc
 from emulator.run import LayerCounts
 from qat.layers.layer import Step
 from tests import graph_oracle
-from tests.emulator.strategies import many
 from tests.qat.networks import exported
 from tests.qat.networks.random_case import Case, prepared, random_case
 
@@ -109,7 +108,9 @@ def check_case(case: Case) -> Counter[str]:
 def test_graphs(rounding: str, overflow: str, seeds: range) -> None:
     met: Counter[str] = Counter()
 
-    @settings(many, max_examples=3 * len(seeds), suppress_health_check=[HealthCheck.too_slow])
+    # Derandomized, all modes would draw the same graphs.
+    @seed(ROUNDINGS.index(rounding) * len(OVERFLOWS) + OVERFLOWS.index(overflow))
+    @settings(max_examples=3 * len(seeds), deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(cases(rounding, overflow))
     def check(case: Case) -> None:
         met.update(check_case(case))
