@@ -143,6 +143,10 @@ class GraphBuilder:
         return same and target.y_min <= tensor.y_min and tensor.y_max <= target.y_max
 
     def _rescaled(self, tensor: Tensor, name: str, target: Target) -> Tensor:
+        if (tensor.scale, tensor.zero_point) == (target.scale, target.zero_point):
+            # Only a clamp: what it leaves are its operand's codes, so a bound beyond those is none.
+            bounds = (min(max(code, target.y_min), target.y_max) for code in (tensor.y_min, tensor.y_max))
+            target = Target(target.scale, target.zero_point, *bounds)
         multiplier, shift = quantize_multiplier(tensor.scale / target.scale, self.arithmetic)
         node = Rescale(
             name=name,

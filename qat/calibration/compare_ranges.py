@@ -119,7 +119,9 @@ def compare_ranges(graph: Graph, batches: Iterable[Mapping[str, NDArray[Any]]]) 
             if name in inputs:
                 cut[name] += _cut(batch[name], inputs[name])
             else:
-                overflows[name] += int(counters[name].overflows.sum())
+                # A linear layer of a sequence computes in NAME/codes, of which NAME is the transpose.
+                counter = counters.get(f"{name}/codes", counters[name])
+                overflows[name] += int(counter.overflows.sum())
     if not all(count.any() for count in counts.values()):
         raise ValueError("batches must hold at least one sample, not none")
     return RangeComparison(

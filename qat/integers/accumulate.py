@@ -55,7 +55,7 @@ def accumulate(
     if bool(risky.all()) or (geometry is not None and geometry.groups > 1):
         walked = walk(x, weight, biases, geometry, arithmetic)[0].to(ideal.device)
     else:
-        walked = ideal.detach().double()
+        walked = ideal.detach().to(torch.float64, copy=True)
         walked[:, risky] = walk(x, weight[risky], biases[risky], geometry, arithmetic)[0].to(walked)
     return saturated(ideal, _narrow(walked, bound)), ideal, bound
 

@@ -34,8 +34,8 @@ def exact_ratio(multiplier: Tensor, shift: Tensor, bound: int) -> Tensor | None:
     """``multiplier / 2^shift`` in float64 if its product with every integer up to `bound` is exact there."""
     if bound * int(multiplier.max()) >= EXACT_FLOAT64:
         return None
-    # A multiplier of at most 31 bits times a power of two.
-    return torch.ldexp(multiplier.double(), -shift)
+    # A multiplier of at most 31 bits times a power of two, made of its bits: ldexp is a pow, which may round.
+    return multiplier * ((1023 - shift) << 52).view(torch.float64)
 
 
 def _round(quotient: Tensor, rounding: str) -> Tensor:

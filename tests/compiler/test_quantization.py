@@ -154,6 +154,19 @@ def test_narrow_activations_by_clip(tmp_path):
     assert [(t.y_min, t.y_max) for t in (*graph.inputs, *graph.nodes)] == [(-8, 7), (-8, 7)]
 
 
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 6.0, (0, 7)), (-1.0, 9.0, (-2, 7)), (-6.0, 1.0, (-8, 2))])
+def test_bounds_beyond_narrow_codes_are_none(low, high, expected, tmp_path):
+    """A clamp of codes that stands alone: its result has no codes that its operand has not."""
+    model = Model()
+    model.arithmetic(**Arithmetic(activation_bits=4).as_dict())
+    x = model.qdq(model.node("Clip", [model.input((4,)), model.constant(-8 * 0.5), model.constant(7 * 0.5)]), 0.5)
+    bounds = [model.constant(low), model.constant(high)]
+    model.output(model.qdq(model.node("Clip", [x, *bounds], "clip"), 0.5))
+    graph, differing = check_against_runtime(model, tmp_path, vectors())
+    (layer,) = graph.nodes
+    assert differing == 0 and (layer.name, layer.y_min, layer.y_max) == ("clip", *expected)
+
+
 def test_codes_outside_the_arithmetic_are_refused(tmp_path):
     path = linear(CODES, 0.2).save(tmp_path)
     with pytest.raises(OnnxError, match=r"input 'input': codes must be from -8 to 7 \(activation_bits = 4\), not"):

@@ -207,6 +207,15 @@ def test_fitting_the_accumulator_records_anew(tmp_path: Path) -> None:
     assert all(layer.found == layer.calibrated for layer in comparison.layers)
 
 
+def test_overflows_of_a_linear_layer_of_sequences_count(tmp_path: Path) -> None:
+    """In the graph it stands between two transposes, of which the second has its name and no sums."""
+    x = images(20, shape=(5, 6))
+    prepared = qat.prepare(nn.Linear(6, 4), x, Arithmetic(accumulator_bits=10))
+    qat.calibrate(prepared, [x])
+    (layer,) = qat.compare_ranges(exported(prepared, tmp_path), [{"input": x.numpy()}]).layers[1:]
+    assert layer.found == layer.calibrated and layer.found.overflows > 0
+
+
 def test_bad_arguments(tmp_path: Path) -> None:
     x = images(4)
     prepared = qat.prepare(randomized(Mixed()), x)

@@ -39,6 +39,10 @@ VARIANTS: dict[str, tuple[Callable[[Written, Tensor], Tensor], list[str]]] = {
         lambda m, x: F.dropout(m.conv(x), 0.5, m.training).clamp(min=0.1),
         ["conv", "dropout", "clamp"],
     ),
+    "a ReLU6 beside a reader": (
+        lambda m, x: (lambda y: F.relu6(y) + y)(torch.tanh(m.conv(x))),
+        ["conv", "tanh", "relu6", "add"],
+    ),
     "identities": (lambda m, x: m.conv(x).contiguous().clone().float(), ["conv"]),
     "flatten": (lambda m, x: m.linear(torch.flatten(m.conv(x), 1)), ["conv", "flatten", "linear"]),
     "reshape": (lambda m, x: m.linear(m.conv(x).reshape(-1, 168)), ["conv", "reshape", "linear"]),
@@ -104,10 +108,12 @@ VARIANTS: dict[str, tuple[Callable[[Written, Tensor], Tensor], list[str]]] = {
 }
 
 
+@pytest.mark.parametrize("bits", [8, 2])
 @pytest.mark.parametrize("name", VARIANTS)
-def test_variants(name: str, tmp_path: Path) -> None:
+def test_variants(name: str, bits: int, tmp_path: Path) -> None:
     function, expected = VARIANTS[name]
-    prepared = qat.prepare(randomized(Written(function)), images(3), Arithmetic(accumulator_bits=14))
+    arithmetic = Arithmetic(accumulator_bits=14, activation_bits=bits)
+    prepared = qat.prepare(randomized(Written(function)), images(3), arithmetic)
     if expected is not None:
         assert layers(prepared) == expected
     assert_equal_codes(prepared, images(5, 1), tmp_path)
