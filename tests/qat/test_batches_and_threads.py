@@ -11,7 +11,7 @@ import torch
 import emulator.walk
 import qat
 from codesign.benchmark_qat import threads
-from qat.integers import planes
+from qat.integers import rows
 from tests.qat.networks.prepared_models import assert_equal, models, training
 
 MODELS = models("ResNet-8", "TCN", "recommender", "GRU cell")
@@ -32,7 +32,7 @@ class Pools:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        for module in (planes, emulator.walk):
+        for module in (rows, emulator.walk):
             monkeypatch.setattr(module, "ThreadPoolExecutor", self._counting(module.ThreadPoolExecutor))
 
     def _counting(self, make: Callable[[int], object]) -> Callable[[int], object]:
@@ -48,7 +48,7 @@ def test_one_and_two_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     model, inputs = MODELS[name]()
     pools, found = Pools(monkeypatch), []
     # Every pass is cut in two, however small.
-    monkeypatch.setattr(planes, "PARALLEL_ELEMENTS", 1)
+    monkeypatch.setattr(rows, "PARALLEL_ELEMENTS", 1)
     monkeypatch.setattr(emulator.walk, "PARALLEL_STEPS", 1)
     state = {name: value.clone() for name, value in model.state_dict().items()}
     for count in (1, 2):

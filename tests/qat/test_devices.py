@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 import qat
-from qat.integers import exact_product, planes
-from qat.layers import layer
+from qat.integers import exact_product, planes, quantize
 from tests.qat.networks.prepared_models import assert_equal, models, training
 
 MODELS = models("ResNet-8", "TCN", "recommender", "LSTM cell")
@@ -40,8 +39,8 @@ def route(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     else:
         monkeypatch.setattr(exact_product, "_float32_is_exact", lambda x: False)
-        for module in (planes, layer):
-            monkeypatch.setattr(module, "compiled", lambda *tensors: False)
+        for module in (planes, quantize):
+            monkeypatch.setattr(module, "numba_installed", lambda: False)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
@@ -61,6 +60,7 @@ def test_codes_are_those_of_the_compiled_passes(name: str, device: str, monkeypa
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     route("cpu", monkeypatch)
-    monkeypatch.setattr(planes, "_run", None)
+    for module in (planes, quantize):
+        monkeypatch.setattr(module, "run", None)
     model, inputs = MODELS["ResNet-8, default"]()
     training(model)(*inputs).sum().backward()
