@@ -34,6 +34,10 @@ def _samples(command: str) -> OptionInfo:
     return typer.Option(min=1, metavar="N", help=help_text)
 
 
+def _folder(holds: str) -> OptionInfo:
+    return typer.Option(metavar="FOLDER", help=f"qat: also train on {holds} in this folder (docs/datasets.md).")
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"lockstep {importlib.metadata.version('lockstep')}")
@@ -226,10 +230,16 @@ def certify(model: Model, json: Json = None, debug: Debug = False) -> int:
 def benchmark(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all if none is given.")] = None,
     rtl: Annotated[bool, typer.Option("--rtl", help="utilization: check some layers in Verilator too.")] = False,
+    mnist: Annotated[Path | None, _folder("MNIST's four files")] = None,
+    cifar10: Annotated[Path | None, _folder("CIFAR-10's binary version")] = None,
+    speech_commands: Annotated[Path | None, _folder("Speech Commands")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|svg", help="qat: write accuracy against accumulator width.")
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Measure the README's speed figures on this machine; every row with a target must hold.
+    """Measure the README's figures on this machine; no row may miss its target.
 
     - emulator: the exact integer product's time and memory, as ratios to NumPy's (a minute)
 
@@ -237,11 +247,13 @@ def benchmark(
 
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
 
-    - qat: a training step's time and memory, and accuracy, against the float model (some minutes)
+    - qat: a training step's time and memory, accuracy, and how narrow the accumulator can be (a quarter of an hour)
     """
     from .commands.benchmark import run
 
-    return _status(run(names or [], rtl, json))
+    qat = {"mnist": mnist, "cifar10": cifar10, "speech_commands": speech_commands, "plot": plot}
+    options = {"utilization": {"rtl": True} if rtl else {}, "qat": {k: v for k, v in qat.items() if v is not None}}
+    return _status(run(names or [], options, json))
 
 
 def _status(holds: bool) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from codesign.benchmark_qat import threads
+from codesign.benchmark_qat_step import threads
 from emulator.arithmetic import ROUNDINGS
 from qat.integers.kernels import CORRECTIONS
 from qat.integers.planes import channel_moments, compiled, requantize_planes
