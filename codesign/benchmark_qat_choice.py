@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from rich.console import Console
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import RepeatedStratifiedKFold
 from torch import nn
 
 from emulator import Arithmetic
@@ -21,11 +22,13 @@ from . import digits
 from .digits import Digits
 from .table import Table
 
-FOLDS = 5
+FOLDS, REPEATS = 5, 2
 SEED = 0
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
-EPOCHS = (15, 30)
-WIDTHS = (16, 14, 12)
+NARROW = (14, 12)
+"""Accumulator widths in bits."""
+NARROW_FOLDS = 3
+"""Only the first ones, where one training takes long."""
 ACTIVATION_BITS = (8, 5, 4)
 
 Train = Callable[..., nn.Module]
@@ -34,10 +37,48 @@ Candidates = Mapping[str, Mapping[str, Train]]
 """{candidate: {what it is tried on: training}}."""
 
 
-def folds(data: Digits, count: int = FOLDS) -> Iterator[Digits]:
-    """The training images cut into `count` parts, stratified; each part in turn is what a fold tests with."""
-    splits = StratifiedKFold(count, shuffle=True, random_state=SEED).split(data.train_images, data.train_labels)
-    for train, validation in splits:
+@dataclass(frozen=True)
+class Question:
+    """What is to be chosen, from which candidates, on how many folds."""
+
+    title: str
+    candidates: Candidates
+    folds: int
+
+
+def questions() -> list[Question]:
+    """What was asked for the benchmark's settings; the candidates' other settings are the defaults of `digits`."""
+    square = {f"W{bits}A{bits}": Arithmetic(weight_bits=bits, activation_bits=bits) for bits in (8, 4)}
+    narrow = {f"{width} bits": Arithmetic(accumulator_bits=width) for width in NARROW}
+
+    def rates(tried_on: Mapping[str, Arithmetic]) -> Candidates:
+        return {
+            f"rate {rate:g}": {
+                on: partial(digits.train_qat, arithmetic=arithmetic, learning_rate=rate)
+                for on, arithmetic in tried_on.items()
+            }
+            for rate in LEARNING_RATES
+        }
+
+    guaranteed = {
+        f"{bits}-bit activations, {'centered' if center else 'not centered'}": {
+            on: partial(digits.train_guaranteed, arithmetic=arithmetic, activation_bits=bits, center=center)
+            for on, arithmetic in narrow.items()
+        }
+        for bits in ACTIVATION_BITS
+        for center in (False, True)
+    }
+    return [
+        Question("QAT, 32-bit accumulator", rates(square), FOLDS * REPEATS),
+        Question("QAT, narrow accumulator", rates(narrow), NARROW_FOLDS),
+        Question("guaranteed mode", guaranteed, NARROW_FOLDS),
+    ]
+
+
+def folds(data: Digits, count: int = FOLDS, repeats: int = REPEATS) -> Iterator[Digits]:
+    """The training images cut into `count` parts, stratified, `repeats` times; each part is what a fold tests with."""
+    splitter = RepeatedStratifiedKFold(n_splits=count, n_repeats=repeats, random_state=SEED)
+    for train, validation in splitter.split(data.train_images, data.train_labels):
         chosen = (torch.from_numpy(indices) for indices in (train, validation))
         yield Digits(*(part[c] for c in chosen for part in (data.train_images, data.train_labels)))
 
@@ -60,58 +101,18 @@ def validation_losses(
     return {name: {on: 100 * statistics.mean(losses) for on, losses in tried.items()} for name, tried in lost.items()}
 
 
-def choices() -> dict[str, Candidates]:
-    """{question: candidates}."""
-    square = {f"W{bits}A{bits}": Arithmetic(weight_bits=bits, activation_bits=bits) for bits in (8, 4)}
-    narrow = {f"{width} bits": Arithmetic(accumulator_bits=width) for width in WIDTHS}
-    return {
-        "QAT, wide accumulator": {
-            f"rate {rate:g}, {epochs} epochs": {
-                on: partial(digits.train_qat, arithmetic=arithmetic, learning_rate=rate, epochs=epochs)
-                for on, arithmetic in square.items()
-            }
-            for rate in LEARNING_RATES
-            for epochs in EPOCHS
-        },
-        "QAT, narrow accumulator": {
-            f"rate {rate:g}": {
-                on: partial(digits.train_qat, arithmetic=arithmetic, learning_rate=rate)
-                for on, arithmetic in narrow.items()
-            }
-            for rate in LEARNING_RATES
-        },
-        "guaranteed mode": {
-            f"{bits}-bit activations, {'centered' if center else 'not centered'}, rate {rate:g}": {
-                on: partial(
-                    digits.train_guaranteed,
-                    arithmetic=arithmetic,
-                    activation_bits=bits,
-                    center=center,
-                    learning_rate=rate,
-                )
-                for on, arithmetic in narrow.items()
-            }
-            for bits in ACTIVATION_BITS
-            for center in (False, True)
-            for rate in LEARNING_RATES[1:]
-        },
-    }
-
-
-def tables(questions: Mapping[str, Candidates], parts: Sequence[Digits], float_epochs: int) -> Iterator[Table]:
-    """A table for each question: the points that each candidate loses, and their mean; the best one is marked."""
-    for question, candidates in questions.items():
-        found = validation_losses(candidates, parts, float_epochs)
-        means = {name: statistics.mean(losses.values()) for name, losses in found.items()}
-        best = min(means, key=lambda name: means[name])
-        table = Table(f"{question}: points lost on {len(parts)} folds", ("candidate", *found[best], "mean", "best"))
-        for name, losses in found.items():
-            cells = [f"{loss:.2f}" for loss in (*losses.values(), means[name])]
-            table.add(name, *cells, name == best or None)
-        yield table
+def answer(question: Question, data: Digits, float_epochs: int = digits.FLOAT_EPOCHS) -> Table:
+    """The points that each candidate loses and their mean; the best candidate is marked."""
+    parts = list(folds(data))[: question.folds]
+    found = validation_losses(question.candidates, parts, float_epochs)
+    means = {name: statistics.mean(losses.values()) for name, losses in found.items()}
+    best = min(means, key=lambda name: means[name])
+    table = Table(f"{question.title}: points lost, {len(parts)} folds", ("candidate", *found[best], "mean", "best"))
+    for name, losses in found.items():
+        table.add(name, *(f"{loss:.2f}" for loss in (*losses.values(), means[name])), name == best or None)
+    return table
 
 
 if __name__ == "__main__":
-    data = digits.load()
-    for table in tables(choices(), list(folds(data)), digits.FLOAT_EPOCHS):
-        Console().print(table.rich())
+    for question in questions():
+        Console().print(answer(question, digits.load()).rich())

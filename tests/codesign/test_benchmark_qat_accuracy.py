@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codesign import benchmark_qat_accuracy, benchmark_qat_choice, digits
-from codesign.benchmark_qat_choice import choices, folds, tables, validation_losses
+from codesign import benchmark_qat_accuracy, benchmark_qat_widths, digits
+from codesign.benchmark_qat_choice import Question, answer, folds, questions, validation_losses
 from emulator import Arithmetic
 
 
@@ -31,8 +31,9 @@ def test_rows() -> None:
 
 def test_folds_are_the_training_images() -> None:
     data = digits.load()
-    parts = list(folds(data, 5))
-    validation = torch.cat([part.test_images for part in parts])
+    parts = list(folds(data, 5, 2))
+    assert len(parts) == 10
+    validation = torch.cat([part.test_images for part in parts[:5]])
     for part in parts:
         assert len(part.train_labels) + len(part.test_labels) == 1437
     held, trained = ({image.numpy().tobytes() for image in images} for images in (validation, data.train_images))
@@ -43,7 +44,7 @@ def test_folds_are_the_training_images() -> None:
 def test_losses_are_those_on_the_validation_images() -> None:
     whole = digits.load()
     data = digits.Digits(whole.train_images[:200], whole.train_labels[:200], whole.test_images, whole.test_labels)
-    parts = list(folds(data, 2))
+    parts = list(folds(data))[:2]
     seeds: list[int] = []
 
     class Constant(torch.nn.Module):
@@ -64,13 +65,18 @@ def test_losses_are_those_on_the_validation_images() -> None:
         for model, part in zip(reached, parts, strict=True)
     ]
     assert found["a"]["y"] == pytest.approx(100 * sum(expected) / 2)
-    (table,) = tables({"which": candidates}, parts, 1)
+    table = answer(Question("which", candidates, 2), data, float_epochs=1)
     assert [row[-1] for row in table.rows] == (["–", "yes"] if sum(expected) > 0 else ["yes", "–"])
 
 
-def test_the_candidates_hold_what_the_benchmark_takes() -> None:
-    asked = choices()
-    assert len(asked) == 3
-    tried = [try_ for candidates in asked.values() for on in candidates.values() for try_ in on.values()]
-    rates = {try_.keywords["learning_rate"] for try_ in tried}
-    assert benchmark_qat_accuracy.LEARNING_RATE in rates and len(rates) == len(benchmark_qat_choice.LEARNING_RATES)
+def test_what_was_asked() -> None:
+    wide, narrow, guaranteed = questions()
+    assert (wide.folds, narrow.folds, guaranteed.folds) == (10, 3, 3)
+    for question, chosen in ((wide, benchmark_qat_accuracy.LEARNING_RATE), (narrow, benchmark_qat_widths.QAT_RATE)):
+        rates = [train.keywords["learning_rate"] for tried in question.candidates.values() for train in tried.values()]
+        assert chosen in rates and len(set(rates)) == len(question.candidates) == 3
+    tried = [train.keywords for tried in guaranteed.candidates.values() for train in tried.values()]
+    assert {(given["activation_bits"], given["center"]) for given in tried} == {
+        (bits, center) for bits in (8, 5, 4) for center in (False, True)
+    }
+    assert digits.GUARANTEED_BITS in (8, 5, 4)
