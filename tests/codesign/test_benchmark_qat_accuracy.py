@@ -11,7 +11,8 @@ from emulator import Arithmetic
 
 
 def test_rows() -> None:
-    data = digits.load()
+    whole = digits.load()
+    data = digits.Digits(whole.train_images[:320], whole.train_labels[:320], whole.test_images, whole.test_labels)
     table = benchmark_qat_accuracy.rows(data, seeds=(1, 2), float_epochs=2, qat_epochs=1)
     assert [row["target"] for row in table] == [None, "≤ 0.3", "≤ 1.5"]
     floats = [digits.train_float(data, epochs=2, seed=seed) for seed in (1, 2)]
