@@ -14,7 +14,7 @@ from .benchmark_rows import row
 SEEDS = range(5)
 MOST_LOST = ((8, 0.3), (4, 1.5))
 """(Bits of weights and activations, percentage points)."""
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 3e-3
 """Chosen inside the training images: see `benchmark_qat_choice`."""
 
 

@@ -24,7 +24,7 @@ WIDTHS = (32, 18, 16, 15, 14, 13, 12)
 SEEDS = range(3)
 PTQ_LOST, MOST_LOST = 10.0, 1.0
 """Percentage points: at the widest accumulator at which PTQ has lost the one, QAT may have lost the other."""
-QAT_RATE = 1e-3
+QAT_RATE = 3e-3
 """Learning rate, chosen inside the training images: see `benchmark_qat_choice`."""
 SUFFIXES = (".png", ".svg")
 WAYS = {
