@@ -27,6 +27,7 @@ PTQ_LOST, MOST_LOST = 10.0, 1.0
 QAT_RATE = 3e-3
 """Learning rate, chosen inside the training images: see `benchmark_qat_choice`."""
 SUFFIXES = (".png", ".svg")
+CLOSE = 90  # percent, where the plot's second half begins
 WAYS = {
     "PTQ": "#c2410c",
     "PTQ fitted": "#a16207",
@@ -122,7 +123,7 @@ def check_suffix(path: str | PathLike[str]) -> None:
 
 
 def write_plot(path: str | PathLike[str], found: Sweep) -> None:
-    """Accuracy against accumulator width as a picture, ``.png`` or ``.svg``, as a whole or not at all."""
+    """A picture of accuracy against accumulator width, all of it and close up; ``.png`` or ``.svg``, whole or not at all."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -131,16 +132,16 @@ def write_plot(path: str | PathLike[str], found: Sweep) -> None:
     place = {width: index for index, width in enumerate(widths)}  # evenly spaced: 32 bits are far from the others
     style: dict[Any, Any] = {"svg.hashsalt": "lockstep", "axes.spines.top": False, "axes.spines.right": False}
     with matplotlib.rc_context(style), replacing(path) as temporary:
-        figure = Figure(figsize=(7.2, 4.0), layout="constrained")
-        axes = figure.subplots()
-        for way, color in WAYS.items():
-            points = found.widths[way]
-            axes.plot(list(place.values()), [points[width] for width in widths], "o-", color=color, label=way)
-        axes.axhline(found.float_accuracy, color="#64748b", linestyle="--", label="float")
-        axes.set_xticks(list(place.values()), [str(width) for width in widths])
-        axes.set_xlabel("accumulator width (bits), saturating")
-        axes.set_ylabel(f"test accuracy (%), mean of {found.seeds} seeds")
-        axes.set_ylim(0, 103)
-        axes.grid(axis="y", color="#e2e8f0")
-        axes.legend(loc="lower right", frameon=False)
+        figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+        for axes, lowest in zip(figure.subplots(1, 2), (0, CLOSE), strict=True):
+            for way, color in WAYS.items():
+                points = found.widths[way]
+                axes.plot(list(place.values()), [points[width] for width in widths], "o-", color=color, label=way)
+            axes.axhline(found.float_accuracy, color="#64748b", linestyle="--", label="float")
+            axes.set_xticks(list(place.values()), [str(width) for width in widths])
+            axes.set_xlabel("accumulator width (bits), saturating")
+            axes.set_ylim(lowest, 100 + (100 - lowest) / 30)
+            axes.grid(axis="y", color="#e2e8f0")
+        figure.axes[0].set_ylabel(f"test accuracy (%), mean of {found.seeds} seeds")
+        figure.axes[0].legend(loc="lower right", frameon=False)
         figure.savefig(temporary, dpi=150, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
