@@ -123,7 +123,7 @@ def check_suffix(path: str | PathLike[str]) -> None:
 
 
 def write_plot(path: str | PathLike[str], found: Sweep) -> None:
-    """A picture of accuracy against accumulator width, all of it and close up; ``.png`` or ``.svg``, whole or not at all."""
+    """A picture of accuracy against accumulator width, and a close-up; ``.png`` or ``.svg``, whole or not at all."""
     import matplotlib
     from matplotlib.figure import Figure
 
