@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.models import OptionInfo
 
 from .cli import FAILS, HOLDS
-from .commands import SAMPLES
+from .options import (
+    Config,
+    Debug,
+    Inputs,
+    Json,
+    Model,
+    Override,
+    Simulator,
+    SimulatorOption,
+    data_set,
+    samples_option,
+    show_version,
+)
 
 app = typer.Typer(
     help="Train, predict and execute a quantized network in lockstep: PyTorch, NumPy and RTL give the same bits.",
@@ -21,51 +30,11 @@ app = typer.Typer(
 )
 
 
-class Simulator(StrEnum):
-    """Where the RTL is simulated."""
-
-    VERILATOR = "verilator"
-    ICARUS = "icarus"
-
-
-def _samples(command: str) -> OptionInfo:
-    random = SAMPLES[command]
-    help_text = f"Only the first N inputs, or N random ones. Default: all inputs, or {random} random ones."
-    return typer.Option(min=1, metavar="N", help=help_text)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"lockstep {importlib.metadata.version('lockstep')}")
-        raise typer.Exit
-
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks; before or after the command.")]
-Json = Annotated[
-    str | None,
-    typer.Option(
-        "--json", metavar="FILE", help="Write the result as JSON; - for standard output, and nothing else there."
-    ),
-]
-Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A quantized model: ONNX with QDQ pairs.")]
-Inputs = Annotated[
-    Path | None,
-    typer.Option(metavar="X.npz", help="Inputs by name, batch axis first, float or int8 codes. Default: random codes."),
-]
-Config = Annotated[
-    Path | None, typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with the model's own arithmetic.")
-]
-Override = Annotated[
-    bool, typer.Option("--override", help="Take the config's arithmetic even where the model was made for another.")
-]
-SimulatorOption = Annotated[Simulator, typer.Option("--simulator", help="Verilator or Icarus Verilog.")]
-
-
 @app.callback()
 def lockstep(
     debug: Debug = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """What holds for all commands."""
@@ -154,7 +123,7 @@ def run_command(
     model: Model,
     inputs: Inputs = None,
     config: Config = None,
-    samples: Annotated[int | None, _samples("run")] = None,
+    samples: Annotated[int | None, samples_option("run")] = None,
     override: Override = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the codes of the model's outputs.")
@@ -180,7 +149,7 @@ def simulate(
     model: Model,
     inputs: Inputs = None,
     config: Config = None,
-    samples: Annotated[int | None, _samples("simulate")] = None,
+    samples: Annotated[int | None, samples_option("simulate")] = None,
     simulator: SimulatorOption = Simulator.VERILATOR,
     trace: Annotated[Path | None, typer.Option(metavar="FILE.fst|vcd", help="Write a waveform of the run.")] = None,
     override: Override = False,
@@ -199,7 +168,7 @@ def validate(
     inputs: Inputs = None,
     config: Config = None,
     rtl: Annotated[int, typer.Option(min=0, metavar="N", help="Also run the first N inputs in the simulated RTL.")] = 0,
-    samples: Annotated[int | None, _samples("validate")] = None,
+    samples: Annotated[int | None, samples_option("validate")] = None,
     simulator: SimulatorOption = Simulator.VERILATOR,
     override: Override = False,
     json: Json = None,
@@ -226,10 +195,16 @@ def certify(model: Model, json: Json = None, debug: Debug = False) -> int:
 def benchmark(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all if none is given.")] = None,
     rtl: Annotated[bool, typer.Option("--rtl", help="utilization: check some layers in Verilator too.")] = False,
+    mnist: Annotated[Path | None, data_set("MNIST's four files")] = None,
+    cifar10: Annotated[Path | None, data_set("CIFAR-10's binary version")] = None,
+    speech_commands: Annotated[Path | None, data_set("Speech Commands")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|svg", help="qat: write accuracy against accumulator width.")
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Measure the README's speed figures on this machine; every row with a target must hold.
+    """Measure the README's figures on this machine; no row may miss its target.
 
     - emulator: the exact integer product's time and memory, as ratios to NumPy's (a minute)
 
@@ -237,11 +212,13 @@ def benchmark(
 
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
 
-    - qat: a training step's time and memory, and accuracy, against the float model (some minutes)
+    - qat: a training step's time and memory, accuracy, and how narrow the accumulator can be (a quarter of an hour)
     """
     from .commands.benchmark import run
 
-    return _status(run(names or [], rtl, json))
+    qat = {"mnist": mnist, "cifar10": cifar10, "speech_commands": speech_commands, "plot": plot}
+    options = {"utilization": {"rtl": True} if rtl else {}, "qat": {k: v for k, v in qat.items() if v is not None}}
+    return _status(run(names or [], options, json))
 
 
 def _status(holds: bool) -> int:

@@ -8,11 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def row(name: str, value: float, unit: str, target: str | None = None, holds: bool | None = None) -> dict[str, Any]:
-    """A row of a benchmark's table."""
+def row(
+    name: str, value: float | str, unit: str, target: str | None = None, holds: bool | None = None
+) -> dict[str, Any]:
+    """A row of a benchmark's table.
+
+    value : a number, or why there is none; then the target is neither held nor missed
+    holds : whether the target is reached; None where there is no target, or no number
+    """
     return {
         "name": name,
-        "value": round(value, 3),
+        "value": value if isinstance(value, str) else round(value, 3),
         "unit": unit,
         "target": target,
         "holds": None if holds is None else bool(holds),

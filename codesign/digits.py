@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
@@ -17,12 +16,16 @@ from torch import Tensor, nn
 import qat
 from emulator import Arithmetic
 
+from . import training
+from .training import OnStep
+
 TEST_IMAGES = 360
 SEED = 0
 BATCH = 64
 FLOAT_EPOCHS = 20
 QAT_EPOCHS = 15
-OnStep = Callable[[int, int], None]
+GUARANTEED_BITS = 4
+"""Of activations in the guaranteed mode; chosen inside the training images: see `benchmark_qat_choice`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +76,8 @@ def _block(index: int, inputs: int, outputs: int) -> dict[str, nn.Module]:
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of images that `model` gets right, 0 to 1, in eval mode."""
-    training = model.training
-    model.eval()
-    with torch.no_grad(), one_thread():
-        correct = (model(images).argmax(1) == labels).sum().item()
-    model.train(training)
-    return correct / len(labels)
+    with one_thread():
+        return training.accuracy(model, images, labels)
 
 
 @contextmanager
@@ -106,10 +105,17 @@ def train_float(
     return model
 
 
-def calibrated(model: nn.Module, data: Digits, arithmetic: Arithmetic) -> qat.PreparedModel:
-    """Min-max post-training quantization of `model` for `arithmetic`, with the training images."""
+def calibrated(
+    model: nn.Module, data: Digits, arithmetic: Arithmetic, activation_bits: int | None = None
+) -> qat.PreparedModel:
+    """Min-max post-training quantization of `model` for `arithmetic`, with the training images.
+
+    activation_bits : of the input and of all layers but the last, whose codes tell the digits apart; None for the
+    arithmetic's
+    """
+    settings = {"*": {"activation_bits": activation_bits}, "head": {"activation_bits": None}}
     with one_thread():
-        prepared = qat.prepare(model, (data.train_images[:BATCH],), arithmetic)
+        prepared = qat.prepare(model, (data.train_images[:BATCH],), arithmetic, settings=settings)
         qat.calibrate(prepared, data.train_images.split(BATCH))
     return prepared
 
@@ -143,6 +149,32 @@ def train_qat(
     return prepared
 
 
+def train_guaranteed(
+    model: nn.Module,
+    data: Digits,
+    arithmetic: Arithmetic,
+    *,
+    activation_bits: int | None = GUARANTEED_BITS,
+    center: bool = False,
+    epochs: int = QAT_EPOCHS,
+    learning_rate: float = 3e-3,
+    seed: int = SEED,
+    on_step: OnStep | None = None,
+) -> qat.PreparedModel:
+    """Quantization-aware training with weights that no input makes overflow (`qat.guarantee`), from `calibrated`.
+
+    activation_bits : as for `calibrated`; fewer of them leave more of the accumulator to the weights
+    on_step : called after every step with (steps done, steps in all)
+    """
+    torch.manual_seed(seed)
+    prepared = calibrated(model, data, arithmetic, activation_bits)
+    with one_thread():
+        qat.guarantee(prepared, center=center)
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=learning_rate)
+    _train(prepared, optimizer, data, epochs, seed, on_step)
+    return prepared
+
+
 def _train(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -151,24 +183,8 @@ def _train(
     seed: int,
     on_step: OnStep | None,
 ) -> None:
-    """Train with cross-entropy and a learning rate that falls to zero along a cosine."""
-    generator = torch.Generator().manual_seed(seed)
-    count = len(data.train_labels)
-    steps = epochs * (count // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps, pct_start=0.1
-    )
-    model.train()
-    done = 0
     with one_thread():
-        for _ in range(epochs):
-            order = torch.randperm(count, generator=generator)
-            for batch in order.split(BATCH)[: count // BATCH]:
-                optimizer.zero_grad()
-                F.cross_entropy(model(data.train_images[batch]), data.train_labels[batch]).backward()
-                optimizer.step()
-                schedule.step()
-                done += 1
-                if on_step is not None:
-                    on_step(done, steps)
-    model.eval()
+        training.fit(
+            model, optimizer, data.train_images, data.train_labels, batch=BATCH, epochs=epochs, seed=seed,
+            on_step=on_step,
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -16,35 +16,35 @@ BENCHMARKS = {
     "qat": "codesign.benchmark_qat",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
-WITH_RTL = ("utilization",)
-"""Those that also run in Verilator where that is asked for: ``rows(rtl=True)``."""
 
 
-def run(names: Sequence[str], rtl: bool, json_file: str | None) -> bool:
-    """Run the benchmarks `names` (none: all) and show their rows; returns whether every row with a target holds.
+def run(names: Sequence[str], options: Mapping[str, Mapping[str, Any]], json_file: str | None) -> bool:
+    """Run the benchmarks `names` (none: all) and show their rows; returns whether no row misses its target.
 
-    rtl : check some of the machine's figures in the simulated RTL, in those of `WITH_RTL`
+    options : {benchmark: keyword arguments of its ``rows()``}
 
-    Raises ``ValueError`` listing the names for an unknown one.
+    Raises ``ValueError`` listing the names for an unknown one, and naming an option of a benchmark that does not run.
     """
-    if rtl and names and not set(names) & set(WITH_RTL):
-        raise ValueError(f"--rtl is for the benchmarks {', '.join(WITH_RTL)}, not {', '.join(names)}")
     for name in names:
         if name not in BENCHMARKS:
             raise ValueError(f"a benchmark must be one of {', '.join(BENCHMARKS)}, not {name!r}")
+    for name, given in options.items():
+        if given and names and name not in names:
+            option = next(iter(given)).replace("_", "-")
+            raise ValueError(f"--{option} is for the benchmark {name}, not {', '.join(names)}")
     output = Output(json_file)
     rows: list[dict[str, Any]] = []
     with Phases() as phases:
         for name in names or list(BENCHMARKS):
             measure: Callable[..., list[dict[str, Any]]] = import_module(BENCHMARKS[name]).rows
             with phases.phase(name):
-                rows += measure(rtl=True) if rtl and name in WITH_RTL else measure()
+                rows += measure(**options.get(name, {}))
     table = Table("Benchmarks", ("name", "value", "unit", "target", "holds"))
     for row in rows:
         table.add(row["name"], figure(row["value"]), row["unit"], figure(row["target"]), row["holds"])
     output.show(table)
     output.finish({"rows": rows})
-    return all(row["holds"] for row in rows if row["target"] is not None)
+    return not any(row["holds"] is False for row in rows)  # None: without a target, or not run
 
 
 def figure(value: float | str | None) -> str | None:

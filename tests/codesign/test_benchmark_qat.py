@@ -1,51 +1,82 @@
-"""The benchmark of training: its network, its accounting of memory, and its rows on fewer rounds."""
+"""The benchmark of training as a whole: its options, its rows in order, and what is not run."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
-import torch
 
-from codesign import benchmark_qat
-from codesign.benchmark_qat import batch, network, peak_bytes, training_step
-
-
-def test_the_network() -> None:
-    model = network()
-    shapes = [tuple(layer.weight.shape) for layer in model if isinstance(layer, torch.nn.Conv2d)]
-    assert shapes == [(32, 3, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3), (128, 64, 3, 3), (128, 128, 3, 3)]
-    assert model.conv5(model[:12](batch()[0][:1])).shape == (1, 128, 8, 8)
-
-
-def test_memory_is_what_is_alive_at_once() -> None:
-    x = torch.zeros(1000)
-    kept: list[torch.Tensor] = []
-
-    def step() -> None:
-        y = x + 1
-        kept.append(y[:10])
-        del y  # a view keeps its storage
-        for _ in range(5):
-            z = x * 2
-            del z
-        kept.append(torch.cat([x, x]))
-
-    assert peak_bytes(step) == 4 * 3000
-    kept.clear()
+from codesign import (
+    benchmark_qat,
+    benchmark_qat_accuracy,
+    benchmark_qat_datasets,
+    benchmark_qat_step,
+    benchmark_qat_widths,
+)
+from codesign.benchmark_qat_datasets import DATASETS
+from codesign.benchmark_rows import row
+from codesign.cli import FAILS, HOLDS
+from tests.codesign.command import fails, runs
+from tests.codesign.datasets.writers import write_mnist
 
 
-def test_memory_of_what_backward_keeps() -> None:
-    x = torch.zeros(1000, requires_grad=True)
-    # sigmoid keeps its result, of which there are five, and then come the gradients.
-    peak = peak_bytes(lambda: x.sigmoid().sigmoid().sigmoid().sigmoid().sigmoid().sum().backward())
-    assert 4 * 5000 < peak < 4 * 9000
+def test_rows_that_are_not_run_are_neither_held_nor_missed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    not_run = benchmark_qat_datasets.rows(DATASETS["mnist"], None)
+    assert [(r["value"], r["target"], r["holds"]) for r in not_run] == [
+        ("not run", "≤ 0.3", None),
+        ("not run", "≤ 1.5", None),
+    ]
+    monkeypatch.setattr("codesign.benchmark_qat.rows", lambda: not_run)
+    assert runs(capsys, ["benchmark", "qat"], HOLDS) == {"rows": not_run}
+    missed = row("accuracy lost", 2.0, "points", "≤ 0.3", False)
+    monkeypatch.setattr("codesign.benchmark_qat.rows", lambda: [*not_run, missed])
+    runs(capsys, ["benchmark", "qat"], FAILS)
 
 
-def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_qat, "ROUNDS", 1)
-    monkeypatch.setattr(benchmark_qat, "BATCH", 4)
-    before = torch.get_num_threads()
-    rows = benchmark_qat.step_rows()
-    assert torch.get_num_threads() == before
-    assert [row["target"] for row in rows] == ["≤ 1.5", "≤ 5", "≥ 10", "≤ 2", "≤ 2", None]
-    assert rows[2]["value"] > 10 and all(row["value"] > 0 for row in rows)
-    assert training_step(network(), *batch())() is None
+def test_options_reach_the_rows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[dict[str, Path]] = []
+    monkeypatch.setattr("codesign.benchmark_qat.rows", lambda **options: given.append(options) or [])
+    runs(capsys, ["benchmark", "qat"])
+    options = {"mnist": "--mnist", "cifar10": "--cifar10", "speech_commands": "--speech-commands", "plot": "--plot"}
+    assert set(options) - {"plot"} == set(DATASETS)
+    for name, option in options.items():
+        runs(capsys, ["benchmark", "qat", option, tmp_path / name])
+        assert given[-1] == {name: tmp_path / name}
+        fails(capsys, ["benchmark", "emulator", option, tmp_path], option, "qat", "emulator")
+    assert given[0] == {} and len(given) == 5
+
+
+@pytest.mark.parametrize("option", ["--mnist", "--cifar10", "--speech-commands"])
+def test_a_folder_without_the_files_is_named_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str
+) -> None:
+    fails(capsys, ["benchmark", "qat", option, tmp_path / "absent"], str(tmp_path / "absent"), "read from")
+
+
+def test_a_plot_that_cannot_be_written_is_named_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fails(capsys, ["benchmark", "qat", "--plot", tmp_path / "p.pdf"], "p.pdf", *benchmark_qat_widths.SUFFIXES)
+    fails(capsys, ["benchmark", "qat", "--plot", tmp_path / "absent" / "p.svg"], "absent", "does not exist")
+
+
+def test_all_rows_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The parts have tests of their own; here each is a row."""
+    found = benchmark_qat_widths.Sweep(99.0, {way: {32: 99.0, 12: 98.0} for way in benchmark_qat_widths.WAYS}, 1, 0)
+    monkeypatch.setattr(benchmark_qat_step, "rows", lambda: [row("step", 1.0, "×")])
+    monkeypatch.setattr(benchmark_qat_accuracy, "rows", lambda data: [row("accuracy", len(data.test_labels), "")])
+    monkeypatch.setattr(benchmark_qat_widths, "sweep", lambda data: found)
+    write_mnist(tmp_path, "train", [bytes(784)] * 2, [0, 1], packed=False)
+    write_mnist(tmp_path, "t10k", [bytes(784)], [0], packed=False)
+    monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], float_epochs=1, qat_epochs=1))
+    table = benchmark_qat.rows(plot=tmp_path / "p.svg", mnist=tmp_path)
+    assert (tmp_path / "p.svg").read_text().startswith("<?xml")
+    assert [r["name"] for r in table[:2]] == ["step", "accuracy"] and table[1]["value"] == 360
+    assert table[2 : 2 + len(benchmark_qat_widths.rows(found))] == benchmark_qat_widths.rows(found)
+    last = [(r["name"].split(",")[0], r["value"] == "not run") for r in table[-7:]]
+    assert last == [("MNIST", False)] * 3 + [("CIFAR-10", True)] * 2 + [("Speech Commands", True)] * 2

@@ -1,0 +1,51 @@
+"""The benchmark of a training step: its network, its accounting of memory, and its rows on fewer rounds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from codesign import benchmark_qat_step
+from codesign.benchmark_qat_step import batch, network, peak_bytes, training_step
+
+
+def test_the_network() -> None:
+    model = network()
+    shapes = [tuple(layer.weight.shape) for layer in model if isinstance(layer, torch.nn.Conv2d)]
+    assert shapes == [(32, 3, 3, 3), (64, 32, 3, 3), (64, 64, 3, 3), (128, 64, 3, 3), (128, 128, 3, 3)]
+    assert model.conv5(model[:12](batch()[0][:1])).shape == (1, 128, 8, 8)
+
+
+def test_memory_is_what_is_alive_at_once() -> None:
+    x = torch.zeros(1000)
+    kept: list[torch.Tensor] = []
+
+    def step() -> None:
+        y = x + 1
+        kept.append(y[:10])
+        del y  # a view keeps its storage
+        for _ in range(5):
+            z = x * 2
+            del z
+        kept.append(torch.cat([x, x]))
+
+    assert peak_bytes(step) == 4 * 3000
+    kept.clear()
+
+
+def test_memory_of_what_backward_keeps() -> None:
+    x = torch.zeros(1000, requires_grad=True)
+    # sigmoid keeps its result, of which there are five, and then come the gradients.
+    peak = peak_bytes(lambda: x.sigmoid().sigmoid().sigmoid().sigmoid().sigmoid().sum().backward())
+    assert 4 * 5000 < peak < 4 * 9000
+
+
+def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark_qat_step, "ROUNDS", 1)
+    monkeypatch.setattr(benchmark_qat_step, "BATCH", 4)
+    before = torch.get_num_threads()
+    rows = benchmark_qat_step.rows()
+    assert torch.get_num_threads() == before
+    assert [row["target"] for row in rows] == ["≤ 1.5", "≤ 5", "≥ 10", "≤ 2", "≤ 2", None]
+    assert rows[2]["value"] > 10 and all(row["value"] > 0 for row in rows)
+    assert training_step(network(), *batch())() is None
