@@ -14,8 +14,8 @@ from .benchmark_rows import row
 SEEDS = range(5)
 MOST_LOST = ((8, 0.3), (4, 1.5))
 """(Bits of weights and activations, percentage points)."""
-LEARNING_RATE = 3e-3
-"""Chosen inside the training images: see `benchmark_qat_choice`."""
+CHOSEN = {"learning_rate": 3e-3, "distillation": 1.0}
+"""Of `digits.train_qat`, inside the training images: see `benchmark_qat_choice`."""
 
 
 def rows(
@@ -32,9 +32,7 @@ def rows(
         reached[32].append(digits.accuracy(model, data.test_images, data.test_labels))
         for bits, _ in MOST_LOST:
             arithmetic = Arithmetic(weight_bits=bits, activation_bits=bits)
-            trained = digits.train_qat(
-                model, data, arithmetic, epochs=qat_epochs, learning_rate=LEARNING_RATE, seed=seed
-            )
+            trained = digits.train_qat(model, data, arithmetic, epochs=qat_epochs, seed=seed, **CHOSEN)
             reached[bits].append(digits.accuracy(trained, data.test_images, data.test_labels))
     means = {bits: 100 * statistics.mean(accuracies) for bits, accuracies in reached.items()}
     count = len(reached[32])

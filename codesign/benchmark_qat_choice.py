@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -25,11 +26,13 @@ from .table import Table
 FOLDS, REPEATS = 5, 2
 SEED = 0
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+DISTILLATION = (0.0, 0.5, 1.0)
 NARROW = (14, 12)
 """Accumulator widths in bits."""
 NARROW_FOLDS = 3
 """Only the first ones, where one training takes long."""
 ACTIVATION_BITS = (8, 5, 4)
+MEASURES = ("lost", "changed")
 
 Train = Callable[..., nn.Module]
 """Called with (float model, data, seed=)."""
@@ -39,11 +42,16 @@ Candidates = Mapping[str, Mapping[str, Train]]
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be chosen, from which candidates, on how many folds."""
+    """What is to be chosen, from which candidates, on how many folds, and by the least of which measure.
+
+    A fold has so few images that the points lost hardly tell good candidates apart. The share of answers that are not
+    the float model's does, and the points lost are never more.
+    """
 
     title: str
     candidates: Candidates
     folds: int
+    measure: Literal["lost", "changed"] = "lost"
 
 
 def questions() -> list[Question]:
@@ -51,15 +59,16 @@ def questions() -> list[Question]:
     square = {f"W{bits}A{bits}": Arithmetic(weight_bits=bits, activation_bits=bits) for bits in (8, 4)}
     narrow = {f"{width} bits": Arithmetic(accumulator_bits=width) for width in NARROW}
 
-    def rates(tried_on: Mapping[str, Arithmetic]) -> Candidates:
+    def rates(tried_on: Mapping[str, Arithmetic], distillation: float = 0.0) -> Candidates:
         return {
-            f"rate {rate:g}": {
-                on: partial(digits.train_qat, arithmetic=arithmetic, learning_rate=rate)
+            f"rate {rate:g}" + f", distillation {distillation:g}" * (distillation > 0): {
+                on: partial(digits.train_qat, arithmetic=arithmetic, learning_rate=rate, distillation=distillation)
                 for on, arithmetic in tried_on.items()
             }
             for rate in LEARNING_RATES
         }
 
+    distilled = {name: tried for weight in DISTILLATION for name, tried in rates(square, weight).items()}
     guaranteed = {
         f"{bits}-bit activations, {'centered' if center else 'not centered'}": {
             on: partial(digits.train_guaranteed, arithmetic=arithmetic, activation_bits=bits, center=center)
@@ -69,7 +78,7 @@ def questions() -> list[Question]:
         for center in (False, True)
     }
     return [
-        Question("QAT, 32-bit accumulator", rates(square), FOLDS * REPEATS),
+        Question("QAT, 32-bit accumulator", distilled, FOLDS * REPEATS, "changed"),
         Question("QAT, narrow accumulator", rates(narrow), NARROW_FOLDS),
         Question("guaranteed mode", guaranteed, NARROW_FOLDS),
     ]
@@ -83,33 +92,53 @@ def folds(data: Digits, count: int = FOLDS, repeats: int = REPEATS) -> Iterator[
         yield Digits(*(part[c] for c in chosen for part in (data.train_images, data.train_labels)))
 
 
-def validation_losses(
+def validate(
     candidates: Candidates, parts: Sequence[Digits], float_epochs: int
-) -> dict[str, dict[str, float]]:
-    """{candidate: {what it is tried on: percentage points lost to the float model, mean over the folds}}.
+) -> dict[str, dict[str, dict[str, float]]]:
+    """{measure: {candidate: {what it is tried on: percentage points, mean over the folds}}}.
 
-    A fold's number is the seed of its float model and of every training that starts from it.
+    Measures are the accuracy ``lost`` to the float model, and the answers ``changed`` from the float model's. A fold's
+    number is the seed of its float model and of every training that starts from it.
     """
-    lost: dict[str, dict[str, list[float]]] = {name: {on: [] for on in tried} for name, tried in candidates.items()}
+    found: dict[str, dict[str, dict[str, list[float]]]] = {
+        measure: {name: {on: [] for on in tried} for name, tried in candidates.items()} for measure in MEASURES
+    }
     for seed, part in enumerate(parts):
         model = digits.train_float(part, epochs=float_epochs, seed=seed)
-        reached = digits.accuracy(model, part.test_images, part.test_labels)
+        expected = digits.answers(model, part.test_images)
         for name, tried in candidates.items():
             for on, train in tried.items():
-                trained = train(model, part, seed=seed)
-                lost[name][on].append(reached - digits.accuracy(trained, part.test_images, part.test_labels))
-    return {name: {on: 100 * statistics.mean(losses) for on, losses in tried.items()} for name, tried in lost.items()}
+                answers = digits.answers(train(model, part, seed=seed), part.test_images)
+                right = [(given == part.test_labels).float().mean().item() for given in (expected, answers)]
+                found["lost"][name][on].append(right[0] - right[1])
+                found["changed"][name][on].append((answers != expected).float().mean().item())
+    return {
+        measure: {
+            name: {on: 100 * statistics.mean(values) for on, values in tried.items()} for name, tried in names.items()
+        }
+        for measure, names in found.items()
+    }
 
 
 def answer(question: Question, data: Digits, float_epochs: int = digits.FLOAT_EPOCHS) -> Table:
-    """The points that each candidate loses and their mean; the best candidate is marked."""
+    """Each candidate's measures, and the mean of the one that decides; the best candidate is marked.
+
+    Of equal candidates the one that loses fewer points is the best.
+    """
     parts = list(folds(data))[: question.folds]
-    found = validation_losses(question.candidates, parts, float_epochs)
-    means = {name: statistics.mean(losses.values()) for name, losses in found.items()}
-    best = min(means, key=lambda name: means[name])
-    table = Table(f"{question.title}: points lost, {len(parts)} folds", ("candidate", *found[best], "mean", "best"))
-    for name, losses in found.items():
-        table.add(name, *(f"{loss:.2f}" for loss in (*losses.values(), means[name])), name == best or None)
+    found = validate(question.candidates, parts, float_epochs)
+    means = {
+        name: tuple(statistics.mean(found[measure][name].values()) for measure in (question.measure, "lost"))
+        for name in question.candidates
+    }
+    best = min(means, key=lambda name: tuple(round(mean, 6) for mean in means[name]))
+    measures = dict.fromkeys(("lost", question.measure))
+    columns = [f"{on}, {measure}" for measure in measures for on in found[measure][best]]
+    title = f"{question.title}: percentage points, {len(parts)} folds"
+    table = Table(title, ("candidate", *columns, "mean", "best"))
+    for name, (mean, _) in means.items():
+        values = [value for measure in measures for value in found[measure][name].values()]
+        table.add(name, *(f"{value:.2f}" for value in (*values, mean)), name == best or None)
     return table
 
 

@@ -74,6 +74,12 @@ def _block(index: int, inputs: int, outputs: int) -> dict[str, nn.Module]:
     }
 
 
+def answers(model: nn.Module, images: Tensor) -> Tensor:
+    """The digit that `model` reads in each image, int64 (n,), in eval mode."""
+    with one_thread():
+        return training.answers(model, images)
+
+
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of images that `model` gets right, 0 to 1, in eval mode."""
     with one_thread():
@@ -135,17 +141,20 @@ def train_qat(
     *,
     epochs: int = QAT_EPOCHS,
     learning_rate: float = 3e-3,
+    distillation: float = 0.0,
     seed: int = SEED,
     on_step: OnStep | None = None,
 ) -> qat.PreparedModel:
     """Quantization-aware training for `arithmetic`: `fitted`, then trained through the accumulator.
 
+    distillation : weight in the loss of `model`'s own answers, 0 to 1; the labels' is the rest
     on_step : called after every step with (steps done, steps in all)
     """
     torch.manual_seed(seed)
     prepared = fitted(model, data, arithmetic)
     optimizer = torch.optim.Adam(prepared.parameters(), lr=learning_rate)
-    _train(prepared, optimizer, data, epochs, seed, on_step)
+    teacher = qat.Distillation(teacher=model, weight=distillation) if distillation else None
+    _train(prepared, optimizer, data, epochs, seed, on_step, teacher)
     return prepared
 
 
@@ -182,9 +191,10 @@ def _train(
     epochs: int,
     seed: int,
     on_step: OnStep | None,
+    distillation: qat.Distillation | None = None,
 ) -> None:
     with one_thread():
         training.fit(
             model, optimizer, data.train_images, data.train_labels, batch=BATCH, epochs=epochs, seed=seed,
-            on_step=on_step,
+            distillation=distillation, on_step=on_step,
         )  # fmt: skip

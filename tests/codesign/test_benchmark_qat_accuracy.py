@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from codesign import benchmark_qat_accuracy, benchmark_qat_widths, digits
-from codesign.benchmark_qat_choice import Question, answer, folds, questions, validation_losses
+from codesign.benchmark_qat_choice import Question, answer, folds, questions, validate
 from emulator import Arithmetic
 
 
@@ -21,8 +21,8 @@ def test_rows() -> None:
         wrong["float"] += int((model(data.test_images).argmax(1) != data.test_labels).sum())
         for bits in (8, 4):
             arithmetic = Arithmetic(weight_bits=bits, activation_bits=bits)
-            rate = benchmark_qat_accuracy.LEARNING_RATE
-            trained = digits.train_qat(model, data, arithmetic, epochs=1, learning_rate=rate, seed=seed)
+            chosen = benchmark_qat_accuracy.CHOSEN
+            trained = digits.train_qat(model, data, arithmetic, epochs=1, seed=seed, **chosen)
             wrong[bits] += int((trained(data.test_images).argmax(1) != data.test_labels).sum())
     assert table[0]["value"] == pytest.approx(100 - 100 * wrong["float"] / 720, abs=1e-3)
     for row, bits, most in zip(table[1:], (8, 4), (0.3, 1.5), strict=True):
@@ -57,25 +57,42 @@ def test_losses_are_those_on_the_validation_images() -> None:
         return model
 
     candidates = {"a": {"x": same, "y": lambda *_, seed: Constant()}, "b": {"x": same, "y": same}}
-    found = validation_losses(candidates, parts, float_epochs=1)
+    measures = validate(candidates, parts, float_epochs=1)
     assert seeds == [0, 0, 0, 1, 1, 1]
-    assert found["a"]["x"] == found["b"]["y"] == 0
+    found = measures["lost"]
+    assert found["a"]["x"] == found["b"]["y"] == 0 == measures["changed"]["a"]["x"]
     reached = [digits.train_float(part, epochs=1, seed=seed) for seed, part in enumerate(parts)]
     expected = [
         digits.accuracy(model, part.test_images, part.test_labels) - float((part.test_labels == 7).float().mean())
         for model, part in zip(reached, parts, strict=True)
     ]
     assert found["a"]["y"] == pytest.approx(100 * sum(expected) / 2)
+    others = [
+        float((model(part.test_images).argmax(1) != 7).float().mean())
+        for model, part in zip(reached, parts, strict=True)
+    ]
+    assert measures["changed"]["a"]["y"] == pytest.approx(100 * sum(others) / 2)
     table = answer(Question("which", candidates, 2), data, float_epochs=1)
     assert [row[-1] for row in table.rows] == (["–", "yes"] if sum(expected) > 0 else ["yes", "–"])
+    table = answer(Question("which", candidates, 2, "changed"), data, float_epochs=1)
+    assert sum(others) > 0 and [row[-1] for row in table.rows] == ["–", "yes"]
+    assert [list(row[1:5]) for row in table.rows] == [
+        ["0.00", f"{found['a']['y']:.2f}", "0.00", f"{measures['changed']['a']['y']:.2f}"],
+        ["0.00"] * 4,
+    ]
 
 
 def test_what_was_asked() -> None:
     wide, narrow, guaranteed = questions()
     assert (wide.folds, narrow.folds, guaranteed.folds) == (10, 3, 3)
-    for question, chosen in ((wide, benchmark_qat_accuracy.LEARNING_RATE), (narrow, benchmark_qat_widths.QAT_RATE)):
-        rates = [train.keywords["learning_rate"] for tried in question.candidates.values() for train in tried.values()]
-        assert chosen in rates and len(set(rates)) == len(question.candidates) == 3
+    settings = [
+        {key: train.keywords[key] for key in benchmark_qat_accuracy.CHOSEN}
+        for tried in wide.candidates.values()
+        for train in tried.values()
+    ]
+    assert benchmark_qat_accuracy.CHOSEN in settings and len(wide.candidates) == 9 and wide.measure == "changed"
+    rates = [train.keywords["learning_rate"] for tried in narrow.candidates.values() for train in tried.values()]
+    assert benchmark_qat_widths.QAT_RATE in rates and len(set(rates)) == len(narrow.candidates) == 3
     tried = [train.keywords for tried in guaranteed.candidates.values() for train in tried.values()]
     assert {(given["activation_bits"], given["center"]) for given in tried} == {
         (bits, center) for bits in (8, 5, 4) for center in (False, True)
