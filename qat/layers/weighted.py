@@ -95,7 +95,8 @@ class Weighted(Requantized):
         if self.weight not in step.weights:
             step.weights[self.weight] = self.weight(weight)
             if self.training and not self.weight.scale.learned and not self.guaranteed:
-                step.updates.append(lambda: self.weight.settle(self.folded(step.owner)[0]))
+                owner = step.owner  # a reference to `step` itself would keep the pass alive until the next collection
+                step.updates.append(lambda: self.weight.settle(self.folded(owner)[0]))
         return step.weights[self.weight]
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
@@ -130,8 +131,8 @@ class Weighted(Requantized):
             acc, lambda y_step: layer_scales(x_step, w_steps, y_step), (x.scale * w_scale).view(shape), bound, step
         )
         if self.training and not step.frozen and self.normalizing(step.owner):
-            own, fixed = moments(ideal.detach()), (weight.detach(), bias.detach())
-            step.updates.append(lambda: self.update_statistics(x, *fixed, own, step.owner))
+            seen = weight.detach(), bias.detach(), moments(ideal.detach()), step.owner
+            step.updates.append(lambda: self.update_statistics(x, *seen))
         return result
 
     def normalizing(self, owner: nn.Module) -> bool:

@@ -52,6 +52,20 @@ def test_rounding_near_ties(data: st.DataObject, rounding: str) -> None:
     assert found.flatten().tolist() == expected
 
 
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_rounding_where_the_processor_has_no_subnormal_numbers(rounding: str) -> None:
+    values = torch.tensor([-6.0, -5, -4, -3, 0, 3, 4, 5, 6])
+    expected = [oracle.round_fraction(Fraction(int(value), 4), rounding) for value in values]
+    assert torch.set_flush_denormal(True)
+    try:
+        found = requantize_planes(
+            values.view(1, 1, -1), torch.tensor([[0.25]]).double(), NO_GRADIENT, None, -9, 9, rounding
+        )
+    finally:
+        torch.set_flush_denormal(False)
+    assert found.flatten().tolist() == expected
+
+
 @pytest.mark.usefixtures("shares")
 @pytest.mark.parametrize("constant", [True, False])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
