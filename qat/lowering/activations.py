@@ -58,14 +58,15 @@ def unary(operator: str, **attributes: float | str) -> Expression:
 
 
 def elu(a: Arguments) -> Expression:
-    if (a.scale, a.input_scale) == (1, 1):
-        return unary("Elu", alpha=float(a.alpha))
-    inner = unary("Elu", alpha=float(a.alpha)).of(times(X, float(a.input_scale)))
-    return times(inner, float(a.scale))
+    if (a.scale, a.input_scale) != (1, 1):
+        raise ValueError(f"scale and input_scale must be 1, not {a.scale} and {a.input_scale}")
+    return unary("Elu", alpha=float(a.alpha))
 
 
 def softplus(a: Arguments) -> Expression:
-    # Above its threshold torch leaves out a term that is below 1e-8 of the result at the default one.
+    # Above its threshold torch leaves out a term, which at the default one is below 1e-9 of the result.
+    if a.threshold < 20:
+        raise ValueError(f"threshold must be at least 20, not {a.threshold}")
     if a.beta == 1:
         return unary("Softplus")
     return Expression("Div", (unary("Softplus").of(times(X, float(a.beta))), float(a.beta)))

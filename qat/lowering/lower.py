@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 
-from torch import Tensor, fx
+from torch import SymInt, Tensor, fx
 from torch.export import ExportedProgram
 
 from emulator import Arithmetic
@@ -66,6 +66,7 @@ class Lowering:
         self._made: dict[fx.Node, Made | tuple[Made, ...]] = {}  # node → what makes its value, or its values
         self._starts: dict[tuple[fx.Node, int], str] = {}  # host's node, index along its first axis → input
         self._overwritten: dict[fx.Node, fx.Node] = {}  # node → the in-place operator behind which it is another value
+        self._batches = {batch for node in users for batch in symbols(node.meta["val"])}
         for node in program.graph.nodes:
             try:
                 self._lower(node)
@@ -100,6 +101,7 @@ class Lowering:
                 self._made[node] = made[node.args[1]]  # type: ignore[index]
         elif isinstance(node.meta.get("val"), (Tensor, tuple, list)):
             self._operator(node)
+            self._check_batch(node)
             if str(node.target).split(".")[1].endswith("_"):
                 self._overwrite(node)
 
@@ -116,6 +118,13 @@ class Lowering:
         if isinstance(made, Regrouped) and regroup.handled(self, node, kind, made, arguments):
             return
         HANDLERS[kind](self, node, arguments)
+
+    def _check_batch(self, node: fx.Node) -> None:
+        """Refuse results of which an axis is a part of the batch, or the batch and more."""
+        values = node.meta["val"]
+        for value in values if isinstance(values, (tuple, list)) else (values,):
+            if isinstance(value, Tensor) and not symbols(value) <= self._batches:
+                raise ValueError(f"the batch must stay a whole axis, which it is not in {tuple(value.shape)}")
 
     def _overwrite(self, node: fx.Node) -> None:
         """Behind an in-place operator all names of its tensor mean the result; views of it have lost theirs."""
@@ -213,6 +222,12 @@ class Lowering:
             number += 1
             candidate = f"{name}_{number}"
         return candidate
+
+
+def symbols(value: Tensor) -> set[object]:
+    """The sizes of a captured tensor that depend on the batch's."""
+    sizes: list[object] = list(value.shape)
+    return {size.node.expr for size in sizes if isinstance(size, SymInt)}
 
 
 def storage(node: fx.Node) -> int | None:

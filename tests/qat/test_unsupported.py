@@ -79,6 +79,22 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
         "node 'transpose' .*: the batch must stay the first axis",
     ),
     "the batch cut": (lambda m, x: m.conv(x)[1:], "model must be traceable|the batch must stay whole"),
+    "half of the batch": (
+        lambda m, x: m.conv(x)[: x.shape[0] // 2],
+        r"node 'slice_1' .*: the batch must stay a whole axis, which it is not in \(.*2.*, 4, 7, 6\)",
+    ),
+    "the batch in an axis with others": (
+        lambda m, x: m.conv(x).flatten(0, 1).sigmoid(),
+        r"node 'flatten' .*: the batch must stay a whole axis, which it is not in \(4\*.*, 7, 6\)",
+    ),
+    "another threshold": (
+        lambda m, x: F.softplus(m.conv(x), threshold=5),
+        "node 'softplus' .*: threshold must be at least 20, not 5",
+    ),
+    "another ELU": (
+        lambda m, x: torch.ops.aten.elu(m.conv(x), 1.0, 1.0, 2.0),
+        "node 'elu' .*: scale and input_scale must be 1, not 1.0 and 2.0",
+    ),
     "the batch joined": (lambda m, x: torch.cat([x, x]).sigmoid(), "node 'cat' .*: the batch must stay the first axis"),
     "the batch reduced": (
         lambda m, x: m.conv(x).mean((0, 2)),
