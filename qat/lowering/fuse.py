@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,10 @@ class Fusion:
         A clamp commutes with everything that only moves or selects codes, so it may stand behind a pool or a reshape.
         """
         least, most = layer.clamp
-        # What a dropout sets to 0, and the zeros of a pad, must stay 0.
-        passed = (*MOVES, Dropout, Pad) if least <= 0 <= most else MOVES
+        # The zeros of a pad must stay 0; a dropout, which scales what it keeps in training, needs bounds that scale.
+        passed = (*MOVES, Pad) if least <= 0 <= most else MOVES
+        if {least, most} <= {-math.inf, 0.0, math.inf}:
+            passed = (*passed, Dropout)
         name = layer.sources[0]
         alone = self.alone(name)
         while isinstance(self.layers.get(name), passed):

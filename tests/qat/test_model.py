@@ -167,6 +167,16 @@ def test_dropout_sets_the_zero_point_and_scales() -> None:
     assert torch.equal(found[kept], (expected * 4)[kept])
 
 
+def test_a_clamp_behind_a_dropout_bounds_what_is_scaled() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.75), nn.ReLU6())
+    nn.init.constant_(model[0].bias, 2.0)
+    prepared = qat.prepare(model, images(4)).train()
+    torch.manual_seed(0)
+    found = prepared(images(16)).detach()
+    step = float(prepared.quantizers.layers["0"].output.scale.value) * 4
+    assert 6 - step / 2 <= float(found.max()) <= 6 + step / 2 and float(found.min()) == 0
+
+
 def test_whole_channels_are_dropped() -> None:
     prepared = qat.prepare(nn.Sequential(nn.Conv2d(3, 16, 3), nn.Dropout2d(0.5)), images(4))
     torch.manual_seed(0)

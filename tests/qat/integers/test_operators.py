@@ -39,6 +39,11 @@ VARIANTS: dict[str, tuple[Callable[[Written, Tensor], Tensor], list[str]]] = {
         lambda m, x: F.dropout(m.conv(x), 0.5, m.training).clamp(min=0.1),
         ["conv", "dropout", "clamp"],
     ),
+    "a ReLU6 behind a dropout": (
+        lambda m, x: F.relu6(F.dropout(m.conv(x), 0.5, m.training)),
+        ["conv", "dropout", "relu6"],
+    ),
+    "a ReLU behind a dropout": (lambda m, x: F.relu(F.dropout(m.conv(x), 0.5, m.training)), ["conv", "dropout"]),
     "a ReLU6 beside a reader": (
         lambda m, x: (lambda y: F.relu6(y) + y)(torch.tanh(m.conv(x))),
         ["conv", "tanh", "relu6", "add"],
