@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
+from torch.utils._pytree import tree_map
 
 TORCH = Path(torch.__file__).parent
 
@@ -38,7 +40,8 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
         with warnings.catch_warnings():
             # What torch says about its own ways to compute the model does not concern the layers made of it.
             warnings.simplefilter("ignore")
-            shapes = tuple({0: Dim.DYNAMIC} for _ in batches)
+            arguments = inspect.signature(owner.forward).bind(*batches).arguments
+            shapes = tree_map(lambda _: {0: Dim.DYNAMIC}, arguments)
             program = torch.export.export(owner, batches, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export raises many kinds, also its internal ones
         reason = str(error).strip().partition("\n")[0] or type(error).__name__

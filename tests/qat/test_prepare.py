@@ -103,3 +103,17 @@ def test_an_average_that_does_not_fit_the_sum_is_an_error() -> None:
     x = torch.rand(1, 1, 200, 200)
     with pytest.raises(ValueError, match="layer '0': kernel must keep the sum in 24 bits"):
         qat.prepare(nn.Sequential(nn.AvgPool2d(200)), x, Arithmetic(accumulator_bits=16)).eval()(x)
+
+
+def test_any_number_of_arguments() -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleList([nn.Linear(4, 3), nn.Linear(5, 3)])
+
+        def forward(self, *inputs: Tensor) -> Tensor:
+            return sum(part(x) for part, x in zip(self.parts, inputs, strict=False))
+
+    model, x = Several(), (images(6, shape=(4,)), images(6, shape=(5,)))
+    for count in (1, 2):
+        torch.testing.assert_close(float_result(qat.prepare(model, x[:count]), *x[:count]), model(*x[:count]))
