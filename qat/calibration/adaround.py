@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from emulator.arithmetic import check_integer
 
+from ..distributed import gathered
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
 from .float_pass import input_pairs
@@ -55,7 +56,7 @@ def learn_roundings(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]
     Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization" (2020), with the asymmetric
     reconstruction of section 3.3: the layer reads what the integer layers before it make, and should give what the
     float network gives, behind its activation function. A layer whose error on the batches does not become smaller
-    keeps the nearest codes. The accumulator's width plays no part.
+    keeps the nearest codes. The accumulator's width plays no part. Of several processes all take the first one's.
     """
     done: set[nn.Module] = set()
     for layer in model.quantizers:
@@ -71,8 +72,11 @@ def learn_roundings(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]
                 nearest = layer.weight.nearest(weight)
             error = _error(layer, nearest, bias, inputs, targets)
             codes = _learn(layer, weight, bias, inputs, targets, error, options)
-            if _error(layer, codes, bias, inputs, targets) < error:
-                layer.weight.offsets = (codes - nearest).to(torch.int8)
+            if _error(layer, codes, bias, inputs, targets) >= error:
+                codes = nearest
+            offsets = gathered((codes - nearest).to(torch.int8))[0]
+            if bool(offsets.any()):
+                layer.weight.offsets = offsets
 
 
 @torch.enable_grad()

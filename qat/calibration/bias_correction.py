@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..distributed import gathered
 from ..integers.accumulate import accumulate
 from ..layers.layer import Step
 from ..layers.weighted import Weighted
@@ -47,4 +48,4 @@ def missing_bias(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]], 
         error = expected.transpose(0, 1).flatten(1).sum(1) - acc.double().transpose(0, 1).flatten(1).sum(1) * unit
         total += error
         count += acc.numel() // acc.shape[1]
-    return total / max(count, 1) + rounding
+    return gathered(total).sum(0) / max(int(gathered(torch.tensor(count)).sum()), 1) + rounding

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from ..distributed import gathered
 from ..layers.layer import named
 from ..layers.weighted import Weighted
 from ..model import PreparedModel, check_prepared, evaluating
@@ -115,7 +116,7 @@ def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
         quantizers.setdefault(layer.name, quantizers[layer.sources[0]])
         if isinstance(layer, Weighted):
             x_scale, w_scale = quantizers[layer.sources[0]].scale, layer.weight.scale
-            ratio = peaks[layer.name] / (limit * x_scale() * w_scale())
+            ratio = gathered(peaks[layer.name]).amax(0) / (limit * x_scale() * w_scale())
             share = ratio.clamp(min=1).median().sqrt()
             x_scale.set(x_scale() * share)
             growth = (ratio / share).clamp(min=1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from emulator.arithmetic import check_integer
 
+from ..distributed import gathered
 from ..integers.tensor import QuantizedTensor
 from ..layers.layer import Requantized, Step
 from ..layers.weighted import Weighted
@@ -110,7 +111,7 @@ def record_ranges(model: PreparedModel, batches: Batches) -> None:
                     row[256] += _cut(inputs[name], tensors[name])
                 elif name in weighted:
                     row[257] += _overflows(weighted[name], tensors[weighted[name].sources[0]], step)
-    layers.recorded.copy_(recorded)
+    layers.recorded.copy_(gathered(recorded).sum(0))
 
 
 def recorded_ranges(layers: QuantizedLayers) -> dict[str, RangeStatistics]:

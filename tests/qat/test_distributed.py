@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.multiprocessing import spawn
 
 import qat
+from emulator import Arithmetic
 from qat.distributed import combined, moments
 from qat.scales.observers import OBSERVERS
 from tests.qat.networks import images
@@ -88,8 +89,19 @@ def work(rank: int, folder: Path) -> None:
     data = [(batch(rank, step), torch.zeros(3 + 2 * rank, dtype=torch.int64)) for step in range(2)]
     qat.train(prepared, data, epochs=2, checkpoint=folder / f"checkpoint{rank}")
     results["trained"] = prepared.state_dict()
+    results["ptq"] = ptq([batch(rank, step) for step in range(2 - rank)], {"adaround": qat.AdaRound(steps=30)})
+    results["corrected"] = ptq([batch(rank, step) for step in range(2 - rank)], {})
     torch.save(results, folder / f"rank{rank}")
     dist.destroy_process_group()
+
+
+def ptq(batches: list[Tensor], options: dict[str, Any]) -> dict[str, Tensor]:
+    """The state behind a calibration with options and a fitting of the accumulator."""
+    torch.manual_seed(0)
+    model = qat.prepare(Small(), batches[0], Arithmetic(accumulator_bits=14, weight_bits=3))
+    qat.calibrate(model, batches, equalize=True, bias_correction=True, **options)
+    qat.fit_accumulator(model, batches)
+    return model.state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +133,20 @@ def test_calibration_is_that_of_one_process(kind: str, results: list[dict[str, A
     alone = made(kind, torch.cat([batch(0, 0), batch(1, 0)]))
     for name, tensor in alone.state_dict().items():
         assert torch.equal(results[0][kind]["calibrated"][name], tensor), name
+
+
+def test_post_training_quantization_is_that_of_all_images(results: list[dict[str, Any]]) -> None:
+    for part in ("ptq", "corrected"):
+        for name, tensor in results[0][part].items():
+            assert torch.equal(tensor, results[1][part][name]), (part, name)
+    assert any(name.endswith("offsets") for name in results[0]["ptq"])
+    alone = ptq([batch(0, 0), batch(0, 1), batch(1, 0)], {})
+    for name, tensor in results[0]["corrected"].items():
+        if name.endswith("correction"):
+            torch.testing.assert_close(tensor, alone[name], rtol=1e-6, atol=1e-7)
+            assert tensor.any()
+        else:
+            assert torch.equal(tensor, alone[name]), name
 
 
 def test_gradients_are_means(results: list[dict[str, Any]]) -> None:
