@@ -16,7 +16,7 @@ def read_layers(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """
     try:
         layers = json.loads(metadata.get(KEY, "{}"))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also a number of too many digits
         raise ValueError(f"metadata {KEY} must be JSON, not {metadata[KEY][:60]!r}") from None
     if not isinstance(layers, dict) or not all(isinstance(facts, dict) for facts in layers.values()):
         raise ValueError(f"metadata {KEY} must be an object of objects by layer, not {metadata[KEY][:60]!r}")

@@ -21,7 +21,7 @@ def read_tables(metadata: Mapping[str, str], arithmetic: Arithmetic) -> dict[str
     """
     try:
         entries = json.loads(metadata.get(KEY, "{}"))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also a number of too many digits
         raise ValueError(f"metadata {KEY} must be JSON, not {metadata[KEY][:60]!r}") from None
     if not isinstance(entries, dict):
         raise ValueError(f"metadata {KEY} must be an object of tables by layer, not {metadata[KEY][:60]!r}")

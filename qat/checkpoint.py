@@ -21,6 +21,7 @@ from .layers.masks import restore_masks
 from .model import PreparedModel
 
 FORMAT = "lockstep checkpoint 1"
+PARTS = {"format", "progress", "model", "quantization", "training", "optimizer", "scheduler", "random"}
 
 
 def save_checkpoint(
@@ -80,7 +81,7 @@ def load_checkpoint(
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} must be a checkpoint, but cannot be read: {_line(error)}") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or set(state) != PARTS or state["format"] != FORMAT:
         raise ValueError(f"{path} must be a checkpoint that save_checkpoint wrote")
     model = _unwrapped(model)
     if state["quantization"] != _quantization(model):

@@ -188,8 +188,9 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"checkpoint\.pt must be a checkpoint"):
             qat.load_checkpoint(file, model)
-    torch.save({"model": {}}, file)
-    with pytest.raises(ValueError, match=r"checkpoint\.pt must be a checkpoint that save_checkpoint wrote"):
-        qat.load_checkpoint(file, model)
+    for part in ({"model": {}}, {"format": "lockstep checkpoint 1", "model": {}}):
+        torch.save(part, file)
+        with pytest.raises(ValueError, match=r"checkpoint\.pt must be a checkpoint that save_checkpoint wrote"):
+            qat.load_checkpoint(file, model)
     with pytest.raises(FileNotFoundError):
         qat.load_checkpoint(tmp_path / "none", model)

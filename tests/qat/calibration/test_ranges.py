@@ -244,7 +244,12 @@ def test_bad_arguments(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "must be JSON, not '{'"), ("[]", "must be an object of objects"), ('{"a": 1}', "must be an object of obj")],
+    [
+        ("{", "must be JSON, not '{'"),
+        ("9" * 5000, "must be JSON, not '9"),
+        ("[]", "must be an object of objects"),
+        ('{"a": 1}', "must be an object of obj"),
+    ],
 )
 def test_damaged_facts_are_refused(text: str, message: str, tmp_path: Path) -> None:
     qat.export_onnx(qat.prepare(nn.Conv2d(3, 4, 3), images(2)), tmp_path / "model.onnx")
