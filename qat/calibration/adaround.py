@@ -14,7 +14,7 @@ from emulator.arithmetic import check_integer
 from ..distributed import gathered
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
-from .float_pass import input_pairs
+from .float_pass import layer_inputs
 
 # The rectified sigmoid's stretch, and the range of the regularizer's exponent, as in the paper.
 ZETA, GAMMA = 1.1, -0.1
@@ -59,14 +59,13 @@ def learn_roundings(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]
     keeps the nearest codes. The accumulator's width plays no part. Of several processes all take the first one's.
     """
     done: set[nn.Module] = set()
-    for layer in model.quantizers:
+    for layer, pairs in layer_inputs(model, batches):
         # Layers that share weights have the roundings of the first one.
         if isinstance(layer, Weighted) and layer.weight not in done:
             done.add(layer.weight)
             layer.weight.offsets = None
             with torch.no_grad():
                 weight, bias = (tensor.detach() for tensor in layer.folded(model))
-                pairs = list(input_pairs(model, batches, layer))
                 inputs = torch.cat([x.real for _, x in pairs])
                 targets = torch.cat([layer.clamped(layer.plain(real, weight, bias)) for real, _ in pairs])
                 nearest = layer.weight.nearest(weight)

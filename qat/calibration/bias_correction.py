@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..distributed import gathered
 from ..integers.accumulate import accumulate
+from ..integers.tensor import QuantizedTensor
 from ..layers.layer import Step
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
-from .float_pass import input_pairs
+from .float_pass import layer_inputs
 
 
 @torch.no_grad()
@@ -26,17 +27,20 @@ def correct_biases(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]]
     section 4.2: layer by layer, each behind the corrected ones, and on the integers, so errors of the accumulator's
     overflow are corrected with those of the rounding. Means are over batch and positions, in float64.
     """
-    for layer in model.quantizers:
+    for layer, pairs in layer_inputs(model, batches):
         if isinstance(layer, Weighted):
             layer.correction.zero_()
-            layer.correction.copy_(missing_bias(model, batches, layer))
+            layer.correction.copy_(missing_bias(model, layer, pairs))
 
 
-def missing_bias(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]], layer: Weighted) -> Tensor:
-    """What the bias lacks for the means of the float sums and the integer ones to agree: float64 (channels,)."""
+def missing_bias(model: PreparedModel, layer: Weighted, pairs: Sequence[tuple[Tensor, QuantizedTensor]]) -> Tensor:
+    """What the bias lacks for the means of the float sums and the integer ones to agree: float64 (channels,).
+
+    pairs : what the layer reads of each batch, in the float network and in the integer one
+    """
     total, count = torch.zeros_like(layer.correction, dtype=torch.float64), 0
     rounding: Tensor | float = 0.0
-    for real, x in input_pairs(model, batches, layer):
+    for real, x in pairs:
         weight, bias, w_scale = layer.integers(x, Step(model))
         rows = replace(x, centered=layer.rows(x.centered))
         acc, _, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic)

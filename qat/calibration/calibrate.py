@@ -32,7 +32,7 @@ def calibrate(
 
     batches : tensors as the model takes them, or tuples that begin with its arguments (or with a tuple of them), as a
     data loader gives them; they are gone through twice, and all kept in memory where they are an iterator, or with
-    `bias_correction` or `adaround`
+    `bias_correction` or `adaround`, which also keep what all of them make of a layer until no other layer reads it
     equalize : first give the channels between two layers equal ranges of weights; this rewrites parameters
     adaround : then learn which weights to round up and which down (True: as `AdaRound` does by default)
     bias_correction : at last correct the biases by each channel's mean error

@@ -37,20 +37,30 @@ def float_layers(model: PreparedModel, inputs: Mapping[str, Tensor]) -> Iterator
         yield layer, sources, values[layer.name]
 
 
-def input_pairs(
-    model: PreparedModel, batches: Iterable[Mapping[str, Tensor]], layer: Layer
-) -> Iterator[tuple[Tensor, QuantizedTensor]]:
-    """What `layer` reads first in the float network and in the integer one, for every batch; `model` in eval mode."""
-    for inputs in batches:
-        real = next(sources[0] for reached, sources, _ in float_layers(model, inputs) if reached is layer)
+@torch.no_grad()
+def layer_inputs(
+    model: PreparedModel, batches: Iterable[Mapping[str, Tensor]]
+) -> Iterator[tuple[Layer, list[tuple[Tensor, QuantizedTensor]]]]:
+    """Every layer, and what it reads first of each batch, in the float network and in the integer one.
+
+    model : in eval mode. A layer is computed when the next one is asked for, so until then it may be changed. What
+    later layers read is kept, of all batches: each layer is computed once.
+    """
+    layers, step = model.quantizers, Step(model)
+    reals = [{name: x.float() for name, x in inputs.items()} for inputs in batches]
+    integers = [{name: layers.quantized(name, x, step) for name, x in inputs.items()} for inputs in batches]
+    last = {source: layer for layer in layers for source in layer.sources}
+    for layer in layers:
+        first = layer.sources[0]
+        yield layer, [(real[first], codes[first]) for real, codes in zip(reals, integers, strict=True)]
         step = Step(model)
-        tensors = {name: model.quantizers.quantized(name, x, step) for name, x in inputs.items()}
-        for reached in model.quantizers:
-            if reached is layer:
-                break
-            with named(reached.name):
-                tensors[reached.name] = reached([tensors[source] for source in reached.sources], step)
-        yield real, tensors[layer.sources[0]]
+        for real, codes in zip(reals, integers, strict=True):
+            with named(layer.name):
+                made = layer([codes[source] for source in layer.sources], step)
+            real[layer.name] = layer.real([real[source] for source in layer.sources], model)
+            codes[layer.name] = made
+            for source in {source for source in layer.sources if last[source] is layer}:
+                del real[source], codes[source]
 
 
 def full_precision(model: PreparedModel) -> torch.autocast:

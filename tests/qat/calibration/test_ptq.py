@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,17 @@ def assert_means(prepared: qat.PreparedModel, model: nn.Module, x: Tensor, folde
         # What is left is the rounding of the bias.
         close = (found - expected).abs() <= unit * 0.501
         assert close.all() if corrected else not close.all(), name
+
+
+def test_the_cost_grows_with_the_layers_and_not_faster() -> None:
+    prepared, calls = qat.prepare(randomized(Mixed()), images(4)), Counter[str]()
+    for layer in prepared.quantizers:
+        layer.register_forward_hook(lambda layer, *_: calls.update([layer.name]))
+    qat.calibrate(prepared, images(8).split(4))
+    once = dict(calls)
+    calls.clear()
+    qat.calibrate(prepared, images(8).split(4), bias_correction=True, adaround=qat.AdaRound(steps=1))
+    assert len(calls) == 9 and calls == {name: 3 * count for name, count in once.items()}
 
 
 def test_bias_correction_helps() -> None:
