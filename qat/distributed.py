@@ -1,9 +1,9 @@
 """Several processes: what all of them must agree on, reduced in the order of their ranks.
 
 Where torch.distributed is initialized, with torchrun for instance, `prepare`, `calibrate`, `fit_accumulator`,
-`record_ranges` and forward passes in ``train()`` exchange what they saw. So all processes must make these calls equally
-often, as the gradients of DistributedDataParallel demand anyway. Everything is gathered and then reduced by each
-process in the same order, so equal bits come out everywhere.
+`record_ranges`, `search_bits` and forward passes in ``train()`` exchange what they saw. So all processes must make
+these calls equally often, as the gradients of DistributedDataParallel demand anyway. Everything is gathered and then
+reduced by each process in the same order, so equal bits come out everywhere.
 """
 
 from __future__ import annotations

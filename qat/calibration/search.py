@@ -11,6 +11,7 @@ import torch
 
 from emulator.arithmetic import check_integer
 
+from ..distributed import gathered
 from ..host import tensor_named
 from ..layers.layer import Step
 from ..layers.weighted import Weighted
@@ -110,7 +111,8 @@ def _with_bits(settings: Settings, widths: Mapping[str, int]) -> Settings:
 
 
 def _checked(loss: float, when: str) -> float:
-    value = float(loss)
+    """The loss, of several processes the mean of theirs."""
+    value = float(gathered(torch.tensor(float(loss), dtype=torch.float64)).mean())
     if not math.isfinite(value):
         raise ValueError(f"evaluate must give a finite number, not {value} {when}")
     return value

@@ -91,6 +91,7 @@ def work(rank: int, folder: Path) -> None:
     results["trained"] = prepared.state_dict()
     results["ptq"] = ptq([batch(rank, step) for step in range(2 - rank)], {"adaround": qat.AdaRound(steps=30)})
     results["corrected"] = ptq([batch(rank, step) for step in range(2 - rank)], {})
+    results["searched"] = searched(prepared, rank).as_dict()
     torch.save(results, folder / f"rank{rank}")
     dist.destroy_process_group()
 
@@ -102,6 +103,12 @@ def ptq(batches: list[Tensor], options: dict[str, Any]) -> dict[str, Tensor]:
     qat.calibrate(model, batches, equalize=True, bias_correction=True, **options)
     qat.fit_accumulator(model, batches)
     return model.state_dict()
+
+
+def searched(model: qat.PreparedModel, rank: int) -> qat.Settings:
+    """The first process cares for the bits of the convolution alone, the other one for those of the linear layer."""
+    layer = model.quantizers.layers["head" if rank else "conv"]
+    return qat.search_bits(model, [batch(rank, 0)], lambda _: (8 - layer.weight.bits) ** 2, 112)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +154,12 @@ def test_post_training_quantization_is_that_of_all_images(results: list[dict[str
             assert tensor.any()
         else:
             assert torch.equal(tensor, alone[name]), name
+
+
+def test_one_choice_of_bits(results: list[dict[str, Any]]) -> None:
+    # 108 and 12 weights: alone each process takes the bits of the layer that the other one cares for.
+    assert [result["searched"]["conv"]["weight_bits"] for result in results] == [7, 7]
+    assert all("head" not in result["searched"] for result in results)
 
 
 def test_gradients_are_means(results: list[dict[str, Any]]) -> None:
