@@ -39,12 +39,14 @@ class Step:
     """One forward pass: where the layers find the user's parameters, and what is to happen after it.
 
     owner : the module whose parameters and buffers bear the names of the float model
-    updates : statistics and observers to update once all layers have run
+    statistics : of BatchNorms, to update once all layers have run
+    updates : of observers and scales, behind the statistics that they depend on
     weights : what layers that share a weight share in this pass, quantizer → its codes and scales
     frozen : whether BatchNorm's running statistics stay as they are
     """
 
     owner: nn.Module
+    statistics: list[Callable[[], None]] = field(default_factory=list)
     updates: list[Callable[[], None]] = field(default_factory=list)
     weights: dict[WeightQuantizer, tuple[Tensor, Tensor]] = field(default_factory=dict)
     frozen: bool = False
