@@ -91,3 +91,11 @@ def test_inference_mode_is_no_obstacle_to_training() -> None:
     assert torch.equal(result, expected)
     result.square().sum().backward()
     assert (prepared.get_parameter("conv.weight").grad != 0).any()
+
+
+def test_a_second_derivative_is_refused() -> None:
+    x = images(2).requires_grad_()
+    prepared = qat.prepare(randomized(Written(lambda m, x: F.relu(m.conv(x)))), images(4))
+    (gradient,) = torch.autograd.grad(prepared(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="marked with @once_differentiable"):
+        gradient.square().sum().backward()
