@@ -89,6 +89,9 @@ def load_checkpoint(
     for name, value in (("optimizer", optimizer), ("scheduler", scheduler)):
         if (state[name] is None) != (value is None):
             raise ValueError(f"{name} must be given if and only if {path} has its state")
+    names = state["random"]["generators"]
+    if set(names) != set(generators or {}):
+        raise ValueError(f"generators must be {sorted(names)}, not {sorted(generators or {})}")
     restore_masks(model, state["model"])
     try:
         model.load_state_dict(state["model"])
@@ -130,8 +133,6 @@ def _random_state(generators: Mapping[str, torch.Generator]) -> dict[str, Any]:
 
 
 def _set_random_state(state: Mapping[str, Any], generators: Mapping[str, torch.Generator]) -> None:
-    if set(state["generators"]) != set(generators):
-        raise ValueError(f"generators must be {sorted(state['generators'])}, not {sorted(generators)}")
     torch.set_rng_state(state["torch"])
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -76,7 +76,7 @@ class QuantizedLayers(nn.Module):
         return self.statistics_steps.device
 
     def forward(self, inputs: dict[str, Tensor], step: Step) -> dict[str, QuantizedTensor]:
-        """{name: tensor} of the inputs and of all layers; what should follow the pass is left in ``step.updates``."""
+        """{name: tensor} of the inputs and of all layers; what should follow the pass is left in `step`."""
         tensors: dict[str, QuantizedTensor] = {}
         with torch.autocast(self.device.type, enabled=False):
             for name, x in inputs.items():
@@ -146,7 +146,7 @@ class PreparedModel(nn.Module):
         tensors = layers(layers.host(inputs, self), step)
         results = layers.results({name: tensors[name].real for name in layers.results.layers.values()})
         with torch.autocast(layers.device.type, enabled=False):
-            for update in step.updates:
+            for update in (*step.statistics, *step.updates):
                 update()
         if not step.frozen and int(layers.statistics_steps) > 0:
             layers.statistics_steps -= 1

@@ -6,6 +6,7 @@ keeps in partial sums, every intermediate is one of those.
 
 from __future__ import annotations
 
+import platform
 from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any
@@ -89,8 +90,11 @@ class _LongProduct(Function):
 def _float32_is_exact(x: Tensor) -> bool:
     """Whether torch's float32 products are float32 in every step here: no TF32, no bfloat16, no Winograd.
 
-    Without oneDNN a convolution may go to NNPACK, which transforms; other devices have transforms of their own.
+    Without oneDNN a convolution may go to NNPACK, which transforms; ARM's kernels and other devices' do so, too.
     """
-    precisions = FLOAT32_PRECISIONS(torch.backends)
-    enabled = bool(torch.backends.mkldnn.enabled)
-    return x.device.type == "cpu" and enabled and all(precision in ("none", "ieee") for precision in precisions)
+    if x.device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    onednn = torch.backends.mkldnn
+    if not (onednn.is_available() and onednn.enabled):  # type: ignore[no-untyped-call]
+        return False
+    return all(precision in ("none", "ieee") for precision in FLOAT32_PRECISIONS(torch.backends))

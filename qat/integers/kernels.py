@@ -18,8 +18,8 @@ from numba import njit
 BELOW, INSIDE, ABOVE = 0, 1, 2
 
 # {rounding: how it differs from the nearest integer, even at ties}. With d = value − nearest, exact in floats: add 1
-# where d ≥ up, take 1 where d ≤ −down; (up, down) of values at least 0, then of the others. Shifts are at most 62;
-# a subnormal number as ANY would be 0 under torch.set_flush_denormal.
+# where d ≥ up, take 1 where d ≤ −down; (up, down) of values at least 0, (up, down) of the others. ANY is the least that
+# a shift of 62 leaves; a subnormal number would be 0 under torch.set_flush_denormal.
 ANY, TIE, NEVER = 2.0**-62, 0.5, float("inf")
 CORRECTIONS = {
     "half_even": (NEVER, NEVER, NEVER, NEVER),

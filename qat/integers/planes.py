@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from emulator.walk import numba_installed
 
@@ -36,7 +37,8 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     run(kernels.moments, (rows(x, 2), sums, squares))
     total, square = (torch.from_numpy(part).view(x.shape[:2]).sum(0) for part in (sums, squares))
     count = x.numel() // x.shape[1]
-    return total / count, (square - total * total / count) / (count - 1)
+    # What rounds may be a little less than 0.
+    return total / count, (square - total * total / count).clamp(min=0) / (count - 1)
 
 
 def requantize_planes(
@@ -71,6 +73,7 @@ class _Requantize(Function):
         return values
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from . import kernels
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,7 +32,11 @@ class Activation(Layer):
         low, high = quantized_bounds(self.clamp, x.scale, x.zero_point, x.y_min, x.y_max)
         value = x.centered.detach()
         clamped = value.clamp(low - x.zero_point, high - x.zero_point)
-        return replace(x, centered=straight_through(x.centered, clamped, clamped == value), y_min=low, y_max=high)
+        surrogate = x.centered
+        for bound, beyond in zip(self.clamp, (clamped > value, clamped < value), strict=True):
+            if math.isfinite(bound):  # a real constant whatever the scale
+                surrogate = torch.where(beyond, bound / x.scale, surrogate)
+        return replace(x, centered=straight_through(surrogate, clamped), y_min=low, y_max=high)
 
     def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
         return (inputs[0].y_min, inputs[0].y_max) != (y.y_min, y.y_max)

@@ -29,7 +29,7 @@ class Add(Requantized):
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         a, b = inputs
-        y_scale = self.output.step_size(a.centered.shape)
+        y_scale = self.output.step_size(np.broadcast_shapes(a.centered.shape, b.centered.shape))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         scales = a.scale.item(), b.scale.item(), y_scale.item()
         with advised(np.array(scales)):

@@ -39,12 +39,14 @@ class Step:
     """One forward pass: where the layers find the user's parameters, and what is to happen after it.
 
     owner : the module whose parameters and buffers bear the names of the float model
-    updates : statistics and observers to update once all layers have run
+    statistics : of BatchNorms, to update once all layers have run
+    updates : of observers and scales, behind the statistics that they depend on
     weights : what layers that share a weight share in this pass, quantizer → its codes and scales
     frozen : whether BatchNorm's running statistics stay as they are
     """
 
     owner: nn.Module
+    statistics: list[Callable[[], None]] = field(default_factory=list)
     updates: list[Callable[[], None]] = field(default_factory=list)
     weights: dict[WeightQuantizer, tuple[Tensor, Tensor]] = field(default_factory=dict)
     frozen: bool = False
@@ -99,8 +101,9 @@ class Requantized(Layer):
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         ratio = real_scale / y_scale
         exact = exact_ratio(multiplier, shift, bound)
-        if exact is not None and compiled(acc, ratio):
-            top = self.clamp[1] / y_scale if self.constant_above(y_max) else None
+        below, above = self.constants(y_min, y_max)
+        if exact is not None and not below and compiled(acc, ratio):
+            top = self.clamp[1] / y_scale if above else None
             low, high = y_min - zero_point, y_max - zero_point
             centered = requantize_planes(acc, exact, ratio, top, low, high, self.arithmetic.rounding)
         else:
@@ -131,15 +134,20 @@ class Requantized(Layer):
         self, values: Tensor, inside: Tensor, limits: tuple[int, int, int], surrogate: Tensor, y_scale: Tensor
     ) -> Tensor:
         """`values` with their straight-through gradient; arguments as for `quantized`."""
-        zero_point, _, y_max = limits
-        if self.constant_above(y_max):
-            above = ~inside & (values == y_max - zero_point)
-            surrogate, inside = torch.where(above, self.clamp[1] / y_scale, surrogate), inside | above
+        zero_point, *ends = limits
+        for bound, end, constant in zip(self.clamp, ends, self.constants(*ends), strict=True):
+            if constant:
+                beyond = ~inside & (values == end - zero_point)
+                surrogate, inside = torch.where(beyond, bound / y_scale, surrogate), inside | beyond
         return straight_through(surrogate, values, inside)
 
-    def constant_above(self, y_max: int) -> bool:
-        """Whether the activation function clamps above, to a real constant whatever the scale (ReLU6: 6)."""
-        return math.isfinite(self.clamp[1]) and y_max < self.output.code_range[1]
+    def constants(self, y_min: int, y_max: int) -> tuple[bool, bool]:
+        """Whether the activation function clamps below, and above, to a real constant whatever the scale (ReLU6: 6).
+
+        Not so ReLU's 0, which has no gradient anyway.
+        """
+        (low, high), (least, most) = self.clamp, self.output.code_range
+        return low != 0 and math.isfinite(low) and y_min > least, math.isfinite(high) and y_max < most
 
     def tensor(
         self,

@@ -29,31 +29,38 @@ class Table(Requantized):
     ) -> None:
         super().__init__(name, source, arithmetic=arithmetic, settings=settings)
         self.expression = expression
-        self._made: tuple[tuple[object, ...], Tensor, Tensor] | None = None
+        self._made: tuple[tuple[object, ...], Tensor, Tensor, Tensor] | None = None
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
         y_scale = self.output.step_size(x.centered.shape)
         limits = self.output.limits(self.clamp, y_scale)
-        values, inside = (part.to(x.centered.device) for part in self.table(x, y_scale.item(), *limits))
+        table = (part.to(x.centered.device) for part in self.table(x, y_scale.item(), *limits))
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
-        real = self.expression.real(x.real)
-        result = self.quantized(values[index], inside[index], limits, real / y_scale, y_scale, real.detach, step)
+        values, inside, smooth = (part[index] for part in table)
+        # An infinite slope times a gradient of 0 would be NaN.
+        real = self.expression.real(torch.where(smooth, x.real, x.real.detach()))
+        surrogate = torch.where(smooth, real, 0) / y_scale
+        result = self.quantized(values, inside, limits, surrogate, y_scale, real.detach, step)
         return replace(result, map_shape=x.map_shape)
 
     def table(
         self, x: QuantizedTensor, y_scale: float, zero_point: int, y_min: int, y_max: int
-    ) -> tuple[Tensor, Tensor]:
-        """For each code of `x`, smallest first: the result minus `zero_point`, float32, and whether it is unclamped."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """For each code of `x`, smallest first: the result minus `zero_point`, float32; whether it is unclamped; and
+        whether function and slope are finite there.
+        """
         key = (x.scale.item(), x.zero_point, y_scale, zero_point, y_min, y_max)
         if self._made is None or self._made[0] != key:
             codes = make_table(self.expression.function(), *key, self.arithmetic)
             low, high = self.arithmetic.activation_range
-            with torch.no_grad():
-                centered = torch.arange(low, high + 1) - x.zero_point
-                free = (self.expression.real(centered * x.scale.detach().cpu()) / y_scale).round() + zero_point
-            table = torch.from_numpy(codes)
-            self._made = key, (table - float(zero_point)), (free >= y_min) & (free <= y_max)
+            with torch.inference_mode(False), torch.enable_grad():
+                grid = ((torch.arange(low, high + 1) - x.zero_point) * x.scale.item()).requires_grad_()
+                real = self.expression.real(grid)
+                (slope,) = torch.autograd.grad(real.sum(), grid)
+            free = (real.detach() / y_scale).round() + zero_point
+            table, smooth = torch.from_numpy(codes), real.isfinite() & slope.isfinite()
+            self._made = key, (table - float(zero_point)), (free >= y_min) & (free <= y_max), smooth
         return self._made[1:]
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
@@ -62,7 +69,7 @@ class Table(Requantized):
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
-        centered, _ = self.table(inputs[0], y.scale.item(), y.zero_point, y.y_min, y.y_max)
+        centered, *_ = self.table(inputs[0], y.scale.item(), y.zero_point, y.y_min, y.y_max)
         writer.tables[self.name] = as_int(centered + y.zero_point, np.int8)
         result = self.expression.write(writer, self.name, writer.reals[self.sources[0]])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)

@@ -132,7 +132,7 @@ class Weighted(Requantized):
         )
         if self.training and not step.frozen and self.normalizing(step.owner):
             seen = weight.detach(), bias.detach(), moments(ideal.detach()), step.owner
-            step.updates.append(lambda: self.update_statistics(x, *seen))
+            step.statistics.append(lambda: self.update_statistics(x, *seen))
         return result
 
     def normalizing(self, owner: nn.Module) -> bool:

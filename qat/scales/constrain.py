@@ -42,11 +42,14 @@ def constrained_codes(
     threads nor devices change the result.
 
     Returns float32 integers. The gradient passes straight through to the (centered) weight; to the scale it does so
-    only where nothing had to be moved: what is moved is bound by the scale, as clipped values are.
+    only where nothing had to be moved: what is moved is bound by the scale, as clipped values are. Raises
+    ``ValueError`` for weights that are NaN.
     """
     shape = (-1, *[1] * (weight.ndim - 1))
     with torch.no_grad():
         ratio = weight / scale.view(shape)
+        if bool(ratio.isnan().any()):
+            raise ValueError("weight must not contain NaN")
         numbers = (ratio.clamp(-limit, limit) * (1 << FRACTION_BITS)).to(torch.int32).flatten(1)
         if center:
             mean = torch.div(numbers.sum(1, keepdim=True), numbers.shape[1], rounding_mode="floor").int()

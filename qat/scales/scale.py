@@ -48,8 +48,9 @@ class Scale(nn.Module):
     @torch.no_grad()
     def set(self, scale: Tensor) -> None:
         """Make `scale`, positive and finite, the scale."""
-        if not bool((torch.isfinite(scale) & (scale > 0)).all()):
-            raise ValueError(f"scale must be positive and finite, not {scale.tolist()}")
+        bad = scale[~(torch.isfinite(scale) & (scale > 0))]
+        if bad.numel():
+            raise ValueError(f"scale must be positive and finite, not {bad[0].item()}")
         self.value.copy_(scale)
 
     def forward(self, gradient_scale: float = 1.0) -> Tensor:
@@ -96,7 +97,7 @@ class LearnedScale(Scale):
     def forward(self, gradient_scale: float = 1.0) -> Tensor:
         with torch.no_grad():
             # The larger of two floats is exact on every processor.
-            self.value.copy_(torch.maximum(self.step, self.calibrated * LEAST_STEP))
+            Scale.set(self, torch.maximum(self.step, self.calibrated * LEAST_STEP))
         value = self.value.clone()
         result: Tensor = _Learned.apply(self.step, value, gradient_scale, 1.0)  # type: ignore[no-untyped-call]
         return result
@@ -131,7 +132,7 @@ class LogScale(Scale):
     def forward(self, gradient_scale: float = 1.0) -> Tensor:
         with torch.no_grad():
             if not torch.equal(self.log_ratio, self.materialized):
-                self.value.copy_(self.calibrated * torch.exp(LOG_GAIN * self.log_ratio))
+                Scale.set(self, self.calibrated * torch.exp(LOG_GAIN * self.log_ratio))
                 self.materialized.copy_(self.log_ratio)
         value = self.value.clone()
         result: Tensor = _Learned.apply(self.log_ratio, value, value, LOG_GAIN)  # type: ignore[no-untyped-call]

@@ -179,8 +179,11 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
             qat.load_checkpoint(file, other, generators=generators)
     with pytest.raises(ValueError, match=r"optimizer must be given if and only if .*checkpoint\.pt has its state"):
         qat.load_checkpoint(file, model, optimizer, generators=generators)
+    other = made("learned", 1)
+    before = {name: value.clone() for name, value in other.state_dict().items()}
     with pytest.raises(ValueError, match=r"generators must be \['data'\], not \[\]"):
-        qat.load_checkpoint(file, model)
+        qat.load_checkpoint(file, other)
+    assert_same(dict(other.state_dict()), before)
     smaller = qat.prepare(nn.Sequential(nn.Linear(4, 2)), torch.randn(3, 4), settings={"*": {"scale": "learned"}})
     with pytest.raises(ValueError, match=r"checkpoint\.pt must be of the same model: Error\(s\) in loading state_dict"):
         qat.load_checkpoint(file, smaller, generators=generators)

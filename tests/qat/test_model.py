@@ -136,6 +136,18 @@ def test_statistics_do_not_feed_on_clipped_weights() -> None:
     assert (prepared.get_buffer("1.running_var") / variance).log().abs().max() < 0.7
 
 
+@pytest.mark.parametrize("scale", ["free", "power_of_two"])
+def test_weights_scales_follow_the_statistics_of_the_same_step(scale: str) -> None:
+    prepared = qat.prepare(Mixed(), images(8), settings={"*": {"scale": scale}}).train()
+    for step in range(3):
+        prepared(images(16, step))
+        for name in ("features.0", "features.4", "hidden"):
+            layer = prepared.quantizers.layers[name.replace(".", "/")]
+            weight, value = layer.folded(prepared)[0].detach(), layer.weight.scale.value
+            largest = weight.flatten(1).abs().amax(1) / 127
+            assert torch.equal(value, torch.exp2(largest.log2().ceil()) if scale == "power_of_two" else largest), name
+
+
 def test_a_frozen_batch_norm_stays() -> None:
     prepared = qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), images(8))
     prepared.train()

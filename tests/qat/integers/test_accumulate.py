@@ -119,6 +119,26 @@ def test_precision_settings_are_harmless(name: str, kind: str) -> None:
     assert torch.equal(found.double(), expected.double())
 
 
+@pytest.mark.parametrize(
+    ("place", "answer", "kind"),
+    [
+        ("platform.machine", "x86_64", torch.float32),
+        ("platform.machine", "AMD64", torch.float32),
+        ("platform.machine", "aarch64", torch.float64),
+        ("platform.machine", "arm64", torch.float64),
+        ("torch.backends.mkldnn.is_available", False, torch.float64),
+    ],
+)
+def test_float32_is_for_kernels_that_do_not_transform(
+    place: str, answer: object, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(place, lambda: answer)
+    x = quantized(np.ones((1, 1, 4, 4), np.int8), 0, Arithmetic())
+    acc, _, _ = accumulate(x, torch.ones(1, 1, 3, 3), torch.zeros(1).double(), Geometry(), Arithmetic())
+    assert acc.dtype == kind and acc.tolist() == [[[[9.0] * 2] * 2]]
+
+
 def test_a_sum_one_beyond_the_range_saturates() -> None:
     arithmetic = Arithmetic(accumulator_bits=8)
     x = quantized(np.array([[127], [-128]], np.int8), 0, arithmetic)

@@ -109,6 +109,13 @@ def test_moments(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(variance, channels.var(1))
 
 
+def test_no_variance_is_negative() -> None:
+    for count, value in ((49, 16_777_213.0), (1001, 3_333_333.0), (12_345, 16_777_213.0)):
+        # Equal values, whose squares' sum rounds.
+        mean, variance = channel_moments(torch.full((1, 1, count), value))
+        assert mean.item() == pytest.approx(value) and 0 <= variance.item() < 1e-13 * value**2
+
+
 def test_only_planes_of_floats_are_compiled() -> None:
     x = torch.ones(2, 3, 4)
     factor: Tensor = torch.ones(3, 1)

@@ -17,6 +17,12 @@ from tests.emulator.strategies import few, many, seeds
 ONE = 1 << FRACTION_BITS
 
 
+def test_nan_is_refused() -> None:
+    weight, scale, bias = torch.tensor([[1.0, math.nan]]), torch.ones(1), torch.zeros(1)
+    with pytest.raises(ValueError, match="weight must not contain NaN"):
+        constrained_codes(weight, scale, bias, 127, (-128, 127), Arithmetic(), True)
+
+
 def worst(codes: list[int], bias: int, low: int, high: int) -> tuple[int, int]:
     """Extremes of the partial sums of one channel, step by step."""
     least = most = bias

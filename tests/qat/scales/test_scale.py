@@ -55,6 +55,17 @@ def test_a_bad_scale(kind: type[Scale], value: float) -> None:
         kind(None).set(torch.tensor(value))
 
 
+@pytest.mark.parametrize(("kind", "value"), [(LogScale, -9.0), (LogScale, 9.0), (LearnedScale, float("inf"))])
+def test_a_parameter_that_has_left_all_bounds(kind: type[Scale], value: float) -> None:
+    scale = kind(2)
+    (parameter,) = scale.parameters()
+    with torch.no_grad():
+        parameter[1] = value
+    with pytest.raises(ValueError, match=f"scale must be positive and finite, not {'0.0' if value < 0 else 'inf'}"):
+        scale()
+    assert scale.value.tolist() == [1.0, 1.0]
+
+
 def test_powers_of_two_are_rounded_up() -> None:
     scale = PowerOfTwoScale(6)
     above = float(torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)))
