@@ -91,12 +91,14 @@ def _learn(
     logits = torch.logit((share - GAMMA) / (ZETA - GAMMA)).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr=options.learning_rate)
     generator = torch.Generator().manual_seed(options.seed)
+    # A sequence has a row for each of its positions.
+    by_sample = targets.view(len(inputs), -1, *targets.shape[1:])
     warm_up = round(WARM_UP * options.steps)
     for step in range(options.steps):
         chosen = torch.randint(len(inputs), (options.samples,), generator=generator).to(inputs.device)
         up = _rectified_sigmoid(logits) * free
         y = layer.clamped(layer.plain(inputs[chosen], (down + up).clamp(-limit, limit) * scale, bias))
-        loss = (y - targets[chosen]).square().mean() / least
+        loss = (y - by_sample[chosen].flatten(0, 1)).square().mean() / least
         if step >= warm_up:
             progress = (step - warm_up) / max(options.steps - warm_up, 1)
             beta = BETA_END + (BETA_START - BETA_END) * (1 + math.cos(math.pi * progress)) / 2

@@ -121,6 +121,15 @@ class ActivationQuantizer(nn.Module):
             y_max=y_max,
         )
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Refuse a zero point that is no code, as a state of other activation bits may hold."""
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        *_, error_messages = args
+        least, most = (0, 0) if self.grid.symmetric else self.code_range
+        found = state_dict.get(f"{prefix}zero_point")
+        if isinstance(found, Tensor) and not least <= int(found) <= most:
+            error_messages.append(f"{prefix}zero_point must be from {least} to {most}, not {int(found)}")
+
 
 class WeightQuantizer(nn.Module):
     """Symmetric scales per output channel or for all; codes −(2^(bits−1) − 1) … 2^(bits−1) − 1.

@@ -308,3 +308,20 @@ def test_training_survives_an_empty_batch_and_infinite_inputs(scale: str, tmp_pa
     assert prepared(x).isfinite().all()
     assert all(tensor.isfinite().all() for tensor in prepared.state_dict().values())
     assert_equal_codes(prepared, x, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"activation_bits": 4}, r"0\.output\.zero_point must be from -8 to 7, not -128"),
+        ({"symmetric": True}, r"0\.output\.zero_point must be from 0 to 0, not -128"),
+    ],
+)
+def test_a_state_of_other_codes_is_refused(values: dict[str, object], message: str, tmp_path: Path) -> None:
+    network, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), images(4)
+    source, target = qat.prepare(network, x), qat.prepare(network, x, settings={"*": values})
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(RuntimeError, match=message):
+        target.load_state_dict(source.state_dict())
+    target.load_state_dict(before)
+    assert_equal_codes(target, x, tmp_path)

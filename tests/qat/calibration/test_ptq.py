@@ -253,7 +253,7 @@ def test_bad_options() -> None:
     prepared = qat.prepare(randomized(Pooled()), images(2))
     with pytest.raises(TypeError, match="adaround must be an AdaRound, True or False, not 5"):
         qat.calibrate(prepared, [images(2)], adaround=5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="batches must hold at least one batch, not none"):
+    with pytest.raises(ValueError, match="batches must hold at least one sample, not none"):
         qat.calibrate(prepared, [], bias_correction=True)
     for field, value in (("steps", 0), ("samples", 1.5), ("seed", -1)):
         with pytest.raises(ValueError, match=f"{field} must be an integer from"):
@@ -261,3 +261,14 @@ def test_bad_options() -> None:
     for field in ("learning_rate", "regularization"):
         with pytest.raises(ValueError, match=f"{field} must be a positive number, not -1"):
             qat.AdaRound(**{field: -1})
+
+
+def test_adaround_of_a_layer_of_sequences() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(24, 10)
+    x = torch.randn(16, 4, 3) @ torch.randn(3, 24)  # errors of correlated inputs can cancel
+    for data in (x, x.flatten(0, 1)):
+        prepared = qat.prepare(nn.Sequential(layer), data, settings={"*": {"weight_bits": 3}})
+        before = distance(prepared, layer, data)
+        qat.calibrate(prepared, [data], adaround=qat.AdaRound(steps=300))
+        assert distance(prepared, layer, data) < before / 4
