@@ -2,11 +2,11 @@
 
 from .calibration.adaround import AdaRound
 from .calibration.calibrate import calibrate, fit_accumulator
-from .calibration.compare import Comparison, compare
 from .calibration.compare_ranges import RangeComparison, compare_ranges
 from .calibration.ranges import record_ranges
 from .calibration.search import search_bits, weight_bytes
 from .checkpoint import load_checkpoint, save_checkpoint
+from .compare import Comparison, compare
 from .distributed import data_parallel
 from .export import export_onnx
 from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts

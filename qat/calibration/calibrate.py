@@ -90,7 +90,7 @@ def set_scales(model: PreparedModel, batches: Iterable[Mapping[str, Tensor]]) ->
 
 @torch.no_grad()
 def fit_accumulator(model: PreparedModel, batches: Batches) -> None:
-    """Raise the scales of a calibrated model until the sums on `batches` fit the accumulator.
+    """Raise the scales of a calibrated model until the final sums on `batches` fit the accumulator.
 
     batches : as for `calibrate`
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
 TORCH = Path(torch.__file__).parent
+STANDARD_LIBRARY = Path(inspect.__file__).parent
 
 
 def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[nn.Module, ExportedProgram]:
@@ -45,10 +47,22 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
             program = torch.export.export(owner, batches, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export raises many kinds, also its internal ones
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(f"model must be traceable by torch.export for any batch size: {reason}") from error
+        message = f"model must be traceable by torch.export for any batch size: {reason}{_line_of(error)}"
+        raise ValueError(message) from error
     for module, training in modes:
         module.training = training
     return owner, program
+
+
+def _line_of(error: Exception) -> str:
+    """`` (model.py, line 12: `if x.sum() > 0:`)``, the innermost line of the user's source that led to the error."""
+    ours = Path(__file__).parents[1]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        outside = not any(path.is_relative_to(folder) for folder in (TORCH, ours, STANDARD_LIBRARY))
+        if outside and not frame.filename.startswith("<"):
+            return f" ({frame.filename}, line {frame.lineno}: `{frame.line}`)"
+    return ""
 
 
 def check_examples(example_inputs: object) -> tuple[Tensor, ...]:

@@ -32,6 +32,9 @@ class LayerSettings:
     scale : ``free`` float32 scales that follow the observers in training, ``power_of_two`` ones that do the same,
         ``learned`` as step sizes (LSQ), or ``learned_log``, learned in the log domain; see `qat.scales.scale`
 
+    Layers that share weights, as the steps of a recurrent module do, have one scale for them, with the settings of the
+    first of these layers.
+
     ``learned_log`` is the default because one learning rate suits scales of every size: Adam at 1e-3 moves each by
     about 3 % a step, and so can raise it many times over until sums fit a narrow accumulator. A ``learned`` scale
     moves by about the learning rate itself. Weight scales of 8 bits are often near 1e-3 or below: at that rate some

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
-from ..model import PreparedModel
-from ..prepare import prepare
-from ..scales.settings import Settings
-from .adaround import AdaRound
-from .calibrate import calibrate
-from .float_pass import Batches
+from .calibration.adaround import AdaRound
+from .calibration.calibrate import calibrate
+from .calibration.float_pass import Batches
+from .model import PreparedModel
+from .prepare import prepare
+from .scales.settings import Settings
 
 
 @dataclass(frozen=True)
