@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
 
 from emulator.arithmetic import Arithmetic
+
+from .stored_json import read_json
 
 KEY = "lockstep.arithmetic"
 MAX_LENGTH = 1024
@@ -24,7 +25,7 @@ def choose_arithmetic(metadata: dict[str, str], given: Arithmetic | None, overri
         return Arithmetic() if given is None else given
     if given is not None and override:
         return given
-    stored = _parse(metadata[KEY])
+    stored = _stored(metadata)
     if given is None or given == stored:
         return stored
     mine, theirs = given.as_dict(), stored.as_dict()
@@ -34,24 +35,12 @@ def choose_arithmetic(metadata: dict[str, str], given: Arithmetic | None, overri
     )
 
 
-def _parse(text: str) -> Arithmetic:
-    if len(text) > MAX_LENGTH:
-        raise ValueError(f"metadata {KEY} must have at most {MAX_LENGTH} characters, not {len(text)}")
-    try:
-        pairs = json.loads(text, object_pairs_hook=_table)
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError(f"metadata {KEY} must be JSON, not {text[:60]!r}") from None
+def _stored(metadata: Mapping[str, str]) -> Arithmetic:
+    values = read_json(metadata, KEY, MAX_LENGTH)
     known = {f.name for f in fields(Arithmetic)}
-    if not isinstance(pairs, dict) or set(pairs) != known:
-        found = sorted(pairs) if isinstance(pairs, dict) else text[:60]
-        raise ValueError(f"metadata {KEY} must be an object of {', '.join(sorted(known))}, not {found!r}")
+    if set(values) != known:
+        raise ValueError(f"metadata {KEY} must be an object of {', '.join(sorted(known))}, not {sorted(values)!r}")
     try:
-        return Arithmetic(**pairs)
+        return Arithmetic(**values)
     except ValueError as error:
         raise ValueError(f"metadata {KEY}: {error}") from None
-
-
-def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError(f"metadata {KEY} gives a field twice")
-    return dict(pairs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,21 +9,20 @@ import numpy as np
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Codes
 
+from .stored_json import read_json
+
 KEY = "lockstep.tables"
+MAX_LENGTH = 1 << 27
 LENGTHS = tuple(1 << bits for bits in range(2, 9))
 
 
 def read_tables(metadata: Mapping[str, str], arithmetic: Arithmetic) -> dict[str, Codes]:
     """{layer: int8 codes, smallest input code first}; tables for other activation_bits than `arithmetic`'s left out.
 
-    Raises ``ValueError`` where the entry is not {layer: two hexadecimal digits per code, 4 … 256 codes}.
+    Raises ``ValueError`` where the entry is not {layer: two hexadecimal digits per code, 4 … 256 codes}, or has more
+    than `MAX_LENGTH` characters.
     """
-    try:
-        entries = json.loads(metadata.get(KEY, "{}"))
-    except (ValueError, RecursionError):  # ValueError: also a number of too many digits
-        raise ValueError(f"metadata {KEY} must be JSON, not {metadata[KEY][:60]!r}") from None
-    if not isinstance(entries, dict):
-        raise ValueError(f"metadata {KEY} must be an object of tables by layer, not {metadata[KEY][:60]!r}")
+    entries = read_json(metadata, KEY, MAX_LENGTH)
     tables = {name: _codes(name, text) for name, text in entries.items()}
     return {name: codes for name, codes in tables.items() if codes.size == 1 << arithmetic.activation_bits}
 

@@ -49,7 +49,7 @@ def test_not_an_arithmetic(tmp_path):
     ("{", "must be JSON"),
     ("[" * 1000, "must be JSON"),
     (" " * 5000, "must have at most 1024 characters, not 5000"),
-    ("[1]", "must be an object of accumulator_bits, "),
+    ("[1]", "must be an object, not '[1]'"),
     ("{}", "must be an object of accumulator_bits, "),
     (json.dumps(NARROW.as_dict() | {"extra": 1}), "must be an object of accumulator_bits, "),
     (json.dumps(NARROW.as_dict() | {"accumulator_bits": 99}), "accumulator_bits must be an integer from 8 to 48,"),
@@ -57,7 +57,7 @@ def test_not_an_arithmetic(tmp_path):
     (json.dumps(NARROW.as_dict() | {"accumulator_bits": 20.0}), "accumulator_bits must be an integer from 8 to 48,"),
     (json.dumps(NARROW.as_dict() | {"rounding": "up"}), "rounding must be one of half_even"),
     (json.dumps(NARROW.as_dict() | {"rounding": ["floor"]}), "rounding must be one of half_even"),
-    (json.dumps(NARROW.as_dict())[:-1] + ', "rounding": "floor"}', "gives a field twice"),
+    (json.dumps(NARROW.as_dict())[:-1] + ', "rounding": "floor"}', "gives 'rounding' twice"),
     (json.dumps(NARROW.as_dict()).replace("20", "9" * 700), "accumulator_bits must be an integer"),
     (json.dumps(NARROW.as_dict()).replace("20", "NaN"), "accumulator_bits must be an integer"),
 ])  # fmt: skip

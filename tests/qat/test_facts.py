@@ -143,7 +143,7 @@ def test_the_file_alone_gives_the_same_graph(
     ("change", "message"),
     [
         (lambda t: "{", r"metadata lockstep\.tables must be JSON, not '{'"),
-        (lambda t: "[]", r"metadata lockstep\.tables must be an object of tables by layer, not '\[\]'"),
+        (lambda t: "[]", r"metadata lockstep\.tables must be an object, not '\[\]'"),
         (lambda t: json.dumps(t | {"mul": "00"}), "the table of 'mul' must be 4 to 256 hexadecimal codes, a power of"),
         (lambda t: json.dumps(t | {"mul": "zz" * 256}), "the table of 'mul' must be 4 to 256 hexadecimal codes"),
         (lambda t: json.dumps(t | {"mul": [0] * 256}), "the table of 'mul' must be 4 to 256 hexadecimal codes"),

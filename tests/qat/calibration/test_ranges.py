@@ -247,11 +247,14 @@ def test_bad_arguments(tmp_path: Path) -> None:
     [
         ("{", "must be JSON, not '{'"),
         ("9" * 5000, "must be JSON, not '9"),
-        ("[]", "must be an object of objects"),
+        ("[]", r"must be an object, not '\[\]'"),
+        ("[" + " " * 10000 + "]", "must have at most 10000 characters, not 10002"),
+        ('{"a": {}, "a": {}}', "gives 'a' twice"),
         ('{"a": 1}', "must be an object of obj"),
     ],
 )
-def test_damaged_facts_are_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_damaged_facts_are_refused(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compiler.stored_layers.MAX_LENGTH", 10000)
     qat.export_onnx(qat.prepare(nn.Conv2d(3, 4, 3), images(2)), tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     for entry in model.metadata_props:
