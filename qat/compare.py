@@ -67,6 +67,10 @@ def compare(
     QAT starts from PTQ+. With a deterministic `evaluate` and `train` the result is, too; torch's generators are as
     before afterwards. Raises ``ValueError`` where `evaluate` does not give a finite number.
     """
+    if not callable(evaluate):
+        raise TypeError(f"evaluate must be a function of a model, not {evaluate!r}")
+    if train is not None and not callable(train):
+        raise TypeError(f"train must be a function of a model or None, not {train!r}")
     kept = list(batches)
     plain = prepare(model, example_inputs, arithmetic, settings=settings)
     calibrate(plain, kept)

@@ -8,6 +8,7 @@ reduced by each process in the same order, so equal bits come out everywhere.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -74,4 +75,9 @@ def data_parallel(model: nn.Module) -> nn.Module:
 
     Buffers are not broadcast: what moves in training is synchronized where it moves.
     """
-    return DistributedDataParallel(model, broadcast_buffers=False) if processes() > 1 else model
+    if processes() == 1:
+        return model
+    with warnings.catch_warnings():
+        # Newer names of the option still broadcast the buffers once.
+        warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+        return DistributedDataParallel(model, broadcast_buffers=False)

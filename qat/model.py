@@ -121,6 +121,14 @@ class PreparedModel(nn.Module):
         # torch.compile would cut the pass to pieces, at every number that Python reads from a tensor.
         self._uncompiled = torch.compiler.disable(PreparedModel._forward)  # type: ignore[no-untyped-call]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and ``torch.save()`` keep: all but the way around torch.compile, which no file can hold."""
+        return {name: value for name, value in self.__dict__.items() if name != "_uncompiled"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._uncompiled = torch.compiler.disable(PreparedModel._forward)  # type: ignore[no-untyped-call]
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedModel:
         """What ``to()``, ``half()`` and the like call; scales and master weights are float32, on every device."""
         kind = fn(torch.zeros(())).dtype

@@ -46,6 +46,10 @@ def prepare(
         raise TypeError(f"arithmetic must be an Arithmetic, not {arithmetic!r}")
     if isinstance(model, PreparedModel):
         raise ValueError("model must be a float model, not one that is prepared already")
+    if isinstance(model, nn.Module):
+        for name, module in model.named_modules():
+            if isinstance(module, PreparedModel):
+                raise ValueError(f"model must be a float model, but its module {name!r} is prepared already")
     settings = as_settings(settings)
     owner, program = trace(model, example_inputs)
     lowering = Lowering(program, arithmetic, settings)

@@ -15,17 +15,19 @@ Batches = Iterable[Tensor | Sequence[Tensor]]
 
 
 def inputs_of(model: PreparedModel, batches: Batches) -> Iterator[dict[str, Tensor]]:
-    """{input name: float tensor} of each batch, checked."""
+    """{input name: float tensor} of each batch, checked; batches of no samples are left out."""
     host = model.quantizers.host
     count = 0
     for batch in batches:
         values = batch if isinstance(batch, (tuple, list)) else (batch,)
         if values and isinstance(values[0], (tuple, list)):
             values = values[0]
-        yield host(values[: len(host.arguments)], model)
-        count += 1
+        inputs = host(values[: len(host.arguments)], model)
+        if all(map(len, inputs.values())):
+            yield inputs
+            count += 1
     if not count:
-        raise ValueError("batches must hold at least one batch, not none")
+        raise ValueError("batches must hold at least one sample, not none")
 
 
 def float_layers(model: PreparedModel, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Layer, list[Tensor], Tensor]]:

@@ -46,6 +46,8 @@ def search_bits(
     the smallest widths do not fit.
     """
     check_prepared(model)
+    if evaluate is not None and not callable(evaluate):
+        raise TypeError(f"evaluate must be a function of a model or None, not {evaluate!r}")
     check_integer("budget_bytes", budget_bytes, 1, 1 << 62)
     for width in bits:
         check_integer("bits", width, 2, 8)

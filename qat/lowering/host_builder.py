@@ -149,6 +149,9 @@ class HostBuilder:
     def build(self, shapes: dict[str, tuple[int, ...]]) -> Host:
         """The host's part, when all inputs are known; shapes : of the inputs."""
         self._graph.output(tuple(self.inputs.values()))
+        for node in self._graph.nodes:
+            # A pickled graph is captured again from its code, in which these are one step each.
+            node.meta["is_wrapped"] = node.target in (filled, tensor_named)
         program = fx.GraphModule(self._root, self._graph)
         program.graph.eliminate_dead_code()
         program.recompile()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
+import io
+import logging
 import re
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import torch
@@ -33,15 +36,14 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ValueError(f"model must be in float32, not {tensor.dtype} as its tensor {name!r}")
     examples = check_examples(example_inputs)
-    owner = copy.deepcopy(model)
+    owner = _copied(model)
     modes = [(module, module.training) for module in owner.modules()]
     owner.eval()
     # torch.export takes a batch of 1 for a constant.
-    batches = tuple(x.detach().expand(2, *x.shape[1:]) if x.shape[0] == 1 else x.detach() for x in examples)
+    floats = (x.detach().float() if x.is_floating_point() else x.detach() for x in examples)
+    batches = tuple(x.expand(2, *x.shape[1:]) if len(x) == 1 else x for x in floats)
     try:
-        with warnings.catch_warnings():
-            # What torch says about its own ways to compute the model does not concern the layers made of it.
-            warnings.simplefilter("ignore")
+        with _quiet():
             arguments = inspect.signature(owner.forward).bind(*batches).arguments
             shapes = tree_map(lambda _: {0: Dim.DYNAMIC}, arguments)
             program = torch.export.export(owner, batches, dynamic_shapes=shapes, strict=False)
@@ -52,6 +54,28 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     for module, training in modes:
         module.training = training
     return owner, program
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"model must be one that copy.deepcopy copies: {reason}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says about its own ways to compute the model, and the graph that it prints behind an error."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def _line_of(error: Exception) -> str:

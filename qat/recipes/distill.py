@@ -48,6 +48,8 @@ class Distillation:
     weight: float = 0.5
 
     def __post_init__(self) -> None:
+        if not isinstance(self.teacher, nn.Module):
+            raise TypeError(f"teacher must be a torch.nn.Module, not {type(self.teacher).__name__}")
         _check_temperature(self.temperature)
         if isinstance(self.weight, bool) or not isinstance(self.weight, (int, float)) or not 0 <= self.weight <= 1:
             raise ValueError(f"weight must be a number from 0 to 1, not {self.weight!r}")

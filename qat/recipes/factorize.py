@@ -13,8 +13,7 @@ from emulator.arithmetic import check_integer
 
 from ..layers.masks import mask_of
 from ..model import PreparedModel
-
-KINDS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+from .prune import KINDS, check_layers
 
 
 @torch.no_grad()
@@ -41,6 +40,7 @@ def factorize(
         check_integer("rank", rank, 1, 1 << 30)
     elif isinstance(energy, bool) or not isinstance(energy, (int, float)) or not 0 < energy <= 1:
         raise ValueError(f"energy must be a number above 0, at most 1, not {energy!r}")
+    check_layers(layers, (name for name, module in model.named_modules() if isinstance(module, KINDS)))
     if type(model) in KINDS:
         return _factorized(copy.deepcopy(model), rank, energy)
     result = copy.deepcopy(model)

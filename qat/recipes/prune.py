@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -32,6 +32,7 @@ def prune_weights(model: nn.Module, share: float, *, layers: str = "*") -> None:
     Called again with a larger share it prunes further, as a gradual schedule does.
     """
     check_share(share)
+    check_layers(layers, (name for name, module in model.named_modules() if isinstance(module, KINDS)))
     for name, module in model.named_modules():
         if isinstance(module, KINDS) and fnmatchcase(name, layers):
             weight = module.weight.detach().abs().flatten()
@@ -56,7 +57,9 @@ def prune_pattern(
     """
     check_integer("m", m, 1, 1 << 16)
     check_integer("n", n, 1, m)
-    for layer, map_shape in weighted_layers(model, example_inputs):
+    weighted = weighted_layers(model, example_inputs)
+    check_layers(layers, (layer.name for layer, _ in weighted))
+    for layer, map_shape in weighted:
         if fnmatchcase(layer.name, layers):
             weight = tensor_named(model, layer.weight_name)
             order = reduction_order(weight, map_shape)
@@ -87,6 +90,13 @@ def reduction_order(weight: Tensor, map_shape: tuple[int, ...] | None) -> Tensor
     shape = weight.shape[1:] if map_shape is None else map_shape
     index = torch.arange(weight[0].numel(), device=weight.device).view(shape)
     return index.movedim(0, -1).flatten()
+
+
+def check_layers(pattern: str, names: Iterable[str]) -> None:
+    """Raise ``ValueError`` for a pattern other than ``*`` that matches none of the layers of these names."""
+    known = list(names)
+    if pattern != "*" and not any(fnmatchcase(name, pattern) for name in known):
+        raise ValueError(f"layers must match a convolution or linear layer ({', '.join(known)}), not {pattern!r}")
 
 
 def check_share(share: float) -> None:

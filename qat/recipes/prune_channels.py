@@ -21,7 +21,7 @@ from ..layers.table import Table
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
 from ..prepare import prepare
-from .prune import check_share
+from .prune import check_layers, check_share
 
 # The attribute of torch's modules that says a size, by the axis of the weight that has it.
 SIZES = (("out_channels", "out_features", "num_features"), ("in_channels", "in_features"))
@@ -72,6 +72,7 @@ def prune_channels(
     if isinstance(model, PreparedModel):
         raise ValueError("model must be a float model, not one that is prepared: its layers have fixed shapes")
     prepared = prepare(model, example_inputs)
+    check_layers(layers, (layer.name for layer in prepared.quantizers if isinstance(layer, Weighted)))
     result = copy.deepcopy(model)
     for chain in chains(prepared):
         if fnmatchcase(chain.first.name, layers):

@@ -187,7 +187,7 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
     smaller = qat.prepare(nn.Sequential(nn.Linear(4, 2)), torch.randn(3, 4), settings={"*": {"scale": "learned"}})
     with pytest.raises(ValueError, match=r"checkpoint\.pt must be of the same model: Error\(s\) in loading state_dict"):
         qat.load_checkpoint(file, smaller, generators=generators)
-    for content in (b"", b"PK\x03\x04 and so on", b"\x80\x02N."):
+    for content in (b"", b"PK\x03\x04 and so on", b"\x80\x02N.", b"junk"):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"checkpoint\.pt must be a checkpoint"):
             qat.load_checkpoint(file, model)

@@ -114,3 +114,10 @@ def test_a_measure_must_be_a_number(trained: nn.Module) -> None:
 
     with pytest.raises(ValueError, match="evaluate must give a finite number, not nan of PTQ"):
         qat.compare(trained, X[:2], BATCHES, lost, adaround=False)
+
+
+def test_what_cannot_be_called_is_said_at_once() -> None:
+    with pytest.raises(TypeError, match="evaluate must be a function of a model, not None"):
+        qat.compare(nn.Linear(2, 2), torch.zeros(1, 2), [], None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="train must be a function of a model or None, not 5"):
+        qat.compare(nn.Linear(2, 2), torch.zeros(1, 2), [], float, train=5)  # type: ignore[arg-type]

@@ -186,3 +186,16 @@ def test_statistics_freeze_on_schedule() -> None:
         qat.freeze_statistics(prepared, after=-1)
     with pytest.raises(TypeError, match=r"model must be made by qat\.prepare, not Mixed"):
         qat.freeze_statistics(Mixed())  # type: ignore[arg-type]
+
+
+def test_it_goes_through_torch_save(tmp_path: Path) -> None:
+    arguments = rows(8)
+    prepared = qat.prepare(Recommender(), arguments)
+    torch.save(prepared, tmp_path / "model.pt")
+    other = torch.load(tmp_path / "model.pt", weights_only=False)
+    for name, codes in qat.codes(prepared, *arguments).items():
+        np.testing.assert_array_equal(qat.codes(other, *arguments)[name], codes, err_msg=name)
+    torch.manual_seed(0)
+    expected = prepared.train()(*arguments)
+    torch.manual_seed(0)
+    assert torch.equal(other.train()(*arguments), expected)

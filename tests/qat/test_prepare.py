@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 import qat
 from emulator import Arithmetic
@@ -117,3 +118,40 @@ def test_any_number_of_arguments() -> None:
     model, x = Several(), (images(6, shape=(4,)), images(6, shape=(5,)))
     for count in (1, 2):
         torch.testing.assert_close(float_result(qat.prepare(model, x[:count]), *x[:count]), model(*x[:count]))
+
+
+class Undecided(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return y if y.sum() > 0 else -y
+
+
+def test_a_branch_on_values_is_named_and_nothing_else_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    line = r"test_prepare\.py, line \d+: `return y if y\.sum\(\) > 0 else -y`\)$"
+    with pytest.raises(ValueError, match=rf"model must be traceable by torch\.export .*{line}"):
+        qat.prepare(Undecided(), images(2))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_prepared_module_inside_is_named() -> None:
+    inner = qat.prepare(nn.Conv2d(3, 4, 3), images(2))
+    with pytest.raises(ValueError, match="model must be a float model, but its module '0' is prepared already"):
+        qat.prepare(nn.Sequential(inner, nn.ReLU()), images(2))
+
+
+def test_a_model_that_cannot_be_copied() -> None:
+    model = nn.Conv2d(3, 4, 3)
+    prune.l1_unstructured(model, "weight", 0.5)
+    with pytest.raises(ValueError, match=r"model must be one that copy\.deepcopy copies: Only Tensors"):
+        qat.prepare(model, images(2))
+
+
+def test_examples_in_float64_are_those_in_float32() -> None:
+    model, x = nn.Conv2d(3, 4, 3), images(4)
+    expected = qat.prepare(model, x).state_dict()
+    found = qat.prepare(model, x.double()).state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())

@@ -60,8 +60,10 @@ def test_a_wide_accumulator_needs_no_fitting() -> None:
 @pytest.mark.parametrize("function", [qat.calibrate, qat.fit_accumulator])
 def test_bad_batches(function: object) -> None:
     prepared = qat.prepare(nn.Conv2d(3, 4, 3), images(2))
-    with pytest.raises(ValueError, match="batches must hold at least one batch, not none"):
+    with pytest.raises(ValueError, match="batches must hold at least one sample, not none"):
         function(prepared, [])  # type: ignore[operator]
+    with pytest.raises(ValueError, match="batches must hold at least one sample, not none"):
+        function(prepared, [images(0)])  # type: ignore[operator]
     with pytest.raises(TypeError, match="x must be a float tensor, not str"):
         function(prepared, ["a"])  # type: ignore[operator]
     with pytest.raises(ValueError, match=r"x must have shape \(batch, 3, 7, 6\), not \(1, 3, 7, 7\)"):

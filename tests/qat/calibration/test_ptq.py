@@ -270,5 +270,5 @@ def test_adaround_of_a_layer_of_sequences() -> None:
     for data in (x, x.flatten(0, 1)):
         prepared = qat.prepare(nn.Sequential(layer), data, settings={"*": {"weight_bits": 3}})
         before = distance(prepared, layer, data)
-        qat.calibrate(prepared, [data], adaround=qat.AdaRound(steps=300))
-        assert distance(prepared, layer, data) < before / 4
+        qat.calibrate(prepared, [data], adaround=qat.AdaRound(steps=1000))
+        assert distance(prepared, layer, data) < before / 3

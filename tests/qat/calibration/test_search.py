@@ -93,11 +93,13 @@ def test_bad_arguments() -> None:
     x = [images(4, shape=(8,))]
     with pytest.raises(ValueError, match="evaluate must give a finite number, not nan before the search"):
         qat.search_bits(prepared, x, lambda model: math.nan, 64)
+    with pytest.raises(TypeError, match="evaluate must be a function of a model or None, not 5"):
+        qat.search_bits(prepared, x, 5, 64)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="bits must be an integer from 2 to 8, not 1"):
         qat.search_bits(prepared, x, None, 64, bits=(1, 8))
     with pytest.raises(ValueError, match="budget_bytes must be an integer from 1 to"):
         qat.search_bits(prepared, x, None, 0)
-    with pytest.raises(ValueError, match="batches must hold at least one batch, not none"):
+    with pytest.raises(ValueError, match="batches must hold at least one sample, not none"):
         qat.search_bits(prepared, [], None, 64)
     with pytest.raises(TypeError, match=r"model must be made by qat\.prepare, not Linear"):
         qat.search_bits(nn.Linear(8, 16), x, None, 64)  # type: ignore[arg-type]

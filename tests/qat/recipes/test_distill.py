@@ -68,3 +68,5 @@ def test_bad_arguments() -> None:
     for weight in (-0.1, 1.5, math.nan, False):
         with pytest.raises(ValueError, match="weight must be a number from 0 to 1, not"):
             qat.Distillation(teacher=nn.Linear(1, 1), weight=weight)
+    with pytest.raises(TypeError, match=r"teacher must be a torch\.nn\.Module, not str"):
+        qat.Distillation(teacher="large")  # type: ignore[arg-type]

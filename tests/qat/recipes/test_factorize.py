@@ -92,3 +92,5 @@ def test_bad_arguments() -> None:
             qat.factorize(layer, energy=energy)
     with pytest.raises(ValueError, match="model must be a float model, not one that is prepared"):
         qat.factorize(qat.prepare(layer, torch.ones(2, 8)), rank=1)
+    with pytest.raises(ValueError, match=r"layers must match a convolution or linear layer \(0\), not 'head'"):
+        qat.factorize(nn.Sequential(layer), rank=1, layers="head")

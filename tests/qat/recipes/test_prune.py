@@ -186,6 +186,13 @@ def test_bad_arguments() -> None:
     for share in (-0.1, 1, 1.0, float("nan"), True, "half"):
         with pytest.raises(ValueError, match="share must be a number from 0 to below 1, not"):
             qat.prune_weights(nn.Linear(2, 2), share)  # type: ignore[arg-type]
+    model, message = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), r"linear layer \(0, 1\), not 'head'"
+    with pytest.raises(ValueError, match=message):
+        qat.prune_weights(model, 0.5, layers="head")
+    with pytest.raises(ValueError, match=message):
+        qat.prune_pattern(model, torch.zeros(1, 2), layers="head")
+    with pytest.raises(ValueError, match=message):
+        qat.prune_channels(model, torch.zeros(1, 2), 0.5, layers="head")
     with pytest.raises(ValueError, match="n must be an integer from 1 to 4, not 5"):
         qat.prune_pattern(nn.Linear(2, 2), torch.zeros(1, 2), 5, 4)
     with pytest.raises(ValueError, match="m must be an integer from 1 to 65536, not 0"):
