@@ -131,17 +131,6 @@ def test_what_is_not_supported_is_named(name: str) -> None:
         qat.prepare(Written(function), images(2))
 
 
-def test_the_line_at_which_torch_export_fails_is_named() -> None:
-    class Choice(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            if x.sum() > 0:
-                return x.relu()
-            return x
-
-    with pytest.raises(ValueError, match=r"traceable by torch\.export .*test_unsupported\.py, line \d+: `if x\.sum"):
-        qat.prepare(Choice(), images(2))
-
-
 def test_the_line_of_the_source_is_named() -> None:
     with pytest.raises(ValueError) as error:
         qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), images(2))
