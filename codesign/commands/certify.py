@@ -58,8 +58,9 @@ def attains(graph: Graph, certificate: LayerCertificate) -> bool:
             sums, _ = linear(found.codes.reshape(1, -1), weight, node.bias, wide, zero)
         else:
             weight.reshape(len(weight), -1)[:, found.steps :] = 0
+            maps = found.codes.reshape(1, -1, *found.codes.shape[-2:])  # a sequence is a map of height 1
             sums, _ = convolve(
-                found.codes, weight, node.bias, wide, zero, node.strides, node.padding, node.dilations, node.groups
+                maps, weight, node.bias, wide, zero, node.strides, node.padding, node.dilations, node.groups
             )
         if sums[(0, *found.position, channel)] != extreme:
             return False

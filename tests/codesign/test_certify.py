@@ -11,7 +11,7 @@ import pytest
 from codesign.cli import FAILS, HOLDS, main
 from codesign.commands.certify import attains
 from compiler import load_onnx
-from emulator import Arithmetic, Graph, Linear, Tensor, certify
+from emulator import Arithmetic, Convolution, Graph, Linear, Tensor, certify
 from tests.codesign.command import fails, runs
 from tests.codesign.models import small_model
 
@@ -54,6 +54,21 @@ def test_an_extreme_before_the_last_step_is_attained() -> None:
     )  # fmt: skip
     graph = Graph(inputs=(source,), nodes=(node,), outputs={"y": "layer"}, arithmetic=Arithmetic())
     assert attains(graph, certify(graph)["layer"])
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (1, 7, 3)])
+def test_sequences_and_maps(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    source = Tensor(name="x", shape=shape, scale=1.0, zero_point=-3)
+    node = Convolution(
+        name="layer", inputs=("x",), shape=(*shape[:-1], 2), scale=1.0, zero_point=0, padding=(0, 1, 0, 1),
+        weight=rng.integers(-128, 128, (2, 1, 3, 3)).astype(np.int8), bias=np.array([5, -7]),
+        multiplier=np.ones(2, np.int64), shift=np.zeros(2, np.int64),
+    )  # fmt: skip
+    graph = Graph(inputs=(source,), nodes=(node,), outputs={"y": "layer"}, arithmetic=Arithmetic())
+    certificate = certify(graph)["layer"]
+    assert attains(graph, certificate)
+    assert not attains(graph, replace(certificate, high=certificate.high + 1))
 
 
 def test_what_is_no_model_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
