@@ -4,7 +4,8 @@ from .calibration.adaround import AdaRound
 from .calibration.calibrate import calibrate, fit_accumulator
 from .calibration.compare_ranges import RangeComparison, compare_ranges
 from .calibration.ranges import record_ranges
-from .calibration.search import search_bits, weight_bytes
+from .calibration.search import search_bits
+from .calibration.sizes import activation_bytes, weight_bytes
 from .checkpoint import load_checkpoint, save_checkpoint
 from .compare import Comparison, compare
 from .distributed import data_parallel
@@ -29,6 +30,7 @@ __all__ = [
     "RangeComparison",
     "Recipe",
     "Settings",
+    "activation_bytes",
     "calibrate",
     "codes",
     "compare",

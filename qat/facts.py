@@ -49,7 +49,7 @@ def layer_facts(quantizers: QuantizedLayers) -> dict[str, dict[str, Any]]:
     statistics = recorded_ranges(quantizers)
     facts = {}
     for name, quantizer in quantizers.activations().items():
-        fields = asdict(quantizer.settings) | {"activation_bits": quantizer.grid.bits}
+        fields = asdict(quantizer.settings) | {"activation_bits": quantizer.bits}
         if name in weighted:
             fields["weight_bits"] = weighted[name].weight.bits
             fields["guaranteed"] = bool(weighted[name].guaranteed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,15 @@ class ActivationQuantizer(nn.Module):
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("high", torch.zeros(()))
         self.register_buffer("zero_point", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def bits(self) -> int:
+        """Of every code; who changes them has to `settle` or `span` anew."""
+        return self.grid.bits
+
+    @bits.setter
+    def bits(self, bits: int) -> None:
+        self.grid = replace(self.grid, bits=bits)
 
     @property
     def code_range(self) -> tuple[int, int]:
