@@ -37,7 +37,7 @@ def _kernel(function: Kernel) -> Kernel:
 
 
 def _summing_kernel(function: Kernel) -> Kernel:
-    # Sums of gradients and of statistics, in lanes; nothing of the integer path.
+    # In lanes: sums of gradients and of statistics, and of integers, which float64 holds in any order.
     return cast(Kernel, njit(nogil=True, cache=True, fastmath={"reassoc"})(function))
 
 
