@@ -36,13 +36,17 @@ def _excess(ideal: Tensor, actual: Tensor) -> Tensor:
     return (ideal > actual).to(torch.int8) - (ideal < actual).to(torch.int8)
 
 
-class _Saturated(Function):
+class _Overflowing(Function):
+    """Forward `actual`; backward knows where and on which side it differs from `ideal`."""
+
     @staticmethod
     def forward(ctx: Any, ideal: Tensor, actual: Tensor) -> Tensor:
         ctx.save_for_backward(_excess(ideal, actual))
         ctx.dtype = ideal.dtype
         return actual.view_as(actual)
 
+
+class _Saturated(_Overflowing):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (excess,) = ctx.saved_tensors
@@ -62,13 +66,7 @@ def saturated(ideal: Tensor, actual: Tensor) -> Tensor:
     return result
 
 
-class _Wrapped(Function):
-    @staticmethod
-    def forward(ctx: Any, ideal: Tensor, actual: Tensor) -> Tensor:
-        ctx.save_for_backward(_excess(ideal, actual))
-        ctx.dtype = ideal.dtype
-        return actual.view_as(actual)
-
+class _Wrapped(_Overflowing):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (excess,) = ctx.saved_tensors
