@@ -1,4 +1,4 @@
-"""The `Arithmetic` that a model file was made for: metadata entry ``lockstep.arithmetic``, JSON of the six fields."""
+"""The `Arithmetic` that a model file was made for: metadata entry ``lockstep.arithmetic``, JSON of its fields."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MAX_LENGTH = 1024
 def choose_arithmetic(metadata: dict[str, str], given: Arithmetic | None, override: bool) -> Arithmetic:
     """The file's arithmetic, or `given`, or the default one.
 
-    Raises ``ValueError`` where the entry is not exactly the six legal fields, and where `given` differs from it without
-    `override`.
+    Raises ``ValueError`` where the entry is not exactly the legal fields (`adder`, which version 1 of the contract did not
+    have, may be absent), and where `given` differs from it without `override`.
     """
     if given is not None and not isinstance(given, Arithmetic):
         raise TypeError(f"arithmetic must be an Arithmetic or None, not {given!r}")
@@ -38,7 +38,7 @@ def choose_arithmetic(metadata: dict[str, str], given: Arithmetic | None, overri
 def _stored(metadata: Mapping[str, str]) -> Arithmetic:
     values = read_json(metadata, KEY, MAX_LENGTH)
     known = {f.name for f in fields(Arithmetic)}
-    if set(values) != known:
+    if set(values) | {"adder"} != known:
         raise ValueError(f"metadata {KEY} must be an object of {', '.join(sorted(known))}, not {sorted(values)!r}")
     try:
         return Arithmetic(**values)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 OVERFLOWS = ("saturate", "wrap")
-ROUNDINGS = ("half_even", "half_up", "half_away", "floor", "toward_zero")
+ROUNDINGS = ("half_even", "half_up", "half_away", "floor", "toward_zero", "double")
+ADDERS = ("shared_shift", "rescaled")
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:
@@ -26,11 +27,12 @@ class Arithmetic:
     """Widths and modes of the integer arithmetic; emulator, RTL and QAT all take this object.
 
     activation_bits : 2–8, signed codes of the activations
-    weight_bits : 2–8, signed codes of the weights, zero point 0
+    weight_bits : 2–8, signed codes of the weights
     accumulator_bits : 8–48, signed width P of every partial sum and of the bias
     overflow : ``saturate`` or ``wrap``, applied after every single step of a sum
     multiplier_bits : 1–31, unsigned width of the requantization multiplier (1: shift only)
-    rounding : rounding of the requantizer and of the adder
+    rounding : rounding of the requantizer and of the adder; ``double`` is gemmlowp's and TFLM's (section 10)
+    adder : ``shared_shift``, one rounding (section 4), or ``rescaled``, TFLM's three (section 11)
 
     Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
     """
@@ -41,6 +43,12 @@ class Arithmetic:
     overflow: str = "saturate"
     multiplier_bits: int = 24
     rounding: str = "half_even"
+    adder: str = "shared_shift"
+
+    @classmethod
+    def tflm(cls) -> Arithmetic:
+        """The arithmetic of the int8 kernels of TensorFlow Lite for Microcontrollers (contract, section 11)."""
+        return cls(accumulator_bits=32, multiplier_bits=31, rounding="double", adder="rescaled")
 
     def __post_init__(self) -> None:
         check_integer("activation_bits", self.activation_bits, 2, 8)
@@ -49,6 +57,7 @@ class Arithmetic:
         check_choice("overflow", self.overflow, OVERFLOWS)
         check_integer("multiplier_bits", self.multiplier_bits, 1, 31)
         check_choice("rounding", self.rounding, ROUNDINGS)
+        check_choice("adder", self.adder, ADDERS)
         if self.operand_bits + self.multiplier_bits > 63:
             raise ValueError(
                 "multiplier_bits must be at most 63 − max(accumulator_bits, 24) = "
@@ -91,5 +100,5 @@ class Arithmetic:
         return -(1 << (self.bias_bits - 1)), (1 << (self.bias_bits - 1)) - 1
 
     def as_dict(self) -> dict[str, int | str]:
-        """The six fields, for TOML, JSON and ONNX metadata."""
+        """All fields, for TOML, JSON and ONNX metadata."""
         return asdict(self)

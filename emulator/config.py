@@ -30,6 +30,7 @@ class AcceleratorConfig:
     accumulator_bytes : partial sums, rows of `columns` sums of P bits (the overflow flag of an entry is not counted)
     bus_bytes : 8, 16 or 32, width of the AXI4 data bus
     counters : whether the hardware that counts overflows and clips is built
+    weight_zero_points : whether weights may have a zero point, which makes the array's right operand a bit wider
     arithmetic : the numeric contract's parameters
 
     Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
@@ -45,6 +46,7 @@ class AcceleratorConfig:
     accumulator_bytes: int = 8 * KIB
     bus_bytes: int = 8
     counters: bool = True
+    weight_zero_points: bool = False
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     def __post_init__(self) -> None:
@@ -64,8 +66,9 @@ class AcceleratorConfig:
         check_integer("accumulator_bytes", self.accumulator_bytes, -(-2 * entry_bits // 8), (1 << 13) * entry_bits)
         if self.bus_bytes not in BUS_BYTES or type(self.bus_bytes) is not int:
             raise ValueError(f"bus_bytes must be 8, 16 or 32, not {self.bus_bytes!r}")
-        if type(self.counters) is not bool:
-            raise ValueError(f"counters must be true or false, not {self.counters!r}")
+        for name in ("counters", "weight_zero_points"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
 
     @property
     def activation_depth(self) -> int:

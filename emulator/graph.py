@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
+from .host_part import HostPart
 
 Codes = NDArray[np.int8]
 Integers = NDArray[np.int64]
@@ -56,6 +57,8 @@ class Convolution(Node):
 
     weight : (O, kernel height, kernel width, I/groups); kernel height 1 for a sequence
     bias, multiplier, shift : (O,)
+    weight_zero_point : (O,) codes of weight_bits; None: all 0
+    raw : the sums themselves come out, int64 of accumulator_bits, and nothing is requantized
     padding : top, left, bottom, right
     """
 
@@ -67,16 +70,23 @@ class Convolution(Node):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
     groups: int = 1
+    weight_zero_point: Integers | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear(Node):
-    """Matrix product and requantization; weight (K, N), its rows in the stored (NHWC) order of the input."""
+    """Matrix product and requantization; weight (K, N), its rows in the stored (NHWC) order of the input.
+
+    weight_zero_point, raw : as in `Convolution`
+    """
 
     weight: Codes
     bias: Integers
     multiplier: Integers
     shift: Integers
+    weight_zero_point: Integers | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,6 +98,22 @@ class Add(Node):
 
     a_multiplier: int
     b_multiplier: int
+    shift: int
+    subtract: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RescaledAdd(Node):
+    """Residual add or difference of an `Arithmetic` whose adder is ``rescaled``: each operand and the sum are rounded.
+
+    Axes of size 1 broadcast, as in `Add`.
+    """
+
+    a_multiplier: int
+    a_shift: int
+    b_multiplier: int
+    b_shift: int
+    multiplier: int
     shift: int
     subtract: bool = False
 
@@ -115,6 +141,8 @@ class AveragePool(Node):
     """Exact window sum, then requantization with a multiplier per output position: arrays (out height, out width).
 
     A sequence's have an out height of 1.
+
+    raw : the mean of the raw codes, half away from zero (contract, section 11): no zero point is subtracted or added
     """
 
     kernel: tuple[int, int]
@@ -123,6 +151,7 @@ class AveragePool(Node):
     shift: Integers
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
+    raw: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -184,7 +213,8 @@ class Graph:
 
     inputs : the tensors that the host supplies
     nodes : the layers; each reads only inputs and earlier nodes
-    outputs : ONNX output name → name of the tensor it shows
+    outputs : output name → name of the tensor it shows
+    head, tail : what the host computes in front of the inputs and behind the outputs, None: nothing
     """
 
     inputs: tuple[Tensor, ...]
@@ -192,6 +222,8 @@ class Graph:
     outputs: dict[str, str]
     arithmetic: Arithmetic
     metadata: dict[str, Any] = field(default_factory=dict)
+    head: HostPart | None = None
+    tail: HostPart | None = None
 
     def tensor(self, name: str) -> Tensor:
         """The input or node of that name; ``KeyError`` if there is none."""

@@ -18,6 +18,7 @@ def test_defaults() -> None:
         "overflow": "saturate",
         "multiplier_bits": 24,
         "rounding": "half_even",
+        "adder": "shared_shift",
     }
 
 
