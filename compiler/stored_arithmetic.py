@@ -16,8 +16,8 @@ MAX_LENGTH = 1024
 def choose_arithmetic(metadata: dict[str, str], given: Arithmetic | None, override: bool) -> Arithmetic:
     """The file's arithmetic, or `given`, or the default one.
 
-    Raises ``ValueError`` where the entry is not exactly the legal fields (`adder`, which version 1 of the contract did not
-    have, may be absent), and where `given` differs from it without `override`.
+    Raises ``ValueError`` where the entry is not exactly the legal fields (`adder`, which the contract's version 1 did
+    not have, may be absent), and where `given` differs from it without `override`.
     """
     if given is not None and not isinstance(given, Arithmetic):
         raise TypeError(f"arithmetic must be an Arithmetic or None, not {given!r}")
