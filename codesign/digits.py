@@ -25,7 +25,7 @@ BATCH = 64
 FLOAT_EPOCHS = 20
 QAT_EPOCHS = 15
 GUARANTEED_BITS = 4
-"""Of activations in the guaranteed mode; chosen inside the training images: see `benchmark_qat_choice`."""
+"""Of activations in the guaranteed mode; chosen inside the training images: see `benchmarks.qat_choice`."""
 
 
 @dataclass(frozen=True, eq=False)

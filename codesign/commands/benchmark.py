@@ -10,10 +10,10 @@ from ..console import Output, Phases
 from ..table import Table
 
 BENCHMARKS = {
-    "emulator": "codesign.benchmark_emulator",
-    "utilization": "codesign.benchmark_utilization",
-    "simulation": "codesign.benchmark_simulation",
-    "qat": "codesign.benchmark_qat",
+    "emulator": "codesign.benchmarks.emulator",
+    "utilization": "codesign.benchmarks.utilization",
+    "simulation": "codesign.benchmarks.simulation",
+    "qat": "codesign.benchmarks.qat",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
 

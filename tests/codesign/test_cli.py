@@ -159,7 +159,7 @@ def rows(holds: bool) -> list[dict[str, object]]:
 def test_benchmark_status_is_that_of_the_rows(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, holds: bool
 ) -> None:
-    monkeypatch.setattr("codesign.benchmark_emulator.rows", lambda: rows(holds))
+    monkeypatch.setattr("codesign.benchmarks.emulator.rows", lambda: rows(holds))
     assert runs(capsys, ["benchmark", "emulator"], HOLDS if holds else FAILS) == {"rows": rows(holds)}
     assert main(["benchmark", "emulator"]) == (HOLDS if holds else FAILS)
     assert "fast" in capsys.readouterr().out
@@ -169,7 +169,7 @@ def test_benchmarks_in_verilator_are_asked_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bool] = []
-    monkeypatch.setattr("codesign.benchmark_utilization.rows", lambda rtl=False: asked.append(rtl) or rows(True))
+    monkeypatch.setattr("codesign.benchmarks.utilization.rows", lambda rtl=False: asked.append(rtl) or rows(True))
     runs(capsys, ["benchmark", "utilization"])
     runs(capsys, ["benchmark", "utilization", "--rtl"])
     assert asked == [False, True]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codesign.benchmark_utilization import CONFIG
+from codesign.benchmarks.utilization import CONFIG
 from codesign.networks import (
     MLPERF_TINY,
     NETWORKS,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from codesign.benchmark_qat_step import threads
+from codesign.benchmarks.qat_step import threads
 
 torch.set_num_threads(1)
 

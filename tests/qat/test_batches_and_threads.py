@@ -10,7 +10,7 @@ import torch
 
 import emulator.walk
 import qat
-from codesign.benchmark_qat_step import threads
+from codesign.benchmarks.qat_step import threads
 from qat.integers import rows
 from tests.qat.networks.prepared_models import assert_equal, models, training
 

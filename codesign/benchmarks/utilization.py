@@ -15,10 +15,10 @@ from emulator.config import KIB, AcceleratorConfig
 from emulator.graph import Graph
 from emulator.run import run_graph
 
-from .benchmark_rows import row
-from .comparison import mismatches
-from .networks import MLPERF_TINY, NETWORKS, distinct_convolutions, gemm, layer_alone, resnet50
-from .utilization import Measurement, measure
+from ..comparison import mismatches
+from ..networks import MLPERF_TINY, NETWORKS, distinct_convolutions, gemm, layer_alone, resnet50
+from ..utilization import Measurement, measure
+from .rows import row
 
 LATENCY = 32
 """Cycles from a read's address to its first beat."""
@@ -47,7 +47,7 @@ MOST_SECONDS, MOST_MEBIBYTES = 60, 2048
 # built and compiled there too, so the memory is that of the whole way. The small run compiles or loads the cycle loop.
 MACHINE_SCRIPT = """
 import json, re, resource, sys, time
-from codesign.benchmark_utilization import CONFIG, LATENCY
+from codesign.benchmarks.utilization import CONFIG, LATENCY
 from codesign.networks import gemm, resnet50
 from codesign.utilization import measure, random_inputs
 from compiler import compile_graph

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codesign import benchmark_qat_accuracy, benchmark_qat_widths, digits
-from codesign.benchmark_qat_choice import Question, answer, folds, questions, validate
+from codesign import digits
+from codesign.benchmarks import qat_accuracy, qat_widths
+from codesign.benchmarks.qat_choice import Question, answer, folds, questions, validate
 from emulator import Arithmetic
 
 
 def test_rows() -> None:
     whole = digits.load()
     data = digits.Digits(whole.train_images[:320], whole.train_labels[:320], whole.test_images, whole.test_labels)
-    table = benchmark_qat_accuracy.rows(data, seeds=(1, 2), float_epochs=2, qat_epochs=1)
+    table = qat_accuracy.rows(data, seeds=(1, 2), float_epochs=2, qat_epochs=1)
     assert [row["target"] for row in table] == [None, "≤ 0.3", "≤ 1.5"]
     floats = [digits.train_float(data, epochs=2, seed=seed) for seed in (1, 2)]
     wrong = {"float": 0, 8: 0, 4: 0}
@@ -21,7 +22,7 @@ def test_rows() -> None:
         wrong["float"] += int((model(data.test_images).argmax(1) != data.test_labels).sum())
         for bits in (8, 4):
             arithmetic = Arithmetic(weight_bits=bits, activation_bits=bits)
-            chosen = benchmark_qat_accuracy.CHOSEN
+            chosen = qat_accuracy.CHOSEN
             trained = digits.train_qat(model, data, arithmetic, epochs=1, seed=seed, **chosen)
             wrong[bits] += int((trained(data.test_images).argmax(1) != data.test_labels).sum())
     assert table[0]["value"] == pytest.approx(100 - 100 * wrong["float"] / 720, abs=1e-3)
@@ -86,13 +87,13 @@ def test_what_was_asked() -> None:
     wide, narrow, guaranteed = questions()
     assert (wide.folds, narrow.folds, guaranteed.folds) == (10, 3, 3)
     settings = [
-        {key: train.keywords[key] for key in benchmark_qat_accuracy.CHOSEN}
+        {key: train.keywords[key] for key in qat_accuracy.CHOSEN}
         for tried in wide.candidates.values()
         for train in tried.values()
     ]
-    assert benchmark_qat_accuracy.CHOSEN in settings and len(wide.candidates) == 9 and wide.measure == "changed"
+    assert qat_accuracy.CHOSEN in settings and len(wide.candidates) == 9 and wide.measure == "changed"
     rates = [train.keywords["learning_rate"] for tried in narrow.candidates.values() for train in tried.values()]
-    assert benchmark_qat_widths.QAT_RATE in rates and len(set(rates)) == len(narrow.candidates) == 3
+    assert qat_widths.QAT_RATE in rates and len(set(rates)) == len(narrow.candidates) == 3
     tried = [train.keywords for tried in guaranteed.candidates.values() for train in tried.values()]
     assert {(given["activation_bits"], given["center"]) for given in tried} == {
         (bits, center) for bits in (8, 5, 4) for center in (False, True)

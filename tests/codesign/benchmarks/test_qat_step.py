@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codesign import benchmark_qat_step
-from codesign.benchmark_qat_step import batch, network, peak_bytes, training_step
+from codesign.benchmarks import qat_step
+from codesign.benchmarks.qat_step import batch, network, peak_bytes, training_step
 
 
 def test_the_network() -> None:
@@ -41,10 +41,10 @@ def test_memory_of_what_backward_keeps() -> None:
 
 
 def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_qat_step, "ROUNDS", 1)
-    monkeypatch.setattr(benchmark_qat_step, "BATCH", 4)
+    monkeypatch.setattr(qat_step, "ROUNDS", 1)
+    monkeypatch.setattr(qat_step, "BATCH", 4)
     before = torch.get_num_threads()
-    rows = benchmark_qat_step.rows()
+    rows = qat_step.rows()
     assert torch.get_num_threads() == before
     assert [row["target"] for row in rows] == ["≤ 1.5", "≤ 5", "≥ 10", "≤ 2", "≤ 2", None]
     assert rows[2]["value"] > 10 and all(row["value"] > 0 for row in rows)

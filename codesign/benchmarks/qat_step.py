@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 import qat
 from emulator import Arithmetic
 
-from .benchmark_rows import interleaved, median_ratio, row
+from .rows import interleaved, median_ratio, row
 
 ROUNDS = 9
 BATCH = 64

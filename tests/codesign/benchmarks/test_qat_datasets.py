@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from codesign.benchmark_qat_datasets import DATASETS, SHIFT, rows, shifted
+from codesign.benchmarks.qat_datasets import DATASETS, SHIFT, rows, shifted
 from codesign.datasets import KEYWORDS
 from tests.codesign.datasets.writers import write_cifar10, write_mnist, write_speech_commands
 

@@ -16,16 +16,16 @@ import qat
 from compiler import load_onnx
 from emulator import Arithmetic, certify
 
-from . import digits
-from .benchmark_rows import row
-from .files import replacing
+from .. import digits
+from ..files import replacing
+from .rows import row
 
 WIDTHS = (32, 18, 16, 15, 14, 13, 12)
 SEEDS = range(3)
 PTQ_LOST, MOST_LOST = 10.0, 1.0
 """Percentage points: at the widest accumulator at which PTQ has lost the one, QAT may have lost the other."""
 QAT_RATE = 3e-3
-"""Learning rate, chosen inside the training images: see `benchmark_qat_choice`."""
+"""Learning rate, chosen inside the training images: see `benchmarks.qat_choice`."""
 SUFFIXES = (".png", ".svg")
 CLOSE = 90  # percent, where the plot's second half begins
 WAYS = {

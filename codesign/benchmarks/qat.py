@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import benchmark_qat_accuracy, benchmark_qat_datasets, benchmark_qat_step, benchmark_qat_widths, digits
-from .benchmark_qat_datasets import DATASETS
-from .benchmark_qat_widths import check_suffix, write_plot
-from .files import check_writable
+from .. import digits
+from ..files import check_writable
+from . import qat_accuracy, qat_datasets, qat_step, qat_widths
+from .qat_datasets import DATASETS
+from .qat_widths import check_suffix, write_plot
 
 
 def rows(plot: Path | None = None, **folders: Path) -> list[dict[str, Any]]:
@@ -24,11 +25,11 @@ def rows(plot: Path | None = None, **folders: Path) -> list[dict[str, Any]]:
         check_writable(plot)
     loaded = {name: DATASETS[name].load(folder) for name, folder in folders.items()}
     data = digits.load()
-    table = [*benchmark_qat_step.rows(), *benchmark_qat_accuracy.rows(data)]
-    found = benchmark_qat_widths.sweep(data)
+    table = [*qat_step.rows(), *qat_accuracy.rows(data)]
+    found = qat_widths.sweep(data)
     if plot is not None:
         write_plot(plot, found)
-    table += benchmark_qat_widths.rows(found)
+    table += qat_widths.rows(found)
     for name, dataset in DATASETS.items():
-        table += benchmark_qat_datasets.rows(dataset, loaded.get(name))
+        table += qat_datasets.rows(dataset, loaded.get(name))
     return table

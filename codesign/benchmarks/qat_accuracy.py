@@ -8,14 +8,14 @@ from typing import Any
 
 from emulator import Arithmetic
 
-from . import digits
-from .benchmark_rows import row
+from .. import digits
+from .rows import row
 
 SEEDS = range(5)
 MOST_LOST = ((8, 0.3), (4, 1.5))
 """(Bits of weights and activations, percentage points)."""
 CHOSEN = {"learning_rate": 3e-3, "distillation": 1.0}
-"""Of `digits.train_qat`, inside the training images: see `benchmark_qat_choice`."""
+"""Of `digits.train_qat`, inside the training images: see `benchmarks.qat_choice`."""
 
 
 def rows(

@@ -10,11 +10,11 @@ from typing import Any
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 
-from .benchmark_rows import row
-from .benchmark_utilization import CONFIG, LATENCY
-from .comparison import counter_mismatches, memory_mismatches
-from .networks import resnet50
-from .utilization import random_inputs
+from ..comparison import counter_mismatches, memory_mismatches
+from ..networks import resnet50
+from ..utilization import random_inputs
+from .rows import row
+from .utilization import CONFIG, LATENCY
 
 MOST_SECONDS = 240
 LEAST_RATIO = 0.5

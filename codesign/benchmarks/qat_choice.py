@@ -1,6 +1,6 @@
 """How the settings of the benchmarks on the digits are chosen: by cross-validation inside the training images.
 
-``python -m codesign.benchmark_qat_choice`` prints the tables of docs/performance.md. The test images take no part: a
+``python -m codesign.benchmarks.qat_choice`` prints the tables of docs/performance.md. The test images take no part: a
 fifth of the training images validates what the other four fifths have trained, each fifth in its turn.
 """
 
@@ -19,9 +19,9 @@ from torch import nn
 
 from emulator import Arithmetic
 
-from . import digits
-from .digits import Digits
-from .table import Table
+from .. import digits
+from ..digits import Digits
+from ..table import Table
 
 FOLDS, REPEATS = 5, 2
 SEED = 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from codesign import digits
-from codesign.benchmark_qat_widths import WAYS, Sweep, rows, safe, sweep, write_plot
+from codesign.benchmarks.qat_widths import WAYS, Sweep, rows, safe, sweep, write_plot
 from emulator import Arithmetic
 
 

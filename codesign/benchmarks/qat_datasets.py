@@ -14,11 +14,11 @@ from torch import Tensor, nn
 import qat
 from emulator import Arithmetic
 
-from .benchmark_qat_accuracy import MOST_LOST
-from .benchmark_qat_step import network
-from .benchmark_rows import row
-from .datasets import KEYWORDS, Split, load_cifar10, load_mnist, load_speech_commands, mfcc
-from .training import Augment, accuracy, fit
+from ..datasets import KEYWORDS, Split, load_cifar10, load_mnist, load_speech_commands, mfcc
+from ..training import Augment, accuracy, fit
+from .qat_accuracy import MOST_LOST
+from .qat_step import network
+from .rows import row
 
 SEED = 1
 FLOAT_RATE, QAT_RATE = 1e-2, 1e-3

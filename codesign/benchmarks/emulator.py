@@ -12,7 +12,7 @@ import numpy as np
 
 from emulator import Arithmetic, accumulate
 
-from .benchmark_rows import interleaved, median_ratio, row
+from .rows import interleaved, median_ratio, row
 
 SIZE = 1024
 ROUNDS = 7

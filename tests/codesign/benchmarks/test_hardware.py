@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from codesign import benchmark_utilization
-from codesign.benchmark_simulation import cycles_per_second
+from codesign.benchmarks import utilization
+from codesign.benchmarks.simulation import cycles_per_second
 from codesign.networks import NETWORKS, gemm, macs
 from codesign.utilization import Measurement, measure, random_inputs
 from emulator import AcceleratorConfig, Arithmetic
@@ -52,7 +52,7 @@ def test_the_bound_is_what_is_busy_almost_always_or_shape_or_latency(measured: M
 
 
 def test_the_accelerator_of_the_benchmark() -> None:
-    config = benchmark_utilization.CONFIG
+    config = utilization.CONFIG
     scratchpads = (
         config.activation_scratchpad_bytes
         + config.weight_scratchpad_bytes
@@ -61,20 +61,20 @@ def test_the_accelerator_of_the_benchmark() -> None:
     )
     assert (config.rows, config.columns, config.bus_bytes, config.dataflow) == (16, 16, 16, "weight_stationary")
     assert scratchpads <= 256 << 10 and config.accumulator_bytes <= 64 << 10
-    assert (config.arithmetic.accumulator_bits, benchmark_utilization.LATENCY) == (32, 32)
+    assert (config.arithmetic.accumulator_bits, utilization.LATENCY) == (32, 32)
 
 
 def test_rows_of_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_utilization, "MATRICES", ((16, 16, 16),))
-    monkeypatch.setattr(benchmark_utilization, "SCALING_LAYER", "stack2.conv2")
-    monkeypatch.setattr(benchmark_utilization, "MLPERF_TINY", ("autoencoder",))
-    monkeypatch.setattr(benchmark_utilization, "CHANNELS", 64)
+    monkeypatch.setattr(utilization, "MATRICES", ((16, 16, 16),))
+    monkeypatch.setattr(utilization, "SCALING_LAYER", "stack2.conv2")
+    monkeypatch.setattr(utilization, "MLPERF_TINY", ("autoencoder",))
+    monkeypatch.setattr(utilization, "CHANNELS", 64)
     network = NETWORKS["ResNet-8"](Arithmetic())
     rows = [
-        *benchmark_utilization._alone(network),
-        *benchmark_utilization._whole(network),
-        *benchmark_utilization._tiny(),
-        *benchmark_utilization._scaling(network),
+        *utilization._alone(network),
+        *utilization._whole(network),
+        *utilization._tiny(),
+        *utilization._scaling(network),
     ]
     assert [row["name"].split(":")[0] for row in rows][:2] == ["stack3.conv2", "GEMM 16×16×16"]
     assert all(set(row) == {"name", "value", "unit", "target", "holds"} for row in rows)
