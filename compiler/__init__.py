@@ -1,8 +1,9 @@
-"""ONNX → integer `Graph` → `Program`: reading and checking a quantized model, and compiling it for one accelerator."""
+"""A model file → integer `Graph` → `Program`: reading and checking a quantized model, and compiling it."""
 
-from .compile_error import CompileError
-from .compile_graph import compile_graph
-from .errors import OnnxError
-from .reader import load_onnx
+from .emit.compile_error import CompileError
+from .emit.compile_graph import compile_graph
+from .load_model import load_model
+from .onnx.load_onnx import load_onnx
+from .reading.errors import ModelError
 
-__all__ = ["CompileError", "OnnxError", "compile_graph", "load_onnx"]
+__all__ = ["CompileError", "ModelError", "compile_graph", "load_model", "load_onnx"]

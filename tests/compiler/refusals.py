@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from compiler import OnnxError, load_onnx
+from compiler import ModelError, load_onnx
 from tests.compiler.models import Model
 
 SX = 0.1
@@ -15,7 +15,7 @@ SX = 0.1
 
 def refused(model: Model, folder, text: str, **options: object) -> None:
     path = model.save(folder)
-    with pytest.raises(OnnxError) as caught:
+    with pytest.raises(ModelError) as caught:
         load_onnx(path, **options)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and text in message and "\n" not in message, message

@@ -17,7 +17,8 @@ from onnx import TensorProto
 from torch import Tensor, nn
 
 import qat
-from compiler import OnnxError, load_onnx, lower_function
+from compiler import ModelError, load_onnx
+from compiler.reading import function
 from emulator import Arithmetic, Graph, LookupTable, run_graph
 from tests.qat.networks import Mixed, images, randomized
 
@@ -114,14 +115,14 @@ def test_the_file_alone_gives_the_same_graph(
     copy.write_bytes(file.read_bytes())
     assert list(parts(load_onnx(copy))) == first
     # A machine whose mathematical functions round one value the other way reads the same tables.
-    right = lower_function.make_table
+    right = function.make_table
 
     def other_library(*arguments: Any) -> np.ndarray:
         table = right(*arguments).copy()
         table[100] += 1 if table[100] < 100 else -1
         return table
 
-    monkeypatch.setattr(lower_function, "make_table", other_library)
+    monkeypatch.setattr(function, "make_table", other_library)
     assert list(parts(load_onnx(file))) == first
     graph, x = load_onnx(file), images(7, 2)
     assert sum(isinstance(node, LookupTable) for node in graph.nodes) == 2
@@ -162,7 +163,7 @@ def test_tables_that_are_not_the_operators_are_refused(
         if e.key == "lockstep.tables":
             e.value = change(json.loads(e.value))
     onnx.save(model, file)
-    with pytest.raises(OnnxError, match=message):
+    with pytest.raises(ModelError, match=message):
         load_onnx(file)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import qat
-from compiler import OnnxError, load_onnx
+from compiler import ModelError, load_onnx
 from emulator import Arithmetic, Graph, run_graph_counts
 from emulator.inputs import check_inputs
 from qat.calibration.compare_ranges import LayerRange
@@ -254,11 +254,11 @@ def test_bad_arguments(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_facts_are_refused(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compiler.stored_layers.MAX_LENGTH", 10000)
+    monkeypatch.setattr("compiler.reading.stored_layers.MAX_LENGTH", 10000)
     qat.export_onnx(qat.prepare(nn.Conv2d(3, 4, 3), images(2)), tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     for entry in model.metadata_props:
         entry.value = text if entry.key == "lockstep.layers" else entry.value
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(OnnxError, match=rf"metadata lockstep\.layers {message}"):
+    with pytest.raises(ModelError, match=rf"metadata lockstep\.layers {message}"):
         load_onnx(tmp_path / "model.onnx")

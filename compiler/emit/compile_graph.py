@@ -1,0 +1,177 @@
+"""`compile_graph`: the integer `Graph` becomes a `Program` for one `AcceleratorConfig`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from emulator.config import AcceleratorConfig
+from emulator.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    Graph,
+    Linear,
+    LookupTable,
+    MaxPool,
+    Pad,
+    Product,
+    Rescale,
+    Slice,
+    Transpose,
+    to_logical,
+)
+from emulator.program import Program, Region
+from emulator.run import run_graph
+
+from .compile_error import CompileError
+from .convolution import ConvolutionEmitter
+from .copy import emit_copy
+from .cut.column_blocks import as_convolution, check_bias
+from .cut.maps import Map, as_map, as_vector
+from .cut.packing import Border, border, packed, packs
+from .emitter import Emitter
+from .fuse import Step, fuse
+from .placement import Inside, pad_offset
+from .pool import emit_average_pool, emit_max_pool
+from .post import Post, adder_fields
+from .reduce import emit_elementwise
+
+
+def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
+    """Compile a graph for one accelerator; the program runs one sample.
+
+    The codes of every layer that is not fused into the next one have a place in the memory map, so that all of them
+    can be compared after a run.
+
+    Raises `CompileError` (a ``ValueError``) naming the layer and the reason for what the accelerator cannot run and for
+    a graph that `run_graph` refuses, ``ValueError`` if graph and config differ in their arithmetic, and ``TypeError``
+    for anything but a `Graph` and an `AcceleratorConfig`.
+    """
+    if not isinstance(graph, Graph):
+        raise TypeError(f"graph must be a Graph, as load_onnx gives it, not {type(graph).__name__}")
+    if not isinstance(config, AcceleratorConfig):
+        raise TypeError(f"config must be an AcceleratorConfig, not {type(config).__name__}")
+    if graph.arithmetic != config.arithmetic:
+        ours, theirs = config.arithmetic.as_dict(), graph.arithmetic.as_dict()
+        name = next(name for name in ours if ours[name] != theirs[name])
+        raise ValueError(f"{name} must be the graph's {theirs[name]!r} in the config, not {ours[name]!r}")
+    _check(graph)
+    steps = fuse(graph)
+    emitter = Emitter(graph, config, {layer.name for step in steps for layer in step.layers[:-1]})
+    macs = 0
+    for step in steps:
+        emitter.begin(step.main.name)
+        _emit(emitter, step)
+        if isinstance(step.main, Convolution):
+            macs += step.main.weight.size * math.prod(step.main.shape[:-1])
+        elif isinstance(step.main, Linear):
+            macs += step.main.weight.size
+    return emitter.finish(macs)
+
+
+def _check(graph: Graph) -> None:
+    """Raise `CompileError` for what `run_graph` refuses: its operators check every shape and every range."""
+    for node in graph.nodes:
+        if isinstance(node, Convolution | Linear):
+            check_bias(node, *graph.arithmetic.bias_range)
+    try:
+        run_graph(graph, {tensor.name: to_logical(np.empty((0, *tensor.shape), np.int8)) for tensor in graph.inputs})
+    except (TypeError, ValueError) as error:
+        raise CompileError(str(error)) from None
+
+
+def _emit(emitter: Emitter, step: Step) -> None:
+    """Emit some layers that are fused, or one."""
+    node, last = step.main, step.layers[-1]
+    sources = [emitter.region(name) for name in node.inputs]
+    target = emitter.region(last.name)
+    if last.name in emitter.placement.views:
+        return
+    if isinstance(node, Pad | Concat | Slice | Transpose):
+        _emit_move(emitter, node, sources, target)
+        return
+    post = Post(last, table=step.table)
+    if step.add is not None:
+        operand = emitter.region(step.operand)
+        zero_points = node.zero_point, operand.tensor.zero_point
+        post.add, post.operand = step.add, as_map(operand)
+        post.adder = adder_fields(step.add, zero_points[::-1] if step.swapped else zero_points, step.swapped)
+    match node:
+        case Linear():
+            ConvolutionEmitter(emitter, as_convolution(node), as_vector(sources[0]), as_map(target), post).emit()
+        case Convolution():
+            source = as_map(sources[0])
+            if _can_pack(emitter, node, source):
+                node, source = packed(node, source)
+            ConvolutionEmitter(emitter, node, source, as_map(target), post).emit()
+        case AveragePool():
+            emit_average_pool(emitter, node, as_map(sources[0]), as_map(target), post)
+        case MaxPool():
+            emit_max_pool(emitter, node, as_map(sources[0]), as_map(target), post)
+        case Add() | Product() | Rescale() | LookupTable():
+            if isinstance(node, Add):
+                zero_points = sources[0].tensor.zero_point, sources[1].tensor.zero_point
+                post.add, post.adder = node, adder_fields(node, zero_points)
+            if isinstance(node, LookupTable):
+                post.table = node
+            maps = tuple(_broadcast(emitter, source, node.shape) for source in sources)
+            emit_elementwise(emitter, node, maps, as_map(target), post)
+        case _:
+            raise CompileError(
+                f"layer {node.name!r} ({type(node).__name__}): the accelerator has no instruction for this operator"
+            )
+
+
+def _broadcast(emitter: Emitter, source: Region, shape: tuple[int, ...]) -> Map:
+    """A tensor as a map of `shape`: pixels that are read again and again; channels must be copied side by side."""
+    if source.tensor.shape == shape:
+        return as_map(source)
+    steps = tuple(0 if size == 1 else step for size, step in zip(source.tensor.shape, source.steps, strict=True))
+    spread = replace(source.tensor, shape=shape)
+    if source.tensor.shape[-1] == shape[-1]:
+        return as_map(Region(source.address, spread, (*steps[:-1], 1)))
+    copy = Region(emitter.reserve(math.prod(shape)), spread)
+    emit_copy(emitter, source, steps, copy)
+    return as_map(copy)
+
+
+def _can_pack(emitter: Emitter, node: Convolution, source: Map) -> bool:
+    """Whether K can be packed: pixels side by side, and the padding's columns in memory."""
+    there = emitter.placement.borders.get(node.inputs[0], Border())
+    wanted = border(node, source.width)
+    return (
+        packs(node, emitter.config.rows)
+        and source.pixel_stride == source.depth
+        and there.left >= wanted.left
+        and there.right >= wanted.right
+    )
+
+
+def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:
+    """Copy what does not lie in its place yet."""
+    if isinstance(node, Transpose):
+        emit_copy(emitter, sources[0], tuple(sources[0].steps[axis - 1] for axis in node.axes[1:]), target)
+        return
+    if isinstance(node, Slice):
+        axis = node.axis % (len(node.shape) + 1) - 1
+        steps = list(sources[0].steps)
+        shown = Region(sources[0].address + node.start * steps[axis], node)
+        steps[axis] *= node.step
+        emit_copy(emitter, shown, tuple(steps), target)
+        return
+    offset = [0] * len(node.shape)
+    if isinstance(node, Pad):
+        offset = pad_offset(node)
+    axis = 0 if isinstance(node, Pad) else node.axis % (len(node.shape) + 1) - 1
+    seen: set[str] = set()
+    for source in sources:
+        name = source.tensor.name
+        if name in seen or emitter.placement.inside.get(name) != Inside(node.name, tuple(offset)):
+            address = target.address + sum(n * step for n, step in zip(offset, target.steps, strict=True))
+            emit_copy(emitter, source, source.steps, Region(address, source.tensor, target.steps))
+        seen.add(name)
+        offset[axis] += source.tensor.shape[axis]

@@ -1,0 +1,254 @@
+"""Emitter: collects operations and constants, places everything in external memory, and makes the `Program`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.config import AcceleratorConfig
+from emulator.front_end import INDEX_BITS
+from emulator.graph import Graph, Integers, Node, Pad
+from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Opcode
+from emulator.program import CounterBlock, Program, Region
+
+from .compile_error import CompileError
+from .cut.packing import borders
+from .placement import Placement
+from .post import Post
+from .schedule.operation import Access, Buffer, Memory, Operation, Place, Transfer, depths
+from .schedule.schedule import NoRoomError, schedule
+from .schedule.synchronize import synchronize
+from .schedule.transfers import PIXEL_BYTES_MOST, merge, transfer_fields
+
+ALIGNMENT = 32
+"""Regions begin at multiples of the widest bus and of an instruction."""
+MEMORY_LIMIT = 1 << 32
+"""Addresses of external memory have 32 bits."""
+MOST_INSTRUCTIONS = (1 << INDEX_BITS) - 1
+"""Before HALT; the accelerator counts instructions in so many bits."""
+
+
+class Emitter:
+    """Memory map and operation list under construction."""
+
+    def __init__(self, graph: Graph, config: AcceleratorConfig, fused: Collection[str]):
+        self.graph, self.config = graph, config
+        self.operations: list[Operation] = []
+        self.counters: list[CounterBlock] = []
+        self.constants: list[tuple[int, bytes]] = []
+        self.size = 0
+        self.layers: list[str] = []
+        self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
+        self._adder: dict[str, int] | None = None
+
+    def begin(self, layer: str) -> None:
+        """A layer's operations follow."""
+        self.layers.append(layer)
+
+    @property
+    def layer(self) -> str:
+        """Name of the layer under way."""
+        return self.layers[-1]
+
+    def region(self, name: str) -> Region:
+        """Where a tensor's codes lie."""
+        return self.placement.regions[name]
+
+    def reserve(self, size: int) -> int:
+        """Address of `size` fresh bytes."""
+        address = self.size
+        self.size = -(-(address + size) // ALIGNMENT) * ALIGNMENT
+        if self.size >= MEMORY_LIMIT:
+            raise CompileError(f"{self._place_of()}: the memory must stay below 2^32 bytes, and would have {self.size}")
+        return address
+
+    def _place_of(self) -> str:
+        return f"layer {self.layers[-1]!r}" if self.layers else "the graph's tensors"
+
+    def constant(self, values: NDArray[np.generic]) -> int:
+        """Address of these bytes."""
+        data = values.tobytes()
+        address = self.reserve(len(data))
+        self.constants.append((address, data))
+        return address
+
+    def lanes(self, memory: Memory) -> int:
+        """Bytes of a row."""
+        return self.config.rows if memory == Memory.ACTIVATION else self.config.columns
+
+    def emit(
+        self,
+        opcode: Opcode,
+        fields: dict[str, int],
+        places: dict[str, Place],
+        accesses: tuple[Access, ...],
+        transfer: Transfer | None = None,
+    ) -> None:
+        """Append an operation."""
+        if len(self.operations) == MOST_INSTRUCTIONS:
+            raise CompileError(f"{self._place_of()}: the program must have at most {MOST_INSTRUCTIONS} instructions")
+        self.operations.append(Operation(opcode, fields, places, accesses, transfer, layer=len(self.layers) - 1))
+
+    def load(
+        self, buffer: Buffer, transfer: Transfer, offset: int = 0, pixel_rows: int = 0, constant: bool = False
+    ) -> None:
+        """Emit a LOAD; `pixel_rows` 0: pixels follow one another. `constant`: bytes that no STORE writes."""
+        lanes = self.lanes(buffer.memory)
+        width = -(-transfer.pixel_bytes // lanes)
+        if pixel_rows in (0, width):
+            merged = merge(transfer, lanes)
+            pixel_rows = -(-merged.pixel_bytes // lanes)
+        else:
+            merged = transfer
+        alone = merged.lines * merged.pixels == 1
+        scale = PARAMETER_PITCH if buffer.memory == Memory.PARAMETER else 1
+        count = transfer.lines * transfer.pixels
+        if buffer.memory == Memory.PARAMETER:
+            access = Access(buffer, offset, count, 1, 1, write=True)
+        elif buffer.memory == Memory.TABLE:
+            access = Access(buffer, 0, 1, 1, 1, write=True)
+        else:
+            rows = merged.lines * merged.pixels
+            access = Access(buffer, offset, rows, pixel_rows, -(-merged.pixel_bytes // lanes), write=True)
+        self.emit(
+            Opcode.LOAD,
+            {**transfer_fields(merged), "pixel_rows": 0 if alone else pixel_rows, "target": int(buffer.memory)},
+            {"row": Place(buffer, offset, scale)},
+            (access,),
+            None if constant else merged,
+        )
+
+    def load_bytes(self, buffer: Buffer, address: int, size: int, offset: int = 0) -> None:
+        """Emit LOADs of constant bytes that fill rows one after the other."""
+        lanes = self.lanes(buffer.memory)
+        step = PIXEL_BYTES_MOST // lanes * lanes
+        for first in range(0, size, step):
+            piece = Transfer(address + first, 1, 0, 1, 0, min(step, size - first))
+            self.load(buffer, piece, offset + first // lanes, constant=True)
+
+    def store(self, buffer: Buffer, transfer: Transfer, offset: int = 0, internal: bool = False) -> None:
+        """Emit a STORE of pixels that follow one another. `internal`: bytes that no LOAD reads."""
+        lanes = self.config.columns
+        merged = merge(transfer, lanes)
+        width = -(-merged.pixel_bytes // lanes)
+        access = Access(buffer, offset, merged.lines * merged.pixels, width, width)
+        self.emit(
+            Opcode.STORE,
+            {**transfer_fields(merged), "pixel_rows": 0 if merged.lines * merged.pixels == 1 else width},
+            {"row": Place(buffer, offset)},
+            (access,),
+            None if internal else merged,
+        )
+
+    def parameter_data(self, bias: Integers, multiplier: Integers, shift: Integers) -> NDArray[np.uint8]:
+        """(PARAMETER_ROWS, columns) bytes of one entry; at most `columns` channels."""
+        rows = np.zeros((PARAMETER_ROWS, self.config.columns), np.uint8)
+        for first, values, count in ((0, bias, 4), (4, multiplier, 4), (8, shift, 1)):
+            for byte in range(count):
+                rows[first + byte, : len(values)] = (np.asarray(values, np.int64) >> (8 * byte)) & 255
+        return rows
+
+    def load_parameters(self, address: int, entries: int) -> Buffer:
+        """Emit a LOAD of consecutive entries."""
+        buffer = Buffer(Memory.PARAMETER, entries)
+        size = PARAMETER_ROWS * self.config.columns
+        self.load(buffer, Transfer(address, 1, 0, entries, size, size), pixel_rows=PARAMETER_PITCH, constant=True)
+        return buffer
+
+    def uniform_parameters(self, multiplier: int, shift: int) -> Buffer:
+        """An entry with bias 0 that all lanes share."""
+        columns = self.config.columns
+        zeros = np.zeros(columns, np.int64)
+        return self.load_parameters(self.constant(self.parameter_data(zeros, zeros + multiplier, zeros + shift)), 1)
+
+    def prepare(self, post: Post) -> None:
+        """Emit what the results of a layer pass behind the requantizer: the adder's settings, the table."""
+        if post.adder is not None and post.adder != self._adder:
+            self.emit(Opcode.ADDER, dict(post.adder), {}, ())
+            self._adder = post.adder
+        if post.table is not None:
+            buffer = post.table_buffer = Buffer(Memory.TABLE, 1)
+            columns = self.config.columns
+            data = np.repeat(post.table.table.astype(np.int8)[:, None], columns, axis=1)
+            self.load(buffer, Transfer(self.constant(data), 1, 0, 1, 0, data.size), constant=True)
+
+    def post_fields(self, post: Post, node: Node, lanes: int) -> tuple[dict[str, int], tuple[Access, ...]]:
+        """Fields and accesses of the last steps of a REQUANTIZE or REDUCE; `lanes`: those that count."""
+        fields = {
+            "zero_point": node.zero_point,
+            "y_min": node.y_min,
+            "y_max": node.y_max,
+            "add": int(post.adder is not None),
+            "table": int(post.table is not None),
+            "lanes": lanes,
+        }
+        if post.table_buffer is None:
+            return fields, ()
+        return fields, (Access(post.table_buffer, 0, 1, 1, 1),)
+
+    def count(self, layer: str, channel: int, channels: int, layer_channels: int, adder: str | None = None) -> None:
+        """Emit what stores the counters behind a block of channels; `layer` "": only the adder's are its own."""
+        if not self.config.counters:
+            return
+        columns = self.config.columns
+        address = self.reserve(COUNTER_ROWS * columns)
+        self.counters.append(CounterBlock(address, layer, channel, channels, layer_channels, adder))
+        buffer = Buffer(Memory.OUTPUT, COUNTER_ROWS)
+        access = Access(buffer, 0, 1, COUNTER_ROWS, COUNTER_ROWS, write=True)
+        self.emit(Opcode.COUNTERS, {}, {"output_row": Place(buffer)}, (access,))
+        self.store(buffer, Transfer(address, 1, 0, 1, 0, COUNTER_ROWS * columns), internal=True)
+
+    def finish(self, macs: int) -> Program:
+        """Schedule, place, synchronize, encode; then the memory image: data first, then the instructions."""
+        sizes = depths(self.config)
+        try:
+            program = schedule(self.operations, sizes, self.size)
+        except NoRoomError as error:
+            raise CompileError(
+                f"layer {self.layers[error.layer]!r}: it needs {error.rows} more rows of the "
+                f"{error.memory.name.lower()} memory than there are"
+            ) from None
+        synchronize(program, sizes, self.size)
+        instructions = []
+        for operation in program:
+            made = operation.instruction()
+            try:
+                made.encode()
+            except ValueError as error:
+                layer = self.layers[operation.layer]
+                raise CompileError(f"layer {layer!r} does not fit the instruction set: {error}") from None
+            instructions.append(made)
+        return self._program(tuple(instructions), macs)
+
+    def _program(self, instructions: tuple[Instruction, ...], macs: int) -> Program:
+        instructions = (*instructions, Instruction(Opcode.HALT, {}))
+        code = b"".join(made.encode() for made in instructions)
+        program_address = self.reserve(len(code))
+        image = bytearray(self.size)
+        for address, data in (*self.constants, (program_address, code)):
+            image[address : address + len(data)] = data
+        regions = self.placement.regions
+        self._fill_borders(image)
+        return Program(
+            config_hash=self.config.hash(),
+            instructions=instructions,
+            image=bytes(image),
+            inputs={tensor.name: regions[tensor.name] for tensor in self.graph.inputs},
+            tensors={node.name: regions[node.name] for node in self.graph.nodes if node.name in regions},
+            outputs=dict(self.graph.outputs),
+            counters=tuple(self.counters),
+            columns=self.config.columns,
+            program_address=program_address,
+            macs=macs,
+        )
+
+    def _fill_borders(self, image: bytearray) -> None:
+        """The zero point around the codes of maps: no instruction ever writes it."""
+        for name in self.placement.borders:
+            address, size = self.placement.surroundings(name)
+            image[address : address + size] = bytes([self.region(name).tensor.zero_point & 255]) * size
+        for node in self.graph.nodes:
+            if isinstance(node, Pad):
+                self.region(node.name).view(image)[...] = node.zero_point

@@ -1,0 +1,124 @@
+"""Placement: where every tensor lies in external memory, so that moving codes costs nothing where it can.
+
+A reshape, a slice and a transpose that keeps the channels last are other views of their input's bytes. The inputs of a
+concat and of a pad are stored by their producers straight into the result, with its strides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from emulator.graph import Concat, Graph, Linear, Node, Pad, Reshape, Slice, Tensor, Transpose, map_size
+from emulator.program import Region
+
+from .cut.packing import Border
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A tensor that lies inside another one, from `offset` on along each axis."""
+
+    parent: str
+    offset: tuple[int, ...]
+
+
+class Placement:
+    """Regions by tensor name, which tensors lie inside others, and which layers are nothing but views.
+
+    fused : layers without codes in memory
+    wanted : borders that the readers of maps can make use of; those that are there are in `borders`
+    reserve : gives the address of that many fresh bytes
+    """
+
+    def __init__(
+        self, graph: Graph, fused: Collection[str], wanted: Mapping[str, Border], reserve: Callable[[int], int]
+    ):
+        self.graph, self.wanted, self.reserve = graph, wanted, reserve
+        self.borders: dict[str, Border] = {}
+        self.regions: dict[str, Region] = {}
+        self.inside: dict[str, Inside] = {}
+        self.views: set[str] = set()
+        self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in (*graph.inputs, *graph.nodes)}
+        self.dense = {name for node in graph.nodes if isinstance(node, Reshape | Linear) for name in node.inputs}
+        self._find_parents()
+        for tensor in self.tensors.values():
+            if tensor.name not in fused:
+                self.region(tensor.name)
+
+    def _find_parents(self) -> None:
+        """Which tensors can be stored into the concat or pad that reads them."""
+        for node in reversed(self.graph.nodes):
+            offset = [0] * len(node.shape)
+            if isinstance(node, Pad):
+                self._adopt(node, node.inputs[0], pad_offset(node))
+            elif isinstance(node, Concat):
+                axis = node.axis % (len(node.shape) + 1) - 1
+                for name in node.inputs:
+                    self._adopt(node, name, offset)
+                    offset[axis] += self.tensors[name].shape[axis]
+
+    def _adopt(self, node: Node, name: str, offset: list[int]) -> None:
+        is_view = isinstance(self.tensors[name], Reshape | Slice | Transpose)
+        if name not in self.inside and name not in self.dense and not is_view:
+            self.inside[name] = Inside(node.name, tuple(offset))
+
+    def region(self, name: str) -> Region:
+        """The region of a tensor."""
+        if name not in self.regions:
+            self.regions[name] = self._place(self.tensors[name])
+        return self.regions[name]
+
+    def _place(self, tensor: Tensor) -> Region:
+        if tensor.name in self.inside:
+            inside = self.inside[tensor.name]
+            parent = self.region(inside.parent)
+            offset = sum(n * step for n, step in zip(inside.offset, parent.steps, strict=True))
+            return Region(parent.address + offset, tensor, parent.steps)
+        view = self._view(tensor)
+        if view is not None and (tensor.name not in self.dense or view.contiguous):
+            self.views.add(tensor.name)
+            return view
+        if tensor.name in self.wanted and tensor.name not in self.dense:
+            return self._with_border(tensor, self.wanted[tensor.name])
+        return Region(self.reserve(int(np.prod(tensor.shape, dtype=np.int64))), tensor)
+
+    def _with_border(self, tensor: Tensor, border: Border) -> Region:
+        (height, width), depth = map_size(tensor), tensor.shape[-1]
+        line = (border.left + width + border.right) * depth
+        address = self.reserve(height * line)
+        self.borders[tensor.name] = border
+        return Region(address + border.left * depth, tensor, (line, depth, 1)[-len(tensor.shape) :])
+
+    def surroundings(self, name: str) -> tuple[int, int]:
+        """(address, bytes) of a tensor with its border."""
+        region, border = self.regions[name], self.borders[name]
+        (height, width), depth = map_size(region.tensor), region.tensor.shape[-1]
+        return region.address - border.left * depth, height * (border.left + width + border.right) * depth
+
+    def _view(self, tensor: Tensor) -> Region | None:
+        """The region of a layer that only shows its input's bytes in another way."""
+        if not isinstance(tensor, Reshape | Slice | Transpose):
+            return None
+        source = self.region(tensor.inputs[0])
+        if isinstance(tensor, Reshape):
+            return Region(source.address, tensor)
+        if isinstance(tensor, Slice):
+            axis = tensor.axis % (len(tensor.shape) + 1) - 1
+            steps = list(source.steps)
+            address = source.address + tensor.start * steps[axis]
+            steps[axis] *= tensor.step
+            if axis == len(steps) - 1 and tensor.step > 1 and tensor.shape[axis] > 1:
+                return None
+            return Region(address, tensor, tuple(steps))
+        if tensor.axes[-1] != len(tensor.shape):
+            return None
+        return Region(source.address, tensor, tuple(source.steps[axis - 1] for axis in tensor.axes[1:]))
+
+
+def pad_offset(node: Pad) -> list[int]:
+    """Where along each stored axis of a pad its input begins."""
+    top, left = node.padding[:2]
+    return [top, left, 0][-len(node.shape) :]

@@ -1,0 +1,29 @@
+"""Conv: a 1-D or 2-D convolution with any kernel, strides, padding, dilations and groups."""
+
+from __future__ import annotations
+
+from ...reading.convolution import ConvolutionSource
+from ...reading.values import Real, Value
+from ...reading.windows import spatial_axes
+from ..environment import Environment
+from ..operator import Operator
+from ..weights import read_weights
+from ..windows import node_geometry
+
+
+def lower_conv(env: Environment, op: Operator) -> Value:
+    """Conv of an activation with constant weights; 3-D convolutions are refused."""
+    x = env.operand(op, 0)
+    weights = read_weights(env, op, 1, axis=0, rank=2 + spatial_axes(x))
+    groups = op.integer("group", 1)
+    outputs, depth, *kernel = weights.codes.shape
+    if groups < 1 or depth * groups != x.shape[-1] or outputs % groups:
+        raise ValueError(
+            f"weight of shape {weights.codes.shape} in {groups} groups does not match an input of "
+            f"{x.shape[-1]} channels"
+        )
+    if op.integers("kernel_shape") not in (None, tuple(kernel)):
+        raise ValueError(f"kernel_shape must be the weight's {tuple(kernel)}, not {op.integers('kernel_shape')}")
+    geometry = node_geometry(op, x, tuple(kernel))
+    bias = env.bias(op, 2)
+    return Real(ConvolutionSource(op, x, weights, bias, geometry, groups))

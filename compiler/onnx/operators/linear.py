@@ -1,0 +1,46 @@
+"""Gemm and MatMul: linear layers of vectors, and of every position of a sequence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from emulator.graph import Tensor, logical_shape
+
+from ...reading.linear import LinearSource
+from ...reading.values import Real, Value
+from ...reading.weights import Weights
+from ..environment import Environment
+from ..operator import Operator
+from ..weights import read_weights
+
+
+def lower_gemm(env: Environment, op: Operator) -> Value:
+    """Gemm with alpha = beta = 1 of an activation (batch, K) with constant weights, stored either way round."""
+    op.only("alpha", 1.0, "fold it into the weights' scale")
+    op.only("transA", 0, "the batch must be the first axis")
+    if op.input(2):
+        op.only("beta", 1.0, "fold it into the bias")
+    transposed = op.integer("transB", 0)
+    weights = read_weights(env, op, 1, axis=0 if transposed else 1, rank=2)
+    if transposed:
+        weights = replace(weights, codes=weights.codes.T)
+    bias = env.bias(op, 2)
+    source = LinearSource(op, _rows(env, op, weights), weights, None)
+    return Real(source if bias is None else source.with_bias(bias))
+
+
+def lower_matmul(env: Environment, op: Operator) -> Value:
+    """MatMul of an activation (batch, K) or (batch, T, K) with constant weights (K, N)."""
+    weights = read_weights(env, op, 1, axis=1, rank=2)
+    return Real(LinearSource(op, _rows(env, op, weights, 2), weights, None))
+
+
+def _rows(env: Environment, op: Operator, weights: Weights, most: int = 1) -> Tensor:
+    """The left operand, with at most `most` axes behind the batch."""
+    x, depth = env.operand(op, 0), weights.codes.shape[0]
+    if len(x.shape) > most or logical_shape(x.shape)[-1] != depth:
+        raise ValueError(
+            f"the input must have the shape (batch, {depth}){f' or (batch, length, {depth})' if most > 1 else ''} "
+            f"to match the weight, not (batch, {', '.join(map(str, logical_shape(x.shape)))})"
+        )
+    return x

@@ -1,0 +1,139 @@
+"""Transpose, Slice, Split and Pad: codes selected, put in another order or framed by zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from emulator.graph import Pad, Tensor, logical_shape, stored_shape
+
+from ...reading.constants import Constant, QuantizedConstant
+from ...reading.graph_builder import GraphBuilder
+from ...reading.rearrange import checked_axis, kept, sliced, transposed
+from ...reading.sizes import check_elements
+from ...reading.values import Move, MoveFunction, Value
+from ...reading.windows import MAX_SIZE
+from ..environment import Environment
+from ..operator import Operator
+
+
+def lower_transpose(env: Environment, op: Operator) -> Value:
+    """Transpose of constant weights, or of an activation whose batch stays the first axis."""
+    value = env.value(op.input(0))
+    if not isinstance(value, Constant | QuantizedConstant):
+        return env.moved(op, _transpose(op))
+    rank = (value.values if isinstance(value, Constant) else value.codes).ndim
+    order = _permutation(op, rank)
+    if isinstance(value, Constant):
+        return Constant(value.values.transpose(order))
+    axis = order.index(value.axis) if value.scale.ndim else 0
+    return QuantizedConstant(value.codes.transpose(order), value.scale, value.zero_point, axis)
+
+
+def lower_slice(env: Environment, op: Operator) -> Value:
+    """Slice with constant starts, ends, axes and steps of at least 1, along any axes but the batch's."""
+    starts, ends = env.integers(op, 1, "starts") or (), env.integers(op, 2, "ends") or ()
+    axes = env.integers(op, 3, "axes") or tuple(range(len(starts)))
+    steps = env.integers(op, 4, "steps") or (1,) * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps) or not starts:
+        raise ValueError("starts, ends, axes and steps must have one length of at least 1")
+    if min(steps) < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}")
+
+    def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
+        cuts = {}
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+            place = checked_axis(axis, len(x.shape) + 1)
+            if place in cuts:
+                raise ValueError(f"axes must differ, not be {axes}")
+            size = logical_shape(x.shape)[place - 1]
+            cuts[place] = range(size)[slice(start, end, step)]
+            if not cuts[place]:
+                raise ValueError(f"elements {start} to {end} of axis {axis} must not be empty; it has {size} elements")
+        cuts = {axis: cut for axis, cut in cuts.items() if cut != range(logical_shape(x.shape)[axis - 1])}
+        for index, (axis, cut) in enumerate(cuts.items(), 1):
+            x = sliced(builder, x, axis, cut, name if index == len(cuts) else builder.unique(f"{name}/{index}"))
+        return x
+
+    return env.moved(op, apply)
+
+
+def lower_split(env: Environment, op: Operator) -> tuple[Value, ...]:
+    """Split into parts of constant or equal sizes: a `Slice` for each, NAME/0, NAME/1, …"""
+    count, sizes = len(op.outputs), env.integers(op, 1, "split")
+    if sizes is not None and (len(sizes) != count or min(sizes) < 1):
+        raise ValueError(f"split must have {count} sizes of at least 1, one per output, not {sizes}")
+    if op.integer("num_outputs", count) != count:
+        raise ValueError(f"num_outputs must be the {count} that the node has, not {op.integer('num_outputs', count)}")
+
+    def part(index: int) -> MoveFunction:
+        def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
+            axis = checked_axis(op.integer("axis", 0), len(x.shape) + 1)
+            size = logical_shape(x.shape)[axis - 1]
+            each = -(-size // count)
+            if sizes is None and ((size % count and "num_outputs" not in op.attributes) or each * (count - 1) >= size):
+                raise ValueError(f"{size} elements of axis {axis} cannot be split into {count} equal parts")
+            if sizes is not None and sum(sizes) != size:
+                raise ValueError(f"split must have the sum {size}, the elements of axis {axis}, not {sum(sizes)}")
+            first = each * index if sizes is None else sum(sizes[:index])
+            end = min(first + each, size) if sizes is None else first + sizes[index]
+            return sliced(builder, x, axis, range(first, end), name)
+
+        return apply
+
+    names = [replace(op, name=op.name and f"{op.name}/{i}", outputs=(name,)) for i, name in enumerate(op.outputs)]
+    return tuple(env.moved(each, part(index)) for index, each in enumerate(names))
+
+
+def lower_pad(env: Environment, op: Operator) -> Value:
+    """Pad with zeros above, below and beside maps, before and behind sequences."""
+    op.only("mode", "constant", "only zeros can surround codes")
+    if op.input(2) and env.scalar(op, 2) != 0:
+        raise ValueError(f"the value must be the constant 0, not {env.scalar(op, 2)}")
+    pads, axes = env.integers(op, 1, "pads") or (), env.integers(op, 3, "axes")
+
+    def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
+        before, after = _borders(pads, axes, len(x.shape) + 1)
+        top, left = (0, *before[1:])[-2:]
+        bottom, right = (0, *after[1:])[-2:]
+        if not any((top, left, bottom, right)):
+            return x
+        sizes = zip(logical_shape(x.shape), before, after, strict=True)
+        shape = stored_shape(tuple(first + size + last for size, first, last in sizes))
+        check_elements(shape, "the padded tensor")
+        codes = {"y_min": min(x.y_min, x.zero_point), "y_max": max(x.y_max, x.zero_point)}
+        return builder.add(Pad(name=name, shape=shape, **kept(x) | codes, padding=(top, left, bottom, right)))
+
+    return env.real(op, 0).moved(Move(op, apply, fills=True))
+
+
+def _borders(pads: Sequence[int], axes: Sequence[int] | None, rank: int) -> tuple[list[int], list[int]]:
+    """Positions before and behind each logical axis but the batch's."""
+    axes = range(rank) if axes is None else axes
+    if len(pads) != 2 * len(axes) or not all(0 <= pad <= MAX_SIZE for pad in pads):
+        raise ValueError(f"pads must be {2 * len(axes)} integers from 0 to {MAX_SIZE}, not {tuple(pads)}")
+    before, after = [0] * rank, [0] * rank
+    for axis, first, last in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        if not -rank <= axis < rank:
+            raise ValueError(f"axes must be from {-rank} to {rank - 1}, not {axis}")
+        if (first or last) and axis % rank < 2:
+            raise ValueError("only the axes behind batch and channels can be padded")
+        before[axis % rank], after[axis % rank] = first, last
+    return before[1:], after[1:]
+
+
+def _transpose(op: Operator) -> MoveFunction:
+    def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
+        order = _permutation(op, len(x.shape) + 1)
+        if order[0] != 0:
+            raise ValueError(f"perm must keep the batch as the first axis, not be {order}")
+        return transposed(builder, x, order, name)
+
+    return apply
+
+
+def _permutation(op: Operator, rank: int) -> tuple[int, ...]:
+    order = op.integers("perm") or tuple(reversed(range(rank)))
+    if sorted(order) != list(range(rank)):
+        raise ValueError(f"perm must be a permutation of {rank} axes, not {order}")
+    return order

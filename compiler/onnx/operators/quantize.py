@@ -1,0 +1,142 @@
+"""QuantizeLinear and DequantizeLinear: where real numbers become codes, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from ...reading.constants import Constant, QuantizedConstant
+from ...reading.rounding import quantized
+from ...reading.values import Codes, Dequantized, Real, Value
+from ..environment import Environment
+from ..operator import Operator
+from ..tensor import DTYPES, type_name
+
+UINT8 = DTYPES[TensorProto.UINT8]
+# Element type → (smallest, largest, what is taken away so that the codes are signed).
+CODE_TYPES: dict[np.dtype[Any], tuple[int, int, int]] = {
+    DTYPES[TensorProto.INT8]: (-128, 127, 0),
+    UINT8: (0, 255, 128),
+    DTYPES[TensorProto.INT4]: (-8, 7, 0),
+    DTYPES[TensorProto.UINT4]: (0, 15, 8),
+}
+CONSTANT_TYPES = {**CODE_TYPES, DTYPES[TensorProto.INT32]: (-(1 << 31), (1 << 31) - 1, 0)}
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Scale (float32, one or one per channel), zero point (int64, shaped as scale, as in the file) and code type."""
+
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int64]
+    type: np.dtype[Any]
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one scale for the whole tensor."""
+        return self.scale.ndim == 0
+
+
+def lower_quantize_linear(env: Environment, op: Operator) -> Value:
+    """QuantizeLinear: the one place where anything is rounded; a float constant is rounded right away."""
+    value = env.value(op.input(0))
+    parameters = _parameters(env, op, None)
+    if parameters.type not in CODE_TYPES:
+        raise ValueError(f"codes must be INT8, UINT8, INT4 or UINT4, not {type_name(parameters.type)}")
+    low, high, offset = CODE_TYPES[parameters.type]
+    if isinstance(value, Constant):
+        return _quantized_constant(value, op, parameters)
+    if not isinstance(value, Real):
+        raise ValueError(f"input {op.input(0)!r} must be real numbers, it holds codes")
+    if not parameters.single:
+        raise ValueError("an activation must have one scale, not one per channel")
+    zero_point = int(parameters.zero_point) - offset
+    tensor = quantized(env.builder, value, op, float(parameters.scale), zero_point, low - offset, high - offset)
+    return Codes(tensor, parameters.type)
+
+
+def lower_dequantize_linear(env: Environment, op: Operator) -> Value:
+    """DequantizeLinear of codes (an activation) or of a constant (weights, biases)."""
+    if op.integer("output_dtype", 0) not in (0, TensorProto.FLOAT):
+        raise ValueError(f"output_dtype must be FLOAT, not {type_name(op.integer('output_dtype', 0))}")
+    value = env.value(op.input(0))
+    if isinstance(value, Codes):
+        parameters = _parameters(env, op, value.type)
+        offset = CODE_TYPES[value.type][2]
+        same = parameters.single and float(parameters.scale) == value.tensor.scale
+        if not same or int(parameters.zero_point) - offset != value.tensor.zero_point:
+            raise ValueError("scale and zero point must be those of the QuantizeLinear that made the codes")
+        return Real(Dequantized(value.tensor))
+    if not isinstance(value, Constant):
+        raise ValueError(f"input {op.input(0)!r} must be codes, it holds real numbers")
+    kind = value.values.dtype
+    if kind not in CONSTANT_TYPES:
+        raise ValueError(f"a constant must be INT8, UINT8, INT4, UINT4 or INT32, not {type_name(kind)}")
+    parameters = _parameters(env, op, kind)
+    offset = CONSTANT_TYPES[kind][2]
+    axis = _axis(op, value.values.ndim, parameters, value.values.shape)
+    return QuantizedConstant(value.integers - offset, parameters.scale, parameters.zero_point - offset, axis)
+
+
+def _parameters(env: Environment, op: Operator, expected: np.dtype[Any] | None) -> Parameters:
+    op.only("block_size", 0, "blocked quantization is not supported")
+    if op.integer("precision", 0) not in (0, TensorProto.FLOAT):
+        raise ValueError(f"precision must be FLOAT, not {type_name(op.integer('precision', 0))}")
+    scale = env.plain(op, 1, "scale")
+    assert scale is not None
+    if scale.values.dtype != np.float32:
+        raise ValueError(f"scale must be FLOAT, not {type_name(scale.values.dtype)}")
+    good = np.isfinite(scale.values) & (scale.values > 0)
+    if not scale.values.size or not good.all():
+        wrong = scale.values[~good].flat[0] if scale.values.size else "empty"
+        raise ValueError(f"scale must be positive and finite, not {wrong!s}")
+    if scale.values.ndim > 1:
+        raise ValueError(f"scale must be one number or one per channel, not of shape {scale.values.shape}")
+    zero = env.plain(op, 2, "zero point")
+    if zero is None:
+        implied = op.integer("output_dtype", 0) if op.type == "QuantizeLinear" else 0
+        kind = expected or DTYPES.get(implied, UINT8)
+        values = np.zeros(scale.values.shape, np.int64)
+    else:
+        kind = zero.values.dtype
+        if expected is not None and kind != expected:
+            raise ValueError(f"zero point must be {type_name(expected)} as the codes are, not {type_name(kind)}")
+        if kind not in CONSTANT_TYPES:
+            raise ValueError(f"codes must be INT8, UINT8, INT4 or UINT4, not {type_name(kind)}")
+        values = zero.integers
+        if values.size != scale.values.size:
+            raise ValueError(f"zero point must have {scale.values.size} elements, as the scale, not {values.size}")
+    shape = () if scale.values.size == 1 else scale.values.shape
+    return Parameters(scale.values.reshape(shape), values.reshape(shape), kind)
+
+
+def _quantized_constant(value: Constant, op: Operator, parameters: Parameters) -> Constant:
+    """Weights kept as floats: ONNX QuantizeLinear, the division in float32, ties to even."""
+    if value.values.dtype != np.float32:
+        raise ValueError(f"a constant must be FLOAT to be quantized, not {type_name(value.values.dtype)}")
+    if not np.isfinite(value.values).all():
+        raise ValueError(f"constant {op.input(0)!r} must be finite")
+    axis = _axis(op, value.values.ndim, parameters, value.values.shape)
+    shape = [] if parameters.single else [-1 if i == axis else 1 for i in range(value.values.ndim)]
+    low, high, _ = CODE_TYPES[parameters.type]
+    zero_point = parameters.zero_point.reshape(shape)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.rint(value.values / parameters.scale.reshape(shape))
+    codes = np.clip(rounded, low - zero_point, high - zero_point) + zero_point
+    return Constant(codes.astype(parameters.type))
+
+
+def _axis(op: Operator, rank: int, parameters: Parameters, shape: tuple[int, ...]) -> int:
+    axis = op.integer("axis", 1)
+    if parameters.single:
+        return 0
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis must be from {-rank} to {rank - 1}, not {axis}")
+    axis %= rank
+    if shape[axis] != parameters.scale.size:
+        raise ValueError(f"scale must have {shape[axis]} elements, one per channel, not {parameters.scale.size}")
+    return axis

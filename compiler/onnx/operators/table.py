@@ -1,0 +1,94 @@
+"""Which function reads which ONNX operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emulator.onnx_functions import UNARY_OPERATORS
+
+from ...reading.values import Value
+from ..environment import Environment
+from ..operator import Operator
+from .activation import lower_clip, lower_relu
+from .concat import lower_concat
+from .constant import lower_constant
+from .convolution import lower_conv
+from .elementwise import lower_elementwise
+from .function import lower_divide, lower_function
+from .linear import lower_gemm, lower_matmul
+from .move import lower_pad, lower_slice, lower_split, lower_transpose
+from .order import lower_depth_to_space, lower_gather, lower_space_to_depth
+from .pool import (
+    lower_average_pool,
+    lower_global_average_pool,
+    lower_global_max_pool,
+    lower_max_pool,
+    lower_reduce_mean,
+)
+from .quantize import lower_dequantize_linear, lower_quantize_linear
+from .reshape import (
+    lower_dropout,
+    lower_flatten,
+    lower_identity,
+    lower_reshape,
+    lower_squeeze,
+    lower_unsqueeze,
+)
+
+Lowering = Callable[[Environment, Operator], Value | tuple[Value, ...]]
+"""Gives the value of the node's first output, or those of all of them."""
+
+LOWERINGS: dict[str, Lowering] = {
+    "Add": lower_elementwise,
+    "AveragePool": lower_average_pool,
+    "Clip": lower_clip,
+    "Concat": lower_concat,
+    "Constant": lower_constant,
+    "Conv": lower_conv,
+    "DepthToSpace": lower_depth_to_space,
+    "DequantizeLinear": lower_dequantize_linear,
+    "Div": lower_divide,
+    "Dropout": lower_dropout,
+    "Flatten": lower_flatten,
+    "Gather": lower_gather,
+    "Gemm": lower_gemm,
+    "GlobalAveragePool": lower_global_average_pool,
+    "GlobalMaxPool": lower_global_max_pool,
+    "Identity": lower_identity,
+    "MatMul": lower_matmul,
+    "MaxPool": lower_max_pool,
+    "Mul": lower_elementwise,
+    "Pad": lower_pad,
+    "QuantizeLinear": lower_quantize_linear,
+    "ReduceMean": lower_reduce_mean,
+    "Relu": lower_relu,
+    "Reshape": lower_reshape,
+    "Slice": lower_slice,
+    "Split": lower_split,
+    "SpaceToDepth": lower_space_to_depth,
+    "Squeeze": lower_squeeze,
+    "Sub": lower_elementwise,
+    "Transpose": lower_transpose,
+    "Unsqueeze": lower_unsqueeze,
+    **{name: lower_function for name in UNARY_OPERATORS},
+}
+
+# Why an operator that networks often have cannot stand in a quantized file.
+REASONS = {
+    "BatchNormalization": "fold it into the convolution before quantization",
+    "Softmax": "let the host compute it behind the graph's outputs",
+}
+
+
+def check_supported(operators: list[Operator]) -> None:
+    """Raise ``ValueError`` naming every node whose operator is not supported."""
+    unknown = [
+        f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
+        for op in operators
+        if op.type not in LOWERINGS
+    ]
+    if len(unknown) == 1:
+        raise ValueError(f"{unknown[0]} is not supported")
+    if unknown:
+        more = f"; and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        raise ValueError(f"{len(unknown)} nodes are not supported: {'; '.join(unknown[:10])}{more}")

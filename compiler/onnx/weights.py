@@ -1,0 +1,17 @@
+"""The weights of an ONNX node: a constant behind a DequantizeLinear."""
+
+from __future__ import annotations
+
+from ..reading.constants import Constant, QuantizedConstant
+from ..reading.weights import Weights, checked_weights
+from .environment import Environment
+from .operator import Operator
+
+
+def read_weights(env: Environment, op: Operator, index: int, axis: int, rank: int) -> Weights:
+    """The weights at input `index`, output channels on `axis` of `rank` axes; ``ValueError`` unless they are legal."""
+    value = env.value(op.input(index))
+    if not isinstance(value, QuantizedConstant):
+        found = "not quantized" if isinstance(value, Constant) else "not a constant"
+        raise ValueError(f"weight {op.input(index)!r} must be a constant behind a DequantizeLinear, it is {found}")
+    return checked_weights(value, axis, rank, env.builder.arithmetic)

@@ -1,0 +1,1 @@
+"""What all formats share: constants, codes, real numbers and their one rounding, layers while they are read."""

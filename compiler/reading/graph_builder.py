@@ -1,0 +1,76 @@
+"""`GraphBuilder`: the integer `Graph` while it grows, with the checks that hold for every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from emulator.arithmetic import Arithmetic
+from emulator.graph import Codes, Node, Tensor
+
+from .sizes import check_elements
+
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+class GraphBuilder:
+    """Collects inputs and layers.
+
+    orders : vector → stored shape of the feature map it was flattened from, where its stored order (channels last) is
+    not the file's (channels first)
+    reordered : such a vector → a copy of it in the file's order, once there is one
+    turned : sequence → the one with length and channels exchanged, once there is one
+    bias_errors : convolution or linear layer → how far rounding its float bias can move a result, in codes
+    tables : layer → the lookup table that the file ships for it
+    rounded : what `rounding` has made of real numbers so far, by their identity and the target
+    """
+
+    def __init__(self, arithmetic: Arithmetic, tables: Mapping[str, Codes]) -> None:
+        self.arithmetic = arithmetic
+        self.tables = tables
+        self.inputs: dict[str, Tensor] = {}
+        self.nodes: list[Node] = []
+        self.orders: dict[str, tuple[int, ...]] = {}
+        self.reordered: dict[str, Tensor] = {}
+        self.turned: dict[str, Tensor] = {}
+        self.bias_errors: dict[str, float] = {}
+        # The value keeps the object alive, so that its identity stays its own.
+        self.rounded: dict[tuple[int, object], tuple[object, Tensor]] = {}
+        self._names: set[str] = set()
+
+    def reserve(self, name: str) -> None:
+        """Keep layers from taking `name`."""
+        self._names.add(name)
+
+    def unique(self, wanted: str) -> str:
+        """`wanted`, with a number behind it if the name is taken; it is taken from then on."""
+        name, number = wanted, 0
+        while name in self._names:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._names.add(name)
+        return name
+
+    def add(self, node: AnyNode) -> AnyNode:
+        """Append a layer after checking its size, its zero point and its legal codes."""
+        self.check(node)
+        self.nodes.append(node)
+        return node
+
+    def check(self, tensor: Tensor) -> None:
+        """Raise ``ValueError`` unless the tensor's size and codes are legal in this arithmetic."""
+        check_elements(tensor.shape, f"tensor {tensor.name!r}")
+        low, high = self.arithmetic.activation_range
+        if not low <= tensor.zero_point <= high:
+            raise ValueError(f"zero point must be from {low} to {high}, not {tensor.zero_point}")
+        if not low <= tensor.y_min <= tensor.y_max <= high:
+            raise ValueError(
+                f"codes must be from {low} to {high} (activation_bits = {self.arithmetic.activation_bits}), "
+                f"not from {tensor.y_min} to {tensor.y_max}; a Clip can narrow them"
+            )
+
+    def ordered_as(self, node: AnyNode, model: Tensor) -> AnyNode:
+        """Note that `node` is stored in the order of `model`."""
+        if model.name in self.orders:
+            self.orders[node.name] = self.orders[model.name]
+        return node
