@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from compiler import compile_graph, load_onnx
 from emulator.config import AcceleratorConfig
-from emulator.graph import Codes, Graph, logical_shape, to_logical
-from emulator.inputs import check_inputs
+from emulator.graph import Codes, Graph, logical_shape
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 from emulator.machine.result import Result
@@ -22,16 +21,12 @@ from emulator.run import LayerCounts, run_graph_counts
 
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches
 from .files import replacing
-from .npz import read_npz
 from .timeline import Span, spans
 
 OnSample = Callable[[int], None]
 """Called with 0 when all is compiled, then with the number of samples done."""
 OnCycles = Callable[[int], None]
 """Called with 0 when the simulator is built, then with the cycles simulated so far, of all samples together."""
-
-MOST_RANDOM_BYTES = 1 << 28
-"""Random codes that a run may draw; a file of inputs has its own limit."""
 
 
 def load_model(
@@ -40,35 +35,6 @@ def load_model(
     """A model and the accelerator that it is for: `config`, or the default shape with the model's own arithmetic."""
     graph = load_onnx(path, None if config is None else config.arithmetic, override)
     return graph, AcceleratorConfig(arithmetic=graph.arithmetic) if config is None else config
-
-
-def load_inputs(
-    graph: Graph, path: str | PathLike[str] | None, samples: int | None = None, seed: int = 0
-) -> dict[str, Codes]:
-    """{input name: int8 codes in the model's layout}: the first `samples` of an .npz file (None: all), or random codes.
-
-    Raises ``ValueError`` or ``TypeError`` naming the file and the input for a wrong name, shape, type or code.
-    """
-    size = sum(int(np.prod(tensor.shape)) for tensor in graph.inputs)
-    most = max(1, MOST_RANDOM_BYTES // size)
-    if path is None and (samples is None or not 1 <= samples <= most):
-        raise ValueError(f"samples must be from 1 to {most} without a file of inputs, not {samples}")
-    if path is None:
-        rng = np.random.default_rng(seed)
-        return {
-            tensor.name: to_logical(
-                rng.integers(tensor.y_min, tensor.y_max, (samples, *tensor.shape), np.int8, endpoint=True)
-            )
-            for tensor in graph.inputs
-        }
-    arrays = {name: array[:samples] if array.ndim else array for name, array in read_npz(path).items()}
-    try:
-        codes = {name: to_logical(array) for name, array in check_inputs(graph.inputs, arrays).items()}
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{path}: {error}") from None
-    if not all(len(array) for array in codes.values()):
-        raise ValueError(f"{path}: the inputs must hold at least one sample")
-    return codes
 
 
 def compile_machine() -> None:

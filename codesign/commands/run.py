@@ -8,11 +8,11 @@ from pathlib import Path
 from emulator.config import load_config
 
 from ..console import Output, Phases
-from ..execution import Execution, load_inputs, load_model
+from ..execution import Execution, load_model
 from ..execution_progress import run_machine
 from ..execution_report import as_dict, show
 from ..files import check_writable
-from ..npz import write_npz
+from ..inputs import load_inputs, write_npz
 from ..timeline import busy_cycles, check_suffix, write_timeline
 from . import SAMPLES
 

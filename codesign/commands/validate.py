@@ -9,10 +9,10 @@ from typing import Any
 from emulator.config import load_config
 
 from ..console import Output, Phases
-from ..execution import Execution, load_inputs, load_model
+from ..execution import Execution, load_model
 from ..execution_progress import run_machine, run_rtl
 from ..execution_report import as_dict, layer_table, verdict
-from ..npz import read_npz
+from ..inputs import input_types, load_inputs, quantized, read_inputs
 from ..table import Table
 from . import SAMPLES
 
@@ -37,8 +37,8 @@ def run(
     graph, accelerator = load_model(model, config, override)
     arrays = None
     if inputs is not None:
-        load_inputs(graph, inputs)  # names, shapes and types, with the file named
-        arrays = {name: array[:samples] for name, array in read_npz(inputs).items()}
+        arrays = read_inputs(input_types(graph), inputs, samples)
+        quantized(graph, arrays, inputs)  # no NaN, with the file named
         codes = [name for name, array in arrays.items() if array.dtype.kind != "f"]
         if codes:
             raise ValueError(f"{inputs}: input {codes[0]!r} must be floats: ONNX Runtime takes no codes")

@@ -53,7 +53,8 @@ def test_run_with_a_config_counts_cycles(capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_the_machine_says_when_it_is_compiled(tmp_path: Path) -> None:
-    from codesign.execution import Execution, load_inputs, load_model
+    from codesign.execution import Execution, load_model
+    from codesign.inputs import load_inputs
 
     graph, config = load_model(small_model(tmp_path))
     done: list[int] = []
@@ -138,7 +139,8 @@ def test_verilog(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 def test_program_for_another_config(tmp_path: Path) -> None:
-    from codesign.execution import Execution, load_inputs, load_model
+    from codesign.execution import Execution, load_model
+    from codesign.inputs import load_inputs
 
     graph, config = load_model(small_model(tmp_path), load_config(small_config(tmp_path)))
     execution = Execution(graph, config, load_inputs(graph, None, 1))

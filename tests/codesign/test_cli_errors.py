@@ -115,7 +115,7 @@ def test_foreign_file_as_onnx(capsys: pytest.CaptureFixture[str], tmp_path: Path
 @pytest.mark.parametrize(
     ("arrays", "named"),
     [
-        ({"image": np.zeros((1, *SHAPE), np.float32)}, ("'image'", "input")),
+        ({"input": np.zeros((1, *SHAPE), np.float32), "image": np.zeros(1)}, ("'image'", "'input'")),
         ({"input": np.zeros((1, 6, 6, 2), np.float32)}, ("'input'", "(batch, 2, 6, 6)", "(1, 6, 6, 2)")),
         ({"input": np.zeros((1, *SHAPE), np.int64)}, ("'input'", "int64")),
         ({"input": np.float32(1)}, ("'input'", "()")),

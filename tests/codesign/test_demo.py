@@ -12,7 +12,8 @@ from codesign.console import to_json
 from codesign.demo import Demo, WidthPoint
 from codesign.demo_report import report_html
 from codesign.demo_table import layer_table, remarks, summary_table
-from codesign.execution import Execution, load_inputs, load_model
+from codesign.execution import Execution, load_model
+from codesign.inputs import load_inputs
 from emulator import Arithmetic
 from tests.codesign.models import SHAPE, small_model
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from codesign.npz import read_npz, write_npz
+from codesign.inputs import read_npz, write_npz
 
 
 def header(shape: tuple[int, ...], dtype: str = "<f4") -> bytes:
@@ -62,7 +62,7 @@ def test_pickled_objects_are_refused(tmp_path: Path) -> None:
 def test_size_is_checked_in_the_directory(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "x.npz", a=np.zeros(1 << 16))
     assert (tmp_path / "x.npz").stat().st_size < 4096
-    with pytest.raises(ValueError, match="at most 65536 bytes together, not 524416"):
+    with pytest.raises(ValueError, match="at most 65536 bytes together, not 524288"):
         read_npz(tmp_path / "x.npz", max_bytes=1 << 16)
 
 

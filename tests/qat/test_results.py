@@ -17,7 +17,7 @@ from torch import Tensor
 
 import qat
 from codesign.cli import HOLDS, main
-from codesign.npz import read_npz
+from codesign.inputs import read_npz
 from compiler import compile_graph, load_onnx
 from emulator import Arithmetic, Machine, run_graph
 from rtl import simulate
