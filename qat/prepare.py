@@ -11,7 +11,7 @@ from emulator import Arithmetic
 
 from .calibration.calibrate import set_scales
 from .calibration.float_pass import full_precision, inputs_of
-from .lowering.lower import Lowering
+from .lowering.lower import lower
 from .lowering.trace import check_examples, trace
 from .model import PreparedModel, QuantizedLayers, evaluating
 from .scales.settings import Settings, as_settings
@@ -52,9 +52,9 @@ def prepare(
                 raise ValueError(f"model must be a float model, but its module {name!r} is prepared already")
     settings = as_settings(settings)
     owner, program = trace(model, example_inputs)
-    lowering = Lowering(program, arithmetic, settings)
+    lowering, host, results = lower(program, arithmetic, settings)
     examples = check_examples(example_inputs)
-    layers = QuantizedLayers(lowering.host, lowering.layers.values(), lowering.results, arithmetic, settings)
+    layers = QuantizedLayers(host, lowering.layers.values(), results, arithmetic, settings)
     settings.check(layers.activations(), arithmetic)
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, fx
-
-if TYPE_CHECKING:
-    from .lower import Lowering
-
-Handler = Callable[["Lowering", fx.Node, "Arguments"], None]
 
 
 class Arguments:

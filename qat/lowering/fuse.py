@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..layers.activation import Activation, Dropout
 from ..layers.elementwise import Add, Product
@@ -16,11 +15,8 @@ from ..layers.pools import MaxPool
 from ..layers.table import Table
 from ..layers.weighted import BatchNorm, Weighted
 from ..scales.quantizers import NO_CLAMP
+from .context import Lowering
 from .pseudo import Binary, Function, Normalization
-
-if TYPE_CHECKING:
-    from .lower import Lowering
-
 
 MOVES = (Gather, MaxPool, PixelShuffle, Reshape, Slice, Transpose)
 

@@ -95,6 +95,10 @@ class HostBuilder:
         """Let them read element `index` along the first axis of `node` as the input `name`."""
         self.inputs[name] = self._graph.call_function(torch.ops.aten.select.int, (self._values[node], 0, index))
 
+    def drop(self, name: str) -> None:
+        """Do not compute the input `name`."""
+        del self.inputs[name]
+
     def is_uniform(self, node: fx.Node) -> bool:
         """Whether all elements of `node` are one number."""
         return node in self._uniform

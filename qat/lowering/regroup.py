@@ -7,21 +7,18 @@ where each code comes from; from that the last reshape finds the layer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import fx, nn
 
 from ..layers.layer import Layer
 from ..layers.moves import Reshape
 from ..layers.orders import Gather, PixelShuffle, PixelUnshuffle
 from .arguments import Arguments, shape_of
-
-if TYPE_CHECKING:
-    from .lower import Lowering
+from .context import Lowering
+from .made import Regrouped
 
 MOST_AXES = 3
 KEEPING = frozenset(
@@ -32,23 +29,6 @@ KEEPING = frozenset(
         "_unsafe_view.default",
     )
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Regrouped:
-    """The codes of the layer `source`, of that shape without the batch axis, in another shape and order.
-
-    places : of the tensor's shape without the batch axis; where in the layer's result, in torch's order, a code stands
-    """
-
-    source: str
-    shape: tuple[int, ...]
-    places: NDArray[np.int64]
-
-    @property
-    def layer(self) -> str:
-        """Raises ``ValueError``: no layer has so many axes."""
-        raise ValueError(f"a tensor of {self.places.ndim + 1} axes can only be transposed, and reshaped to at most 4")
 
 
 def regrouped(source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> Regrouped:

@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from torch import fx
 
 from ..layers.concat import Concat
 from ..layers.moves import Reshape, Slice, Transpose
 from .arguments import Arguments
-
-if TYPE_CHECKING:
-    from .lower import Lowering
-
-
-@dataclass(frozen=True)
-class Steps:
-    """A tensor (batch, steps, length), or with the batch second (steps, batch, length).
-
-    parts : the layers (batch, length) of its steps
-    whole : the layer (batch, steps, length) of all of them; like any other, it is dropped where nobody reads it
-    """
-
-    parts: tuple[str, ...]
-    whole: str
-    batch_second: bool = False
-
-    @property
-    def axis(self) -> int:
-        """The steps' axis."""
-        return 0 if self.batch_second else 1
-
-    @property
-    def layer(self) -> str:
-        """The layer of all of them, ``ValueError`` where the batch is second."""
-        if self.batch_second:
-            raise ValueError(
-                "a tensor with the batch on its second axis can only be indexed, sliced, transposed or read by a "
-                "recurrent module"
-            )
-        return self.whole
-
-    def turned(self) -> Steps:
-        """Steps and batch exchanged."""
-        return replace(self, batch_second=not self.batch_second)
+from .context import Lowering
+from .made import Steps
 
 
 def taken_apart(lowering: Lowering, node: fx.Node, source: str, shape: tuple[int, ...], part: str = "") -> Steps:

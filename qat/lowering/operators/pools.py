@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import fx
 
 from emulator.windows import Windows
 
-from ..integers.geometry import Window
-from ..layers.pools import AveragePool, MaxPool
-from .arguments import Arguments, Handler, pair, shape_of
+from ...integers.geometry import Window
+from ...layers.pools import AveragePool, MaxPool
+from ..arguments import Arguments, pair, shape_of
+from ..context import Lowering
+from ..registry import handles
 from .moves import add_reshape, add_transpose
-
-if TYPE_CHECKING:
-    from .lower import Lowering
 
 Pair = tuple[int, int]
 
 
+@handles("max_pool1d.default", "max_pool2d.default")
 def max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_max_pool(lowering, node, a.self, window_of(a, node))
 
 
+@handles("avg_pool1d.default", "avg_pool2d.default")
 def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     window = window_of(a, node)
     divisor = getattr(a, "divisor_override", None)
@@ -32,14 +33,17 @@ def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_average_pool(lowering, node, source, shape_of(a.self), window, counts)
 
 
+@handles("adaptive_avg_pool1d.default", "adaptive_avg_pool2d.default")
 def adaptive_average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_average_pool(lowering, node, lowering.source(a.self), shape_of(a.self), adaptive_window(a.self, node))
 
 
+@handles("adaptive_max_pool1d.default", "adaptive_max_pool2d.default")
 def adaptive_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_max_pool(lowering, node, a.self, adaptive_window(a.self, node))
 
 
+@handles("mean.dim")
 def mean(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Over any axes but the batch's and one other, which is brought to the channels' place."""
     shape, source = shape_of(a.self), lowering.source(a.self)
@@ -56,6 +60,7 @@ def mean(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_reshape(lowering, node, made, pooled(shape, reduced), shape_of(node))
 
 
+@handles("amax.default")
 def maximum(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     shape = shape_of(a.self)
     reduced = reduced_axes(shape, a.dim)
@@ -157,17 +162,3 @@ def adaptive_window(operand: fx.Node, node: fx.Node) -> Window:
     if height % rows or width % columns:
         raise ValueError(f"an adaptive pool's output {rows}×{columns} must divide its input {height}×{width}")
     return tiling((height // rows, width // columns))
-
-
-HANDLERS: dict[str, Handler] = {
-    "aten.max_pool1d.default": max_pool,
-    "aten.max_pool2d.default": max_pool,
-    "aten.avg_pool1d.default": average_pool,
-    "aten.avg_pool2d.default": average_pool,
-    "aten.adaptive_avg_pool1d.default": adaptive_average_pool,
-    "aten.adaptive_avg_pool2d.default": adaptive_average_pool,
-    "aten.adaptive_max_pool1d.default": adaptive_max_pool,
-    "aten.adaptive_max_pool2d.default": adaptive_max_pool,
-    "aten.mean.dim": mean,
-    "aten.amax.default": maximum,
-}

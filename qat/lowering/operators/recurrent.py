@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..layers.activation import Activation
-from ..layers.expression import Expression
-from ..layers.moves import Slice
+from ...layers.activation import Activation
+from ...layers.expression import Expression
+from ...layers.moves import Slice
+from ..arguments import Arguments
+from ..context import Lowering
+from ..pseudo import Binary, Function
+from ..registry import Handler, register
 from .activations import unary
-from .arguments import Arguments, Handler
-from .pseudo import Binary, Function
 from .weights import add_weighted
-
-if TYPE_CHECKING:
-    from .lower import Lowering
 
 
 @dataclass(frozen=True)
@@ -128,9 +126,7 @@ def states_of(a: Arguments) -> list[fx.Node]:
     return list(a.hx) if isinstance(a.hx, (list, tuple)) else [a.hx]
 
 
-HANDLERS: dict[str, Handler] = {
-    "aten.lstm_cell.default": cell(lstm),
-    "aten.gru_cell.default": cell(gru),
-    "aten.rnn_tanh_cell.default": cell(rnn_tanh),
-    "aten.rnn_relu_cell.default": cell(rnn_relu),
-}
+register("lstm_cell.default", handler=cell(lstm))
+register("gru_cell.default", handler=cell(gru))
+register("rnn_tanh_cell.default", handler=cell(rnn_tanh))
+register("rnn_relu_cell.default", handler=cell(rnn_relu))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..layers.activation import Dropout
-from ..layers.concat import Concat
-from ..layers.moves import Pad, Reshape, Slice, Transpose
-from .arguments import Arguments, Handler, shape_of
-from .regroup import MOST_AXES, regrouped
-from .steps import Steps, taken_apart, whole
-from .trace import module_path
-
-if TYPE_CHECKING:
-    from .lower import Lowering
+from ...layers.activation import Dropout
+from ...layers.concat import Concat
+from ...layers.moves import Pad, Reshape, Slice, Transpose
+from ..arguments import Arguments, shape_of
+from ..context import Lowering
+from ..made import Steps
+from ..registry import handles, register
+from ..regroup import MOST_AXES, regrouped
+from ..steps import taken_apart, whole
+from ..trace import module_path
 
 
 def reshape(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
@@ -37,11 +36,13 @@ def add_reshape(lowering: Lowering, node: fx.Node, source: str, before: tuple[in
     return lowering.add(node, Reshape(lowering.unique(node), source, shape))
 
 
+@handles("permute.default")
 def permute(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     rank = len(shape_of(a.self)) + 1
     add_transpose(lowering, node, lowering.source(a.self), shape_of(a.self), [axis % rank for axis in a.dims])
 
 
+@handles("transpose.int", "swapaxes.default")
 def transpose(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     axes = list(range(len(shape_of(a.self)) + 1))
     first, second = (a.dim0, a.dim1) if hasattr(a, "dim0") else (a.axis0, a.axis1)
@@ -63,6 +64,7 @@ def add_transpose(lowering: Lowering, node: fx.Node, source: str, before: tuple[
     return lowering.add(node, Transpose(lowering.unique(node), source, tuple(axes)))
 
 
+@handles("slice.Tensor")
 def slice_(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     rank = len(shape_of(a.self)) + 1
     if a.dim % rank == 0:
@@ -75,12 +77,14 @@ def slice_(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_slice(lowering, node, lowering.source(a.self), shape_of(a.self), axis, places)
 
 
+@handles("narrow.default")
 def narrow(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     axis = batch_free(a.dim, shape_of(a.self))
     places = range(a.start, a.start + a.length)
     add_slice(lowering, node, lowering.source(a.self), shape_of(a.self), axis, places)
 
 
+@handles("select.int")
 def select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     before = shape_of(a.self)
     axis = batch_free(a.dim, before)
@@ -89,6 +93,15 @@ def select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_reshape(lowering, node, made, (*before[: axis - 1], 1, *before[axis:]), shape_of(node))
 
 
+@handles(
+    "chunk.default",
+    "split.Tensor",
+    "split.sizes",
+    "split_with_sizes.default",
+    "tensor_split.sections",
+    "tensor_split.indices",
+    "unbind.int",
+)
 def split(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Into parts along an axis: chunk, split, tensor_split and unbind."""
     before, name = shape_of(a.self), lowering.source(a.self)
@@ -114,11 +127,13 @@ def add_slice(lowering: Lowering, node: fx.Node, source: str, before: tuple[int,
     return lowering.add(node, Slice(lowering.unique(node), source, axis, places))
 
 
+@handles("cat.default", "concat.default")
 def concat(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     shapes = [shape_of(tensor) for tensor in a.tensors]
     add_concat(lowering, node, [lowering.source(t) for t in a.tensors], batch_free(a.dim, shapes[0]))
 
 
+@handles("stack.default")
 def stack(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     after = shape_of(node)
     axis = batch_free(a.dim, after)
@@ -137,6 +152,7 @@ def add_concat(lowering: Lowering, node: fx.Node, sources: Sequence[str], axis: 
     lowering.add(node, layer)
 
 
+@handles("pad.default", "constant_pad_nd.default")
 def pad(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Zeros around maps and sequences; negative numbers cut positions off."""
     if getattr(a, "mode", "constant") != "constant" or a.value not in (None, 0):
@@ -168,6 +184,7 @@ def batch_free(axis: int, shape: tuple[int, ...]) -> int:
     return place
 
 
+@handles("dropout.default", "feature_dropout.default")
 def dropout(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if a.train:
         raise ValueError("a dropout must be off in eval mode: give it training=self.training")
@@ -180,10 +197,12 @@ def dropout(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.add(node, layer)
 
 
+@handles("clone.default", "contiguous.default", "alias.default", "detach.default")
 def identity(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     lowering.alias(node, lowering.source(node.args[0]))
 
 
+@handles("to.dtype", "_to_copy.default")
 def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if node.meta["val"].dtype != a.self.meta["val"].dtype:
         raise ValueError("the type of its tensor must stay the same")
@@ -196,6 +215,7 @@ RESHAPES = (
 )  # fmt: skip
 
 
+@handles("unsqueeze.default")
 def unsqueeze(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """In front of the batch too: a tensor (batch, length) as one step."""
     shape = shape_of(a.self)
@@ -207,33 +227,4 @@ def unsqueeze(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     reshape(lowering, node, a)
 
 
-HANDLERS: dict[str, Handler] = {
-    **{f"aten.{name}": reshape for name in RESHAPES},
-    "aten.unsqueeze.default": unsqueeze,
-    "aten.permute.default": permute,
-    "aten.transpose.int": transpose,
-    "aten.swapaxes.default": transpose,
-    "aten.slice.Tensor": slice_,
-    "aten.narrow.default": narrow,
-    "aten.select.int": select,
-    "aten.chunk.default": split,
-    "aten.split.Tensor": split,
-    "aten.split.sizes": split,
-    "aten.split_with_sizes.default": split,
-    "aten.tensor_split.sections": split,
-    "aten.tensor_split.indices": split,
-    "aten.unbind.int": split,
-    "aten.cat.default": concat,
-    "aten.concat.default": concat,
-    "aten.stack.default": stack,
-    "aten.pad.default": pad,
-    "aten.constant_pad_nd.default": pad,
-    "aten.dropout.default": dropout,
-    "aten.feature_dropout.default": dropout,
-    "aten.clone.default": identity,
-    "aten.contiguous.default": identity,
-    "aten.alias.default": identity,
-    "aten.detach.default": identity,
-    "aten.to.dtype": cast,
-    "aten._to_copy.default": cast,
-}
+register(*RESHAPES, handler=reshape)

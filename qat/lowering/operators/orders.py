@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,12 +10,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import fx
 
-from ..layers.orders import Gather
-from .arguments import Arguments, Handler, shape_of
-from .regroup import Regrouped, add_regrouped
-
-if TYPE_CHECKING:
-    from .lower import Lowering
+from ...layers.orders import Gather
+from ..arguments import Arguments, shape_of
+from ..context import Lowering
+from ..made import Regrouped
+from ..registry import handles
+from ..regroup import add_regrouped
 
 
 def numbered(a: Arguments) -> NDArray[np.int64]:
@@ -29,12 +28,14 @@ def ordered(lowering: Lowering, node: fx.Node, a: Arguments, places: NDArray[np.
     add_regrouped(lowering, node, Regrouped(lowering.source(a.self), shape_of(a.self), places))
 
 
+@handles("channel_shuffle.default", "native_channel_shuffle.default")
 def channel_shuffle(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     places = numbered(a)
     groups = places.reshape(a.groups, places.shape[0] // a.groups, *places.shape[1:])
     ordered(lowering, node, a, groups.swapaxes(0, 1).reshape(places.shape))
 
 
+@handles("pixel_shuffle.default", "pixel_unshuffle.default")
 def pixel_shuffle(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     places = torch.from_numpy(numbered(a))
     if hasattr(a, "upscale_factor"):
@@ -43,6 +44,7 @@ def pixel_shuffle(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         ordered(lowering, node, a, F.pixel_unshuffle(places, a.downscale_factor).numpy())
 
 
+@handles("flip.default")
 def flip(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     rank = len(shape_of(a.self)) + 1
     axes = [axis % rank for axis in a.dims]
@@ -51,6 +53,7 @@ def flip(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     ordered(lowering, node, a, np.flip(numbered(a), tuple(axis - 1 for axis in axes)))
 
 
+@handles("index_select.default")
 def index_select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     places, axis = lowering.builder.integers(a.index), a.dim % (len(shape_of(a.self)) + 1)
     if places is None or axis == 0:
@@ -60,13 +63,3 @@ def index_select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         lowering.alias(node, source)
     else:
         lowering.add(node, Gather(lowering.unique(node), source, axis, [place % size for place in places]))
-
-
-HANDLERS: dict[str, Handler] = {
-    "aten.channel_shuffle.default": channel_shuffle,
-    "aten.native_channel_shuffle.default": channel_shuffle,
-    "aten.pixel_shuffle.default": pixel_shuffle,
-    "aten.pixel_unshuffle.default": pixel_shuffle,
-    "aten.flip.default": flip,
-    "aten.index_select.default": index_select,
-}

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import fx
 
-from ..layers.activation import Activation
-from ..layers.expression import Expression, X
-from .arguments import Arguments, Handler
-from .pseudo import Function
+from ...layers.activation import Activation
+from ...layers.expression import Expression, X
+from ..arguments import Arguments
+from ..context import Lowering
+from ..pseudo import Function
+from ..registry import Handler, handles, register
 
-if TYPE_CHECKING:
-    from .lower import Lowering
 
-
+@handles("clamp.default", "clip.default", "clamp_min.default", "clamp_max.default")
 def clamp(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_clamp(lowering, node, a.self, getattr(a, "min", None), getattr(a, "max", None))
 
 
+@handles("relu.default")
 def relu(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_clamp(lowering, node, a.self, 0.0, None)
 
 
+@handles("relu6.default")
 def relu6(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_clamp(lowering, node, a.self, 0.0, 6.0)
 
 
+@handles("hardtanh.default")
 def hardtanh(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_clamp(lowering, node, a.self, a.min_val, a.max_val)
 
@@ -109,13 +112,6 @@ FUNCTIONS: dict[str, Callable[[Arguments], Expression]] = {
     "tanh": lambda a: unary("Tanh"),
 }
 
-HANDLERS: dict[str, Handler] = {
-    "aten.relu.default": relu,
-    "aten.relu6.default": relu6,
-    "aten.hardtanh.default": hardtanh,
-    "aten.clamp.default": clamp,
-    "aten.clip.default": clamp,
-    "aten.clamp_min.default": clamp,
-    "aten.clamp_max.default": clamp,
-    **{f"aten.{name}.default": function(make) for name, make in FUNCTIONS.items()},
-}
+
+for name, make in FUNCTIONS.items():
+    register(f"{name}.default", handler=function(make))

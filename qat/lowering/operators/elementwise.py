@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import fx
 
-from ..layers.expression import Expression, X
-from .arguments import Arguments, Handler
-from .pseudo import Binary, Function
+from ...layers.expression import Expression, X
+from ..arguments import Arguments
+from ..context import Lowering
+from ..pseudo import Binary, Function
+from ..registry import handles
 
-if TYPE_CHECKING:
-    from .lower import Lowering
 
-
+@handles("add.Tensor", "add.Scalar")
 def add(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_scaled(lowering, node, a.self, a.other, a.alpha, "Add")
 
 
+@handles("sub.Tensor", "sub.Scalar")
 def subtract(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_scaled(lowering, node, a.self, a.other, a.alpha, "Sub")
 
 
+@handles("rsub.Scalar", "rsub.Tensor")
 def reverse_subtract(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_scaled(lowering, node, a.other, a.self, a.alpha, "Sub")
 
 
+@handles("mul.Tensor", "mul.Scalar")
 def multiply(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     binary(lowering, node, a.self, a.other, "Mul")
 
 
+@handles("div.Tensor", "div.Scalar")
 def divide(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     binary(lowering, node, a.self, a.other, "Div")
 
 
+@handles("square.default", "pow.Tensor_Scalar")
 def square(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if getattr(a, "exponent", 2) != 2:
         raise ValueError(f"the exponent must be 2, not {a.exponent}")
@@ -57,19 +60,3 @@ def binary(lowering: Lowering, node: fx.Node, x: object, y: object, operator: st
     else:
         sources = lowering.source(x), lowering.source(y)
         lowering.add(node, Binary(name, *sources, operator))
-
-
-HANDLERS: dict[str, Handler] = {
-    "aten.add.Tensor": add,
-    "aten.add.Scalar": add,
-    "aten.sub.Tensor": subtract,
-    "aten.sub.Scalar": subtract,
-    "aten.rsub.Scalar": reverse_subtract,
-    "aten.rsub.Tensor": reverse_subtract,
-    "aten.mul.Tensor": multiply,
-    "aten.mul.Scalar": multiply,
-    "aten.div.Tensor": divide,
-    "aten.div.Scalar": divide,
-    "aten.square.default": square,
-    "aten.pow.Tensor_Scalar": square,
-}

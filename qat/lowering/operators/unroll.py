@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import fx
 
-from ..layers.activation import Dropout
-from ..layers.concat import Concat
-from .arguments import Arguments, Handler, shape_of
+from ...layers.activation import Dropout
+from ...layers.concat import Concat
+from ..arguments import Arguments, shape_of
+from ..context import Lowering
+from ..made import Steps
+from ..registry import Handler, register
+from ..steps import joined, taken_apart
+from ..trace import module_path
 from .recurrent import Cell, Step, Weights, gru, lstm, rnn_relu, rnn_tanh, states_of
-from .steps import Steps, joined, taken_apart
-from .trace import module_path
-
-if TYPE_CHECKING:
-    from .lower import Lowering
 
 
 def unrolled(step: Step) -> Handler:
@@ -93,9 +92,7 @@ def _dropout(lowering: Lowering, node: fx.Node, part: str, source: str, p: float
     return lowering.add(node, Dropout(name, source, p=p, whole_channels=False, module=module))
 
 
-HANDLERS: dict[str, Handler] = {
-    "aten.lstm.input": unrolled(lstm),
-    "aten.gru.input": unrolled(gru),
-    "aten.rnn_tanh.input": unrolled(rnn_tanh),
-    "aten.rnn_relu.input": unrolled(rnn_relu),
-}
+register("lstm.input", handler=unrolled(lstm), reads_steps=True)
+register("gru.input", handler=unrolled(gru), reads_steps=True)
+register("rnn_tanh.input", handler=unrolled(rnn_tanh), reads_steps=True)
+register("rnn_relu.input", handler=unrolled(rnn_relu), reads_steps=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import fx
 
-from ..integers.geometry import Geometry
-from ..layers.weighted import BatchNorm, Weighted
-from .arguments import Arguments, Handler, pair, shape_of
+from ...integers.geometry import Geometry
+from ...layers.weighted import BatchNorm, Weighted
+from ..arguments import Arguments, pair, shape_of
+from ..context import Lowering
+from ..pseudo import Normalization
+from ..registry import handles
+from ..trace import module_path
 from .moves import add_reshape
-from .pseudo import Normalization
-from .trace import module_path
-
-if TYPE_CHECKING:
-    from .lower import Lowering
 
 
+@handles("conv1d.default", "conv1d.padding", "conv2d.default", "conv2d.padding")
 def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """A 1-D convolution is one of a map of height 1."""
     height, width = (1, *a.weight.meta["val"].shape[2:])[-2:]
@@ -34,6 +32,7 @@ def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_weighted(lowering, node, lowering.unique(node), lowering.source(a.input), a.weight, a.bias, geometry)
 
 
+@handles("linear.default")
 def linear(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Of vectors, of sequences (batch, rows, length), and of maps with their channels last: of every pixel."""
     shape, source = shape_of(a.input), lowering.source(a.input)
@@ -69,6 +68,7 @@ def add_weighted(
     return lowering.add(node, layer)
 
 
+@handles("batch_norm.default")
 def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if a.running_mean is None or a.running_var is None or a.training:
         raise ValueError("a BatchNorm must have running statistics")
@@ -84,13 +84,3 @@ def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         momentum=a.momentum,
     )
     lowering.add(node, Normalization(lowering.unique(node), lowering.source(a.input), norm))
-
-
-HANDLERS: dict[str, Handler] = {
-    "aten.conv1d.default": convolution,
-    "aten.conv1d.padding": convolution,
-    "aten.conv2d.default": convolution,
-    "aten.conv2d.padding": convolution,
-    "aten.linear.default": linear,
-    "aten.batch_norm.default": batch_norm,
-}

@@ -1,0 +1,60 @@
+"""What makes the value of a node: a layer, an input, or what several layers make that is no tensor of the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A tensor (batch, steps, length), or with the batch second (steps, batch, length).
+
+    parts : the layers (batch, length) of its steps
+    whole : the layer (batch, steps, length) of all of them; like any other, it is dropped where nobody reads it
+    """
+
+    parts: tuple[str, ...]
+    whole: str
+    batch_second: bool = False
+
+    @property
+    def axis(self) -> int:
+        """The steps' axis."""
+        return 0 if self.batch_second else 1
+
+    @property
+    def layer(self) -> str:
+        """The layer of all of them, ``ValueError`` where the batch is second."""
+        if self.batch_second:
+            raise ValueError(
+                "a tensor with the batch on its second axis can only be indexed, sliced, transposed or read by a "
+                "recurrent module"
+            )
+        return self.whole
+
+    def turned(self) -> Steps:
+        """Steps and batch exchanged."""
+        return replace(self, batch_second=not self.batch_second)
+
+
+@dataclass(frozen=True, eq=False)
+class Regrouped:
+    """The codes of the layer `source`, of that shape without the batch axis, in another shape and order.
+
+    places : of the tensor's shape without the batch axis; where in the layer's result, in torch's order, a code stands
+    """
+
+    source: str
+    shape: tuple[int, ...]
+    places: NDArray[np.int64]
+
+    @property
+    def layer(self) -> str:
+        """Raises ``ValueError``: no layer has so many axes."""
+        raise ValueError(f"a tensor of {self.places.ndim + 1} axes can only be transposed, and reshaped to at most 4")
+
+
+Made = str | Steps | Regrouped
