@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compiler import compile_graph, load_onnx
 from emulator.config import AcceleratorConfig
-from emulator.graph import Codes, Graph, logical_shape
+from emulator.graph import Codes, Graph, file_shape
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 from emulator.machine.result import Result
@@ -184,7 +184,7 @@ class Execution:
                 {
                     "name": node.name,
                     "operator": type(node).__name__,
-                    "shape": list(logical_shape(node.shape)),
+                    "shape": list(file_shape(node)),
                     "outputs": int(self.layers[node.name].size),
                     "overflows": int(counts.overflows.sum()),
                     "clips": int(counts.clips.sum()),

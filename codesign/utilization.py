@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler import compile_graph
 from emulator.config import AcceleratorConfig
-from emulator.graph import Codes, Graph, to_logical
+from emulator.graph import Codes, Graph, to_file_layout
 from emulator.instructions import Unit
 from emulator.machine import Machine, Result
 from emulator.program import Program
@@ -70,7 +70,9 @@ def random_inputs(graph: Graph, seed: int = 0) -> dict[str, Codes]:
     """One sample of seeded legal codes, in the model's layout."""
     rng = np.random.default_rng(seed)
     return {
-        tensor.name: to_logical(rng.integers(tensor.y_min, tensor.y_max, (1, *tensor.shape), np.int8, endpoint=True))
+        tensor.name: to_file_layout(
+            tensor, rng.integers(tensor.y_min, tensor.y_max, (1, *tensor.shape), np.int8, endpoint=True)
+        )
         for tensor in graph.inputs
     }
 

@@ -2,8 +2,10 @@
 
 Tensors are stored channels last and without their batch axis: a feature map's shape is (height, width, channels), a
 sequence's (length, channels), a vector's (length,). At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays
-have the ONNX file's own, logical layout: (batch, channels, height, width), (batch, channels, length) or (batch,
-length); `to_nhwc` and `to_logical` go between the two. To convolutions, pools and pads a sequence is a map of height 1.
+have the model file's own layout: an ONNX file's logical (batch, channels, height, width), (batch, channels, length) or
+(batch, length); or, of a tensor with `channels_last`, (batch, height, width, channels) and so on, as a TFLite file has
+it. `from_file_layout` and `to_file_layout` go between the two. To convolutions, pools and pads a sequence is a map of
+height 1.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ class Tensor:
     scale : positive float32 value
     zero_point : code of the real number 0
     y_min, y_max : the legal codes
+    channels_last : the model file's layout is the stored one, with the batch axis in front
     """
 
     name: str
@@ -39,6 +42,7 @@ class Tensor:
     zero_point: int
     y_min: int = -128
     y_max: int = 127
+    channels_last: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -251,6 +255,21 @@ def logical_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Stored shape (…, channels) of a logical one (channels, …), both without the batch axis."""
     return (*shape[1:], *shape[:1])
+
+
+def to_file_layout(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any]:
+    """Stored (batch, …, channels) codes of `tensor` in the layout of the model file."""
+    return codes if tensor.channels_last else to_logical(codes)
+
+
+def from_file_layout(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any]:
+    """Codes of `tensor` in the layout of the model file → stored (batch, …, channels)."""
+    return np.ascontiguousarray(codes) if tensor.channels_last else to_nhwc(codes)
+
+
+def file_shape(tensor: Tensor) -> tuple[int, ...]:
+    """Shape of `tensor` in the layout of the model file, without the batch axis."""
+    return tensor.shape if tensor.channels_last else logical_shape(tensor.shape)
 
 
 def map_size(tensor: Tensor) -> tuple[int, int]:

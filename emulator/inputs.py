@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_codes
-from .graph import Codes, Tensor, logical_shape, to_nhwc
+from .graph import Codes, Tensor, file_shape, from_file_layout
 from .quantize import quantize
 
 
 def check_inputs(tensors: Iterable[Tensor], inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
-    """{name: int8 codes (batch, *stored shape)} of all inputs, which come in their logical layout; floats quantized.
+    """{name: int8 codes (batch, *stored shape)} of all inputs, which come in the file's layout; floats quantized.
 
     Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of
     different sizes; ``TypeError`` for anything but floats and int8.
@@ -41,12 +41,13 @@ def _check_input(tensor: Tensor, array: object) -> Codes:
     if not isinstance(array, np.ndarray) or not (array.dtype == np.int8 or array.dtype.kind == "f"):
         found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{where} must be an array of floats or of int8 codes, not {found}")
-    shape = logical_shape(tensor.shape)
+    shape = file_shape(tensor)
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
         raise ValueError(f"{where} must have shape (batch, {', '.join(map(str, shape))}), not {array.shape}")
     if array.dtype == np.int8:
         check_codes(where, array, None, tensor.y_min, tensor.y_max)
-        return to_nhwc(array)
+        return from_file_layout(tensor, array)
     if np.isnan(array).any():
         raise ValueError(f"{where} must not contain NaN")
-    return to_nhwc(quantize(array, tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max))
+    codes = quantize(array, tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max)
+    return from_file_layout(tensor, codes)

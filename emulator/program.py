@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .config import AcceleratorConfig
-from .graph import Codes, Tensor, to_logical
+from .graph import Codes, Tensor, to_file_layout
 from .inputs import check_inputs
 from .instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction
 
@@ -141,7 +141,7 @@ class Program:
     def read(self, memory: bytes, layer: str) -> Codes:
         """The codes of a layer or input out of a memory image, in the model's layout, with a batch axis of 1."""
         region = self.tensors[layer] if layer in self.tensors else self.inputs[layer]
-        return np.asarray(to_logical(region.view(memory)[None].copy()))
+        return np.asarray(to_file_layout(region.tensor, region.view(memory)[None].copy()))
 
     def read_counters(self, memory: bytes) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """(overflowed, clipped) per layer and output channel, out of a memory image; fused layers too."""

@@ -33,7 +33,7 @@ from .graph import (
     Slice,
     Tensor,
     Transpose,
-    to_logical,
+    to_file_layout,
 )
 from .inputs import check_inputs
 from .lookup import lookup
@@ -75,13 +75,13 @@ def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = Fa
     shown: dict[str, Codes] = {}
     for node, result, _, _ in _layers(graph, codes):
         if every:
-            shown[node.name] = to_logical(result)
+            shown[node.name] = to_file_layout(node, result)
         for name in node.inputs:
             if last_use[name] == node.name and name not in wanted:
                 codes.pop(name, None)
     if every:
         return shown
-    return {output: to_logical(codes[name]) for output, name in graph.outputs.items()}
+    return {output: to_file_layout(graph.tensor(name), codes[name]) for output, name in graph.outputs.items()}
 
 
 def run_graph_counts(
@@ -91,7 +91,7 @@ def run_graph_counts(
     shown: dict[str, Codes] = {}
     counts: dict[str, LayerCounts] = {}
     for node, result, overflowed, clipped in _layers(graph, check_inputs(graph.inputs, inputs)):
-        shown[node.name] = to_logical(result)
+        shown[node.name] = to_file_layout(node, result)
         channels = result.shape[-1]
         counts[node.name] = LayerCounts(
             *(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.graph import Codes, Graph, logical_shape, to_logical
+from emulator.graph import Codes, Graph, file_shape, to_file_layout
 from emulator.inputs import check_inputs
 
 from .archive import Archive, open_npz
@@ -45,9 +45,7 @@ class InputType:
 def input_types(graph: Graph) -> tuple[InputType, ...]:
     """What the model of `graph` takes."""
     unsigned = graph.metadata.get("unsigned_inputs", ())
-    return tuple(
-        InputType(tensor.name, logical_shape(tensor.shape), tensor.name in unsigned) for tensor in graph.inputs
-    )
+    return tuple(InputType(tensor.name, file_shape(tensor), tensor.name in unsigned) for tensor in graph.inputs)
 
 
 def read_inputs(
@@ -115,7 +113,8 @@ def load_inputs(
 def quantized(graph: Graph, arrays: Mapping[str, NDArray[Any]], path: str | PathLike[str]) -> dict[str, Codes]:
     """The codes of a file's arrays, in the model's layout; errors name the file."""
     try:
-        return {name: to_logical(array) for name, array in check_inputs(graph.inputs, arrays).items()}
+        codes = check_inputs(graph.inputs, arrays)
+        return {tensor.name: to_file_layout(tensor, codes[tensor.name]) for tensor in graph.inputs}
     except (TypeError, ValueError) as error:
         raise type(error)(f"{path}: {error}") from None
 
@@ -124,8 +123,8 @@ def random_codes(graph: Graph, samples: int, seed: int = 0) -> dict[str, Codes]:
     """Uniform legal codes of every input, in the model's layout."""
     rng = np.random.default_rng(seed)
     return {
-        tensor.name: to_logical(
-            rng.integers(tensor.y_min, tensor.y_max, (samples, *tensor.shape), np.int8, endpoint=True)
+        tensor.name: to_file_layout(
+            tensor, rng.integers(tensor.y_min, tensor.y_max, (samples, *tensor.shape), np.int8, endpoint=True)
         )
         for tensor in graph.inputs
     }

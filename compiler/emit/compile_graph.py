@@ -22,7 +22,7 @@ from emulator.graph import (
     Rescale,
     Slice,
     Transpose,
-    to_logical,
+    to_file_layout,
 )
 from emulator.program import Program, Region
 from emulator.run import run_graph
@@ -78,8 +78,9 @@ def _check(graph: Graph) -> None:
     for node in graph.nodes:
         if isinstance(node, Convolution | Linear):
             check_bias(node, *graph.arithmetic.bias_range)
+    nothing = {t.name: to_file_layout(t, np.empty((0, *t.shape), np.int8)) for t in graph.inputs}
     try:
-        run_graph(graph, {tensor.name: to_logical(np.empty((0, *tensor.shape), np.int8)) for tensor in graph.inputs})
+        run_graph(graph, nothing)
     except (TypeError, ValueError) as error:
         raise CompileError(str(error)) from None
 
