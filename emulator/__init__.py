@@ -24,21 +24,25 @@ from .graph import (
     Pad,
     Product,
     Rescale,
+    RescaledAdd,
     Reshape,
     Slice,
     Tensor,
     Transpose,
 )
+from .host_part import HostPart
 from .lookup import lookup, make_table
 from .machine import Machine, Result, StoppedError
 from .max_pool import max_pool
 from .move import concat, pad, slice_codes, transpose
-from .multiplier import layer_scales, quantize_adder, quantize_multiplier
+from .multiplier import layer_scales, quantize_adder, quantize_multiplier, quantize_rescaled_adder
 from .product import product
 from .program import Program
 from .quantize import clamp_bias, dequantize, quantize, quantize_bias, quantize_weight, weight_scale
+from .raw_average_pool import raw_average_multiplier, raw_average_multipliers, raw_average_pool
 from .requantize import requantize
 from .rescale import rescale
+from .rescaled_add import rescaled_add, rescaled_subtract
 from .run import LayerCounts, run_graph, run_graph_counts
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "Concat",
     "Convolution",
     "Graph",
+    "HostPart",
     "LayerCertificate",
     "LayerCounts",
     "Linear",
@@ -62,6 +67,7 @@ __all__ = [
     "Product",
     "Program",
     "Rescale",
+    "RescaledAdd",
     "Reshape",
     "Result",
     "Slice",
@@ -92,9 +98,15 @@ __all__ = [
     "quantize_adder",
     "quantize_bias",
     "quantize_multiplier",
+    "quantize_rescaled_adder",
     "quantize_weight",
+    "raw_average_multiplier",
+    "raw_average_multipliers",
+    "raw_average_pool",
     "requantize",
     "rescale",
+    "rescaled_add",
+    "rescaled_subtract",
     "run_graph",
     "run_graph_counts",
     "slice_codes",

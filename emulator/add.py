@@ -87,4 +87,5 @@ def add_with_clips(
     zero, least, most = check_clamp(zero_point, y_min, y_max, arithmetic)
     check_broadcast(a.shape, b=b)
     terms = (a.astype(np.int64) - za) * ma + (b.astype(np.int64) - zb) * (-mb if negate_b else mb)
-    return clamp(round_shift(np.asarray(terms), amount, arithmetic.rounding) + zero, least, most, arithmetic)
+    rounded = round_shift(np.asarray(terms), amount, arithmetic.rounding, arithmetic.multiplier_bits)
+    return clamp(rounded + zero, least, most, arithmetic)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .accumulate import accumulate_into, check_bias
+from .accumulate import accumulate_into, check_bias, check_weight_zero_point
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_codes, check_int
 from .windows import Windows
@@ -25,6 +25,7 @@ def convolve(
     padding: Sequence[int] = (0, 0, 0, 0),
     dilations: Sequence[int] = (1, 1),
     groups: int = 1,
+    w_zero_point: ArrayLike = 0,
     *,
     compiled: bool = True,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -32,6 +33,7 @@ def convolve(
 
     x : (B, H, W, C) int8 codes; weight : (O, kernel height, kernel width, C / groups) int8 codes
     bias : (O,) integers of min(P, 32) bits; x_zero_point : the code of 0, which padding positions hold
+    w_zero_point : a code of weight_bits, or (O,) of them, one per output channel
     strides, dilations : (vertical, horizontal); padding : (top, left, bottom, right)
     compiled : use Numba where it is installed; the NumPy route gives the same bits
 
@@ -52,6 +54,7 @@ def convolve(
         raise ValueError(f"groups must divide weight's {outputs} output channels, not {groups}")
     start = check_bias(bias, outputs, arithmetic)
     zero = check_int("x_zero_point", x_zero_point, *arithmetic.activation_range)
+    w_zero = check_weight_zero_point(w_zero_point, outputs, arithmetic)
     windows = Windows(x.shape[1:3], (height, width), strides, padding, dilations)
 
     batch = x.shape[0]
@@ -71,6 +74,7 @@ def convolve(
                 matrix[:, columns],
                 start[columns],
                 zero,
+                w_zero[columns],
                 arithmetic,
                 acc[rows, columns],
                 overflowed[rows, columns],

@@ -15,20 +15,26 @@ MAX_COLUMNS = 4096  # whose weights are looked at together
 
 
 def multiply_into(
-    x: NDArray[np.int8], w: NDArray[np.int8], bias: NDArray[np.int64], zero_point: int, acc: NDArray[np.int64]
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: NDArray[np.int64],
+    zero_point: int,
+    w_zero_point: NDArray[np.int16],
+    acc: NDArray[np.int64],
 ) -> None:
-    """``acc = bias + (x − zero_point) · w``, exact in int64, by float32 products.
+    """``acc = bias + (x − zero_point) · (w − w_zero_point)``, exact in int64, by float32 products.
 
-    x : (M, K), w : (K, N) int8; bias : (N,) int64; acc : (M, N) int64, overwritten
+    x : (M, K), w : (K, N) int8; bias : (N,) int64; w_zero_point : (N,); acc : (M, N) int64, overwritten
 
-    The codes themselves are multiplied, and the zero point's share, the same for all rows, is subtracted in int64. K is
-    split so that every sum of magnitudes, in whatever order the library adds, stays within 2^24.
+    The codes of x themselves are multiplied, and their zero point's share, the same for all rows, is subtracted in
+    int64. K is split so that every sum of magnitudes, in whatever order the library adds, stays within 2^24.
     """
     (count, depth), columns = x.shape, w.shape[1]
     if not depth:
         acc[...] = bias
         return
-    steps = max(1, min(MAX_STEPS, depth, FLOAT32_INTEGERS // max(1, _largest(x) * _largest(w))))
+    largest = largest_code(x) * _largest_weight(w, w_zero_point)
+    steps = max(1, min(MAX_STEPS, depth, FLOAT32_INTEGERS // max(1, largest)))
     rows = max(1, min(count, SUM_ELEMENTS // max(1, columns), ROW_ELEMENTS // steps))
     # One allocation for all float copies: the C library keeps freed memory up to twice the largest block it has seen
     # freed. With an allocation for each it would give all back, and fetching it again, page by page, takes longer than
@@ -38,7 +44,7 @@ def multiply_into(
     for first in range(0, depth, steps):
         length = min(steps, depth - first)
         right = weights[: length * columns].reshape(length, columns)
-        right[...] = w[first : first + length]
+        np.subtract(w[first : first + length], w_zero_point, out=right)
         constant = (bias if first == 0 else 0) - zero_point * right.sum(axis=0).astype(np.int64)
         for row in range(0, count, rows):
             some = acc[row : row + rows]
@@ -66,38 +72,51 @@ def safe_columns(
     w: NDArray[np.int8],
     bias: NDArray[np.int64],
     zero_point: int,
+    w_zero_point: NDArray[np.int16],
     accumulator_range: tuple[int, int],
 ) -> NDArray[np.bool_]:
     """(N,) bool: the columns where no partial sum can leave the range, for any order and any codes as extreme as x's.
 
-    With a = max(x − zx), b = max(zx − x), both at least 0, q⁺ = Σ max(w, 0) and q⁻ = Σ max(−w, 0), a column's partial
-    sums lie between bias − b·q⁺ − a·q⁻ and bias + a·q⁺ + b·q⁻.
+    With a = max(x − zx), b = max(zx − x), both at least 0, q⁺ = Σ max(w − zw, 0) and q⁻ = Σ max(zw − w, 0), a column's
+    partial sums lie between bias − b·q⁺ − a·q⁻ and bias + a·q⁺ + b·q⁻.
     """
     low, high = accumulator_range
     above = max(0, int(x.max(initial=-128)) - zero_point)
     below = max(0, zero_point - int(x.min(initial=127)))
-    worst = w.shape[0] * max(above, below) * _largest(w)
+    worst = w.shape[0] * max(above, below) * _largest_weight(w, w_zero_point)
     safe: NDArray[np.bool_] = (bias >= low + worst) & (bias <= high - worst)
     (unsure,) = np.nonzero(~safe)
     for first in range(0, len(unsure), MAX_COLUMNS):
         columns = unsure[first : first + MAX_COLUMNS]
-        positive, negative = _signed_sums(w, columns)
+        positive, negative = _signed_sums(w, w_zero_point, columns)
         highest = bias[columns] + above * positive + below * negative
         lowest = bias[columns] - below * positive - above * negative
         safe[columns] = (highest <= high) & (lowest >= low)
     return safe
 
 
-def _signed_sums(w: NDArray[np.int8], columns: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Per column, the sum of the positive weights and minus the sum of the negative ones."""
+def _signed_sums(
+    w: NDArray[np.int8], zero_point: NDArray[np.int16], columns: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per column, the sum of the positive w − zw and minus the sum of the negative ones."""
     positive = np.zeros(len(columns), np.int64)
     negative = np.zeros(len(columns), np.int64)
     for first in range(0, w.shape[0], MAX_STEPS):
-        part = w[first : first + MAX_STEPS, columns]
+        part = w[first : first + MAX_STEPS, columns] - zero_point[columns]
         positive += np.maximum(part, 0).sum(axis=0, dtype=np.int64)
         negative -= np.minimum(part, 0).sum(axis=0, dtype=np.int64)
     return positive, negative
 
 
-def _largest(codes: NDArray[Any]) -> int:
+def largest_code(codes: NDArray[Any]) -> int:
+    """max |codes|, 0 of none."""
     return max(int(codes.max(initial=0)), -int(codes.min(initial=0)))
+
+
+def _largest_weight(w: NDArray[np.int8], zero_point: NDArray[np.int16]) -> int:
+    """max |w − zw|, from one pass over the weights."""
+    if not zero_point.any():
+        return largest_code(w)
+    if not w.size:
+        return 0
+    return max(largest_code(w.max(axis=0) - zero_point), largest_code(w.min(axis=0) - zero_point))

@@ -146,7 +146,9 @@ class AveragePool(Node):
 
     A sequence's have an out height of 1.
 
-    raw : the mean of the raw codes, half away from zero (contract, section 11): no zero point is subtracted or added
+    raw : the mean of the raw codes, half away from zero (contract, section 11): no zero point is subtracted or added,
+        scale and zero point are the input's, and multiplier and shift are `raw_average_multipliers`, with which a
+        requantizer makes this mean
     """
 
     kernel: tuple[int, int]
@@ -218,7 +220,8 @@ class Graph:
     inputs : the tensors that the host supplies
     nodes : the layers; each reads only inputs and earlier nodes
     outputs : output name → name of the tensor it shows
-    head, tail : what the host computes in front of the inputs and behind the outputs, None: nothing
+    head, tail : what the host computes in front of the inputs and behind the outputs, None: nothing. Inputs that the
+        head does not make, and outputs that the tail does not read, are the model's own as they are
     """
 
     inputs: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""The door: inputs in the model's layout become codes in the emulator's."""
+"""The doors: the model's inputs become codes in the emulator's layout, and codes the model's outputs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_codes
-from .graph import Codes, Tensor, file_shape, from_file_layout
+from .graph import Codes, Graph, Tensor, file_shape, from_file_layout
 from .quantize import quantize
+
+
+def model_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
+    """`check_inputs` of the graph's inputs, which its head, if it has one, makes of the model's own.
+
+    Raises as `check_inputs` does.
+    """
+    head = graph.head
+    if head is None:
+        return check_inputs(graph.inputs, inputs)
+    direct = [tensor.name for tensor in graph.inputs if tensor.name not in head.outputs]
+    _check_names(dict.fromkeys((*head.inputs, *direct)), inputs)
+    made = head.run({name: inputs[name] for name in head.inputs})
+    return check_inputs(graph.inputs, made | {name: inputs[name] for name in direct})
+
+
+def model_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The model's own outputs of the graph's, {name: array in the file's layout}, by its tail if it has one."""
+    tail = graph.tail
+    if tail is None:
+        return dict(outputs)
+    kept = {name: array for name, array in outputs.items() if name not in tail.inputs}
+    return kept | tail.run({name: outputs[name] for name in tail.inputs})
 
 
 def check_inputs(tensors: Iterable[Tensor], inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
@@ -19,21 +42,25 @@ def check_inputs(tensors: Iterable[Tensor], inputs: Mapping[str, NDArray[Any]]) 
     Raises ``ValueError`` for a missing or unknown name, a wrong shape, codes outside y_min … y_max, or batches of
     different sizes; ``TypeError`` for anything but floats and int8.
     """
-    if not isinstance(inputs, Mapping):
-        raise TypeError(f"inputs must be a dictionary of arrays by input name, not {type(inputs).__name__}")
     known = {tensor.name: tensor for tensor in tensors}
-    for name in inputs:
-        if name not in known:
-            raise ValueError(f"inputs must be named {', '.join(map(repr, known))}, not {name!r}")
-    codes = {}
-    for name, tensor in known.items():
-        if name not in inputs:
-            raise ValueError(f"inputs must have {name!r}, not only {', '.join(map(repr, inputs)) or 'nothing'}")
-        codes[name] = _check_input(tensor, inputs[name])
+    _check_names(known, inputs)
+    codes = {name: _check_input(tensor, inputs[name]) for name, tensor in known.items()}
     batches = {name: array.shape[0] for name, array in codes.items()}
     if len(set(batches.values())) > 1:
         raise ValueError(f"inputs must have one batch size, not {batches}")
     return codes
+
+
+def _check_names(known: Iterable[str], inputs: Mapping[str, NDArray[Any]]) -> None:
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs must be a dictionary of arrays by input name, not {type(inputs).__name__}")
+    names = [*known]
+    for name in inputs:
+        if name not in names:
+            raise ValueError(f"inputs must be named {', '.join(map(repr, names))}, not {name!r}")
+    for name in names:
+        if name not in inputs:
+            raise ValueError(f"inputs must have {name!r}, not only {', '.join(map(repr, inputs)) or 'nothing'}")
 
 
 def _check_input(tensor: Tensor, array: object) -> Codes:

@@ -10,9 +10,10 @@ low, high : of acc's type, the P-bit range
 
 All arrays are C-contiguous; the strides of others would keep the compiler from using SIMD.
 
-|left · right| must be at most 2^15 − 1, which every product of a 9-bit and an 8-bit code is (255 · 128 = 32640), and K
-a multiple of UNROLL: rows of zeros fill it up, they change nothing. The compiler makes SIMD lanes of the columns; a sum
-stays in its register for UNROLL steps, and CACHED_STEPS of one block of `right` stay in the cache for all rows.
+|left · right| is at most 255 · 255 = 65025, and in `saturate_16` at most PRODUCT_16, which every product of a 9-bit and
+an 8-bit code is (255 · 128 = 32640). K is a multiple of UNROLL: rows of zeros fill it up, they change nothing. The
+compiler makes SIMD lanes of the columns; a sum stays in its register for UNROLL steps, and CACHED_STEPS of one block of
+`right` stay in the cache for all rows.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numba import int16, int32, njit
 LANES = 128
 UNROLL = 4
 CACHED_STEPS = 256  # 64 KiB
+PRODUCT_16 = (1 << 15) - 1
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -44,7 +46,7 @@ def _saturate_16(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     # This pattern compiles to the saturating 16-bit addition; sums narrower than 16 bits are clamped once more.
     full = int16(min(max(int32(a) + int32(product), int32(-32768)), int32(32767)))
     a = int16(min(max(full, low), high))
-    # A saturated sum differs from the exact one by at most 32640, so never by a multiple of 2^16.
+    # A saturated sum differs from the exact one by at most 2^15, so never by a multiple of 2^16.
     return a, int16(f | (wrapped ^ a))
 
 

@@ -18,6 +18,7 @@ class PartialSums:
 
     channels, steps : number of output channels, and of products per sum
     low, high : smallest and largest legal value of ``x − zx``
+    weight : (channels, steps) int16, ``w − zw``
     windows : (position, taps) of windows that together bound all others: where the window lies on the output map
     ((row, column), or () for a linear layer), and per step whether its tap lies on the input map, bool (steps,)
     """
@@ -27,7 +28,11 @@ class PartialSums:
         self.node = node
         self.codes = legal_codes(graph, self.source)
         self.low, self.high = (code - self.source.zero_point for code in self.codes)
-        self.weight = node.weight.T if isinstance(node, Linear) else node.weight.reshape(len(node.weight), -1)
+        weight = node.weight.T if isinstance(node, Linear) else node.weight.reshape(len(node.weight), -1)
+        zero = node.weight_zero_point
+        self.weight = weight.astype(np.int16)
+        if zero is not None:
+            self.weight -= zero[:, None].astype(np.int16)
         self.channels, self.steps = self.weight.shape
         self.windows = [((), np.ones(self.steps, np.bool_))] if isinstance(node, Linear) else [*self._windows(node)]
 

@@ -68,7 +68,7 @@ def requantize_unchecked(
     As `requantize`, for operands of max(accumulator_bits, 24) bits, multipliers of multiplier_bits bits, and shifts of
     six bits (0 … 63). The clamp is ``min(max(v, y_min), y_max)``, so y_max wins where y_min > y_max.
     """
-    value = round_shift(acc * multiplier, shift, arithmetic.rounding) + zero_point
+    value = round_shift(acc * multiplier, shift, arithmetic.rounding, arithmetic.multiplier_bits) + zero_point
     return clamp(value, y_min, y_max, arithmetic)
 
 

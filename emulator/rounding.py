@@ -1,4 +1,4 @@
-"""Division by a power of two with one exact rounding (contract, section 3)."""
+"""Division by a power of two with one exact rounding (contract, sections 3 and 10)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def round_shift(product: NDArray[np.int64], shift: NDArray[Any] | int, rounding: str) -> NDArray[np.int64]:
+def round_shift(
+    product: NDArray[np.int64], shift: NDArray[Any] | int, rounding: str, multiplier_bits: int
+) -> NDArray[np.int64]:
     """``round(product / 2^shift)``, the quotient taken as an exact rational.
 
     product : int64, −2^62 … 2^62
     shift : 0 … 63 (a six-bit field), broadcast against `product`
     rounding : one of `emulator.arithmetic.ROUNDINGS`
+    multiplier_bits : 1 … 31, B of the rounding ``double``; the others do not depend on it
     """
     shift = np.asarray(shift, np.int64)
     quotient: NDArray[np.int64] = np.right_shift(product, shift)
@@ -30,6 +33,9 @@ def round_shift(product: NDArray[np.int64], shift: NDArray[Any] | int, rounding:
         up = rest >= half
     elif rounding == "half_even":
         up = (rest > half) | ((rest == half) & (quotient & 1 == 1))
+    elif rounding == "double":  # above 2^B, half gives way by 2^(B−1) away from zero
+        nudge = np.where(shift > multiplier_bits, np.int64(1) << (multiplier_bits - 1), 0)
+        up = rest >= half - np.where(product >= 0, nudge, -nudge)
     else:  # half_away: the quotient is the floor, so a tie of a negative value already lies away from zero
         up = (rest > half) | ((rest == half) & (quotient >= 0))
     rounded: NDArray[np.int64] = quotient + up

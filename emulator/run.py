@@ -29,19 +29,22 @@ from .graph import (
     Pad,
     Product,
     Rescale,
+    RescaledAdd,
     Reshape,
     Slice,
     Tensor,
     Transpose,
     to_file_layout,
 )
-from .inputs import check_inputs
+from .inputs import model_inputs, model_outputs
 from .lookup import lookup
 from .max_pool import max_pool
 from .move import concat, pad, slice_codes, transpose
 from .product import product_with_clips
+from .raw_average_pool import raw_average_pool
 from .requantize import requantize_with_clips
 from .rescale import rescale_with_clips
+from .rescaled_add import rescaled_add_with_clips
 
 Flags = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -59,20 +62,24 @@ class LayerCounts:
     clips: NDArray[np.int64]
 
 
-def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = False) -> dict[str, Codes]:
-    """The codes of the graph's outputs, {ONNX output name: int8}, or with `every` {layer name: int8} of every node.
+def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = False) -> dict[str, NDArray[Any]]:
+    """The outputs, {the model's output name: array}, or with `every` {layer name: int8 codes} of every node.
 
-    inputs : {name: array} in the model's own layout, (batch, channels, height, width), (batch, channels, length) or
-    (batch, length); floats are quantized with the input's scale and zero point, int8 arrays are taken as codes
+    An output is int8 codes, int64 sums of a layer with `raw`, or what the graph's tail makes of them. With `every`,
+    layers with `raw` are int64 sums, too, and nothing goes through the tail.
+
+    inputs : {name: array}, the model's own, which go through the graph's head; without one, in the model's layout,
+    (batch, channels, height, width), (batch, channels, length) or (batch, length); floats are quantized with the
+    input's scale and zero point, int8 arrays are taken as codes
 
     Raises ``TypeError`` or ``ValueError`` naming the input.
     """
     if not isinstance(graph, Graph):
         raise TypeError(f"graph must be a Graph, as load_onnx gives it, not {type(graph).__name__}")
-    codes = check_inputs(graph.inputs, inputs)
+    codes: dict[str, NDArray[Any]] = {**model_inputs(graph, inputs)}
     wanted = set(graph.outputs.values())
     last_use = {name: node.name for node in graph.nodes for name in node.inputs}
-    shown: dict[str, Codes] = {}
+    shown: dict[str, NDArray[Any]] = {}
     for node, result, _, _ in _layers(graph, codes):
         if every:
             shown[node.name] = to_file_layout(node, result)
@@ -81,16 +88,17 @@ def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = Fa
                 codes.pop(name, None)
     if every:
         return shown
-    return {output: to_file_layout(graph.tensor(name), codes[name]) for output, name in graph.outputs.items()}
+    outputs = {output: to_file_layout(graph.tensor(name), codes[name]) for output, name in graph.outputs.items()}
+    return model_outputs(graph, outputs)
 
 
 def run_graph_counts(
     graph: Graph, inputs: Mapping[str, NDArray[Any]]
-) -> tuple[dict[str, Codes], dict[str, LayerCounts]]:
-    """({layer name: int8 codes} as `run_graph(…, every=True)`, {layer name: `LayerCounts`}), for the same inputs."""
-    shown: dict[str, Codes] = {}
+) -> tuple[dict[str, NDArray[Any]], dict[str, LayerCounts]]:
+    """({layer name: codes} as `run_graph(…, every=True)`, {layer name: `LayerCounts`}), for the same inputs."""
+    shown: dict[str, NDArray[Any]] = {}
     counts: dict[str, LayerCounts] = {}
-    for node, result, overflowed, clipped in _layers(graph, check_inputs(graph.inputs, inputs)):
+    for node, result, overflowed, clipped in _layers(graph, {**model_inputs(graph, inputs)}):
         shown[node.name] = to_file_layout(node, result)
         channels = result.shape[-1]
         counts[node.name] = LayerCounts(
@@ -104,13 +112,17 @@ def run_graph_counts(
     return shown, counts
 
 
-def _layers(graph: Graph, codes: dict[str, Codes]) -> Iterator[tuple[Node, Codes, Flags | None, Flags | None]]:
+def _layers(
+    graph: Graph, codes: dict[str, NDArray[Any]]
+) -> Iterator[tuple[Node, NDArray[Any], Flags | None, Flags | None]]:
     """Every node with its codes and its overflow and clip flags (None: it has none); adds the codes to `codes`."""
     tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in graph.inputs}
     for node in graph.nodes:
         for name in node.inputs:
             if name not in tensors:
                 raise ValueError(f"layer {node.name!r}: input must be a graph input or an earlier layer, not {name!r}")
+            if codes[name].dtype != np.int8:
+                raise ValueError(f"layer {node.name!r}: input must be codes, not the sums of {name!r}")
         operands = [codes[name] for name in node.inputs]
         sources = [tensors[name] for name in node.inputs]
         try:
@@ -126,21 +138,22 @@ def _layers(graph: Graph, codes: dict[str, Codes]) -> Iterator[tuple[Node, Codes
 
 def _layer(
     node: Node, operands: list[Codes], sources: list[Tensor], arithmetic: Arithmetic
-) -> tuple[Codes, Flags | None, Flags | None]:
+) -> tuple[NDArray[Any], Flags | None, Flags | None]:
     x, zero = operands[0], sources[0].zero_point
     output = (node.zero_point, node.y_min, node.y_max, arithmetic)
     match node:
         case Convolution():
             window = node.strides, node.padding, node.dilations
-            acc, overflowed = convolve(_as_maps(x), node.weight, node.bias, arithmetic, zero, *window, node.groups)
-            result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
-            return _as(x, result), _as(x, overflowed), _as(x, clipped)
-        case Linear():
-            acc, overflowed = linear(
-                x.reshape(x.shape[0], math.prod(x.shape[1:])), node.weight, node.bias, arithmetic, zero
+            w_zero = 0 if node.weight_zero_point is None else node.weight_zero_point
+            acc, overflowed = convolve(
+                _as_maps(x), node.weight, node.bias, arithmetic, zero, *window, node.groups, w_zero
             )
-            result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
-            return result, overflowed, clipped
+            return _weighted(node, _as(x, acc), _as(x, overflowed), arithmetic)
+        case Linear():
+            w_zero = 0 if node.weight_zero_point is None else node.weight_zero_point
+            rows = x.reshape(x.shape[0], math.prod(x.shape[1:]))
+            acc, overflowed = linear(rows, node.weight, node.bias, arithmetic, zero, w_zero)
+            return _weighted(node, acc, overflowed, arithmetic)
         case Add():
             result, clipped = add_with_clips(
                 x,
@@ -153,10 +166,39 @@ def _layer(
                 *output,
                 negate_b=node.subtract,
             )
+        case RescaledAdd():
+            result, clipped = rescaled_add_with_clips(
+                x,
+                zero,
+                node.a_multiplier,
+                node.a_shift,
+                operands[1],
+                sources[1].zero_point,
+                node.b_multiplier,
+                node.b_shift,
+                node.multiplier,
+                node.shift,
+                *output,
+                negate_b=node.subtract,
+            )
         case Product():
             result, clipped = product_with_clips(
                 x, zero, operands[1], sources[1].zero_point, node.multiplier, node.shift, *output
             )
+        case AveragePool() if node.raw:
+            if (node.scale, node.zero_point) != (sources[0].scale, zero):
+                raise ValueError("an average of raw codes must have the scale and zero point of its input")
+            result = raw_average_pool(
+                _as_maps(x),
+                node.kernel,
+                node.strides,
+                node.padding,
+                node.dilations,
+                y_min=node.y_min,
+                y_max=node.y_max,
+                arithmetic=arithmetic,
+            )
+            return _as(x, result), None, None
         case AveragePool():
             result, clipped = average_pool_with_clips(
                 _as_maps(x),
@@ -194,6 +236,16 @@ def _layer(
         case _:
             raise TypeError(f"node must be one of the graph's operations, not {type(node).__name__}")
     return result, None, clipped
+
+
+def _weighted(
+    node: Convolution | Linear, acc: NDArray[np.int64], overflowed: Flags, arithmetic: Arithmetic
+) -> tuple[NDArray[Any], Flags, Flags | None]:
+    if node.raw:
+        return acc, overflowed, None
+    output = (node.zero_point, node.y_min, node.y_max, arithmetic)
+    result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
+    return result, overflowed, clipped
 
 
 def _as_maps(x: Codes) -> Codes:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
+from .exact_product import largest_code
 
 Sums = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -33,14 +34,14 @@ def walk(
 ) -> tuple[Sums, Flags]:
     """Sums continued from (acc, overflowed) over these operands: what hardware carries from one K-tile to the next.
 
-    left : (M, K) integers −255 … 255, x − zx; right : (K, N) integers −128 … 127, weight codes
+    left : (M, K) integers −255 … 255, x − zx; right : (K, N) integers −255 … 255, w − zw
     acc : (M, N) int64, the sums so far, in P bits; overflowed : (M, N) bool, the flags so far
     compiled : use Numba where it is installed; the NumPy route gives the same bits
 
     Returns the new (acc, overflowed); the arguments stay as they are.
     """
     acc, overflowed = acc.copy(), overflowed.copy()
-    walk_into(left, right, 0, acc, overflowed, arithmetic, compiled)
+    walk_into(left, right, 0, np.zeros(right.shape[1], np.int16), acc, overflowed, arithmetic, compiled)
     return acc, overflowed
 
 
@@ -48,20 +49,22 @@ def walk_into(
     x: NDArray[Any],
     w: NDArray[Any],
     zero_point: int,
+    w_zero_point: NDArray[np.int16],
     acc: Sums,
     overflowed: Flags,
     arithmetic: Arithmetic,
     compiled: bool,
 ) -> None:
-    """`walk` in place, with x − zero_point as the left operand."""
+    """`walk` in place, with x − zero_point as the left operand and w − w_zero_point, (N,), as the right one."""
     for rows, columns in _tiles(acc.shape):
         for steps in _steps(x.shape[1]):
             left = x[rows, steps].astype(np.int16) - np.int16(zero_point)
+            right = w[steps, columns].astype(np.int16) - w_zero_point[columns]
             sums, flags = acc[rows, columns], overflowed[rows, columns]
             if compiled and numba_installed():
-                _walk_compiled(left, w[steps, columns], sums, flags, arithmetic)
+                _walk_compiled(left, right, sums, flags, arithmetic)
             else:
-                _walk_numpy(left, w[steps, columns], sums, flags, arithmetic)
+                _walk_numpy(left, right, sums, flags, arithmetic)
 
 
 @functools.cache
@@ -110,7 +113,7 @@ def _walk_compiled(
 def _walk_lanes(left: NDArray[Any], right: NDArray[Any], acc: Sums, overflowed: Flags, arithmetic: Arithmetic) -> None:
     from .kernels import LANES, UNROLL
 
-    kernel, dtype = _kernel(arithmetic)
+    kernel, dtype = _kernel(arithmetic, largest_code(left) * largest_code(right))
     low, high = (dtype(limit) for limit in arithmetic.accumulator_range)
     rows, columns = acc.shape
     blocks, depth = -(-columns // LANES), -(-left.shape[1] // UNROLL) * UNROLL
@@ -141,14 +144,14 @@ def _walk_lanes(left: NDArray[Any], right: NDArray[Any], acc: Sums, overflowed: 
     np.logical_or(overflowed, flags[:, :columns], out=overflowed)
 
 
-def _kernel(arithmetic: Arithmetic) -> tuple[Callable[..., None], Any]:
-    """The kernel for these sums and the narrowest integer type whose steps cannot leave it."""
+def _kernel(arithmetic: Arithmetic, product: int) -> tuple[Callable[..., None], Any]:
+    """The kernel for these sums of products of at most that magnitude, and the narrowest type that holds its steps."""
     from . import kernels
 
-    narrow = arithmetic.accumulator_bits <= 31  # 2^30 + 2^15 fits int32
+    narrow = arithmetic.accumulator_bits <= 31  # 2^30 + 2^16 fits int32
     if arithmetic.overflow == "wrap":
         return kernels.wrap, np.int32 if narrow else np.int64
-    if arithmetic.accumulator_bits <= 16:
+    if arithmetic.accumulator_bits <= 16 and product <= kernels.PRODUCT_16:
         return kernels.saturate_16, np.int16
     return kernels.saturate, np.int32 if narrow else np.int64
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from emulator import (
     Pad,
     Product,
     Rescale,
+    RescaledAdd,
     Reshape,
     Slice,
     Tensor,
@@ -67,16 +69,34 @@ def _layer(node: Node, operands: list[Codes], zeros: list[int], arithmetic: Arit
     match node:
         case Convolution() | Linear():
             acc = _sums(node, x, zero, arithmetic, met)
+            if node.raw:
+                return acc.reshape(node.shape)
             return _requantized(acc, node.multiplier, node.shift, node, arithmetic, met).reshape(node.shape)
         case Add():
             b = (operands[1] - zeros[1]) * node.b_multiplier
             acc = (x - zero) * node.a_multiplier + (-b if node.subtract else b)
             return _requantized(acc, 1, node.shift, node, arithmetic, met)
+        case RescaledAdd():
+            sides = (x, zero, node.a_multiplier, node.a_shift), (operands[1], zeros[1], node.b_multiplier, node.b_shift)
+            a, b = (
+                np.vectorize(
+                    lambda code, side=side: oracle.rescaled_operand(
+                        int(code), *side[1:], arithmetic.rounding, arithmetic.multiplier_bits
+                    ),
+                    otypes=[np.int64],
+                )(side[0])
+                for side in sides
+            )
+            return _requantized(a - b if node.subtract else a + b, node.multiplier, node.shift, node, arithmetic, met)
         case Product():
             acc = (x - zero) * (operands[1] - zeros[1])
             return _requantized(acc, node.multiplier, node.shift, node, arithmetic, met)
         case Rescale():
             return _requantized(x - zero, node.multiplier, node.shift, node, arithmetic, met)
+        case AveragePool() if node.raw:
+            window = node.kernel, node.strides, node.padding, node.dilations
+            means = oracle.pool(_map(x), _raw_mean, *window)
+            return np.clip(np.array(means), node.y_min, node.y_max).reshape(node.shape)
         case AveragePool():
             window = node.kernel, node.strides, node.padding, node.dilations
             acc = np.array(oracle.pool(_map(x), lambda codes: sum(code - zero for code in codes), *window))
@@ -102,6 +122,10 @@ def _layer(node: Node, operands: list[Codes], zeros: list[int], arithmetic: Arit
     raise AssertionError(f"no oracle for {type(node).__name__}")
 
 
+def _raw_mean(codes: list[int]) -> int:
+    return oracle.round_fraction(Fraction(sum(codes), len(codes)), "half_away")
+
+
 def _map(x: Codes) -> list[list[list[int]]]:
     """A map, or a sequence as one of height 1."""
     return (x if x.ndim == 3 else x[None]).tolist()
@@ -109,12 +133,13 @@ def _map(x: Codes) -> list[list[list[int]]]:
 
 def _sums(node: Convolution | Linear, x: Codes, zero: int, arithmetic: Arithmetic, met: Met) -> Codes:
     bits, mode, bias = arithmetic.accumulator_bits, arithmetic.overflow, node.bias.tolist()
+    w_zero = None if node.weight_zero_point is None else node.weight_zero_point.tolist()
     if isinstance(node, Linear):
-        sums, flags = oracle.accumulate([x.ravel().tolist()], node.weight.tolist(), bias, zero, bits, mode)
+        sums, flags = oracle.accumulate([x.ravel().tolist()], node.weight.tolist(), bias, zero, bits, mode, w_zero)
         met.overflows = sum(flags[0])
         return np.array(sums[0])
-    window = node.strides, node.padding, node.dilations
-    cells = np.array(oracle.convolve(_map(x), node.weight.tolist(), bias, zero, bits, mode, *window, node.groups))
+    window = node.strides, node.padding, node.dilations, node.groups, w_zero
+    cells = np.array(oracle.convolve(_map(x), node.weight.tolist(), bias, zero, bits, mode, *window))
     met.overflows = int(cells[..., 1].sum())
     return cells[..., 0]
 
@@ -126,7 +151,15 @@ def _requantized(
     values, multipliers, shifts = (np.broadcast_to(x, acc.shape).ravel().tolist() for x in (acc, multiplier, shift))
     for value, m, s in zip(values, multipliers, shifts, strict=True):
         code, clipped = oracle.requantize(
-            value, m, s, node.zero_point, node.y_min, node.y_max, arithmetic.rounding, arithmetic.activation_bits
+            value,
+            m,
+            s,
+            node.zero_point,
+            node.y_min,
+            node.y_max,
+            arithmetic.rounding,
+            arithmetic.activation_bits,
+            arithmetic.multiplier_bits,
         )
         codes.append(code)
         met.clips += clipped

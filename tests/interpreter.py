@@ -173,8 +173,9 @@ class Interpreter:
         """The residual adder (contract, section 4)."""
         terms = (a.astype(np.int64) - i["a_zero_point"]) * i["a_multiplier"]
         terms += (b.astype(np.int64) - i["b_zero_point"]) * (-i["b_multiplier"] if i["subtract"] else i["b_multiplier"])
-        value = round_shift(terms, i["shift"], self.arithmetic.rounding) + i["zero_point"]
-        low, high = self.arithmetic.activation_range
+        arithmetic = self.arithmetic
+        value = round_shift(terms, i["shift"], arithmetic.rounding, arithmetic.multiplier_bits) + i["zero_point"]
+        low, high = arithmetic.activation_range
         codes = np.minimum(np.maximum(value, i["y_min"]), i["y_max"]).astype(np.int8)
         return codes, (value < low) | (value > high)
 

@@ -18,22 +18,31 @@ def overflow(value: int, bits: int, mode: str) -> int:
     return max(low, min(high, value)) if mode == "saturate" else (value - low) % (1 << bits) + low
 
 
-def dot(x: Sequence[int], w: Sequence[int], bias: int, zero_point: int, bits: int, mode: str) -> tuple[int, bool]:
+def dot(
+    x: Sequence[int], w: Sequence[int], bias: int, zero_point: int, bits: int, mode: str, w_zero_point: int = 0
+) -> tuple[int, bool]:
     """One sequential sum, and whether a step left the range."""
     acc, left = bias, False
     for code, weight in zip(x, w, strict=True):
-        exact = acc + (code - zero_point) * weight
+        exact = acc + (code - zero_point) * (weight - w_zero_point)
         acc = overflow(exact, bits, mode)
         left = left or acc != exact
     return acc, left
 
 
 def accumulate(
-    x: Matrix, w: Matrix, bias: Sequence[int], zero_point: int, bits: int, mode: str
+    x: Matrix,
+    w: Matrix,
+    bias: Sequence[int],
+    zero_point: int,
+    bits: int,
+    mode: str,
+    w_zero_points: Sequence[int] | None = None,
 ) -> tuple[list[list[int]], list[list[bool]]]:
-    """x (M, K), w (K, N) → sums and flags (M, N)."""
+    """x (M, K), w (K, N), weight zero points (N,), None for all 0 → sums and flags (M, N)."""
+    zeros = w_zero_points or [0] * len(bias)
     columns = [[row[n] for row in w] for n in range(len(bias))]
-    cells = [[dot(row, columns[n], bias[n], zero_point, bits, mode) for n in range(len(bias))] for row in x]
+    cells = [[dot(row, columns[n], bias[n], zero_point, bits, mode, zeros[n]) for n in range(len(bias))] for row in x]
     return [[acc for acc, _ in row] for row in cells], [[flag for _, flag in row] for row in cells]
 
 
@@ -54,6 +63,17 @@ def round_fraction(value: Fraction, rounding: str) -> int:
     return below + below % 2
 
 
+def divide(product: int, shift: int, rounding: str, multiplier_bits: int | None) -> int:
+    """product / 2^shift rounded to an integer; ``double`` takes gemmlowp's two steps, at 2^B and from there on."""
+    if rounding != "double":
+        return round_fraction(Fraction(product, 2**shift), rounding)
+    assert multiplier_bits is not None
+    if shift <= multiplier_bits:
+        return round_fraction(Fraction(product, 2**shift), "half_up")
+    high = round_fraction(Fraction(product, 2**multiplier_bits), "half_up")
+    return round_fraction(Fraction(high, 2 ** (shift - multiplier_bits)), "half_away")
+
+
 def requantize(
     acc: int,
     multiplier: int,
@@ -63,15 +83,16 @@ def requantize(
     y_max: int,
     rounding: str,
     activation_bits: int = 8,
+    multiplier_bits: int | None = None,
 ) -> tuple[int, bool]:
-    """One output code, and whether it clipped."""
-    value = zero_point + round_fraction(Fraction(acc * multiplier, 2**shift), rounding)
+    """One output code, and whether it clipped; `multiplier_bits` is B of the rounding ``double``."""
+    value = zero_point + divide(acc * multiplier, shift, rounding, multiplier_bits)
     clipped = not -(2 ** (activation_bits - 1)) <= value < 2 ** (activation_bits - 1)
     return max(y_min, min(y_max, value)), clipped
 
 
-def quantize_multiplier(scale: Fraction, bits: int) -> tuple[int, int]:
-    """(multiplier, shift) of an exact real scale ≥ 0."""
+def quantize_multiplier(scale: Fraction, bits: int, rounding: str = "half_even") -> tuple[int, int]:
+    """(multiplier, shift) of an exact real scale ≥ 0; of the rounding ``double`` as TFLM makes them."""
     if scale == 0:
         return 0, 0
     exponent = 0
@@ -79,10 +100,13 @@ def quantize_multiplier(scale: Fraction, bits: int) -> tuple[int, int]:
         exponent += 1
     while scale / Fraction(2) ** exponent < Fraction(1, 2):
         exponent -= 1
-    multiplier = round_fraction(scale / Fraction(2) ** exponent * 2**bits, "half_even")
+    last_bit = "half_away" if rounding == "double" else "half_even"
+    multiplier = round_fraction(scale / Fraction(2) ** exponent * 2**bits, last_bit)
     shift = bits - exponent
     if multiplier == 2**bits:
         multiplier, shift = multiplier // 2, shift - 1
+    if rounding == "double" and bits - shift < -31:
+        return 0, 0
     if shift > 62:
         return round_fraction(scale * 2**62, "half_even"), 62
     if shift < 0:
@@ -102,9 +126,18 @@ def add(
     y_min: int,
     y_max: int,
     rounding: str,
+    multiplier_bits: int | None = None,
 ) -> int:
     """The residual adder; a negative mb subtracts."""
-    return requantize((a - za) * ma + (b - zb) * mb, 1, shift, zero_point, y_min, y_max, rounding)[0]
+    terms = (a - za) * ma + (b - zb) * mb
+    return requantize(terms, 1, shift, zero_point, y_min, y_max, rounding, multiplier_bits=multiplier_bits)[0]
+
+
+def rescaled_operand(
+    code: int, zero_point: int, multiplier: int, shift: int, rounding: str, multiplier_bits: int
+) -> int:
+    """One operand of the rescaled adder, on the scale of the sum."""
+    return divide((code - zero_point) * 2**20 * multiplier, shift, rounding, multiplier_bits)
 
 
 def window(
@@ -150,9 +183,11 @@ def convolve(
     padding: tuple[int, int, int, int],
     dilations: tuple[int, int],
     groups: int,
+    w_zero_points: Sequence[int] | None = None,
 ) -> list[list[list[tuple[int, bool]]]]:
     """One map x (H, W, C), weight (O, kernel height, kernel width, C / groups) → (sum, flag) per (OH, OW, O)."""
     size, kernel = (len(x), len(x[0])), (len(weight[0]), len(weight[0][0]))
+    zeros = w_zero_points or [0] * len(weight)
     depth, per_group = len(weight[0][0][0]), len(weight) // groups
     result = []
     for line in corners(size, kernel, strides, padding, dilations):
@@ -167,7 +202,7 @@ def convolve(
                     for c in range(depth):
                         codes.append(zero_point if tap is None else x[tap[0]][tap[1]][first + c])
                         weights.append(weight[o][t // kernel[1]][t % kernel[1]][c])
-                channels.append(dot(codes, weights, bias[o], zero_point, bits, mode))
+                channels.append(dot(codes, weights, bias[o], zero_point, bits, mode, zeros[o]))
             cells.append(channels)
         result.append(cells)
     return result

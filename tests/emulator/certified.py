@@ -32,10 +32,11 @@ def a_linear(weight: Any, bias: Any, **fields: Any) -> Linear:
 def running_sums(graph: Graph, node: Layer, image: Any) -> list[list[list[int]]]:
     """For one input map: per output channel, position and step the partial sum, the bias first."""
     zero = graph.tensor(node.inputs[0]).zero_point
+    w_zeros = np.zeros(len(node.bias), np.int64) if node.weight_zero_point is None else node.weight_zero_point
     if isinstance(node, Linear):
         flat = np.array(image).ravel().tolist()
         return [
-            [running(zip(flat, node.weight[:, n].tolist(), strict=True), int(node.bias[n]), zero)]
+            [running(zip(flat, (node.weight[:, n] - w_zeros[n]).tolist(), strict=True), int(node.bias[n]), zero)]
             for n in range(len(node.bias))
         ]
     outputs, height, width, depth = node.weight.shape
@@ -44,7 +45,7 @@ def running_sums(graph: Graph, node: Layer, image: Any) -> list[list[list[int]]]
     result = []
     for n in range(outputs):
         first = n // (outputs // node.groups) * depth
-        weights = node.weight[n].reshape(-1, depth).tolist()
+        weights = (node.weight[n].reshape(-1, depth) - w_zeros[n]).tolist()
         channel = []
         for corner in itertools.chain(*places):
             taps = oracle.window(size, corner, (height, width), node.dilations)
@@ -79,11 +80,10 @@ def layers(draw: st.DrawFn, most_cells: int, most_codes: int) -> Graph:
     )
     low, high = arithmetic.weight_range
     bias = rng.integers(-40, 41, size=groups * 2)
+    w_zeros = rng.integers(low, high + 1, len(bias)) if draw(st.booleans()) else None
     if draw(st.booleans()):
-        return graph_of(
-            source, a_linear(rng.integers(low, high + 1, (height * width * depth, len(bias))), bias),
-            arithmetic=arithmetic,
-        )  # fmt: skip
+        weight = rng.integers(low, high + 1, (height * width * depth, len(bias)))
+        return graph_of(source, a_linear(weight, bias, weight_zero_point=w_zeros), arithmetic=arithmetic)
     while True:
         kernel, strides, dilations = (tuple(int(v) for v in rng.integers(1, most, 2)) for most in (5, 3, 3))
         padding = tuple(int(v) for v in rng.integers(0, 4, 4))
@@ -97,6 +97,7 @@ def layers(draw: st.DrawFn, most_cells: int, most_codes: int) -> Graph:
     node = Convolution(
         name="layer", inputs=("x",), shape=(*sizes, len(bias)), scale=1.0, zero_point=0, weight=weight, bias=bias,
         multiplier=EMPTY, shift=EMPTY, strides=strides, padding=padding, dilations=dilations, groups=groups,
+        weight_zero_point=w_zeros,
     )  # fmt: skip
     return graph_of(source, node, arithmetic=arithmetic)
 

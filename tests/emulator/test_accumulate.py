@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -32,6 +33,19 @@ def test_vectors(compiled: bool) -> None:
         assert (acc[0, 0], overflowed[0, 0]) == (case["acc"], case["overflowed"]), case
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_vectors_of_weight_zero_points(compiled: bool) -> None:
+    cases = vectors("accumulate_weight_zero_point")
+    assert len(cases) == 400
+    for case in cases:
+        names = ("activation_bits", "weight_bits", "accumulator_bits", "overflow")
+        arithmetic = Arithmetic(**{name: case[name] for name in names}, multiplier_bits=15)
+        x, w = np.array([case["x"]], np.int8), np.array(case["w"], np.int8)[:, None]
+        zeros = case["x_zero_point"], case["w_zero_point"]
+        acc, overflowed = accumulate(x, w, [case["bias"]], arithmetic, *zeros, compiled=compiled)
+        assert (acc[0, 0], overflowed[0, 0]) == (case["acc"], case["overflowed"]), case
+
+
 @many
 @given(st.data(), seeds, st.integers(1, 5), st.integers(0, 40), st.integers(1, 5), st.booleans())
 def test_oracle(data: st.DataObject, seed: int, m: int, k: int, n: int, narrow: bool) -> None:
@@ -40,24 +54,31 @@ def test_oracle(data: st.DataObject, seed: int, m: int, k: int, n: int, narrow: 
     w = codes(seed + 1, (k, n), arithmetic.weight_range)
     bias = data.draw(st.lists(edge_integers(*arithmetic.bias_range), min_size=n, max_size=n))
     zero = data.draw(edge_integers(*arithmetic.activation_range))
-    expected = oracle.accumulate(x.tolist(), w.tolist(), bias, zero, arithmetic.accumulator_bits, arithmetic.overflow)
+    code = edge_integers(*arithmetic.weight_range)
+    w_zeros = data.draw(st.one_of(st.just([0] * n), st.lists(code, min_size=n, max_size=n)))
+    expected = oracle.accumulate(
+        x.tolist(), w.tolist(), bias, zero, arithmetic.accumulator_bits, arithmetic.overflow, w_zeros
+    )
     for compiled in (True, False):
-        acc, overflowed = accumulate(x, w, bias, arithmetic, zero, compiled=compiled)
+        acc, overflowed = accumulate(x, w, bias, arithmetic, zero, w_zeros, compiled=compiled)
         assert acc.dtype == np.int64 and overflowed.dtype == np.bool_
         assert_array_equal(acc, np.array(expected[0]).reshape(m, n))
         assert_array_equal(overflowed, np.array(expected[1]).reshape(m, n))
 
 
-@pytest.mark.parametrize("zero", [0, -128, 127])
+@pytest.mark.parametrize(("zero", "w_zero"), [(0, 0), (-128, 0), (127, 0), (-128, -128), (3, 127)])
 @pytest.mark.parametrize("overflow", ["saturate", "wrap"])
 @pytest.mark.parametrize("bits", [10, 16, 17, 24, 31, 32, 48])
-def test_routes_agree_on_shapes_that_fill_and_cross_simd_lanes(bits: int, overflow: str, zero: int) -> None:
+def test_routes_agree_on_shapes_that_fill_and_cross_simd_lanes(
+    bits: int, overflow: str, zero: int, w_zero: int
+) -> None:
     arithmetic = Arithmetic(accumulator_bits=bits, overflow=overflow, multiplier_bits=15)
     for m, k, n in ((3, 37, 130), (131, 9, 2), (1, 300, 257), (5, 1100, 3), (0, 4, 3), (4, 3, 0)):
         x, w = codes(bits, (m, k), (-128, 127)), codes(k, (k, n), (-128, 127))
         bias = np.random.default_rng(n).integers(*arithmetic.bias_range, n)
-        compiled = accumulate(x, w, bias, arithmetic, zero)
-        plain = accumulate(x, w, bias, arithmetic, zero, compiled=False)
+        w_zeros = np.where(np.arange(n) % 2, w_zero, 0)
+        compiled = accumulate(x, w, bias, arithmetic, zero, w_zeros)
+        plain = accumulate(x, w, bias, arithmetic, zero, w_zeros, compiled=False)
         assert_array_equal(compiled[0], plain[0])
         assert_array_equal(compiled[1], plain[1])
 
@@ -68,11 +89,10 @@ def test_exact_products_beyond_float32() -> None:
     x, w = codes(1, (3, k), (-128, 127)), codes(2, (k, 4), (-128, 127))
     x[0], w[:, 0] = -128, -128
     x[1], x[1, 0], w[:, 1] = 127, 126, 127  # an odd sum, which float32 does not hold beyond 2^24
-    for zero in (0, -128, 127):
-        acc, overflowed = accumulate(
-            x, w, [1, -2, 3, 2**31 - 1], Arithmetic(accumulator_bits=48, multiplier_bits=15), zero
-        )
-        expected = (x.astype(np.int64) - zero) @ w.astype(np.int64) + [1, -2, 3, 2**31 - 1]
+    for zero, w_zero in itertools.product((0, -128, 127), repeat=2):
+        arithmetic = Arithmetic(accumulator_bits=48, multiplier_bits=15)
+        acc, overflowed = accumulate(x, w, [1, -2, 3, 2**31 - 1], arithmetic, zero, w_zero)
+        expected = (x.astype(np.int64) - zero) @ (w.astype(np.int64) - w_zero) + [1, -2, 3, 2**31 - 1]
         assert_array_equal(acc, expected)
         assert not overflowed.any()
 
@@ -104,7 +124,9 @@ def test_order_matters_and_zeros_do_not() -> None:
 def test_linear_is_accumulate() -> None:
     x, w = codes(3, (4, 9), (-128, 127)), codes(4, (9, 5), (-128, 127))
     for one, other in zip(
-        linear(x, w, np.arange(5), Arithmetic(), 3), accumulate(x, w, np.arange(5), Arithmetic(), 3), strict=True
+        linear(x, w, np.arange(5), Arithmetic(), 3, np.arange(5)),
+        accumulate(x, w, np.arange(5), Arithmetic(), 3, np.arange(5)),
+        strict=True,
     ):
         assert_array_equal(one, other)
 
@@ -164,6 +186,21 @@ def test_errors(arguments: tuple[object, ...], error: type[Exception], message: 
 def test_zero_point_errors(zero: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="x_zero_point must be"):
         accumulate(int8(1, 1), int8(1, 1), [0], Arithmetic(activation_bits=4), zero)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("zero", "error", "message"),
+    [
+        (2, ValueError, "w_zero_point must be from -2 to 1, not 2"),
+        ([0, -3], ValueError, "w_zero_point must be from -2 to 1, not -3 at index 1"),
+        ([0, 0, 0], ValueError, r"w_zero_point must be a number or have shape \(2,\), one per output channel, not"),
+        (0.0, TypeError, "w_zero_point must be an integer or an array of integers, not 0.0"),
+    ],
+)
+def test_weight_zero_point_errors(zero: object, error: type[Exception], message: str) -> None:
+    arithmetic = Arithmetic(activation_bits=4, weight_bits=2)
+    with pytest.raises(error, match=message):
+        accumulate(int8(1, 3), int8(3, 2), [0, 0], arithmetic, 0, zero)  # type: ignore[arg-type]
 
 
 def test_arithmetic_error() -> None:

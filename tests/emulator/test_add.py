@@ -41,7 +41,20 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int) -> None:
     for function, sign in ((add, 1), (subtract, -1)):
         result = function(a, za, ma, b, zb, mb, shift, zero, y_min, y_max, arithmetic)
         expected = [
-            oracle.add(int(i), za, ma, int(j), zb, sign * mb, shift, zero, y_min, y_max, arithmetic.rounding)
+            oracle.add(
+                int(i),
+                za,
+                ma,
+                int(j),
+                zb,
+                sign * mb,
+                shift,
+                zero,
+                y_min,
+                y_max,
+                arithmetic.rounding,
+                arithmetic.multiplier_bits,
+            )
             for i, j in zip(a.flat, b.flat, strict=True)
         ]
         assert_array_equal(result.ravel(), expected)

@@ -34,11 +34,11 @@ def sums(graph: Graph, node: Layer, found: AttainingInput, channel: int, bits: i
     bias = np.where(np.arange(len(node.bias)) == channel, node.bias, 0)  # other channels' may need more bits
     arithmetic = replace(graph.arithmetic, accumulator_bits=bits, multiplier_bits=8)
     zero = graph.tensor(node.inputs[0]).zero_point
+    w_zero = 0 if node.weight_zero_point is None else node.weight_zero_point
     if isinstance(node, Linear):
-        return linear(found.codes.reshape(1, -1), node.weight, bias, arithmetic, zero)
-    return convolve(
-        found.codes, node.weight, bias, arithmetic, zero, node.strides, node.padding, node.dilations, node.groups
-    )
+        return linear(found.codes.reshape(1, -1), node.weight, bias, arithmetic, zero, w_zero)
+    window = node.strides, node.padding, node.dilations, node.groups
+    return convolve(found.codes, node.weight, bias, arithmetic, zero, *window, w_zero)
 
 
 def assert_attained(graph: Graph, node: Layer, certificate: LayerCertificate, channel: int) -> None:

@@ -65,7 +65,14 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int, count_pa
         assert (
             result[index]
             == oracle.requantize(
-                int(total[index]), int(multiplier[place]), int(shift[place]), zero, low, high, arithmetic.rounding
+                int(total[index]),
+                int(multiplier[place]),
+                int(shift[place]),
+                zero,
+                low,
+                high,
+                arithmetic.rounding,
+                multiplier_bits=arithmetic.multiplier_bits,
             )[0]
         )
 

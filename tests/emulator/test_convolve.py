@@ -36,7 +36,8 @@ def test_oracle(data: st.DataObject, seed: int, narrow: bool) -> None:
     count = groups * per_group
     bias = draw(st.lists(edge_integers(*arithmetic.bias_range), min_size=count, max_size=count))
     zero = draw(edge_integers(*arithmetic.activation_range))
-    geometry = (strides, padding, dilations, groups)
+    w_zeros = draw(st.lists(edge_integers(*arithmetic.weight_range), min_size=count, max_size=count))
+    geometry = (strides, padding, dilations, groups, w_zeros if draw(st.booleans()) else [0] * count)
     expected = [
         oracle.convolve(image, weight.tolist(), bias, zero, arithmetic.accumulator_bits, arithmetic.overflow, *geometry)
         for image in x.tolist()
@@ -120,6 +121,7 @@ def test_depthwise_with_many_channels() -> None:
         ({"padding": (1, 1)}, ValueError, r"padding must be 4 integers, not \(1, 1\)"),
         ({"padding": (0, -1, 0, 0)}, ValueError, r"padding\[1\] must be from 0 to"),
         ({"dilations": (1, 2)}, ValueError, "kernel must fit the padded map of 4×4, not cover 3×5"),
+        ({"w_zero_point": [0] * 3}, ValueError, r"w_zero_point must be a number or have shape \(4,\), one per output"),
         ({"x_zero_point": 200}, ValueError, "x_zero_point must be from -128 to 127, not 200"),
     ],
 )

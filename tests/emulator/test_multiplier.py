@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from emulator import Arithmetic, layer_scales, quantize_adder, quantize_multiplier
+from emulator import Arithmetic, layer_scales, quantize_adder, quantize_multiplier, quantize_rescaled_adder
+from emulator.multiplier import rescaled_adder_multipliers
 from tests import oracle
 from tests.emulator.strategies import many, vectors
 
@@ -41,6 +42,54 @@ def test_oracle(scale: float, bits: int) -> None:
     assert 0 <= multiplier < 2**bits and 0 <= shift <= 62
     if shift < 62 and scale:
         assert abs(Fraction(multiplier, 2**shift) - Fraction(scale)) <= Fraction(scale) / 2**bits
+
+
+def test_vectors_of_the_rescaled_adder() -> None:
+    cases = vectors("add_rescaled")
+    assert len(cases) == 600
+    names = ("a_multiplier", "a_shift", "b_multiplier", "b_shift", "multiplier", "shift")
+    for case in cases:
+        scales = [float.fromhex(case[f"{name}_scale"]) for name in "aby"]
+        found = rescaled_adder_multipliers(*scales, Arithmetic.tflm())
+        assert found == tuple(case[name] for name in names), case
+
+
+@many
+@given(st.floats(0, 2.0**31, exclude_max=True), st.integers(1, 31), st.integers(-1, 1))
+def test_double_takes_tflm_s_multipliers(scale: float, bits: int, step: int) -> None:
+    """Ties of the last bit away from zero, a scale that rounds below 2^−32 is 0."""
+    arithmetic = Arithmetic(multiplier_bits=bits, rounding="double")
+    tie = math.ldexp(round(scale) + 0.5, step - 2)  # often a tie of the last bit
+    for value in (scale, tie, math.ldexp(tie, -40), math.ldexp(1.0, -32), math.ldexp(1 - 2.0**-bits, -32)):
+        try:
+            expected = oracle.quantize_multiplier(Fraction(value), bits, "double")
+        except ValueError:
+            with pytest.raises(ValueError, match=f"scale must be below 2\\^{bits}, not "):
+                quantize_multiplier(value, arithmetic)
+            continue
+        assert quantize_multiplier(value, arithmetic) == expected
+        assert tuple(int(v) for v in quantize_multiplier(np.array(value), arithmetic)) == expected
+
+
+def test_what_tflm_counts_as_zero() -> None:
+    tflm = Arithmetic.tflm()
+    assert quantize_multiplier(2.0**-32, tflm) == (2**30, 62)
+    assert quantize_multiplier(2.0**-32 * (1 - 2.0**-20), tflm) == (0, 0)
+    assert quantize_multiplier(2.0**-32 * (1 - 2.0**-40), tflm) == (2**30, 62)  # its multiplier rounds up to 2^31
+    assert quantize_multiplier(2.0**-32 * (1 - 2.0**-20), Arithmetic(multiplier_bits=31)) == (2**30 - 2**10, 62)
+
+
+def test_the_rescaled_adder_rounds_scales_to_float32() -> None:
+    tflm = Arithmetic.tflm()
+    a, b, y = (float(np.float32(value)) for value in (0.1, 0.7, 0.9))
+    assert quantize_rescaled_adder(0.1, 0.7, 0.9, tflm) == rescaled_adder_multipliers(a, b, y, tflm)
+    assert quantize_rescaled_adder(0.1, 0.7, 0.9, tflm) != rescaled_adder_multipliers(0.1, 0.7, 0.9, tflm)
+    with pytest.raises(
+        ValueError, match=r"2 · max\(scale_a, scale_b\) / \(2\^20 · scale_y\) must be below 2\^2, not 16.0"
+    ):
+        quantize_rescaled_adder(2.0**22, 2.0**23, 1.0, Arithmetic(multiplier_bits=2))
+    with pytest.raises(ValueError, match="scale_b must be positive finite float32"):
+        quantize_rescaled_adder(1.0, 0.0, 1.0, tflm)
 
 
 def test_arrays() -> None:

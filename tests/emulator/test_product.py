@@ -25,8 +25,9 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int) -> None:
     shift = data.draw(edge_integers(0, 62))
     y_min, y_max = sorted(data.draw(st.tuples(edge_integers(low, high), edge_integers(low, high))))
     result = product(a, za, b, zb, multiplier, shift, zero, y_min, y_max, arithmetic)
+    rounding = arithmetic.rounding, arithmetic.activation_bits, arithmetic.multiplier_bits
     expected = [
-        oracle.requantize((i - za) * (j - zb), multiplier, shift, zero, y_min, y_max, arithmetic.rounding)[0]
+        oracle.requantize((i - za) * (j - zb), multiplier, shift, zero, y_min, y_max, *rounding)[0]
         for i, j in zip(a.ravel().tolist(), np.broadcast_to(b, a.shape).ravel().tolist(), strict=True)
     ]
     assert result.dtype == np.int8

@@ -18,9 +18,12 @@ from tests import oracle
 from tests.emulator.strategies import arithmetics, edge_integers, many, vectors
 
 
-def test_vectors() -> None:
-    cases = vectors("requantize")
-    assert len(cases) == 2500
+@pytest.mark.parametrize(
+    ("name", "count"), [("requantize", 2500), ("requantize_double", 1200), ("requantize_near_ties", 4236)]
+)
+def test_vectors(name: str, count: int) -> None:
+    cases = vectors(name)
+    assert len(cases) == count
     for case in cases:
         arithmetic = Arithmetic(
             accumulator_bits=case["accumulator_bits"],
@@ -46,7 +49,9 @@ def test_oracle_for_every_bit_pattern(data: st.DataObject, arithmetic: Arithmeti
     zero = draw(edge_integers(low, high))
     y_min, y_max = sorted(draw(st.tuples(edge_integers(low, high), edge_integers(low, high))))
     expected = [
-        oracle.requantize(a, m, s, zero, y_min, y_max, arithmetic.rounding, arithmetic.activation_bits)
+        oracle.requantize(
+            a, m, s, zero, y_min, y_max, arithmetic.rounding, arithmetic.activation_bits, arithmetic.multiplier_bits
+        )
         for a, m, s in zip(acc, multiplier, shift, strict=True)
     ]
     arrays = np.array(acc), np.array(multiplier), np.array(shift)
@@ -60,17 +65,19 @@ def test_oracle_for_every_bit_pattern(data: st.DataObject, arithmetic: Arithmeti
     assert_array_equal(checked[1], clipped[legal])
 
 
+@pytest.mark.parametrize("multiplier_bits", [1, 2, 4, 31])
 @pytest.mark.parametrize("rounding", ROUNDINGS)
-def test_round_shift_around_ties(rounding: str) -> None:
+def test_round_shift_around_ties(rounding: str, multiplier_bits: int) -> None:
     for shift in (0, 1, 2, 5, 31, 62, 63):
         around = [
             q * 2**shift + r
             for q in (-3, -2, -1, 0, 1, 2)
-            for r in (0, 1, 2**shift // 2 - 1, 2**shift // 2, 2**shift // 2 + 1, 2**shift - 1)
+            for tie in (2**shift // 2, 2**shift // 2 - 2**multiplier_bits // 2, 2**shift // 2 + 2**multiplier_bits // 2)
+            for r in (0, 1, tie - 1, tie, tie + 1, 2**shift - 1)
         ]
         values = [value for value in around if abs(value) <= 2**62]
-        expected = [oracle.round_fraction(Fraction(value, 2**shift), rounding) for value in values]
-        assert_array_equal(round_shift(np.array(values), shift, rounding), expected)
+        expected = [oracle.divide(value, shift, rounding, multiplier_bits) for value in values]
+        assert_array_equal(round_shift(np.array(values), shift, rounding, multiplier_bits), expected)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,11 @@ def test_tflite_example_rounds_once() -> None:
     arithmetic = Arithmetic(multiplier_bits=31, rounding="half_up")
     assert requantize(7984, 1583594044, 40, 0, -128, 127, arithmetic) == 11
     assert float(Fraction(7984 * 1583594044, 2**40)) == pytest.approx(11.4991, abs=1e-4)
+
+
+def test_tflite_example_rounds_twice() -> None:
+    arithmetic = Arithmetic(multiplier_bits=31, rounding="double")
+    assert requantize(7984, 1583594044, 40, 0, -128, 127, arithmetic) == 12
 
 
 def test_zero_point_is_added_after_rounding() -> None:

@@ -22,9 +22,9 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int) -> None:
     multiplier = data.draw(edge_integers(0, 2**arithmetic.multiplier_bits - 1))
     shift = data.draw(edge_integers(0, 62))
     result = rescale(x, zx, multiplier, shift, zero, low, high, arithmetic)
+    rounding = arithmetic.rounding, arithmetic.activation_bits, arithmetic.multiplier_bits
     expected = [
-        oracle.requantize(code - zx, multiplier, shift, zero, low, high, arithmetic.rounding)[0]
-        for code in x.ravel().tolist()
+        oracle.requantize(code - zx, multiplier, shift, zero, low, high, *rounding)[0] for code in x.ravel().tolist()
     ]
     assert_array_equal(result.ravel(), expected)
 

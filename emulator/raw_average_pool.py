@@ -1,0 +1,99 @@
+"""Average pool as TFLM does it: the mean of the raw codes, half away from zero (contract, section 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arithmetic import Arithmetic
+from .average_pool import average_pool_sum
+from .checks import check_arithmetic, check_clamp, check_int
+from .multiplier import MAX_SHIFT
+from .windows import Windows
+
+EXACT_ROUNDINGS = ("half_even", "half_up", "half_away", "double")
+
+
+def raw_average_pool(
+    x: NDArray[np.int8],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    *,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+) -> NDArray[np.int8]:
+    """``clamp(half_away(Σ x / n), y_min, y_max)`` over every window of x (B, H, W, C) → (B, OH, OW, C) int8.
+
+    x : raw codes, whose zero point is not subtracted; n : how many positions of the window lie on the map
+    kernel, strides, dilations : (vertical, horizontal); padding : (top, left, bottom, right)
+
+    Raises ``TypeError`` or ``ValueError`` naming the argument, also for a window that covers padding only.
+    """
+    total = average_pool_sum(x, kernel, strides, padding, dilations, arithmetic=arithmetic)
+    _, least, most = check_clamp(0, y_min, y_max, arithmetic)
+    counts = _valid_counts(Windows(x.shape[1:3], kernel, strides, padding, dilations))[:, :, None]
+    magnitude = (2 * np.abs(total) + counts) // (2 * counts)
+    return np.clip(np.where(total < 0, -magnitude, magnitude), least, most).astype(np.int8)
+
+
+def raw_average_multipliers(
+    size: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    padding: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    *,
+    arithmetic: Arithmetic,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(multiplier, shift), each (OH, OW): `raw_average_multiplier` of every output position's n, on a map of `size`."""
+    counts = _valid_counts(Windows(size, kernel, strides, padding, dilations))
+    pairs = {int(n): raw_average_multiplier(int(n), arithmetic) for n in np.unique(counts)}
+    multiplier, shift = (np.array([[pairs[n][i] for n in row] for row in counts.tolist()], np.int64) for i in range(2))
+    return multiplier, shift
+
+
+def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
+    """(multiplier, shift) with which the arithmetic's requantizer makes half_away(total / n) of every total of n codes.
+
+    It is the smallest shift, and multiplier = floor(2^shift / n) + 1, for which this holds: a product
+    total · multiplier / 2^shift then lies at most |total| · ε away from total / n, always on the far side from 0, where
+    ε = multiplier / 2^shift − 1/n > 0. So a tie goes away from zero, and what is no tie is at least 1 / 2n from one and
+    stays on its side while 2^(activation_bits − 1) · n · ε < 1 / 2n. To round to the nearest integer is then enough,
+    whatever the arithmetic does with ties, which no longer occur; ``double`` does so while shift ≤ multiplier_bits. For
+    n = 1 it is (1, 0).
+
+    Raises ``ValueError`` for a rounding that does not round to the nearest, and where no such multiplier has
+    multiplier_bits bits.
+    """
+    check_arithmetic(arithmetic)
+    count = check_int("n", n, 1, 1 << 31)
+    if arithmetic.rounding not in EXACT_ROUNDINGS:
+        raise ValueError(
+            f"rounding must be one of {', '.join(EXACT_ROUNDINGS)} for an average of raw codes, "
+            f"not {arithmetic.rounding!r}"
+        )
+    if count == 1:
+        return 1, 0
+    last = min(MAX_SHIFT, arithmetic.multiplier_bits) if arithmetic.rounding == "double" else MAX_SHIFT
+    for shift in range(last + 1):
+        multiplier = (1 << shift) // count + 1
+        if multiplier >> arithmetic.multiplier_bits:
+            break
+        if (count * (multiplier * count - (1 << shift))) << arithmetic.activation_bits < 1 << shift:
+            return multiplier, shift
+    raise ValueError(
+        f"n must be smaller for multiplier_bits {arithmetic.multiplier_bits}, not {count}: "
+        "no multiplier averages so many raw codes exactly"
+    )
+
+
+def _valid_counts(windows: Windows) -> NDArray[np.int64]:
+    counts = windows.valid_counts()
+    if (counts == 0).any():
+        raise ValueError(f"padding must leave every window a position on the map, not {windows.padding}")
+    return counts
