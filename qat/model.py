@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from .layers.weighted import Weighted
 from .results import Results
 from .scales.quantizers import ActivationQuantizer
 from .scales.settings import Settings
+from .surroundings import check_transforms
 
 RECORD = 256 + 2  # counts of each int8 code, of values cut off by an input's range, and of sums that overflowed
 
@@ -31,6 +32,7 @@ class QuantizedLayers(nn.Module):
     inputs, layers : {name of an input or a layer, as `key` gives it: its quantizer or the layer}
     host : what is computed in floats before
     results : the layers whose codes the model returns
+    states : input that starts a recurrence → the layer that makes the next such state
     arithmetic : what the layers compute with; settings : the rules on how they quantize
     """
 
@@ -38,7 +40,13 @@ class QuantizedLayers(nn.Module):
     recorded: Tensor
 
     def __init__(
-        self, host: Host, layers: Iterable[Layer], results: Results, arithmetic: Arithmetic, settings: Settings
+        self,
+        host: Host,
+        layers: Iterable[Layer],
+        results: Results,
+        arithmetic: Arithmetic,
+        settings: Settings,
+        states: Mapping[str, str],
     ) -> None:
         super().__init__()
         self.host = host
@@ -46,6 +54,7 @@ class QuantizedLayers(nn.Module):
         self.inputs = nn.ModuleDict(quantizers)
         self.layers = nn.ModuleDict({key(layer.name): layer for layer in layers})
         self.results = results
+        self.states = dict(states)
         self.arithmetic = arithmetic
         self.settings = settings
         # Training steps in which BatchNorm's statistics still move; negative for any number.
@@ -66,7 +75,9 @@ class QuantizedLayers(nn.Module):
 
     @property
     def input(self) -> ActivationQuantizer:
-        """The quantizer of the only input."""
+        """The quantizer of the only input; a model with several has no such attribute."""
+        if len(self.inputs) != 1:
+            raise AttributeError(f"input must be the only one; there are {', '.join(self.host.names)}: read `inputs`")
         (quantizer,) = self.inputs.values()
         return cast(ActivationQuantizer, quantizer)
 
@@ -90,7 +101,9 @@ class QuantizedLayers(nn.Module):
     def quantized(self, name: str, x: Tensor, step: Step) -> QuantizedTensor:
         """The codes of the input `name`."""
         quantizer = cast(ActivationQuantizer, self.inputs[key(name)])
-        if self.training and not quantizer.scale.learned:
+        # A start of zeros says nothing about the states that follow it, whose scale it has.
+        says = name not in self.states or bool(x.any())
+        if self.training and says and not quantizer.scale.learned:
             step.updates.append(lambda: quantizer.follow(x.detach().float()))
         result: QuantizedTensor = quantizer(x)
         return result
@@ -131,9 +144,11 @@ class PreparedModel(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PreparedModel:
         """What ``to()``, ``half()`` and the like call; scales and master weights are float32, on every device."""
-        kind = fn(torch.zeros(())).dtype
-        if kind != torch.float32:
-            raise TypeError(f"a prepared model must stay in float32, not become {kind}")
+        made = fn(torch.zeros((), device=self.quantizers.device))
+        if made.dtype != torch.float32:
+            raise TypeError(f"a prepared model must stay in float32, not become {made.dtype}")
+        if made.is_meta:
+            raise TypeError("a prepared model must stay on a device that holds numbers, not go to meta")
         result: PreparedModel = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return result
 
@@ -147,6 +162,7 @@ class PreparedModel(nn.Module):
         return self._uncompiled(self, *inputs)
 
     def _forward(self, *inputs: Tensor) -> Any:
+        check_transforms("a prepared model")
         layers, step = self.quantizers, Step(self)
         if self.training:
             layers.recorded.zero_()  # of the weights before this step

@@ -15,6 +15,7 @@ from .lowering.lower import lower
 from .lowering.trace import check_examples, trace
 from .model import PreparedModel, QuantizedLayers, evaluating
 from .scales.settings import Settings, as_settings
+from .surroundings import check_transforms, own, trainable
 
 
 def prepare(
@@ -50,11 +51,18 @@ def prepare(
         for name, module in model.named_modules():
             if isinstance(module, PreparedModel):
                 raise ValueError(f"model must be a float model, but its module {name!r} is prepared already")
-    settings = as_settings(settings)
+    check_transforms("prepare")
+    with trainable():
+        return _prepared(model, example_inputs, arithmetic, as_settings(settings))
+
+
+def _prepared(
+    model: nn.Module, example_inputs: Tensor | Sequence[Tensor], arithmetic: Arithmetic, settings: Settings
+) -> PreparedModel:
     owner, program = trace(model, example_inputs)
     lowering, host, results = lower(program, arithmetic, settings)
-    examples = check_examples(example_inputs)
-    layers = QuantizedLayers(host, lowering.layers.values(), results, arithmetic, settings)
+    examples = tuple(own(x) for x in check_examples(example_inputs))
+    layers = QuantizedLayers(host, lowering.layers.values(), results, arithmetic, settings, lowering.states)
     settings.check(layers.activations(), arithmetic)
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training

@@ -86,6 +86,13 @@ def set_scales(model: PreparedModel, batches: Iterable[Mapping[str, Tensor]]) ->
     for name, quantizer in quantizers.items():
         with named(name):
             quantizer.settle()
+    for name, state in model.quantizers.states.items():
+        start, following = quantizers[name], quantizers.get(state)
+        # Zeros that start a recurrence have no range of their own.
+        if following is not None and float(start.low) == float(start.high) == 0:
+            start.low.copy_(following.low)
+            start.high.copy_(following.high)
+            start.span()
 
 
 @torch.no_grad()

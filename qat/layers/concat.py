@@ -30,6 +30,8 @@ class Concat(Requantized):
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         y_scale = self.output.step_size((1, sum(math.prod(x.centered.shape[1:]) for x in inputs)))
+        largest = max(x.scale.item() for x in inputs)
+        y_scale = self.reached(y_scale, lambda y: np.array(largest / y), self.arithmetic.multiplier_bits)
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         values, inside = [], []
         for x in inputs:

@@ -30,6 +30,8 @@ class Add(Requantized):
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         a, b = inputs
         y_scale = self.output.step_size(np.broadcast_shapes(a.centered.shape, b.centered.shape))
+        larger = max(a.scale.item(), b.scale.item())
+        y_scale = self.reached(y_scale, lambda y: np.array(larger / y), self.arithmetic.adder_multiplier_bits)
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         scales = a.scale.item(), b.scale.item(), y_scale.item()
         with advised(np.array(scales)):

@@ -96,7 +96,7 @@ class Requantized(Layer):
         scales : the output's scale → scales per channel or position, shaped to broadcast against `acc`
         real_scale : the real value of one unit of `acc`, float32 with gradient, shaped alike; bound : at least |acc|
         """
-        y_scale = self.output.step_size(acc.shape)
+        y_scale = self.reached(self.output.step_size(acc.shape), scales, self.arithmetic.multiplier_bits)
         multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales(y_scale.item())))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         ratio = real_scale / y_scale
@@ -112,6 +112,15 @@ class Requantized(Layer):
             )
             centered = self.straight(values, inside, limits, acc.float() * ratio, y_scale)
         return self.tensor(centered, limits, y_scale, lambda: acc.detach().float() * real_scale.detach(), step)
+
+    def reached(self, y_scale: Tensor, scales: Callable[[float], NDArray[np.float64]], bits: int) -> Tensor:
+        """`y_scale`, doubled until multipliers of `bits` bits reach all ``scales(y_scale)``; the gradient stays.
+
+        As weights' scales are raised until the bias fits (contract, section 4).
+        """
+        value = y_scale.item()
+        beyond = float(scales(value).max()) / ((1 << bits) - 1) if value > 0 else 1.0
+        return y_scale * math.ldexp(1.0, math.frexp(beyond)[1]) if 1 < beyond < math.inf else y_scale
 
     def quantized(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import SymInt, Tensor, fx
 from torch.export import ExportedProgram
 
@@ -36,6 +38,7 @@ class Lowering:
         self.builder = HostBuilder(program)
         users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in signature.user_inputs]
         self._arguments = {node: "input" if len(users) == 1 else node.name for node in users}
+        self.states: dict[str, str] = {}  # input that starts a recurrence → the layer of the next such state
         self._nodes: dict[str, fx.Node] = {}  # layer → the node that it stands for
         self._made: dict[fx.Node, Made | tuple[Made, ...]] = {}  # node → what makes its value, or its values
         self._starts: dict[tuple[fx.Node, int], str] = {}  # host's node, index along its first axis → input
@@ -80,6 +83,7 @@ class Lowering:
         read = {source for layer in self.layers.values() for source in layer.sources} | set(self.outputs.values())
         for name in set(self.inputs) - read:
             del self.inputs[name]
+            self.states.pop(name, None)
             self.builder.drop(name)
 
     def source(self, node: object) -> str:
@@ -136,6 +140,10 @@ class Lowering:
             self.inputs[name] = (int(shape[2]),)
             self.builder.part(node, index, name)
         return self._starts[node, index]
+
+    def follow(self, before: Sequence[str], after: Sequence[str]) -> None:
+        """Note which states come behind which, where the former are inputs."""
+        self.states |= {a: b for a, b in zip(before, after, strict=True) if a in self.inputs and a not in self.states}
 
     def parameter(self, node: object, what: str) -> str | None:
         """The qualified name of a parameter or buffer; None for None."""

@@ -18,6 +18,8 @@ from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
+from ..surroundings import check_data, own
+
 TORCH = Path(torch.__file__).parent
 STANDARD_LIBRARY = Path(inspect.__file__).parent
 
@@ -36,11 +38,12 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ValueError(f"model must be in float32, not {tensor.dtype} as its tensor {name!r}")
     examples = check_examples(example_inputs)
+    check_data(model, examples)
     owner = _copied(model)
     modes = [(module, module.training) for module in owner.modules()]
     owner.eval()
     # torch.export takes a batch of 1 for a constant.
-    floats = (x.detach().float() if x.is_floating_point() else x.detach() for x in examples)
+    floats = (own(x).float() if x.is_floating_point() else own(x) for x in examples)
     batches = tuple(x.expand(2, *x.shape[1:]) if len(x) == 1 else x for x in floats)
     try:
         with _quiet():

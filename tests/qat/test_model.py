@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from emulator import Arithmetic, dequantize, run_graph_counts
 from emulator.arithmetic import OVERFLOWS, ROUNDINGS
 from qat.layers.layer import Step
 from qat.scales.scale import SCALES
-from tests.qat.networks import Mixed, Pooled, assert_equal_codes, exported, images, randomized
+from tests.qat.networks import Mixed, Pooled, assert_equal_codes, assert_one_value, exported, images, randomized
 
 NARROW = Arithmetic(accumulator_bits=13, weight_bits=5)
 GRID = list(itertools.product(ROUNDINGS, OVERFLOWS, (11, 16, 20, 32), (2, 8)))
@@ -255,14 +256,16 @@ def test_observers_take_inputs_of_any_float_type(kind: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("model", [nn.Conv2d(3, 4, 3), nn.AvgPool2d(2)])
-def test_a_scale_too_large_for_the_multiplier_says_what_helps(model: nn.Module) -> None:
+def test_an_output_scale_is_raised_to_what_the_multiplier_reaches(model: nn.Module, tmp_path: Path) -> None:
     prepared = qat.prepare(nn.Sequential(model), images(2), Arithmetic(multiplier_bits=1))
     prepared.quantizers.layers["0"].output.scale.set(torch.tensor(1e-9))
-    with pytest.raises(
-        ValueError,
-        match=r"^layer '0': scale(\[0\])? must be below 2\^1, not .*; raise multiplier_bits, or calibrate with data",
-    ):
-        prepared(images(2))
+    (node,) = exported(prepared, tmp_path).nodes
+    doublings = math.log2(node.scale / np.float32(1e-9))
+    assert doublings == round(doublings) > 0
+    # Half of it would be too little: the largest multiplier is the largest that one bit gives, 1 or 2 halves.
+    assert (node.multiplier / 2.0**node.shift).max() in (1, 0.5)
+    assert_equal_codes(prepared, images(2), tmp_path)
+    assert_one_value(prepared, images(4))
 
     prepared.quantizers.layers["0"].output.scale.value.zero_()
     with pytest.raises(ValueError, match=r"^layer '0': (?!.*multiplier_bits)"):

@@ -178,3 +178,31 @@ def test_packed_sequences_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"model must be traceable by torch\.export"):
         qat.prepare(Wrapped(nn.GRU(5, 7), packed), images(2, shape=STEPS))
+
+
+def test_a_module_whose_result_nobody_reads_leaves_no_input(tmp_path: Path) -> None:
+    model = Wrapped(nn.GRU(5, 7, batch_first=True), lambda m, x: (m(x), x.relu())[1])
+    prepared = qat.prepare(model, images(2, shape=STEPS))
+    assert list(prepared.quantizers.host.names) == ["input"]
+    assert_equal_codes(prepared, images(4, shape=STEPS), tmp_path)
+    model = Wrapped(nn.LSTM(5, 7, 2, batch_first=True), lambda m, x: (m(x), m(x)[0])[1])
+    prepared = qat.prepare(model, images(2, shape=STEPS))
+    assert list(prepared.quantizers.host.names) == ["input", "module.h_0_1", "module.c_0_1"]
+
+
+@pytest.mark.parametrize("make", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("scale", ["learned_log", "free"])
+def test_few_multiplier_bits_train(make: type[nn.RNNBase], scale: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = images(8, shape=STEPS)
+    model = Wrapped(make(5, 7, bias=False, batch_first=True), lambda m, x: m(x)[0])
+    prepared = qat.prepare(model, x, Arithmetic(multiplier_bits=2), settings={"*": {"scale": scale}})
+    inputs = prepared.quantizers.activations()
+    assert inputs["module.h_0"].scale.value == inputs["module.l0.h"].scale.value > 0
+    optimizer = torch.optim.Adam(prepared.train().parameters(), lr=1e-2)
+    for _ in range(12):
+        optimizer.zero_grad()
+        prepared(x).square().mean().backward()
+        optimizer.step()
+    assert_one_value(prepared.eval(), x)
+    assert_equal_codes(prepared, x, tmp_path)

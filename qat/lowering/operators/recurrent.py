@@ -116,7 +116,9 @@ def cell(step: Step) -> Handler:
     def handler(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         states = [lowering.source(state) for state in states_of(a)]
         weights = Weights(a.w_ih, a.w_hh, a.b_ih, a.b_hh)
-        lowering.alias(node, *step(Cell(lowering, node, weights, lowering.source(a.input), states)))
+        made = step(Cell(lowering, node, weights, lowering.source(a.input), states))
+        lowering.follow(states, made)
+        lowering.alias(node, *made)
 
     return handler
 

@@ -73,7 +73,8 @@ def _direction(
     hidden = []
     reverse = prefix.endswith("_reverse.")
     for x in reversed(parts) if reverse else parts:
-        states = step(Cell(lowering, node, weights, x, states, prefix))
+        before, states = states, step(Cell(lowering, node, weights, x, states, prefix))
+        lowering.follow(before, states)
         hidden.append(states[0])
     return hidden[::-1] if reverse else hidden, list(states)
 
