@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -10,49 +11,38 @@ from emulator.graph import Convolution, Tensor
 
 from .constants import Constant, QuantizedConstant
 from .graph_builder import GraphBuilder
-from .origin import Origin
-from .values import Source, Target
-from .weights import Weights, bias_error, integer_bias, layer_multiplier
+from .values import Target
+from .weighted import WeightedSource
 from .windows import WindowGeometry
 
 
-@dataclass(frozen=True, eq=False)
-class ConvolutionSource(Source):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConvolutionSource(WeightedSource):
     """A convolution of codes; weights' codes are (O, I/groups, kernel …), as in the file."""
 
-    operator: Origin
-    x: Tensor
-    weights: Weights
-    bias: Constant | QuantizedConstant | None
     geometry: WindowGeometry
-    groups: int
+    groups: int = 1
 
-    def with_bias(self, bias: Constant | QuantizedConstant) -> ConvolutionSource:
+    def with_bias(self, bias: Constant | QuantizedConstant) -> Self:
         """This, with the bias of an Add behind it: one element, or (channels, 1, …) with any leading axes of size 1."""
         values = bias.values if isinstance(bias, Constant) else bias.codes
         channels, rank = self.weights.channels, len(self.x.shape)
         wanted = (channels, 1, 1)[:rank]
         if values.size != 1 and (values.shape[-rank:] != wanted or values.size != channels):
             raise ValueError(f"a bias must have the shape {wanted}, not {values.shape}")
-        return replace(self, bias=bias)
+        return self.biased(bias)
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `Convolution`; its weights are stored channel last."""
-        bias = integer_bias(self.bias, self.x, self.weights, builder.arithmetic)
-        builder.bias_errors[name] = bias_error(self.bias, bias, self.x, self.weights, target)
-        multiplier, shift = layer_multiplier(self.x, self.weights, target, builder.arithmetic)
-        outputs, depth = self.weights.codes.shape[:2]
-        weight = self.weights.codes.reshape(outputs, depth, *self.geometry.kernel).transpose(0, 2, 3, 1)
+        weights, fields = self.requantization(builder, name, target)
+        outputs, depth = weights.codes.shape[:2]
+        weight = weights.codes.reshape(outputs, depth, *self.geometry.kernel).transpose(0, 2, 3, 1)
         return builder.add(
             Convolution(
                 name=name,
-                shape=(*self.geometry.output, self.weights.channels)[-len(self.x.shape) :],
-                **vars(target),
-                inputs=(self.x.name,),
+                shape=(*self.geometry.output, outputs)[-len(self.x.shape) :],
+                **fields,
                 weight=np.ascontiguousarray(weight),
-                bias=bias,
-                multiplier=multiplier,
-                shift=shift,
                 strides=self.geometry.strides,
                 padding=self.geometry.padding,
                 dilations=self.geometry.dilations,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -10,55 +11,46 @@ from emulator.graph import Convolution, Linear, Tensor, logical_shape
 
 from .constants import Constant, QuantizedConstant
 from .graph_builder import GraphBuilder
-from .origin import Origin
 from .rearrange import turned
-from .values import Source, Target
-from .weights import Weights, bias_error, integer_bias, layer_multiplier
+from .values import Target
+from .weighted import WeightedSource
 
 
 @dataclass(frozen=True, eq=False)
-class LinearSource(Source):
+class LinearSource(WeightedSource):
     """A matrix product of codes (batch, K) or (batch, T, K); weights' codes are (K, N), rows in the file's order."""
 
-    operator: Origin
-    x: Tensor
-    weights: Weights
-    bias: Constant | QuantizedConstant | None
+    weight_axis = 1
 
-    def with_bias(self, bias: Constant | QuantizedConstant) -> LinearSource:
+    def with_bias(self, bias: Constant | QuantizedConstant) -> Self:
         """This, with the bias of an Add behind it: one element, or (N,) with any leading axes of size 1."""
         values = bias.values if isinstance(bias, Constant) else bias.codes
-        if values.size != 1 and values.shape[-1:] != (self.weights.channels,):
-            raise ValueError(f"a bias must have the shape ({self.weights.channels},), not {values.shape}")
-        return replace(self, bias=bias)
+        channels = self.weights.channels
+        if values.size != 1 and (values.shape[-1:] != (channels,) or values.size != channels):
+            raise ValueError(f"a bias must have the shape ({channels},), not {values.shape}")
+        return self.biased(bias)
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `Linear`; behind the flattening of a feature map its rows follow the map's stored order (NHWC).
 
         (batch, T, K) is stored (K, T): a 1×1 convolution over K channels, called NAME/codes, between two `Transpose`s.
         """
-        weight, channels = self.weights.codes, self.weights.channels
+        weights, fields = self.requantization(builder, name, target)
+        weight, channels = weights.codes, weights.channels
         if self.x.name in builder.orders:
             shape = logical_shape(builder.orders[self.x.name])
             weight = np.moveaxis(weight.reshape(*shape, channels), 0, -2).reshape(-1, channels)
-        bias = integer_bias(self.bias, self.x, self.weights, builder.arithmetic)
-        builder.bias_errors[name] = bias_error(self.bias, bias, self.x, self.weights, target)
-        multiplier, shift = layer_multiplier(self.x, self.weights, target, builder.arithmetic)
-        requantization = {**vars(target), "bias": bias, "multiplier": multiplier, "shift": shift}
         if len(self.x.shape) == 1:
             weight = np.ascontiguousarray(weight)
-            return builder.add(
-                Linear(name=name, shape=(channels,), inputs=(self.x.name,), weight=weight, **requantization)
-            )
+            return builder.add(Linear(name=name, shape=(channels,), weight=weight, **fields))
         x = turned(builder, self.x, builder.unique(f"{name}/turned"))
         length = x.shape[0]
         made = builder.add(
             Convolution(
                 name=name if length == channels == 1 else builder.unique(f"{name}/codes"),
                 shape=(length, channels),
-                inputs=(x.name,),
                 weight=np.ascontiguousarray(weight.T)[:, None, None, :],
-                **requantization,
+                **(fields | {"inputs": (x.name,)}),
             )
         )
         return turned(builder, made, name)

@@ -26,4 +26,4 @@ def lower_conv(env: Environment, op: Operator) -> Value:
         raise ValueError(f"kernel_shape must be the weight's {tuple(kernel)}, not {op.integers('kernel_shape')}")
     geometry = node_geometry(op, x, tuple(kernel))
     bias = env.bias(op, 2)
-    return Real(ConvolutionSource(op, x, weights, bias, geometry, groups))
+    return Real(ConvolutionSource(op, x, weights, bias, geometry=geometry, groups=groups))

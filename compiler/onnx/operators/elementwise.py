@@ -51,6 +51,4 @@ def _with_bias(layer: Value, constant: Value) -> Real | None:
     source = layer.source
     if isinstance(source, Dequantized) or not isinstance(source, ConvolutionSource | LinearSource):
         return None
-    if source.bias is not None:
-        raise ValueError(f"adds a constant to {source.operator}, which has a bias already")
     return replace(layer, source=source.with_bias(constant))

@@ -1,0 +1,101 @@
+"""`WeightedSource`: what convolutions and linear layers share — weights, a bias, and an affine map behind the sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.graph import Tensor
+from emulator.multiplier import layer_scales, quantize_multiplier
+
+from .bias import check_bias, integer_bias, rounded_bias
+from .constants import Constant, QuantizedConstant
+from .graph_builder import GraphBuilder
+from .origin import Origin
+from .values import Source, Target
+from .weights import Weights
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """What is done to each channel's real sum: ``gain · sum + offset``, each float64 (channels,)."""
+
+    gain: Reals
+    offset: Reals
+
+    def then(self, gain: NDArray[Any], offset: NDArray[Any]) -> Affine:
+        """This, and another such map behind it."""
+        return Affine(self.gain * gain, self.offset * gain + offset)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedSource(Source):
+    """Sums of codes times weights' codes, plus a bias, per output channel.
+
+    bias : one element or one per channel
+    affine : what stands behind the sums, None: nothing
+    x_scale, y_scale : float32 (channels,) instead of the scales of `x` and of the target, where the file has one for
+        each channel
+    """
+
+    operator: Origin
+    x: Tensor
+    weights: Weights
+    bias: Constant | QuantizedConstant | None
+
+    affine: Affine | None = None
+    x_scale: NDArray[np.float32] | None = None
+    y_scale: NDArray[np.float32] | None = None
+
+    weight_axis = 0
+    """Where the weights' codes have the output channels."""
+
+    def with_affine(self, gain: NDArray[Any] | float, offset: NDArray[Any] | float) -> Self:
+        """This, with ``gain · y + offset`` behind it; numbers, or one element per channel."""
+        ones = np.ones(self.weights.channels)
+        before = Affine(ones, 0 * ones) if self.affine is None else self.affine
+        return replace(self, affine=before.then(ones * gain, ones * offset))
+
+    def biased(self, bias: Constant | QuantizedConstant) -> Self:
+        """This plus one number or one per channel, whatever the shape of `bias`."""
+        if self.bias is None and self.affine is None:
+            return replace(self, bias=bias)
+        real = bias.values if isinstance(bias, Constant) else bias.real
+        return self.with_affine(1.0, real.reshape(-1).astype(np.float64))
+
+    def requantization(self, builder: GraphBuilder, name: str, target: Target) -> tuple[Weights, dict[str, Any]]:
+        """(weights, the layer's fields behind its sums), and a note of how far the bias is from the file's.
+
+        The gain is part of the multiplier, a negative one changes the sign of weights and bias, and the offset is
+        a part of the bias in real numbers.
+        """
+        weights, arithmetic = self.weights, builder.arithmetic
+        channels = weights.channels
+        x_scale = np.broadcast_to(np.float32(self.x.scale) if self.x_scale is None else self.x_scale, (channels,))
+        y_scale = np.broadcast_to(np.float32(target.scale) if self.y_scale is None else self.y_scale, (channels,))
+        bias, error = integer_bias(self.bias, x_scale, weights.scale)
+        scale = layer_scales(x_scale, weights.scale, y_scale)
+        if self.affine is not None:
+            gain, offset = self.affine.gain, self.affine.offset
+            if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
+                raise ValueError("what is multiplied and added behind the sums must be finite")
+            still = gain == 0
+            weights = weights.negated((gain < 0) & ~still, self.weight_axis, arithmetic)
+            weights = weights.without(still, self.weight_axis)
+            # A channel of gain 0 is its offset: 64 steps of a 64th of it.
+            steps = np.where(still, np.abs(offset) / 64, np.abs(gain) * x_scale.astype(np.float64) * weights.scale)
+            steps = np.where(steps > 0, steps, y_scale.astype(np.float64))
+            added, rest = rounded_bias(offset, steps, np.ones(channels))
+            bias = np.where(still, 0, np.where(gain < 0, -bias, bias)) + added
+            error = np.where(still, 0, np.abs(gain) * error) + rest
+            scale = np.where(still, steps / y_scale.astype(np.float64), scale * np.abs(gain))
+        check_bias(bias, arithmetic)
+        builder.bias_errors[name] = float(np.max(error / y_scale))
+        multiplier, shift = quantize_multiplier(scale, arithmetic)
+        fields = {**vars(target), "inputs": (self.x.name,), "bias": bias, "multiplier": multiplier, "shift": shift}
+        return weights, fields | {"weight_zero_point": weights.zero_point}
