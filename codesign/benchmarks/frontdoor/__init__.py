@@ -1,0 +1,1 @@
+"""The front door: which quantizers write files that are read, and whether every bit of those is right."""
