@@ -1,6 +1,7 @@
 """``python -m codesign.benchmarks.frontdoor.generate``: quantized files of every family, by the quantizers at hand.
 
-It needs torch, onnx and the quantizer's own packages only, so that it runs in an environment of that quantizer's.
+It needs torch, onnx, onnxruntime and the quantizer's own packages only, and so runs in an environment of that
+quantizer's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from .families import FAMILIES
+import onnxruntime
+
+from .families import FAMILIES, Family
 from .quantizers import QUANTIZERS
 
 FAILURES = "failures.json"
@@ -39,12 +42,20 @@ def generate(quantizer: str, families: Sequence[str], folder: Path) -> dict[str,
         try:
             with contextlib.redirect_stdout(printed):
                 quantize(quantizer, FAMILIES[name], path)
+            runs(path, FAMILIES[name])
         except Exception as error:  # whatever a quantizer raises is its own fault, and recorded as such
             failures[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"[:300]
             path.unlink(missing_ok=True)
         print(f"{quantizer} {name} {time.perf_counter() - start:.1f} s {failures.get(name, '')}", flush=True)
     (target / FAILURES).write_text(json.dumps(failures, indent=1))
     return failures
+
+
+def runs(path: Path, family: Family) -> None:
+    """Raises what ONNX Runtime says of a file that it does not run: no model of anybody's."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    inputs = [tensor.numpy() for tensor in family.inputs(0, 1)]
+    session.run(None, dict(zip((node.name for node in session.get_inputs()), inputs, strict=True)))
 
 
 def main(arguments: Sequence[str]) -> None:

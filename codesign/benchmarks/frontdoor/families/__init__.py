@@ -18,8 +18,9 @@ BATCH = 8
 class Family:
     """How a network is built and what it takes.
 
-    shapes : of the inputs, without the batch; a negative first size -k is one of categories 0 … k - 1 (int64)
+    shapes : of the float inputs, without the batch
     dynamic : whether the file leaves the batch open
+    categories : how many each column of a last input, int64 (n, columns), has; () without such an input
     """
 
     build: Callable[[], nn.Module]

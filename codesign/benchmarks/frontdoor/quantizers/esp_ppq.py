@@ -9,16 +9,17 @@ from esp_ppq import TargetPlatform
 from esp_ppq.api import export_ppq_graph, quantize_onnx_model
 
 from ..families import Family
-from ..float_models import CALIBRATION_BATCHES, float_file
+from ..float_models import float_file
+
+STEPS = 16
 
 
 def quantize(name: str, family: Family, path: Path) -> None:
-    """Write `family` with PPQ's defaults."""
-    batch = 8 if family.dynamic else 1
-    batches = [dict(zip(family.names, family.inputs(200 + seed, batch), strict=True)) for seed in range(8)]
+    """Write `family` with PPQ's defaults; the file's batch becomes that of the calibration, 1."""
+    batches = [dict(zip(family.names, family.inputs(200 + seed, 1), strict=True)) for seed in range(STEPS)]
     with float_file(family, path) as plain:
         graph = quantize_onnx_model(
-            onnx_import_file=str(plain), calib_dataloader=batches, calib_steps=max(8, CALIBRATION_BATCHES),
+            onnx_import_file=str(plain), calib_dataloader=batches, calib_steps=STEPS,
             input_shape=None, inputs=batches[0], collate_fn=lambda given: given, device="cpu",
             platform=TargetPlatform.ONNXRUNTIME, verbose=0,
         )  # fmt: skip

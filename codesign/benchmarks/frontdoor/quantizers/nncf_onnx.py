@@ -12,7 +12,7 @@ from ..float_models import calibration, float_file
 
 
 def quantize(name: str, family: Family, path: Path) -> None:
-    """Write `family` with NNCF's defaults: symmetric weights per channel, activations symmetric or not as it chooses."""
+    """Write `family` with NNCF's defaults: weights symmetric per channel, activations as it chooses."""
     with float_file(family, path) as plain:
         model = onnx.load(plain)
     batches = list(calibration(family))
