@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,23 +133,29 @@ class Machine:
                 on_progress(len(records))
         return records
 
+    def cycles(self, image: bytes, program_address: int = 0, program_bytes: int | None = None) -> Iterator[State]:
+        """The state after each cycle of one run, from the first after the start on: one object, which changes.
+
+        What depends on registers alone (`State`'s wires: handshakes, issues, ends) is that of the cycle that has ended.
+        Thousands of cycles a second, not millions. Raises what `check_images` raises.
+        """
+        ((address, length),) = check_images(self.config, [image], program_address, program_bytes)
+        from . import loop
+        from .state import allocate
+
+        state = self._start(allocate(self.config), image, address, length, 0, None)
+        while state.control["running"][0]:
+            loop.run(state, int(state.control["now"][0]) + 1)
+            yield state
+
     def _run_image(
         self, state: State, image: bytes, address: int, length: int, timeline: bool, reset_at: int | None
     ) -> RunRecord:
-        from . import external, fetch, loop
-        from .state import clear_run
+        from . import loop
 
         instructions = min(length // INSTRUCTION_BYTES, len(image) // INSTRUCTION_BYTES) if timeline else 0
-        state = state._replace(
-            memory=np.frombuffer(image, np.uint8).copy(), timeline=np.full((instructions, 3), -1, np.int64)
-        )
-        clear_run(state)
-        external.configure(state.external, self.latency, self.seed, *(self.error_range or (1, 0)))
+        state = self._start(state, image, address, length, instructions, reset_at)
         control = state.control
-        control["program_address"], control["program_bytes"], control["memory_bytes"] = address, length, len(image)
-        control["reset_at"] = reset_at or 0
-        control["running"], control["now"] = 1, 2
-        fetch.start(state)
         while control["running"][0]:
             loop.run(state, int(control["now"][0]) + CHUNK)
         return RunRecord(
@@ -161,3 +167,22 @@ class Machine:
             lane_counters=state.lane_counters & ((1 << LANE_COUNTER_BITS) - 1),
             timeline=state.timeline if timeline else None,
         )
+
+    def _start(
+        self, state: State, image: bytes, address: int, length: int, instructions: int, reset_at: int | None
+    ) -> State:
+        """The state of cycle 2 of a run; `instructions` have an entry in its timeline."""
+        from . import external, fetch
+        from .state import clear_run
+
+        state = state._replace(
+            memory=np.frombuffer(image, np.uint8).copy(), timeline=np.full((instructions, 3), -1, np.int64)
+        )
+        clear_run(state)
+        external.configure(state.external, self.latency, self.seed, *(self.error_range or (1, 0)))
+        control = state.control
+        control["program_address"], control["program_bytes"], control["memory_bytes"] = address, length, len(image)
+        control["reset_at"] = reset_at or 0
+        control["running"], control["now"] = 1, 2
+        fetch.start(state)
+        return state

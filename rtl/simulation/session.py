@@ -77,6 +77,7 @@ def build_testbench(
     trace: str | None = None,
     threads: int = 1,
     patience: int = 1 << 20,
+    signals: bool = False,
 ) -> AcceleratorSimulator:
     """Build `testbench.v` around the module ``accelerator`` in the Verilog sources (file name, text).
 
@@ -86,6 +87,7 @@ def build_testbench(
     memory_bytes : the largest image; raised to a power of two, and to 16 MiB for Verilator, so that builds are shared
     threads : of the Verilator model
     patience : cycles after which a register that does not answer ends the simulation
+    signals : write what happens in every cycle of a run to ``signals.txt`` in the simulation's work folder
 
     Raises what `build` raises.
     """
@@ -93,7 +95,10 @@ def build_testbench(
     sources = [*accelerator, *((file.name, file.read_text(encoding="utf-8")) for file in FILES)]
     parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size, "PROGRESS_BITS": PROGRESS_BITS.get(simulator, 17)}
     parameters["PATIENCE"] = patience
-    built = build(sources, "testbench", simulator, parameters=parameters, trace=trace, threads=threads)
+    defines = {"SIGNALS": 1} if signals else {}
+    built = build(
+        sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads
+    )
     return AcceleratorSimulator(built, bus_bytes, columns, size)
 
 

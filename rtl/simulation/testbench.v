@@ -307,6 +307,30 @@ module testbench #(
     end
   end
 
+`ifdef SIGNALS
+  // What the bus, the units' starts and ends and the output scratchpad do in every cycle of the runs; one line a cycle.
+  integer signals = 0;
+  wire [31:0] araddr_in_region = araddr - base, awaddr_in_region = awaddr - base;
+  always @(posedge clk) if (counting && !finished) begin
+    if (signals == 0) begin
+      signals = $fopen("signals.txt", "w");
+      $fwrite(signals, "cycle ar araddr arlen r rlast rdata aw awaddr awlen w wlast wstrb wdata b ");
+      $fwrite(signals, "taken taken_load taken_convolve taken_post_process taken_store finished finished_index ");
+      $fwrite(signals, "work present position output output_row output_codes\n");
+    end
+    $fwrite(signals, "%0h %0h %0h %0h %0h %0h %0h %0h %0h %0h %0h %0h %0h %0h %0h ", clock, arvalid && arready,
+            araddr_in_region, arlen, rvalid && rready, rlast, rdata, awvalid && awready, awaddr_in_region, awlen,
+            wvalid && wready, wlast, wstrb, wdata, bvalid && bready);
+    $fwrite(signals, "%0h %0h %0h %0h %0h %0h %0h ", dut.front_end.sequencer.tokens.taken,
+            dut.front_end.sequencer.load_queue.head_index, dut.front_end.sequencer.convolve_queue.head_index,
+            dut.front_end.sequencer.post_process_queue.head_index, dut.front_end.sequencer.store_queue.head_index,
+            dut.front_end.sequencer.tokens.finished, dut.front_end.sequencer.tokens.finished_index);
+    $fwrite(signals, "%0h %0h %0h %0h %0h %0h\n", dut.front_end.telemetry.work, dut.front_end.telemetry.present,
+            dut.front_end.telemetry.position, dut.post_processing.outputs.write,
+            dut.post_processing.outputs.write_address, dut.post_processing.outputs.write_data);
+  end
+`endif
+
 `ifdef TRACE
   reg [8*1024-1:0] trace_file;
   initial if ($value$plusargs("trace_file=%s", trace_file)) begin
