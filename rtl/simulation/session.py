@@ -96,9 +96,7 @@ def build_testbench(
     parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size, "PROGRESS_BITS": PROGRESS_BITS.get(simulator, 17)}
     parameters["PATIENCE"] = patience
     defines = {"SIGNALS": 1} if signals else {}
-    built = build(
-        sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads
-    )
+    built = build(sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads)
     return AcceleratorSimulator(built, bus_bytes, columns, size)
 
 
