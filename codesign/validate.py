@@ -17,7 +17,7 @@ from emulator.inputs import check_inputs
 from emulator.quantize import dequantize
 from emulator.run import run_graph_counts
 
-from .onnx_slices import OnnxSlices
+from .peers.onnx_slices import OnnxSlices
 
 TIE = 2.0**-12  # how near to a tie float32 arithmetic may round the other way, in steps of the output's scale
 

@@ -74,21 +74,34 @@ def simulate_images(
     on_progress: Callable[[int], None] | None = None,
     trace: str | PathLike[str] | None = None,
     max_cycles: int = MAX_CYCLES,
+    observable: bool = False,
+    work_dir: Path | None = None,
 ) -> list[RunRecord]:
     """`Machine.execute` in RTL: whatever program lies in each memory image, one after the other on the same hardware.
 
     error_range : first and last byte of the region to which the memory answers with an error, or None
+    observable : in the simulator whose testbench can tell what happens in every cycle
+    work_dir : of such a simulator: ``signals.txt`` in this folder gets a line for every cycle of all runs
 
     Raises what `check_images` and `run_plans` raise, and `SimulationError` where a run does not end within
     `max_cycles`, reaches outside its memory region, breaks the bus's protocol, or counts its cycles wrong.
     """
     plans = [
-        Plan(image, address, length, latency, seed, error_range)
+        Plan(image, address, length, latency, seed, error_range, observed=work_dir is not None)
         for image, (address, length) in zip(
             images, check_images(config, images, program_address, program_bytes), strict=True
         )
     ]
-    runs = simulate_plans(config, plans, simulator, on_progress=on_progress, trace=trace, max_cycles=max_cycles)
+    runs = simulate_plans(
+        config,
+        plans,
+        simulator,
+        on_progress=on_progress,
+        trace=trace,
+        max_cycles=max_cycles,
+        observable=observable,
+        work_dir=work_dir,
+    )
     return [_record(index, run, max_cycles) for index, run in enumerate(runs)]
 
 
@@ -101,6 +114,8 @@ def simulate_plans(
     trace: str | PathLike[str] | None = None,
     max_cycles: int = MAX_CYCLES,
     threads: int = 1,
+    observable: bool = False,
+    work_dir: Path | None = None,
 ) -> list[SimulatedRun]:
     """Runs with stalls, resets and refused addresses on the RTL of `config`, in one simulator."""
     if trace is not None and not Path(trace).resolve().parent.is_dir():
@@ -113,6 +128,7 @@ def simulate_plans(
         memory_bytes=max((len(plan.image) for plan in plans), default=1),
         trace=None if trace is None else "fst" if Path(trace).suffix == ".fst" else "vcd",
         threads=threads,
+        signals=observable,
     )
     if on_progress is not None:
         on_progress(0)
@@ -122,6 +138,7 @@ def simulate_plans(
         max_cycles=max_cycles,
         on_progress=on_progress,
         trace_file=None if trace is None else Path(trace),
+        work_dir=work_dir,
     )
 
 

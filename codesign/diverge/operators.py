@@ -27,8 +27,8 @@ from emulator.graph import (
 )
 from emulator.multiplier import RESCALED_BITS
 
-from .arithmetic import Step, half_away_mean, requantization, rounded, shared_shift_sum, stored_sum
 from .operands import Operands
+from .steps import Step, half_away_mean, requantization, rounded, shared_shift_sum, stored_sum
 from .trace import ElementTrace, Index, Operand, PartialSum
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .arithmetic import Step
+from .steps import Step
 
 Index = tuple[int, ...]
 

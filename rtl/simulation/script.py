@@ -56,6 +56,7 @@ class Plan:
     reset_first : reset the hardware before the run
     soft_reset_at : cycle of the run in which the control register takes a soft reset; 0: never
     hard_reset_at : cycle of the run after which the hardware is reset; 0: never
+    observed : write what happens in every cycle; only in a testbench that was built with `signals`
     """
 
     image: bytes
@@ -67,6 +68,7 @@ class Plan:
     reset_first: bool = False
     soft_reset_at: int = 0
     hard_reset_at: int = 0
+    observed: bool = False
 
     @property
     def length(self) -> int:
@@ -101,7 +103,7 @@ def _run(number: int, plan: Plan, columns: int, max_cycles: int) -> list[str]:
     cut = max(plan.soft_reset_at - WRITE_DELAY, 1) if plan.soft_reset_at else plan.hard_reset_at
     lines = [
         line(Operation.RESET, RESET_CYCLES, not plan.reset_first),
-        line(Operation.TIMING, plan.latency, plan.seed),
+        line(Operation.TIMING, plan.latency, plan.seed, plan.observed),
         line(Operation.REFUSE, first, last),
         line(Operation.LOAD, number, len(plan.image), MEMORY_BASE),
         _write("interrupt_enable", 1),

@@ -87,7 +87,7 @@ def build_testbench(
     memory_bytes : the largest image; raised to a power of two, and to 16 MiB for Verilator, so that builds are shared
     threads : of the Verilator model
     patience : cycles after which a register that does not answer ends the simulation
-    signals : write what happens in every cycle of a run to ``signals.txt`` in the simulation's work folder
+    signals : write what happens in every cycle of observed runs to ``signals.txt`` in the simulation's work folder
 
     Raises what `build` raises.
     """

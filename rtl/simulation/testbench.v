@@ -4,7 +4,7 @@
 // A line of script.txt is an operation and three hexadecimal numbers:
 //   0           end
 //   1 N BYTES B load image_N.bin: the memory region is BYTES bytes at bus address B; the memory model begins afresh
-//   2 L S       latency L, seed S of the stalls, for the loads that follow
+//   2 L S W     latency L, seed S of the stalls, for the loads that follow; W = 1: signals are written (see SIGNALS)
 //   3 F L       bursts that touch the bytes F to L of the region are refused, likewise
 //   4 A D S     write D to the register at A; S = 1: the write starts a run, and the cycles are counted from it
 //   5 A B       read the registers at A, A + 4 … B: lines "r address value" of results.txt
@@ -174,6 +174,7 @@ module testbench #(
   reg given_up = 0;
   reg [31:0] patience = 0;
 
+  reg observed = 0;
   // The run: `clock` counts it from 1 in the cycle after the start, until the interrupt stops it.
   reg counting = 0, ended = 0;
   reg [47:0] clock = 0;
@@ -219,6 +220,7 @@ module testbench #(
         TIMING: begin
           latency <= a;
           seed <= b;
+          observed <= c;
         end
         REFUSE: begin
           error_first <= a;
@@ -308,10 +310,10 @@ module testbench #(
   end
 
 `ifdef SIGNALS
-  // What the bus, the units' starts and ends and the output scratchpad do in every cycle of the runs; one line a cycle.
+  // What the bus, the units' starts and ends and the output scratchpad do: a line for every cycle of an observed run.
   integer signals = 0;
   wire [31:0] araddr_in_region = araddr - base, awaddr_in_region = awaddr - base;
-  always @(posedge clk) if (counting && !finished) begin
+  always @(posedge clk) if (observed && counting && !finished) begin
     if (signals == 0) begin
       signals = $fopen("signals.txt", "w");
       $fwrite(signals, "cycle ar araddr arlen r rlast rdata aw awaddr awlen w wlast wstrb wdata b ");

@@ -1,4 +1,4 @@
-"""Parts of an ONNX model as models of their own, run by ONNX Runtime: the reference of `codesign.validate`."""
+"""Parts of an ONNX model as models of their own, run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
+
+from emulator.quantize import dequantize
+
+from .counterparts import Counterparts
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -58,6 +62,33 @@ class OnnxSlices:
             reason = str(error).splitlines()[0]
             raise ValueError(f"ONNX Runtime cannot compute {', '.join(map(repr, wanted))}: {reason}") from None
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(wanted)}
+
+    def input_feeds(self, counterparts: Counterparts, codes: Mapping[str, NDArray[np.int8]]) -> Arrays:
+        """{tensor of the file: array} that gives the inputs of the graph these codes.
+
+        The real numbers in front of their QuantizeLinear, which rounds them back to the codes; or the codes themselves,
+        where they are an input of the file.
+        """
+        feeds = {}
+        for name, array in codes.items():
+            tensor, held = counterparts.tensors[name], counterparts.held[name]
+            real = self.rounded_from(held)
+            if real is None:
+                dtype = helper.tensor_dtype_to_np_dtype(self._types[held]) if held in self._types else np.int8
+                feeds[held] = counterparts.to_file(name, array, dtype)
+            else:
+                dtype = helper.tensor_dtype_to_np_dtype(self._types.get(real, onnx.TensorProto.FLOAT))
+                feeds[real] = dequantize(array, tensor.scale, tensor.zero_point).astype(dtype)
+        return feeds
+
+    def layers(self, counterparts: Counterparts, codes: Mapping[str, NDArray[np.int8]]) -> Arrays:
+        """{layer: its codes} of all layers that have a counterpart in the file, each from those before it.
+
+        codes : {input of the graph: its codes, in the file's layout}
+        """
+        feeds = self.input_feeds(counterparts, codes)
+        wanted = sorted({held for name, held in counterparts.held.items() if name not in codes} - set(feeds))
+        return counterparts.layers(self.run(feeds, wanted))
 
     def cut(self, wanted: str, known: set[str]) -> list[str]:
         """The tensors of `known` or graph inputs that `wanted` is computed from, cutting at the nearest ones."""
