@@ -125,14 +125,15 @@ def diverge(
     codes = random_codes(graph, samples, seed) if inputs is None else input_codes(graph, inputs)
     config = config or AcceleratorConfig(arithmetic=graph.arithmetic)
     subject = Subject(graph, config, codes, file, torch_model, simulator)
-    return _compare(subject, (a, b), (run(a, subject), run(b, subject)))
+    return compare_runs(subject, (a, b), (run(a, subject), run(b, subject)))
 
 
 def _cut(outputs: Sequence[str] | None) -> dict[str, Any]:
     return {} if outputs is None else {"outputs": outputs}
 
 
-def _compare(subject: Subject, names: tuple[str, str], runs: tuple[Run, Run]) -> Divergence:
+def compare_runs(subject: Subject, names: tuple[str, str], runs: tuple[Run, Run]) -> Divergence:
+    """What differs between two runs of one subject."""
     layers = compare_layers(subject.graph, runs[0].layers, runs[1].layers)
     first = next((layer.name for layer in layers if layer.differing), None)
     element = None if first is None else _element(subject, first, names, runs)

@@ -1,0 +1,282 @@
+"""`diverge`: faults are planted in each of the implementations, and each is located to its layer and element."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.diverge import Divergence, diverge, page_html, page_markdown, sentence
+from codesign.diverge.cycles import first_cycle
+from codesign.diverge.divergence import compare_runs
+from codesign.diverge.run import Subject, run
+from codesign.diverge.signals import MEANINGS, machine_rows
+from compiler import compile_graph, load_onnx
+from emulator import AcceleratorConfig, Graph, Machine, run_graph
+from emulator.machine import state
+from tests.codesign import planted
+from tests.codesign.planted import Fault, first_difference
+from tests.compiler.models import small_network
+
+CONFIG = AcceleratorConfig(rows=4, columns=4)
+FAULTS = {
+    "corrupted word": (planted.corrupted_word, "residual"),
+    "swapped tile": (planted.swapped_tile, "features.0"),
+    "dropped token": (planted.dropped_token, "pool"),
+}
+"""Fault → how it is planted, and the layer whose codes it is the first to change."""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_network().save(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def graph(file: Path) -> Graph:
+    return load_onnx(file)
+
+
+@pytest.fixture(scope="module")
+def codes() -> dict[str, np.ndarray]:
+    return {"input": np.random.default_rng(4).integers(-128, 128, (2, 3, 12, 12), np.int8)}
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """Give the machine's runs other memory images."""
+    execute, cycles = Machine.execute, Machine.cycles
+    program = compile_graph(load_onnx(plant.file), CONFIG)
+
+    def wrong_execute(self: Machine, images: list[bytes], *arguments: object, **options: object) -> object:
+        return execute(self, [fault(program, image) for image in images], *arguments, **options)
+
+    def wrong_cycles(self: Machine, image: bytes, *arguments: object) -> object:
+        return cycles(self, fault(program, image), *arguments)
+
+    monkeypatch.setattr(Machine, "execute", wrong_execute)
+    monkeypatch.setattr(Machine, "cycles", wrong_cycles)
+
+
+def plant_rtl(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """Give the RTL's runs other memory images."""
+    simulate = import_module("rtl.simulate")  # the room's `simulate` is the function
+    honest = simulate.simulate_images
+    program = compile_graph(load_onnx(plant.file), CONFIG)
+
+    def wrong(config: AcceleratorConfig, images: list[bytes], *arguments: object, **options: object) -> object:
+        return honest(config, [fault(program, image) for image in images], *arguments, **options)
+
+    monkeypatch.setattr(simulate, "simulate_images", wrong)
+
+
+@pytest.fixture(autouse=True)
+def _file(file: Path) -> None:
+    plant.file = file
+
+
+def check_element(found: Divergence, layer: str, wrong: str, honest: np.ndarray, faulty: np.ndarray) -> None:
+    """The element is the first that differs between an honest and a faulty run, and the contract says who is right."""
+    assert found.element is not None and not found.agree
+    place = found.element.place
+    assert place.layer == layer and (place.sample, *place.index) == first_difference(honest, faulty)
+    assert found.element.right == tuple(name for name in found.implementations if name != wrong)
+    at = (place.sample, place.index[-1], *place.index[:-1])
+    assert found.element.codes[wrong] == faulty[at] and found.element.trace.code == honest[at]
+    first = next(difference for difference in found.layers if difference.differing)
+    assert first.name == layer and first.differing == np.count_nonzero(honest != faulty)
+
+
+def test_implementations_that_agree(graph: Graph, codes: dict[str, np.ndarray]) -> None:
+    found = diverge(graph, "emulator", "machine", codes, config=CONFIG)
+    assert found.agree and found.element is None
+    assert sentence(found) == ("emulator and machine agree: over 2 samples, no code of 6 layers that both show differs")
+    assert [layer.name for layer in found.layers if layer.compared is None] == ["depthwise"]  # fused into the sum
+
+
+@pytest.mark.parametrize(
+    ("fault", "other"),
+    [
+        ("corrupted word", "emulator"),
+        ("swapped tile", "emulator"),
+        ("swapped tile", "onnxruntime"),
+        ("dropped token", "onnxruntime"),
+    ],
+)
+def test_faults_in_the_machine(
+    monkeypatch: pytest.MonkeyPatch, file: Path, graph: Graph, codes: dict[str, np.ndarray], fault: str, other: str
+) -> None:
+    planted_fault, layer = FAULTS[fault]
+    honest = run_graph(graph, codes, every=True)
+    plant(monkeypatch, planted_fault)
+    found = diverge(file, "machine", other, codes, config=CONFIG)
+    program = compile_graph(graph, CONFIG)
+    faulty = Machine(CONFIG).execute(program.images(codes), program.program_address, program.program_bytes)
+    layers = np.concatenate([program.read(record.memory, layer) for record in faulty])
+    check_element(found, layer, "machine", honest[layer], layers)
+    if layer == "residual":  # the convolution is fused into the sum: its element is traced as well
+        (hidden,) = found.element.hidden
+        assert hidden.layer == "depthwise" and hidden.operator == "Convolution"
+
+
+def test_wrong_rounding_in_the_machine(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray]
+) -> None:
+    honest = state.config_record
+    floor = replace(CONFIG.arithmetic, rounding="floor")
+    monkeypatch.setattr(state, "config_record", lambda config: honest(replace(config, arithmetic=floor)))
+    found = diverge(graph, "emulator", "machine", codes, config=CONFIG)
+    right, wrong = (
+        run_graph(replace(graph, arithmetic=arithmetic), codes, every=True)["features.0"]
+        for arithmetic in (graph.arithmetic, floor)
+    )
+    check_element(found, "features.0", "machine", right, wrong)
+
+
+@pytest.mark.parametrize("fault", ["rounding", "weight"])
+def test_faults_in_the_emulator(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray], fault: str
+) -> None:
+    wrong = (
+        replace(graph, arithmetic=replace(graph.arithmetic, rounding="half_up"))
+        if fault == "rounding"
+        else planted.flipped_weight(graph, "features.0")
+    )
+    honest, faulty = (run_graph(each, codes, every=True) for each in (graph, wrong))
+    layer = next(name for name in honest if (honest[name] != faulty[name]).any())
+    monkeypatch.setattr("codesign.diverge.run.run_graph", lambda _, inputs, every: run_graph(wrong, inputs, every))
+    found = diverge(graph, "machine", "emulator", codes, config=CONFIG)
+    check_element(found, layer, "emulator", honest[layer], faulty[layer])
+
+
+def test_a_fault_in_onnx_runtime(file: Path, graph: Graph, codes: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """Its file has one other weight."""
+    import onnx
+
+    model = onnx.load(file)
+    name = next(node for node in model.graph.node if node.name == "features.0").input[1]
+    held = next(node for node in model.graph.node if node.output[0] == name).input[0]
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name == held)
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[2, 0, 1, 1] ^= 0x10
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, held))
+    onnx.save(model, tmp_path / "other.onnx")
+    subjects = {
+        "emulator": Subject(graph, CONFIG, codes, file),
+        "onnxruntime": Subject(graph, CONFIG, codes, tmp_path / "other.onnx"),
+    }
+    runs = tuple(run(implementation, subject) for implementation, subject in subjects.items())
+    found = compare_runs(subjects["emulator"], ("emulator", "onnxruntime"), runs)
+    honest = run_graph(graph, codes, every=True)["features.0"]
+    faulty = run_graph(planted.flipped_weight(graph, "features.0"), codes, every=True)["features.0"]
+    check_element(found, "features.0", "onnxruntime", honest, faulty)
+
+
+def test_a_wrong_rounding_in_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+
+    import qat
+    from qat.integers import requantize
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.ReLU(), torch.nn.AvgPool2d(2), torch.nn.Flatten())
+    images = torch.rand(6, 2, 10, 10)
+    model = qat.prepare(network, (images,))
+    qat.calibrate(model, [images])
+    qat.export_onnx(model, tmp_path / "m.onnx")
+    x = {"input": images.numpy()}
+    assert diverge(tmp_path / "m.onnx", "torch", "emulator", x, torch_model=model).agree
+    right = qat.codes(model, images)
+    honest = requantize._round_shift
+    monkeypatch.setattr(requantize, "_round_shift", lambda product, shift, _: honest(product, shift, "floor"))
+    monkeypatch.setattr(requantize, "_round", lambda quotient, _: torch.floor(quotient))
+    wrong = qat.codes(model, images)
+    layer = next(name for name in right if (right[name] != wrong[name]).any())
+    found = diverge(tmp_path / "m.onnx", "torch", "emulator", x, torch_model=model)
+    check_element(found, layer, "torch", right[layer], wrong[layer])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_in_the_rtl(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray], fault: str
+) -> None:
+    """Machine against RTL: the first cycle and signal too. The faulty machine is the oracle of the faulty RTL."""
+    planted_fault, layer = FAULTS[fault]
+    program = compile_graph(graph, CONFIG)
+    images = [planted_fault(program, image) for image in program.images(codes)]
+    records = Machine(CONFIG).execute(images, program.program_address, program.program_bytes, timeline=True)
+    faulty = np.concatenate([program.read(record.memory, layer) for record in records])
+    plant_rtl(monkeypatch, planted_fault)
+    found = diverge(graph, "machine", "rtl", codes, config=CONFIG)
+    check_element(found, layer, "rtl", run_graph(graph, codes, every=True)[layer], faulty)
+    assert found.cycle is not None and found.cycle.sample == 0 and found.other
+    if fault == "corrupted word":
+        # The word is read by the fourth load of weights: while it is under way, other data are on the bus.
+        load = planted.loads(program, 1)[3]
+        _, start, end = records[0].timeline[load]
+        assert found.cycle.signal == "read data" and start < found.cycle.cycle < end
+        assert found.cycle.under_way["load"] == load and found.cycle.machine ^ found.cycle.rtl == 0x40 << 8 * 5
+    if fault == "swapped tile":  # the program itself is other data on the bus
+        assert found.cycle.signal == "read data"
+        address = [program.instructions[index].fields["memory_address"] for index in planted.loads(program, 1)[:2]]
+        assert found.cycle.machine ^ found.cycle.rtl != 0 and address[0] != address[1]
+    page = page_markdown(found, "model.onnx")
+    assert f"Cycle {found.cycle.cycle} of sample 0" in page
+    assert ("Instructions under way" in page) == bool(found.cycle.under_way)
+
+
+def test_machine_and_rtl_have_equal_signals_in_every_cycle(graph: Graph, codes: dict[str, np.ndarray]) -> None:
+    program = compile_graph(graph, CONFIG)
+    image = program.images(codes)[1]
+    assert first_cycle(CONFIG, program, image) is None
+    rows = [row for _, row in machine_rows(Machine(CONFIG), program, image)]
+    assert {name for row in rows for name, value in row.items() if value} == set(MEANINGS)  # and each says something
+
+
+def test_a_wrong_rounding_in_the_rtl(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray]
+) -> None:
+    """The Verilog of another rounding; the machine tells the cycle in which the first wrong row is written."""
+    simulate = import_module("rtl.simulate")
+    floor = replace(CONFIG, arithmetic=replace(CONFIG.arithmetic, rounding="floor"))
+    honest = simulate.accelerator_verilog
+    monkeypatch.setattr(simulate, "accelerator_verilog", lambda config: honest(floor))
+    one = {"input": codes["input"][:1]}
+    found = diverge(graph, "machine", "rtl", one, config=CONFIG)
+    right, wrong = (
+        run_graph(replace(graph, arithmetic=config.arithmetic), one, every=True)["features.0"]
+        for config in (CONFIG, floor)
+    )
+    check_element(found, "features.0", "rtl", right, wrong)
+    program = compile_graph(graph, CONFIG)
+    (image,) = program.images(one)
+    rows = [dict(machine_rows(Machine(config), program, image)) for config in (CONFIG, floor)]
+    cycle = next(cycle for cycle, row in rows[0].items() if row != rows[1][cycle])
+    assert (found.cycle.cycle, found.cycle.signal) == (cycle, "output codes")
+    assert (found.cycle.machine, found.cycle.rtl) == (rows[0][cycle]["output codes"], rows[1][cycle]["output codes"])
+
+
+def test_the_page_shows_every_partial_sum(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray]
+) -> None:
+    plant(monkeypatch, planted.swapped_tile)
+    found = diverge(graph, "machine", "emulator", codes, config=CONFIG)
+    page = page_html(found, "a <model>")
+    assert page.count("<tr>") > 27 + 4 and "a &lt;model&gt;" in page and "<a " not in page
+    assert str(found.element.trace.sums[-1].total) in page.replace("\u202f", "")
+    assert sentence(found).startswith("machine and emulator part in layer 'features.0', sample 0, row 0, column 0")
+    assert "emulator right, machine wrong" in sentence(found)
+
+
+def test_what_cannot_be_compared(graph: Graph) -> None:
+    for names, reason in (
+        (("machine", "machine"), "must be two implementations, not machine twice"),
+        (("machine", "gpu"), "must be one of torch, emulator, machine, rtl, onnxruntime, tflm, not 'gpu'"),
+        (("torch", "emulator"), "torch needs the model that qat.prepare gave"),
+        (("onnxruntime", "emulator"), "onnxruntime needs the ONNX file"),
+        (("tflm", "emulator"), "tflm needs the TFLite file"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            diverge(graph, *names)
