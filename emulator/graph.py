@@ -214,6 +214,16 @@ class Reshape(Node):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class ConstantTensor(Node):
+    """Codes that the model file holds, the same for every sample; it reads nothing.
+
+    codes : of the node's own shape
+    """
+
+    codes: Codes
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Graph:
     """A quantized network in topological order.
 

@@ -14,12 +14,14 @@ from .accumulate import linear
 from .add import add_with_clips
 from .arithmetic import Arithmetic
 from .average_pool import average_pool_with_clips
+from .checks import check_codes
 from .convolve import convolve
 from .graph import (
     Add,
     AveragePool,
     Codes,
     Concat,
+    ConstantTensor,
     Convolution,
     Graph,
     Linear,
@@ -117,6 +119,7 @@ def _layers(
 ) -> Iterator[tuple[Node, NDArray[Any], Flags | None, Flags | None]]:
     """Every node with its codes and its overflow and clip flags (None: it has none); adds the codes to `codes`."""
     tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in graph.inputs}
+    batch = max((array.shape[0] for array in codes.values()), default=0)
     for node in graph.nodes:
         for name in node.inputs:
             if name not in tensors:
@@ -126,7 +129,10 @@ def _layers(
         operands = [codes[name] for name in node.inputs]
         sources = [tensors[name] for name in node.inputs]
         try:
-            result, overflowed, clipped = _layer(node, operands, sources, graph.arithmetic)
+            if isinstance(node, ConstantTensor):
+                result, overflowed, clipped = _constant(node, batch), None, None
+            else:
+                result, overflowed, clipped = _layer(node, operands, sources, graph.arithmetic)
         except (TypeError, ValueError) as error:
             raise type(error)(f"layer {node.name!r}: {error}") from None
         if result.shape[1:] != node.shape:
@@ -134,6 +140,12 @@ def _layers(
         tensors[node.name] = node
         codes[node.name] = result
         yield node, result, overflowed, clipped
+
+
+def _constant(node: ConstantTensor, batch: int) -> Codes:
+    """The codes, for each of `batch` samples."""
+    check_codes("codes", node.codes, len(node.shape), node.y_min, node.y_max)
+    return np.broadcast_to(node.codes, (batch, *node.codes.shape))
 
 
 def _layer(

@@ -12,6 +12,7 @@ from emulator.graph import (
     Add,
     AveragePool,
     Concat,
+    ConstantTensor,
     Convolution,
     Graph,
     Linear,
@@ -90,7 +91,7 @@ def _emit(emitter: Emitter, step: Step) -> None:
     node, last = step.main, step.layers[-1]
     sources = [emitter.region(name) for name in node.inputs]
     target = emitter.region(last.name)
-    if last.name in emitter.placement.views:
+    if last.name in emitter.placement.views or isinstance(node, ConstantTensor):
         return
     if isinstance(node, Pad | Concat | Slice | Transpose):
         _emit_move(emitter, node, sources, target)

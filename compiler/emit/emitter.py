@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.front_end import INDEX_BITS
-from emulator.graph import Graph, Integers, Node, Pad
+from emulator.graph import ConstantTensor, Graph, Integers, Node, Pad
 from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Opcode
 from emulator.program import CounterBlock, Program, Region
 
@@ -230,7 +230,7 @@ class Emitter:
         for address, data in (*self.constants, (program_address, code)):
             image[address : address + len(data)] = data
         regions = self.placement.regions
-        self._fill_borders(image)
+        self._fill_tensors(image)
         return Program(
             config_hash=self.config.hash(),
             instructions=instructions,
@@ -244,11 +244,14 @@ class Emitter:
             macs=macs,
         )
 
-    def _fill_borders(self, image: bytearray) -> None:
-        """The zero point around the codes of maps: no instruction ever writes it."""
+    def _fill_tensors(self, image: bytearray) -> None:
+        """What no instruction ever writes: the zero point around the codes of maps, and constant tensors."""
         for name in self.placement.borders:
             address, size = self.placement.surroundings(name)
             image[address : address + size] = bytes([self.region(name).tensor.zero_point & 255]) * size
         for node in self.graph.nodes:
             if isinstance(node, Pad):
                 self.region(node.name).view(image)[...] = node.zero_point
+        for node in self.graph.nodes:
+            if isinstance(node, ConstantTensor):
+                self.region(node.name).view(image)[...] = node.codes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from emulator.graph import Tensor
@@ -33,7 +34,7 @@ class Environment:
     folder: Path
     initializers: Mapping[str, TensorProto]
     batch: int | None
-    values: dict[str, Value] = field(default_factory=dict)
+    values: MutableMapping[str, Value] = field(default_factory=dict)
 
     def value(self, name: str) -> Value:
         """The value of a tensor name."""
@@ -69,7 +70,7 @@ class Environment:
             return None
         value = self.value(op.input(index))
         if not isinstance(value, Constant | QuantizedConstant):
-            raise ValueError(f"bias {op.input(index)!r} must be a constant")
+            raise ValueError(f"input {op.input(index)!r} must be a constant")
         return value
 
     def plain(self, op: Operator, index: int, what: str) -> Constant | None:
@@ -80,6 +81,16 @@ class Environment:
         if not isinstance(value, Constant):
             raise ValueError(f"{what} {op.input(index)!r} must be a constant")
         return value
+
+    def reals(self, op: Operator, index: int, what: str) -> NDArray[np.float64]:
+        """Input `index` as constant real numbers, dequantized if need be; ``ValueError`` unless they are finite."""
+        value = self.bias(op, index)
+        if value is None:
+            raise ValueError(f"{what} is missing")
+        values = np.asarray(value.values if isinstance(value, Constant) else value.real, np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{what} {op.input(index)!r} must be finite")
+        return values
 
     def integers(self, op: Operator, index: int, what: str) -> tuple[int, ...] | None:
         """Input `index` as constant integers, or the attribute `what`; None where both are left out."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.graph import Convolution, Tensor
 
-from .constants import Constant, QuantizedConstant
 from .graph_builder import GraphBuilder
 from .values import Target
-from .weighted import WeightedSource
+from .weighted import Reals, WeightedSource
 from .windows import WindowGeometry
 
 
@@ -23,14 +23,13 @@ class ConvolutionSource(WeightedSource):
     geometry: WindowGeometry
     groups: int = 1
 
-    def with_bias(self, bias: Constant | QuantizedConstant) -> Self:
-        """This, with the bias of an Add behind it: one element, or (channels, 1, …) with any leading axes of size 1."""
-        values = bias.values if isinstance(bias, Constant) else bias.codes
+    def channel_values(self, values: NDArray[Any]) -> Reals:
+        """One number, or (channels, 1, …) with any leading axes of size 1, as (channels,)."""
         channels, rank = self.weights.channels, len(self.x.shape)
         wanted = (channels, 1, 1)[:rank]
         if values.size != 1 and (values.shape[-rank:] != wanted or values.size != channels):
             raise ValueError(f"a bias must have the shape {wanted}, not {values.shape}")
-        return self.biased(bias)
+        return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `Convolution`; its weights are stored channel last."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from emulator.graph import Add, Product, Tensor
-from emulator.multiplier import quantize_adder, quantize_multiplier
+from emulator.graph import Add, Product, RescaledAdd, Tensor
+from emulator.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
 
 from .graph_builder import GraphBuilder
 from .origin import Origin
@@ -24,18 +25,23 @@ class AddSource(Source):
     subtract: bool = False
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
-        """Append the `Add`: two multipliers, one shared shift, one rounding."""
-        multipliers = quantize_adder(self.a.scale, self.b.scale, target.scale, builder.arithmetic)
-        node = Add(
-            name=name,
-            shape=np.broadcast_shapes(self.a.shape, self.b.shape),
+        """Append the `Add`: two multipliers, one shared shift, one rounding; or the arithmetic's `RescaledAdd`."""
+        scales = self.a.scale, self.b.scale, target.scale
+        fields: dict[str, Any] = {
+            "name": name,
+            "shape": np.broadcast_shapes(self.a.shape, self.b.shape),
             **vars(target),
-            inputs=(self.a.name, self.b.name),
-            a_multiplier=multipliers[0],
-            b_multiplier=multipliers[1],
-            shift=multipliers[2],
-            subtract=self.subtract,
-        )
+            "inputs": (self.a.name, self.b.name),
+            "subtract": self.subtract,
+        }
+        node: Add | RescaledAdd
+        if builder.arithmetic.adder == "rescaled":
+            a, a_shift, b, b_shift, multiplier, shift = quantize_rescaled_adder(*scales, builder.arithmetic)
+            fields |= {"a_shift": a_shift, "b_shift": b_shift, "multiplier": multiplier, "shift": shift}
+            node = RescaledAdd(**fields, a_multiplier=a, b_multiplier=b)
+        else:
+            a, b, shift = quantize_adder(*scales, builder.arithmetic)
+            node = Add(**fields, a_multiplier=a, b_multiplier=b, shift=shift)
         return builder.ordered_as(builder.add(node), self.a)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.graph import Convolution, Linear, Tensor, logical_shape
 
-from .constants import Constant, QuantizedConstant
 from .graph_builder import GraphBuilder
 from .rearrange import turned
 from .values import Target
-from .weighted import WeightedSource
+from .weighted import Reals, WeightedSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +22,12 @@ class LinearSource(WeightedSource):
 
     weight_axis = 1
 
-    def with_bias(self, bias: Constant | QuantizedConstant) -> Self:
-        """This, with the bias of an Add behind it: one element, or (N,) with any leading axes of size 1."""
-        values = bias.values if isinstance(bias, Constant) else bias.codes
+    def channel_values(self, values: NDArray[Any]) -> Reals:
+        """One number, or (N,) with any leading axes of size 1, as (N,)."""
         channels = self.weights.channels
         if values.size != 1 and (values.shape[-1:] != (channels,) or values.size != channels):
             raise ValueError(f"a bias must have the shape ({channels},), not {values.shape}")
-        return self.biased(bias)
+        return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `Linear`; behind the flattening of a feature map its rows follow the map's stored order (NHWC).

@@ -66,8 +66,11 @@ def _layers(builder: GraphBuilder, real: Real, name: str, place: Origin, target:
     else:
         with located(str(source.operator)):
             tensor = source.emit(builder, source.operator.name if source.is_input else next(names), target)
+    error = builder.bias_errors.get(tensor.name, 0.0)
     for move in real.moves:
         tensor = _moved(builder, move, tensor, next(names))
+    if error:
+        builder.bias_errors[tensor.name] = error
     if rescales:
         # Last, because behind a max pool there are fewer codes to rescale.
         with located(str(real.clamps[-1] if real.clamps else place)):

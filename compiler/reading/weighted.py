@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -61,12 +62,16 @@ class WeightedSource(Source):
         before = Affine(ones, 0 * ones) if self.affine is None else self.affine
         return replace(self, affine=before.then(ones * gain, ones * offset))
 
-    def biased(self, bias: Constant | QuantizedConstant) -> Self:
-        """This plus one number or one per channel, whatever the shape of `bias`."""
+    @abstractmethod
+    def channel_values(self, values: NDArray[Any]) -> Reals:
+        """What elementwise operators behind the sums read as one number per channel, (channels,)."""
+
+    def with_bias(self, bias: Constant | QuantizedConstant) -> Self:
+        """This plus one number or one per channel; ``ValueError`` for any other shape."""
+        values = self.channel_values(bias.values if isinstance(bias, Constant) else bias.real)
         if self.bias is None and self.affine is None:
             return replace(self, bias=bias)
-        real = bias.values if isinstance(bias, Constant) else bias.real
-        return self.with_affine(1.0, real.reshape(-1).astype(np.float64))
+        return self.with_affine(1.0, values)
 
     def requantization(self, builder: GraphBuilder, name: str, target: Target) -> tuple[Weights, dict[str, Any]]:
         """(weights, the layer's fields behind its sums), and a note of how far the bias is from the file's.
@@ -93,7 +98,7 @@ class WeightedSource(Source):
             added, rest = rounded_bias(offset, steps, np.ones(channels))
             bias = np.where(still, 0, np.where(gain < 0, -bias, bias)) + added
             error = np.where(still, 0, np.abs(gain) * error) + rest
-            scale = np.where(still, steps / y_scale.astype(np.float64), scale * np.abs(gain))
+            scale = steps / y_scale.astype(np.float64)
         check_bias(bias, arithmetic)
         builder.bias_errors[name] = float(np.max(error / y_scale))
         multiplier, shift = quantize_multiplier(scale, arithmetic)

@@ -77,7 +77,9 @@ class Model:
     def proto(self) -> onnx.ModelProto:
         outputs = [helper.make_empty_tensor_value_info(name) for name in self.outputs]
         graph = helper.make_graph(self.nodes, "test", self.inputs, outputs, self.initializers)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
+        versions = [helper.make_opsetid("", self.opset)]
+        versions += [helper.make_opsetid(domain, 1) for domain in sorted({n.domain for n in self.nodes} - {""})]
+        model = helper.make_model(graph, opset_imports=versions, ir_version=10)
         if self.metadata:
             helper.set_model_props(model, self.metadata)
         return model

@@ -1,40 +1,91 @@
-"""Add, Sub and Mul of two quantized tensors; and the Add that is a bias."""
+"""Add, Sub, Mul and Div: of two quantized tensors, of a tensor and constants, and behind a layer's sums."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator.graph import logical_shape
+import numpy as np
 
+from emulator.graph import Tensor, logical_shape
+
+from ...reading.affine import affine
+from ...reading.constant_tensor import constant_tensor
 from ...reading.constants import Constant, QuantizedConstant
-from ...reading.convolution import ConvolutionSource
 from ...reading.elementwise import AddSource, ProductSource
-from ...reading.linear import LinearSource
 from ...reading.rearrange import in_logical_order
-from ...reading.values import Dequantized, Real, Value
+from ...reading.values import Real, Value
+from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..operator import Operator
 from .function import combined
 
 
 def lower_elementwise(env: Environment, op: Operator) -> Value:
-    """Add, Sub or Mul: a bias, a step of a unary function, or a layer of two tensors; axes of size 1 broadcast."""
-    a, b = env.value(op.input(0)), env.value(op.input(1))
-    if op.type == "Add":
-        for layer, constant in ((a, b), (b, a)):
-            biased = _with_bias(layer, constant)
-            if biased is not None:
-                return biased
+    """A bias or a factor behind sums, a step of a unary function, or a layer of tensors; axes of size 1 broadcast."""
+    behind = _behind_sums(env, op)
+    if behind is not None:
+        return behind
     function = combined(env, op)
     if function is not None:
         return function
-    for index, value in enumerate((a, b)):
+    if op.type == "Div" and not isinstance(env.value(op.input(1)), Constant | QuantizedConstant):
+        raise ValueError("only a quotient by constants, or of one tensor with itself or numbers, is supported")
+    for index in (0, 1):
+        value = env.value(op.input(index))
         if isinstance(value, Constant | QuantizedConstant):
-            raise ValueError(
-                f"input {op.input(index)!r} is a constant; only a bias behind Conv, Gemm or MatMul, or one number"
-                " beside a quantized tensor, is supported"
-            )
-    x, y = env.operand(op, 0), env.operand(op, 1)
+            return _with_constant(env, op, env.operand(op, 1 - index), value, index)
+    return _of_two(env, op, env.operand(op, 0), env.operand(op, 1))
+
+
+def _behind_sums(env: Environment, op: Operator) -> Real | None:
+    """What is added to or multiplied with each channel of a layer's sums before anything rounds them."""
+    for index in (0, 1):
+        layer, constant = env.value(op.input(index)), env.value(op.input(1 - index))
+        if not isinstance(layer, Real) or not layer.bare or not isinstance(constant, Constant | QuantizedConstant):
+            continue
+        source = layer.source
+        if not isinstance(source, WeightedSource) or (op.type == "Div" and index == 1):
+            continue
+        if op.type == "Add":
+            return replace(layer, source=source.with_bias(constant))
+        values = source.channel_values(constant.values if isinstance(constant, Constant) else constant.real)
+        if op.type == "Sub":
+            gain, offset = (-1.0, values) if index == 1 else (1.0, -values)
+            return replace(layer, source=source.with_affine(gain, offset))
+        if op.type == "Div" and not values.all():
+            raise ValueError("the divisor must not be 0")
+        return replace(layer, source=source.with_affine(1 / values if op.type == "Div" else values, 0.0))
+    return None
+
+
+def _with_constant(env: Environment, op: Operator, x: Tensor, value: Constant | QuantizedConstant, index: int) -> Real:
+    """A tensor and constants, which are input `index`: codes are an operand in memory, floats an affine map."""
+    if isinstance(value, QuantizedConstant) and not value.scale.ndim and op.type != "Div":
+        other = constant_tensor(env.builder, value, in_logical_order(env.builder, x), f"{op.label}/constant")
+        operands = (other, x) if index == 0 else (x, other)
+        return _of_two(env, op, *operands)
+    shape, values = logical_shape(x.shape), value.values if isinstance(value, Constant) else value.real
+    values = values.astype(np.float64)
+    if values.ndim == len(shape) + 1 and values.shape[0] == 1:
+        values = values[0]
+    behind = shape[len(shape) - min(values.ndim, len(shape)) :]
+    if values.ndim > len(shape) or any(n not in (1, m) for n, m in zip(values.shape, behind, strict=True)):
+        raise ValueError(f"constants must broadcast to {shape} (without the batch), not have the shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("constants must be finite")
+    ones = np.ones(1)
+    if op.type == "Div":
+        if not values.all():
+            raise ValueError("the divisor must not be 0")
+        return affine(env.builder, op, x, 1 / values, 0 * ones)
+    if op.type == "Mul":
+        return affine(env.builder, op, x, values, 0 * ones)
+    sign = -1.0 if op.type == "Sub" else 1.0
+    gain, offset = (ones, sign * values) if index == 1 else (sign * ones, values)
+    return affine(env.builder, op, x, gain, offset)
+
+
+def _of_two(env: Environment, op: Operator, x: Tensor, y: Tensor) -> Real:
     if len(x.shape) != len(y.shape) or any(m != n and 1 not in (m, n) for m, n in zip(x.shape, y.shape, strict=True)):
         raise ValueError(
             f"the inputs must have one shape, or size 1 along an axis where they differ, "
@@ -43,12 +94,3 @@ def lower_elementwise(env: Environment, op: Operator) -> Value:
     if env.builder.orders.get(x.name) != env.builder.orders.get(y.name):
         x, y = in_logical_order(env.builder, x), in_logical_order(env.builder, y)
     return Real(ProductSource(op, x, y) if op.type == "Mul" else AddSource(op, x, y, op.type == "Sub"))
-
-
-def _with_bias(layer: Value, constant: Value) -> Real | None:
-    if not isinstance(layer, Real) or not layer.bare or not isinstance(constant, Constant | QuantizedConstant):
-        return None
-    source = layer.source
-    if isinstance(source, Dequantized) or not isinstance(source, ConvolutionSource | LinearSource):
-        return None
-    return replace(layer, source=source.with_bias(constant))

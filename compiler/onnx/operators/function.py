@@ -50,14 +50,6 @@ def _with_number(env: Environment, op: Operator, real: Real, number: float, firs
     return Real(FunctionSource(op, x, lambda v: rule(f(v), number)))
 
 
-def lower_divide(env: Environment, op: Operator) -> Value:
-    """Div as a step of a unary function; a quotient of two tensors is refused."""
-    function = combined(env, op)
-    if function is None:
-        raise ValueError("only the quotient of a quantized tensor and one number is supported")
-    return function
-
-
 def _attributes(op: Operator) -> dict[str, float | str]:
     return {
         name: op.text(name, "") if attribute.type == AttributeProto.STRING else op.real(name, 0.0)

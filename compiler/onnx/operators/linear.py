@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from emulator.graph import Tensor, logical_shape
 
+from ...reading.constants import Constant
 from ...reading.linear import LinearSource
 from ...reading.values import Real, Value
 from ...reading.weights import Weights
@@ -15,17 +18,24 @@ from ..weights import read_weights
 
 
 def lower_gemm(env: Environment, op: Operator) -> Value:
-    """Gemm with alpha = beta = 1 of an activation (batch, K) with constant weights, stored either way round."""
-    op.only("alpha", 1.0, "fold it into the weights' scale")
+    """Gemm of an activation (batch, K) with constant weights, stored either way round.
+
+    alpha is a part of the multipliers; a bias of int32 counts in steps of the sums, before alpha and without beta.
+    """
     op.only("transA", 0, "the batch must be the first axis")
-    if op.input(2):
-        op.only("beta", 1.0, "fold it into the bias")
     transposed = op.integer("transB", 0)
     weights = read_weights(env, op, 1, axis=0 if transposed else 1, rank=2)
     if transposed:
         weights = replace(weights, codes=weights.codes.T)
-    bias = env.bias(op, 2)
+    bias, alpha, beta = env.bias(op, 2), op.real("alpha", 1.0), op.real("beta", 1.0)
     source = LinearSource(op, _rows(env, op, weights), weights, None)
+    if isinstance(bias, Constant) and bias.values.dtype == np.int32:
+        source, bias = source.with_bias(bias), None
+    if alpha != 1:
+        source = source.with_affine(alpha, 0.0)
+    if bias is not None and beta != 1:
+        real = bias.values if isinstance(bias, Constant) else bias.real
+        bias = Constant(real.astype(np.float32) * np.float32(beta))
     return Real(source if bias is None else source.with_bias(bias))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from onnx import TensorProto
+
 from emulator.graph import Tensor, logical_shape
 
 from ...reading.graph_builder import GraphBuilder
@@ -11,6 +13,7 @@ from ...reading.rearrange import reshaped
 from ...reading.values import Value
 from ..environment import Environment
 from ..operator import Operator
+from ..tensor import type_name
 
 
 def lower_flatten(env: Environment, op: Operator) -> Value:
@@ -75,6 +78,13 @@ def lower_unsqueeze(env: Environment, op: Operator) -> Value:
 def lower_identity(env: Environment, op: Operator) -> Value:
     """Identity: the same value."""
     return env.value(op.input(0))
+
+
+def lower_cast(env: Environment, op: Operator) -> Value:
+    """Cast of real numbers, or of the sums of ConvInteger or MatMulInteger, to FLOAT: the same numbers."""
+    if op.integer("to", 0) != TensorProto.FLOAT:
+        raise ValueError(f"activations can be cast to FLOAT only, not to {type_name(op.integer('to', 0))}")
+    return env.real(op, 0)
 
 
 def lower_dropout(env: Environment, op: Operator) -> Value:

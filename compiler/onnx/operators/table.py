@@ -14,9 +14,10 @@ from .concat import lower_concat
 from .constant import lower_constant
 from .convolution import lower_conv
 from .elementwise import lower_elementwise
-from .function import lower_divide, lower_function
+from .function import lower_function
 from .linear import lower_gemm, lower_matmul
 from .move import lower_pad, lower_slice, lower_split, lower_transpose
+from .normalization import lower_batch_normalization
 from .order import lower_depth_to_space, lower_gather, lower_space_to_depth
 from .pool import (
     lower_average_pool,
@@ -25,8 +26,10 @@ from .pool import (
     lower_max_pool,
     lower_reduce_mean,
 )
+from .qoperator import LOWERINGS as QOPERATORS
 from .quantize import lower_dequantize_linear, lower_quantize_linear
 from .reshape import (
+    lower_cast,
     lower_dropout,
     lower_flatten,
     lower_identity,
@@ -41,13 +44,15 @@ Lowering = Callable[[Environment, Operator], Value | tuple[Value, ...]]
 LOWERINGS: dict[str, Lowering] = {
     "Add": lower_elementwise,
     "AveragePool": lower_average_pool,
+    "BatchNormalization": lower_batch_normalization,
+    "Cast": lower_cast,
     "Clip": lower_clip,
     "Concat": lower_concat,
     "Constant": lower_constant,
     "Conv": lower_conv,
     "DepthToSpace": lower_depth_to_space,
     "DequantizeLinear": lower_dequantize_linear,
-    "Div": lower_divide,
+    "Div": lower_elementwise,
     "Dropout": lower_dropout,
     "Flatten": lower_flatten,
     "Gather": lower_gather,
@@ -71,11 +76,11 @@ LOWERINGS: dict[str, Lowering] = {
     "Transpose": lower_transpose,
     "Unsqueeze": lower_unsqueeze,
     **{name: lower_function for name in UNARY_OPERATORS},
+    **QOPERATORS,
 }
 
 # Why an operator that networks often have cannot stand in a quantized file.
 REASONS = {
-    "BatchNormalization": "fold it into the convolution before quantization",
     "Softmax": "let the host compute it behind the graph's outputs",
 }
 

@@ -80,19 +80,21 @@ def test_operands(build, text, tmp_path):
 
 
 @pytest.mark.parametrize(("build", "text"), [
-    (gemm(alpha=0.5), "Gemm 'fc': alpha must be 1.0, not 0.5"),
-    (gemm(beta=2.0), "Gemm 'fc': beta must be 1.0, not 2.0"),
     (gemm(transA=1), "Gemm 'fc': transA must be 0, not 1"),
     (lambda m, x: m.node("MatMul", [x, weight(m, 5, 3)], "fc"), "must have the shape (batch, 5) or (batch, length, 5)"),
     (lambda m, x: m.node("MatMul", [weight(m, 3, 4), x], "fc"), "must be a constant behind a DequantizeLinear"),
     (lambda m, x: m.node("MatMul", [x, weight(m, 2, 4, 3)], "fc"), "weight must have 2 axes"),
     (lambda m, x: m.node("Add", [m.node("MatMul", [x, weight(m, 4, 3)], "fc"), m.constant([[1.0], [2.0], [3.0]])], "a"),
      "Add 'a': a bias must have the shape (3,), not (3, 1)"),
-    (lambda m, x: m.node("Add", [x, m.constant([1.0, 2.0, 3.0, 4.0])], "add"), "is a constant; only a bias behind Con"),
+    (lambda m, x: m.node("Add", [x, m.constant([1.0, 2.0, 3.0])], "add"), "constants must broadcast to (4,) (without"),
+    (lambda m, x: m.node("Add", [x, m.constant([1.0, np.inf, 0, 0])], "add"), "Add 'add': constants must be finite"),
+    (lambda m, x: m.node("Div", [x, m.constant([1.0, 0, 0, 0])], "div"), "Div 'div': the divisor must not be 0"),
+    (lambda m, x: m.node("Div", [m.constant([1.0, 2, 3, 4]), x], "div"), "Div 'div': only a quotient by constants, o"),
+    (lambda m, x: m.node("Add", [x, weight(m, 3)], "add"), "a constant operand must broadcast with (4,) (without the"),
     (lambda m, x: m.node("Add", [gemm()(m, x), x], "add"), "Add 'add': reads the unrounded result of Gemm 'fc'"),
     (lambda m, x: m.node("Sigmoid", [gemm()(m, x)], "act"), "Sigmoid 'act': reads the unrounded result of Gemm 'fc'"),
     (lambda m, x: m.node("Sqrt", [x], "act"), "Sqrt 'act': function must not be NaN, as it is for code -128"),
-    (lambda m, x: m.node("Div", [x, m.qdq(x, 0.2)], "ratio"), "Div 'ratio': only the quotient of a quantized tensor a"),
+    (lambda m, x: m.node("Div", [x, m.qdq(x, 0.2)], "ratio"), "Div 'ratio': only a quotient by constants, or of one t"),
     (lambda m, x: m.node("Gelu", [x], "act", approximate="poor"), "approximate must be 'none' or 'tanh', not 'poor'"),
     (lambda m, x: m.node("Clip", [x, m.constant([0.0, 1.0])], "clip"), "Clip 'clip': min must be one constant number"),
     (lambda m, x: m.node("Clip", [x, "", m.constant(np.nan)], "clip"), "Clip 'clip': max must be one constant number"),
@@ -128,8 +130,14 @@ def test_vectors(build, text, tmp_path):
     (lambda m, x: m.node("Add", [x, m.qdq(pool()(m, x), SX)], "pool"), "must have one shape, or size 1 along an axis "),
     (lambda m, x: m.node("Add", [x, m.qdq(m.node("Flatten", [x]), SX)], "pool"), "not (2, 6, 6) and (72,) (without th"),
     (lambda m, x: m.node("MatMul", [x, weight(m, 6, 3)], "pool"), "or (batch, length, 6) to match the weight, not (ba"),
-    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, 1.0])] * 4], "pool"),
-     "BatchNormalization 'pool' (fold it into the convolution before quantization) is not supported"),
+    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, 1.0, 1.0])] * 4], "pool"),
+     "BatchNormalization 'pool': scale must have 2 elements, one per channel, not 3"),
+    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, 1.0])] * 3, m.constant([1.0, -1.0])], "pool"),
+     "BatchNormalization 'pool': input_var plus epsilon must be positive, not -0.999"),
+    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, 1.0])] * 3, x], "pool"), "must be a constant"),
+    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, np.inf])] * 4], "pool"), "must be finite"),
+    (lambda m, x: m.node("BatchNormalization", [x, *[m.constant([1.0, 1.0])] * 4], "pool", training_mode=1),
+     "training_mode must be 0, not 1"),
 ])  # fmt: skip
 def test_maps(build, text, tmp_path):
     refused(map_model(build), tmp_path, "'pool'")
