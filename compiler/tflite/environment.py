@@ -1,0 +1,185 @@
+"""`Environment`: what the tensors of a file stand for while its operators are read, one after the other."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.graph import Node, Tensor
+
+from ..reading.graph_builder import AnyNode, GraphBuilder
+from ..reading.sizes import check_elements
+from ..reading.values import Target
+from .constant import constant_tensor
+from .file import FileTensor, TfliteFile
+from .operator import Operator
+from .ranges import activation_range
+from .tail import TailBuilder
+
+CODE_TYPES = ("int8", "uint8")
+
+
+class Environment:
+    """Codes, constants and host values by the index of their tensor.
+
+    batch : size of the batch axis in the file; a tensor whose first size is another one has none, and all of it is one
+        sample, which needs a batch of 1
+    made : tensor → the codes that the graph has of it
+    holders : layer → the file's tensor whose codes it has
+    tail : what the host computes behind the codes
+    """
+
+    def __init__(self, file: TfliteFile, builder: GraphBuilder, batch: int) -> None:
+        self.file = file
+        self.builder = builder
+        self.batch = batch
+        self.made: dict[int, Tensor] = {}
+        self.holders: dict[str, str] = {}
+        self.tail = TailBuilder()
+
+    @property
+    def tflm(self) -> bool:
+        """Whether TFLM's own integers hold where the contract's differ (contract, section 11)."""
+        arithmetic = self.builder.arithmetic
+        return (arithmetic.rounding, arithmetic.adder, arithmetic.multiplier_bits, arithmetic.activation_bits) == (
+            "double",
+            "rescaled",
+            31,
+            8,
+        )
+
+    def file_tensor(self, op: Operator, index: int) -> FileTensor:
+        """Input `index`; ``ValueError`` if the operator has no such input."""
+        if index >= len(op.inputs) or op.inputs[index] < 0:
+            raise ValueError(f"input {index} must not be left out")
+        return self.file.tensors[op.inputs[index]]
+
+    def has(self, op: Operator, index: int) -> bool:
+        """Whether the operator has input `index`."""
+        return index < len(op.inputs) and op.inputs[index] >= 0
+
+    def operand(self, op: Operator, index: int) -> Tensor:
+        """Codes of input `index`; a constant is put into the graph."""
+        found = self.file_tensor(op, index)
+        if found.index in self.made:
+            return self.made[found.index]
+        if found.data is None:
+            raise ValueError(f"{found} is neither a constant nor made by an operator before it")
+        if not self.made:
+            raise ValueError("reads constants only; a constant folding converter leaves no such operator")
+        scale, zero_point = self.quantization(found)
+        shape = self.sample_shape(found, constant=True)
+        codes = self.codes(found).reshape(shape)
+        anchor = next(iter(self.made.values()))
+        tensor = constant_tensor(self.builder, anchor, codes, scale, zero_point, self.builder.unique(found.name))
+        self.made[found.index] = tensor
+        return tensor
+
+    def constant(self, op: Operator, index: int) -> NDArray[Any]:
+        """Values of input `index`, which must be a constant."""
+        found = self.file_tensor(op, index)
+        if found.data is None and math.prod(found.shape):
+            raise ValueError(f"{found} must be a constant")
+        return found.values
+
+    def integers(self, op: Operator, index: int, most: int = 8) -> list[int]:
+        """A constant vector of at most so many integers, or one integer."""
+        values = self.constant(op, index)
+        if values.dtype.kind not in "iu" or values.size > most:
+            kind = f"{values.dtype} of shape {values.shape}"
+            raise ValueError(f"{self.file_tensor(op, index)} must be at most {most} integers, not {kind}")
+        return [int(value) for value in values.reshape(-1)]
+
+    @staticmethod
+    def codes(found: FileTensor) -> NDArray[np.int8]:
+        """A constant's int8 codes; those of uint8 less 128."""
+        if found.type not in (*CODE_TYPES, "int4"):
+            raise ValueError(f"{found} must be int8, uint8 or int4, not {found.type}")
+        values = found.values
+        return (values ^ 0x80).view(np.int8) if found.type == "uint8" else values.astype(np.int8)
+
+    @staticmethod
+    def quantization(found: FileTensor) -> tuple[float, int]:
+        """(scale, zero point as a signed code) of activations; ``ValueError`` unless there is exactly one of each."""
+        if found.type not in CODE_TYPES:
+            raise ValueError(
+                f"{found} must be int8 or uint8, not {found.type}; convert with full integer quantization (a "
+                "representative dataset and supported_ops TFLITE_BUILTINS_INT8)"
+            )
+        if found.scale.size != 1 or found.zero_point.size > 1:
+            raise ValueError(f"{found} must have one scale and one zero point, not {found.scale.size}")
+        scale = float(found.scale[0])
+        if not (math.isfinite(scale) and scale > 0):
+            raise ValueError(f"{found} must have a positive finite scale, not {scale}")
+        shift = 128 if found.type == "uint8" else 0
+        return scale, (int(found.zero_point[0]) if found.zero_point.size else 0) - shift
+
+    def sample_shape(self, found: FileTensor, constant: bool = False) -> tuple[int, ...]:
+        """A tensor's stored shape, without its batch axis where it has one."""
+        if 0 in found.shape:
+            raise ValueError(f"{found} must not be empty, as {found.shape} is")
+        check_elements(found.shape, str(found))
+        if constant:
+            return (found.shape[1:] if len(found.shape) > 1 and found.shape[0] == 1 else found.shape) or (1,)
+        if self.has_batch(found):
+            return found.shape[1:] or (1,)
+        if self.batch != 1:
+            raise ValueError(f"{found} must keep the batch of {self.batch} as its first axis, not be {found.shape}")
+        return found.shape or (1,)
+
+    def has_batch(self, found: FileTensor) -> bool:
+        """Whether the first axis is the batch."""
+        return bool(found.shape) and found.shape[0] == self.batch
+
+    def axis(self, found: FileTensor, axis: int) -> int:
+        """Axis of the stored shape, from 0, for one of the file's; ``ValueError`` for the batch's or none."""
+        rank = len(found.shape)
+        if not -rank <= axis < rank:
+            raise ValueError(f"axis must be from {-rank} to {rank - 1}, not {axis}")
+        place = axis % rank - self.has_batch(found)
+        if place < 0:
+            raise ValueError(f"axis must not be the batch's, as {axis} is")
+        return place
+
+    def map_operand(self, op: Operator, index: int) -> Tensor:
+        """`operand` that must be (batch, height, width, channels)."""
+        x, found = self.operand(op, index), self.file_tensor(op, index)
+        if len(found.shape) != 4 or len(x.shape) != 3:
+            raise ValueError(f"{found} must be (batch, height, width, channels), not {found.shape}")
+        return x
+
+    def output(self, op: Operator, index: int = 0) -> FileTensor:
+        """The tensor of the file that the operator makes."""
+        if index >= len(op.made) or op.made[index] < 0:
+            raise ValueError(f"output {index} must not be left out")
+        return self.file.tensors[op.made[index]]
+
+    def target(self, op: Operator, activation: str = "NONE", index: int = 0) -> Target:
+        """Scale, zero point and legal codes of what the operator makes."""
+        found = self.output(op, index)
+        scale, zero_point = self.quantization(found)
+        return Target(scale, zero_point, *activation_range(activation, scale, zero_point, self.builder.arithmetic))
+
+    def label(self, op: Operator, part: str = "", index: int = 0) -> str:
+        """A layer's name: that of the tensor it makes, with `/part` behind it for a step on the way."""
+        return self.builder.unique(self.output(op, index).name + (f"/{part}" if part else ""))
+
+    def put(self, op: Operator, tensor: Tensor, index: int = 0) -> None:
+        """Note that `tensor` has the codes of output `index`, whose shape and quantization it must have."""
+        found = self.output(op, index)
+        shape = self.sample_shape(found)
+        if shape != tensor.shape:
+            raise ValueError(f"the file gives {found} the shape {found.shape}, which the operator does not make")
+        if found.index in self.made:
+            raise ValueError(f"{found} is made twice")
+        self.made[found.index] = tensor
+        if isinstance(tensor, Node):
+            self.holders.setdefault(tensor.name, found.name)
+
+    def add(self, op: Operator, node: AnyNode) -> AnyNode:
+        """Append a layer that makes output 0."""
+        self.put(op, self.builder.add(node))
+        return node

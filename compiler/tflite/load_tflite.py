@@ -1,0 +1,220 @@
+"""`load_tflite`: a quantized TensorFlow Lite file as an integer `Graph`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+
+from emulator.arithmetic import Arithmetic
+from emulator.graph import Graph, Tensor
+from emulator.host_part import HostPart
+
+from ..reading.errors import ModelError, in_file
+from ..reading.graph_builder import GraphBuilder
+from ..reading.stored_arithmetic import choose_arithmetic
+from ..reading.stored_layers import read_layers
+from ..reading.stored_tables import read_tables
+from .environment import Environment
+from .file import TfliteFile, read_tflite
+from .head import TfliteHead, float_input
+from .operator import Operator, operator
+from .operators.table import HOST, LOWERINGS, hint
+from .tail import Step, TfliteTail, unsigned
+
+MOST_SHOWN = 20
+
+
+def load_tflite(
+    path: str | PathLike[str],
+    arithmetic: Arithmetic | None = None,
+    override: bool = False,
+    outputs: Sequence[str] | None = None,
+) -> Graph:
+    """Read an int8 or uint8 TensorFlow Lite file, files of unknown origin included, as integers.
+
+    path : a .tflite file, fully quantized
+    arithmetic : None takes the file's metadata ``lockstep.arithmetic``, or the default where there is none;
+        `Arithmetic.tflm` gives the bits of TensorFlow Lite for Microcontrollers in every operator (contract, section 11)
+    override : take `arithmetic` even where the metadata differs
+    outputs : names of tensors to be the outputs in place of the file's
+
+    A layer has the name of the tensor that it makes. Arrays at the graph's doors have the file's layout, and its batch
+    axis may have any size. Uint8 codes come in and go out as the file has them. `Graph.metadata` holds ``producer``,
+    ``codes`` {layer: tensor of the file that has its codes}, ``unsigned_inputs`` and ``layers``.
+
+    Raises `ModelError` (a ``ValueError``), one sentence with file, operator and reason, for all that is damaged, not
+    supported or does not fit the arithmetic, all operators at once; ``TypeError`` if `arithmetic` is no `Arithmetic`.
+    """
+    with in_file(path):
+        file = read_tflite(path)
+        return graph_of(file, choose_arithmetic(file.metadata, arithmetic, override), outputs)
+
+
+def graph_of(file: TfliteFile, arithmetic: Arithmetic, outputs: Sequence[str] | None = None) -> Graph:
+    """The integer graph of a file's parts."""
+    names = [tensor.name for tensor in file.tensors]
+    shown = _shown(file, outputs)
+    operators = _needed([operator(found, names, file.accessors) for found in file.operators], shown)
+    builder = GraphBuilder(arithmetic, read_tables(file.metadata, arithmetic))
+    env = Environment(file, builder, _batch(file))
+    head = _inputs(env, operators)
+    _lower(env, operators)
+    graph_outputs, tail = _outputs(env, shown)
+    codes = {name: name for name in builder.inputs} | env.holders
+    return Graph(
+        inputs=tuple(replace(tensor, channels_last=True) for tensor in builder.inputs.values()),
+        nodes=tuple(replace(node, channels_last=True) for node in builder.nodes),
+        outputs=graph_outputs,
+        arithmetic=arithmetic,
+        metadata={
+            "producer": file.description,
+            "codes": codes,
+            "bias_errors": {},
+            "orders": {},
+            "layers": read_layers(file.metadata),
+            "unsigned_inputs": [file.tensors[i].name for i in file.inputs if file.tensors[i].type == "uint8"],
+        },
+        head=head,
+        tail=tail,
+    )
+
+
+def _shown(file: TfliteFile, outputs: Sequence[str] | None) -> list[int]:
+    if outputs is None:
+        found = [index for index in file.outputs if index >= 0]
+    else:
+        index_of = {tensor.name: tensor.index for tensor in file.tensors}
+        for name in outputs:
+            if name not in index_of:
+                raise ValueError(f"outputs must be names of its tensors, not {name!r}")
+        found = [index_of[name] for name in outputs]
+    if not found:
+        raise ValueError("must have outputs")
+    return list(dict.fromkeys(found))
+
+
+def _needed(operators: list[Operator], shown: list[int]) -> list[Operator]:
+    """The operators that the outputs need, in the file's order, which is that of execution."""
+    wanted, needed = set(shown), []
+    for op in reversed(operators):
+        if wanted.intersection(op.made):
+            needed.append(op)
+            wanted.update(op.inputs)
+    return needed[::-1]
+
+
+def _batch(file: TfliteFile) -> int:
+    """The size of the inputs' common first axis, 1 where they have none."""
+    sizes = {file.tensors[index].shape[:1] for index in file.inputs if index >= 0}
+    common = sizes.pop() if len(sizes) == 1 else (1,)
+    return common[0] if common and common[0] > 0 else 1
+
+
+def _inputs(env: Environment, operators: list[Operator]) -> HostPart | None:
+    """Declare the graph's inputs; the head where the host must do more than the graph's own door."""
+    bytes_of: list[str] = []
+    rounded: dict[str, tuple[float, int]] = {}
+    for index in dict.fromkeys(env.file.inputs):
+        found = env.file.tensors[index] if index >= 0 else None
+        if found is None or not any(index in op.inputs for op in operators):
+            continue
+        if found.type == "float32":
+            op = float_input(env, found, operators)
+            scale, zero_point = env.quantization(env.output(op))
+            rounded[found.name] = scale, zero_point
+        else:
+            scale, zero_point = env.quantization(found)
+        tensor = Tensor(
+            name=found.name,
+            shape=env.sample_shape(found),
+            scale=scale,
+            zero_point=zero_point,
+            y_min=env.builder.arithmetic.activation_range[0],
+            y_max=env.builder.arithmetic.activation_range[1],
+        )
+        env.builder.reserve(found.name)
+        env.builder.check(tensor)
+        env.builder.inputs[found.name] = tensor
+        env.made[index] = tensor
+        if found.type == "uint8":
+            bytes_of.append(found.name)
+    if not env.builder.inputs:
+        raise ValueError("must have inputs that its outputs need")
+    if not env.tflm:
+        rounded = {}
+    return TfliteHead(tuple(dict.fromkeys([*bytes_of, *rounded])), rounded) if bytes_of or rounded else None
+
+
+def _lower(env: Environment, operators: list[Operator]) -> None:
+    """All operators; ``ValueError`` with every refusal."""
+    refusals: list[str] = []
+    unknown: set[int] = set()
+    for op in operators:
+        if unknown.intersection(op.inputs):
+            unknown.update(op.made)
+            if op.type not in LOWERINGS:
+                refusals.append(f"{op}: is not read; {hint(op.type)}")
+            continue
+        try:
+            _lower_one(env, op)
+        except ValueError as error:
+            refusals.append(f"{op}: {error}")
+            unknown.update(index for index in op.made if index not in env.made)
+    if refusals:
+        more = f"; and {len(refusals) - MOST_SHOWN} more" if len(refusals) > MOST_SHOWN else ""
+        raise ModelError("; ".join(refusals[:MOST_SHOWN]) + more)
+
+
+def _lower_one(env: Environment, op: Operator) -> None:
+    hosted = [index for index in op.inputs if index in env.tail]
+    if hosted:
+        if op.type not in HOST:
+            raise ValueError(
+                f"reads what the host computes in {env.tail.maker(hosted[0])}; behind that only "
+                f"{', '.join(HOST)} run, so quantize the operators between, or cut with outputs= in front"
+            )
+        HOST[op.type](env, op)
+        return
+    if op.type not in LOWERINGS:
+        raise ValueError(f"is not read; {hint(op.type)}")
+    LOWERINGS[op.type](env, op)
+
+
+def _outputs(env: Environment, shown: list[int]) -> tuple[dict[str, str], HostPart | None]:
+    """(name of the graph's output → layer, the tail)."""
+    tensors = env.file.tensors
+    steps: dict[int, Step] = {}
+    hosted = []
+    for index in shown:
+        found = tensors[index]
+        if index not in env.made and index not in env.tail:
+            raise ValueError(f"output {found.name!r} is made by no operator, or it is a constant")
+        if index in env.tail:
+            hosted.append(index)
+    reads, needed = env.tail.needed(hosted)
+    outputs = {tensors[index].name: env.made[index].name for index in shown if index in env.made}
+    outputs |= {tensors[index].name: env.made[index].name for index in reads}
+    names = [tensors[index].name for index in shown]
+    last = len(tensors)
+    shows: dict[str, int] = {tensors[index].name: index for index in hosted}
+    for index in shown:
+        if tensors[index].type == "uint8":
+            steps[last] = Step(f"output {tensors[index].name!r}", (index,), last, unsigned)
+            if index in env.made:
+                reads = sorted({*reads, index})
+            shows[tensors[index].name] = last
+            last += 1
+    kept = {tensors[index].name: index for index in shown if index in reads and tensors[index].name not in shows}
+    shows |= kept
+    if not shows:
+        return outputs, None
+    order = tuple(name for name in names if name in shows)
+    tail = TfliteTail(
+        tuple(tensors[index].name for index in reads),
+        order,
+        tuple(reads),
+        tuple(shows[name] for name in order),
+        (*needed, *steps.values()),
+    )
+    return outputs, tail

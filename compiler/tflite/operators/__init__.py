@@ -1,0 +1,1 @@
+"""One file for each operator of TFLite, or family of them."""
