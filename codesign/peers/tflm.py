@@ -45,5 +45,5 @@ def run_tflm(
 
 def _results(interpreter: Any, names: FileNames, every: bool) -> list[tuple[str, NDArray[Any]]]:
     if every:
-        return [(names.tensors[index], np.array(interpreter.GetTensor(index, 0))) for index in names.made]
+        return [(names.tensors[index], np.array(interpreter.GetTensor(index, 0)["tensor_data"])) for index in names.made]
     return [(names.tensors[tensor], np.array(interpreter.get_output(i))) for i, tensor in enumerate(names.outputs)]

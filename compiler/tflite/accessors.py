@@ -29,7 +29,7 @@ class Accessors:
         self.data = data
         self._left = _WORK_PER_BYTE * len(data) + _WORK_AT_LEAST
 
-    def read(self, what: str, get: Callable[..., Any], *arguments: int) -> Any:
+    def read(self, what: str, get: Callable[..., Any], *arguments: Any) -> Any:
         """What an accessor gives."""
         self._charge(_WORK_PER_ACCESS)
         try:
@@ -38,7 +38,7 @@ class Accessors:
             raise ValueError(f"{what} lies outside the file, which is damaged") from None
 
     def count(self, what: str, table: Any, name: str, most: int) -> int:
-        """Elements of vector `name` of `table`; ``ValueError`` for more than `most` and for more than there are bytes."""
+        """Elements of vector `name` of `table`; ``ValueError`` for more than `most`, or than there are bytes."""
         count = int(self.read(what, getattr(table, f"{name}Length")))
         if count > min(most, len(self.data)):
             raise ValueError(f"{what} must have at most {min(most, len(self.data))} elements, not {count}")

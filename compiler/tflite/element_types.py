@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 NAMES = (
-    "float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64 resource variant "
-    "uint32 uint16 int4 bfloat16"
-).split()
+    *("float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64"),
+    *("complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16"),
+)
 
 DTYPES: dict[str, np.dtype[Any]] = {
     name: np.dtype(name).newbyteorder("<")

@@ -45,7 +45,7 @@ def quantize_half_away(array: NDArray[Any], scale: float, zero_point: int) -> ND
     with np.errstate(over="ignore"):
         quotient = (array.astype(np.float32) / np.float32(scale)).astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
-    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(rounded + zero_point, -128, 127), np.int8)
 
 
 def float_input(env: Environment, found: FileTensor, operators: list[Operator]) -> Operator:

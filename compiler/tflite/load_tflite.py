@@ -35,7 +35,7 @@ def load_tflite(
 
     path : a .tflite file, fully quantized
     arithmetic : None takes the file's metadata ``lockstep.arithmetic``, or the default where there is none;
-        `Arithmetic.tflm` gives the bits of TensorFlow Lite for Microcontrollers in every operator (contract, section 11)
+        `Arithmetic.tflm` gives the bits of TensorFlow Lite for Microcontrollers (contract, section 11)
     override : take `arithmetic` even where the metadata differs
     outputs : names of tensors to be the outputs in place of the file's
 

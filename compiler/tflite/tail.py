@@ -69,7 +69,8 @@ class TailBuilder:
 
     def needed(self, tensors: list[int]) -> tuple[list[int], tuple[Step, ...]]:
         """(tensors of the graph that are read, steps in order) for these host values."""
-        wanted, reads = set(tensors), set()
+        wanted = set(tensors)
+        reads: set[int] = set()
         for step in reversed(self._steps.values()):
             if step.makes in wanted:
                 wanted.update(step.reads)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from emulator.graph import Add, Node, Product, RescaledAdd, Tensor
@@ -52,7 +54,7 @@ def _product(env: Environment, op: Operator, a: Tensor, b: Tensor, shape: tuple[
 
 def _sum(env: Environment, op: Operator, a: Tensor, b: Tensor, shape: tuple[int, ...], target: Target) -> Node:
     arithmetic = env.builder.arithmetic
-    fields = {
+    fields: dict[str, Any] = {
         "name": env.label(op),
         "shape": shape,
         **vars(target),
@@ -62,6 +64,6 @@ def _sum(env: Environment, op: Operator, a: Tensor, b: Tensor, shape: tuple[int,
     if arithmetic.adder == "rescaled":
         found = quantize_rescaled_adder(a.scale, b.scale, target.scale, arithmetic)
         names = ("a_multiplier", "a_shift", "b_multiplier", "b_shift", "multiplier", "shift")
-        return RescaledAdd(**fields, **dict(zip(names, found, strict=True)))
+        return RescaledAdd(**fields | dict(zip(names, found, strict=True)))
     a_multiplier, b_multiplier, shift = quantize_adder(a.scale, b.scale, target.scale, arithmetic)
     return Add(**fields, a_multiplier=a_multiplier, b_multiplier=b_multiplier, shift=shift)

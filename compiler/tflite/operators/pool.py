@@ -16,7 +16,7 @@ OPTIONS = "Pool2DOptions"
 
 
 def lower_average_pool(env: Environment, op: Operator) -> None:
-    """The mean of the raw codes, where the arithmetic has a multiplier that divides exactly; otherwise the contract's."""
+    """The mean of the raw codes, where a multiplier of the arithmetic divides exactly; otherwise the contract's."""
     x, window = _window(env, op)
     target = env.target(op, op.activation(OPTIONS))
     if (target.scale, target.zero_point) != (x.scale, x.zero_point):

@@ -96,10 +96,10 @@ def _cut(env: Environment, op: Operator, cuts: list[tuple[int, int, int]], dropp
             raise ValueError(f"strides must be at least 1, not {step} along axis {axis}")
         if not 0 <= start < stop <= whole:
             raise ValueError(f"must select some of the {whole} indices of axis {axis}, not {start} to {stop}")
-    if env.has_batch(found) and (cuts[0] != (0, found.shape[0], cuts[0][2]) or cuts[0][2] != 1 or 0 in dropped):
-        if found.shape[0] != 1:
-            raise ValueError("must leave the batch as it is")
-        # The only sample is the whole batch, and without its axis it is one sample still.
+    # Where the batch is one sample, that is the same without its axis.
+    whole = env.has_batch(found) and found.shape[0] > 1
+    if whole and (cuts[0] != (0, found.shape[0], 1) or 0 in dropped):
+        raise ValueError("must leave the batch as it is")
     first = int(env.has_batch(found))
     shape = env.sample_shape(env.output(op))
     wanted = [axis for axis in range(first, len(cuts)) if len(range(*cuts[axis])) != found.shape[axis]]
