@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import IR_VERSION, GraphProto, ModelProto, TensorProto, ValueInfoProto
 
+from ..reading.file_bytes import read_bytes
 from .tensor import type_name
 
 Entry = TypeVar("Entry")
@@ -43,7 +43,7 @@ class OnnxFile:
 def read_onnx(path: str | PathLike[str]) -> OnnxFile:
     """Read and check a file; ``ValueError`` if it is missing, truncated, foreign or of an unknown version."""
     file = Path(path)
-    model = _parse(_read_bytes(file))
+    model = _parse(read_bytes(file, MAX_BYTES))
     graph = model.graph
     if not model.HasField("graph") or not (graph.node or graph.output):
         raise ValueError("is not an ONNX model: it holds no graph")
@@ -97,20 +97,6 @@ def fixed_batch(value: ValueInfoProto) -> int | None:
     """The batch size of a graph input if the file fixes it, None if it is symbolic."""
     dims = value.type.tensor_type.shape.dim
     return int(dims[0].dim_value) if dims and dims[0].dim_value > 0 else None
-
-
-def _read_bytes(file: Path) -> bytes:
-    try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file")
-        if status.st_size == 0:
-            raise ValueError("is empty")
-        if status.st_size > MAX_BYTES:
-            raise ValueError(f"must have at most {MAX_BYTES} bytes, not {status.st_size}")
-        return file.read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
 def _parse(data: bytes) -> ModelProto:

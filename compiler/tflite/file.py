@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tflite  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from ..reading.file_bytes import read_bytes
 from ..reading.sizes import check_elements
 from .accessors import Accessors
 from .element_types import DTYPES, type_name
@@ -89,13 +88,7 @@ class TfliteFile:
 
 def read_tflite(path: str | PathLike[str]) -> TfliteFile:
     """The only subgraph of a file; ``ValueError`` naming what is damaged."""
-    try:
-        size = os.path.getsize(path)
-        if size > MAX_BYTES:
-            raise ValueError(f"must have at most {MAX_BYTES} bytes, not {size}")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror or error}") from None
+    data = read_bytes(path, MAX_BYTES)
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise ValueError("is no TFLite file: its bytes 4 to 7 must be 'TFL3'")
     return parse_tflite(data)
