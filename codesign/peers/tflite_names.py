@@ -29,6 +29,17 @@ class FileNames:
     made: list[int]
 
     @property
+    def batch(self) -> int:
+        """Size of the first axis that all inputs have, 1 if they have none in common."""
+        sizes = {self.shapes[index][:1] for index in self.inputs}
+        return next(iter(sizes))[0] if len(sizes) == 1 and () not in sizes else 1
+
+    def joined(self, arrays: list[NDArray[Any]]) -> NDArray[Any]:
+        """Results of several runs along the batch axis, which is a new one where the file has none."""
+        has_batch = arrays[0].ndim and arrays[0].shape[0] == self.batch
+        return np.concatenate(arrays) if has_batch else np.stack(arrays)
+
+    @property
     def activation_bytes(self) -> int:
         """Bytes of all tensors that operators make."""
         return sum(int(np.prod(self.shapes[index])) * 4 for index in self.made)
@@ -67,12 +78,15 @@ def batches(names: FileNames, inputs: Mapping[str, NDArray[Any]]) -> Iterator[li
         raise ValueError(f"inputs must be {', '.join(map(repr, wanted))}, not {', '.join(map(repr, inputs))}")
     parts = []
     for name, index in wanted.items():
-        array, shape, dtype = inputs[name], names.shapes[index], names.types[index]
-        if array.dtype != dtype or array.ndim != len(shape) or array.shape[1:] != shape[1:]:
-            raise ValueError(
-                f"input {name!r} must be {np.dtype(dtype)} of shape {shape}, not {array.dtype} of {array.shape}"
-            )
-        if array.shape[0] % shape[0]:
-            raise ValueError(f"input {name!r} must have a batch that {shape[0]} divides, not {array.shape[0]}")
-        parts.append([array[i : i + shape[0]] for i in range(0, array.shape[0], shape[0])])
+        array, dtype = inputs[name], names.types[index]
+        shape = names.shapes[index]
+        step = names.batch if shape and shape[0] == names.batch else 0
+        sample = shape[1:] if step else shape
+        if array.dtype != dtype or array.shape[1:] != sample:
+            kind = f"{np.dtype(dtype)} of shape (batch, {', '.join(map(str, sample))})"
+            raise ValueError(f"input {name!r} must be {kind}, not {array.dtype} of {array.shape}")
+        if array.shape[0] % (step or 1):
+            raise ValueError(f"input {name!r} must have a batch that {step} divides, not {array.shape[0]}")
+        step = step or 1
+        parts.append([array[i : i + step].reshape(shape) for i in range(0, array.shape[0], step)])
     yield from (list(arrays) for arrays in zip(*parts, strict=True))

@@ -40,10 +40,12 @@ def run_tflm(
         interpreter.invoke()
         for name, value in _results(interpreter, names, every):
             results.setdefault(name, []).append(value)
-    return {name: np.concatenate(arrays) if arrays[0].ndim else np.stack(arrays) for name, arrays in results.items()}
+    return {name: names.joined(arrays) for name, arrays in results.items()}
 
 
 def _results(interpreter: Any, names: FileNames, every: bool) -> list[tuple[str, NDArray[Any]]]:
     if every:
-        return [(names.tensors[index], np.array(interpreter.GetTensor(index, 0)["tensor_data"])) for index in names.made]
+        return [
+            (names.tensors[index], np.array(interpreter.GetTensor(index, 0)["tensor_data"])) for index in names.made
+        ]
     return [(names.tensors[tensor], np.array(interpreter.get_output(i))) for i, tensor in enumerate(names.outputs)]

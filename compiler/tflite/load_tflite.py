@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 
@@ -20,7 +20,7 @@ from .file import TfliteFile, read_tflite
 from .head import TfliteHead, float_input
 from .operator import Operator, operator
 from .operators.table import HOST, LOWERINGS, hint
-from .tail import Step, TfliteTail, unsigned
+from .tail import Array, Step, TfliteTail, unsigned
 
 MOST_SHOWN = 20
 
@@ -184,37 +184,38 @@ def _lower_one(env: Environment, op: Operator) -> None:
 def _outputs(env: Environment, shown: list[int]) -> tuple[dict[str, str], HostPart | None]:
     """(name of the graph's output → layer, the tail)."""
     tensors = env.file.tensors
-    steps: dict[int, Step] = {}
-    hosted = []
     for index in shown:
-        found = tensors[index]
         if index not in env.made and index not in env.tail:
-            raise ValueError(f"output {found.name!r} is made by no operator, or it is a constant")
-        if index in env.tail:
-            hosted.append(index)
-    reads, needed = env.tail.needed(hosted)
-    outputs = {tensors[index].name: env.made[index].name for index in shown if index in env.made}
-    outputs |= {tensors[index].name: env.made[index].name for index in reads}
-    names = [tensors[index].name for index in shown]
-    last = len(tensors)
-    shows: dict[str, int] = {tensors[index].name: index for index in hosted}
-    for index in shown:
-        if tensors[index].type == "uint8":
-            steps[last] = Step(f"output {tensors[index].name!r}", (index,), last, unsigned)
-            if index in env.made:
-                reads = sorted({*reads, index})
-            shows[tensors[index].name] = last
-            last += 1
-    kept = {tensors[index].name: index for index in shown if index in reads and tensors[index].name not in shows}
-    shows |= kept
-    if not shows:
+            raise ValueError(f"output {tensors[index].name!r} is made by no operator, or it is a constant")
+    shows = {index: index for index in shown}
+    steps = []
+    for number, index in enumerate(shown, len(tensors)):
+        finish = _finish(env, index)
+        if finish is not None:
+            steps.append(Step(f"output {tensors[index].name!r}", (index,), number, finish))
+            shows[index] = number
+    hosted = [index for index in shown if index in env.tail or shows[index] != index]
+    reads, needed = env.tail.needed([index for index in shown if index in env.tail])
+    reads = sorted({*reads, *(index for index in hosted if index in env.made)})
+    outputs = {tensors[index].name: env.made[index].name for index in (*shown, *reads) if index in env.made}
+    # An output that the tail reads is shown by the tail.
+    through = [index for index in shown if index in hosted or index in reads]
+    if not through:
         return outputs, None
-    order = tuple(name for name in names if name in shows)
     tail = TfliteTail(
         tuple(tensors[index].name for index in reads),
-        order,
+        tuple(tensors[index].name for index in through),
         tuple(reads),
-        tuple(shows[name] for name in order),
-        (*needed, *steps.values()),
+        tuple(shows[index] for index in through),
+        (*needed, *steps),
     )
     return outputs, tail
+
+
+def _finish(env: Environment, index: int) -> Callable[[Array], Array] | None:
+    """What makes the file's own array of a value of the graph or the tail, None: it is that."""
+    found = env.file.tensors[index]
+    flat = len(found.shape) == 1 and env.has_batch(found) and index in env.made
+    if found.type == "uint8":
+        return (lambda codes: unsigned(codes).reshape(-1)) if flat else unsigned
+    return (lambda codes: codes.reshape(-1)) if flat else None

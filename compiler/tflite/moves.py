@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from emulator.graph import Concat, Pad, Rescale, Reshape, Slice, Tensor
 from emulator.multiplier import quantize_multiplier
 
 from ..reading.graph_builder import GraphBuilder
 from ..reading.rearrange import kept
-from ..reading.values import Target
 
 
 def relabelled(
@@ -27,11 +25,6 @@ def relabelled(
 def reshaped(builder: GraphBuilder, x: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
     """`x` regrouped; itself where the shape stays."""
     return x if shape == x.shape else builder.add(Reshape(name=name, shape=shape, **kept(x)))
-
-
-def labelled(x: Tensor, target: Target) -> dict[str, Any]:
-    """The fields of a layer that moves the codes of `x`, which the file shows under the scale of `target`."""
-    return kept(x) | {"scale": target.scale, "zero_point": target.zero_point}
 
 
 def clamped(builder: GraphBuilder, x: Tensor, low: int, high: int, name: str) -> Tensor:
