@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .arithmetic import Arithmetic, check_choice, check_integer
+from .instructions import PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
 
 DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
@@ -31,6 +32,7 @@ class AcceleratorConfig:
     bus_bytes : 8, 16 or 32, width of the AXI4 data bus
     counters : whether the hardware that counts overflows and clips is built
     weight_zero_points : whether weights may have a zero point, which makes the array's right operand a bit wider
+    raw_outputs : whether a convolution's or a linear layer's sums can be the model's output, stored byte by byte
     arithmetic : the numeric contract's parameters
 
     Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
@@ -47,6 +49,7 @@ class AcceleratorConfig:
     bus_bytes: int = 8
     counters: bool = True
     weight_zero_points: bool = False
+    raw_outputs: bool = False
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,7 @@ class AcceleratorConfig:
         check_integer("accumulator_bytes", self.accumulator_bytes, -(-2 * entry_bits // 8), (1 << 13) * entry_bits)
         if self.bus_bytes not in BUS_BYTES or type(self.bus_bytes) is not int:
             raise ValueError(f"bus_bytes must be 8, 16 or 32, not {self.bus_bytes!r}")
-        for name in ("counters", "weight_zero_points"):
+        for name in ("counters", "weight_zero_points", "raw_outputs"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
 
@@ -94,6 +97,22 @@ class AcceleratorConfig:
     def accumulator_depth(self) -> int:
         """Rows of the accumulator memory, `columns` partial sums each."""
         return self.accumulator_bytes * 8 // (self.columns * self.arithmetic.accumulator_bits)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What this accelerator has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`."""
+        present = {RESCALED_ADDER: self.arithmetic.adder == "rescaled", RAW_OUTPUTS: self.raw_outputs}
+        return frozenset(name for name, there in present.items() if there)
+
+    @property
+    def array_weight_bits(self) -> int:
+        """Signed width of the array's right operand: a weight code, or the difference of two."""
+        return self.arithmetic.weight_bits + self.weight_zero_points
+
+    @property
+    def parameter_rows(self) -> int:
+        """Rows of a parameter entry in use."""
+        return PARAMETER_ROWS + self.weight_zero_points
 
     def as_dict(self) -> dict[str, Any]:
         """All fields, `arithmetic` as a nested dictionary."""

@@ -2,6 +2,7 @@
 
 An instruction has 32 bytes, little-endian: the opcode in bits 0–7, then the format's fields one after the other, least
 significant bit first; the bits left over must be 0. All but HALT begin with `wait` (bits 8–11) and `signal` (12–15).
+The last fields of a format may exist only where the config has what they steer; elsewhere they are bits left over.
 
 Four units execute instructions side by side, each of them its own in program order. Bit u of `wait` consumes a token of
 unit u before the instruction starts; bit u of `signal` gives a token to unit u when it has ended.
@@ -9,7 +10,7 @@ unit u before the instruction starts; bit u of `signal` gives a token to unit u 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -19,15 +20,19 @@ OPCODE_BITS = 8
 PARAMETER_ENTRIES = 16
 """Entries of a lane's parameter memory."""
 PARAMETER_ROWS = 9
-"""Rows of an entry in use: bias (4), multiplier (4), shift (1), low byte first."""
+"""Rows of an entry in use: bias (4), multiplier (4), shift (1), low byte first; weights' zero points may follow."""
+WEIGHT_ZERO_POINT_ROW = 9
+"""Row of an entry with the zero points of the weights, where the config has them."""
 PARAMETER_PITCH = 16
-"""Rows from entry to entry where a LOAD writes parameters; rows 9–15 of an entry are dropped."""
+"""Rows from entry to entry where a LOAD writes parameters; rows of an entry that are not in use are dropped."""
 COUNTER_ROWS = 12
 """Rows of COUNTERS: overflowed accumulations, clipped outputs, clipped sums of the adder; 4 each, low byte first."""
 ADDRESS_BITS = 20
 """Scratchpad row addresses are computed modulo 2^20, then compared with the memory's depth."""
 TOKEN_BITS = 8
 """Width of a token counter; a token more than it holds is an error."""
+RAW_BYTES = 6
+"""Bytes of the widest sum."""
 QUEUE_DEPTH = 16
 """Instructions that wait in front of each unit."""
 
@@ -100,7 +105,10 @@ class Error(IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an instruction: `bits` wide, legal from `low` to `high` (by default all that the bits can hold)."""
+    """One field of an instruction: `bits` wide, legal from `low` to `high` (by default all that the bits can hold).
+
+    feature : of `AcceleratorConfig.features`, the one without which the field does not exist; "": there is none
+    """
 
     name: str
     bits: int
@@ -108,6 +116,7 @@ class Field:
     signed: bool = False
     minimum: int | None = None
     maximum: int | None = None
+    feature: str = ""
 
     @property
     def low(self) -> int:
@@ -165,6 +174,9 @@ _AFTER = (
     Field("lanes", 7, "lanes that count overflows and clips, from the first one; the others are padding"),
 )
 
+RESCALED_ADDER, RAW_OUTPUTS = "rescaled_adder", "raw_outputs"
+"""Features that bring fields with them."""
+
 FORMATS: dict[Opcode, tuple[Field, ...]] = {
     Opcode.HALT: (),
     Opcode.LOAD: (
@@ -195,6 +207,7 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
         _PARAMETERS,
         *_CLAMP,
         *_AFTER,
+        Field("byte", 3, "0: the code; n: byte n − 1 of the sum, 0 the lowest", maximum=RAW_BYTES, feature=RAW_OUTPUTS),
     ),
     Opcode.REDUCE: (
         *_TOKENS,
@@ -213,11 +226,14 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
         *_TOKENS,
         Field("a_multiplier", 31, "of the requantized code"),
         Field("b_multiplier", 31, "of the operand's code"),
-        Field("shift", 6, "shared by both", maximum=62),
+        Field("shift", 6, "shared by both; of their sum with the rescaled adder", maximum=62),
         Field("a_zero_point", 8, "of the requantized code", signed=True),
         Field("b_zero_point", 8, "of the operand's code", signed=True),
         *_CLAMP,
         Field("subtract", 1, "1: the operand's term is negated"),
+        Field("a_shift", 6, "of the requantized code", maximum=62, feature=RESCALED_ADDER),
+        Field("b_shift", 6, "of the operand's code", maximum=62, feature=RESCALED_ADDER),
+        Field("multiplier", 31, "of the sum", feature=RESCALED_ADDER),
     ),
     Opcode.COUNTERS: (*_TOKENS, Field("output_row", 16, "first of the output scratchpad's 12 rows")),
 }
@@ -237,33 +253,41 @@ def field_offsets(opcode: Opcode) -> dict[str, int]:
     return offsets
 
 
-def used_bits(opcode: Opcode) -> int:
-    """Bits of a format, the opcode's included; those above must be 0."""
-    return OPCODE_BITS + sum(field.bits for field in FORMATS[opcode])
+def fields_of(opcode: Opcode, features: Collection[str] | None = None) -> tuple[Field, ...]:
+    """The fields of a format that exist in an accelerator with these features, None: in any."""
+    return tuple(f for f in FORMATS[opcode] if features is None or not f.feature or f.feature in features)
+
+
+def used_bits(opcode: Opcode, features: Collection[str] | None = None) -> int:
+    """Bits of a format, the opcode's included, as in `fields_of`; those above must be 0."""
+    return OPCODE_BITS + sum(field.bits for field in fields_of(opcode, features))
 
 
 @dataclass(frozen=True)
 class Instruction:
     """An opcode with a value for each of its fields; ``instruction["row"]`` reads one.
 
-    `encode` raises ``ValueError`` for a missing, unknown or unrepresentable field.
+    A field that not every accelerator has may be missing, and is then 0. `encode` raises ``ValueError`` for another
+    missing field, an unknown or an unrepresentable one.
     """
 
     opcode: Opcode
     fields: Mapping[str, int]
 
     def __getitem__(self, name: str) -> int:
+        if name not in self.fields and any(f.name == name and f.feature for f in FORMATS[self.opcode]):
+            return 0
         return self.fields[name]
 
     def encode(self) -> bytes:
         """The 32 bytes; values that the bits hold are encoded even where the accelerator will refuse them."""
         formats = FORMATS[self.opcode]
         names = {field.name for field in formats}
-        if set(self.fields) != names:
+        if not {field.name for field in formats if not field.feature} <= set(self.fields) <= names:
             raise ValueError(f"{self.opcode.name} must have the fields {sorted(names)}, not {sorted(self.fields)}")
         word, offsets = int(self.opcode), field_offsets(self.opcode)
         for field in formats:
-            value = self.fields[field.name]
+            value = self[field.name]
             low, high = (-(1 << (field.bits - 1)) if field.signed else 0), (1 << (field.bits - field.signed)) - 1
             if not low <= value <= high:
                 raise ValueError(f"{self.opcode.name}.{field.name} must be from {low} to {high}, not {value}")
@@ -276,15 +300,18 @@ def instruction(opcode: Opcode, **fields: int) -> Instruction:
     return Instruction(opcode, fields)
 
 
-def decode(code: bytes) -> tuple[Error, Instruction | None]:
-    """The instruction of 32 bytes, or why the accelerator refuses it: opcode, field or spare bits are illegal."""
+def decode(code: bytes, features: Collection[str] | None = None) -> tuple[Error, Instruction | None]:
+    """The instruction of 32 bytes, or why the accelerator refuses it: opcode, field or spare bits are illegal.
+
+    features : of the accelerator; None: all
+    """
     word = int.from_bytes(code, "little")
     try:
         opcode = Opcode(word & ((1 << OPCODE_BITS) - 1))
     except ValueError:
         return Error.OPCODE, None
-    offsets, fields, legal = field_offsets(opcode), {}, word >> used_bits(opcode) == 0
-    for field in FORMATS[opcode]:
+    offsets, fields, legal = field_offsets(opcode), {}, word >> used_bits(opcode, features) == 0
+    for field in fields_of(opcode, features):
         value = (word >> offsets[field.name]) & ((1 << field.bits) - 1)
         if field.signed and value >> (field.bits - 1):
             value -= 1 << field.bits

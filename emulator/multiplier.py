@@ -16,6 +16,8 @@ TFLM_EXPONENT = -31
 """Of a scale S = f · 2^e, ½ ≤ f < 1, the smallest e that TFLM does not take for 0."""
 RESCALED_BITS = 20
 """The operands of the rescaled adder are multiplied by 2 to this power."""
+RESCALED_SUM_BITS = 29
+"""Signed width of their sum, as each of them is at most half as large."""
 
 
 def _quantize(scale: float, bits: int, rounding: str, name: str) -> tuple[int, int]:

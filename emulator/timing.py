@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .arithmetic import Arithmetic
 from .config import AcceleratorConfig
 
 DEFAULT_LATENCY = 16
@@ -14,16 +15,17 @@ REQUANTIZER_LATENCY = 5 + SHIFT_ROUND_LATENCY
 """Cycles from operand to code."""
 ADDER_LATENCY = 5 + SHIFT_ROUND_LATENCY
 """Cycles from the adder's codes to their sum's."""
+RESCALED_ADDER_LATENCY = 8 + REQUANTIZER_LATENCY
+"""The same of the rescaled adder."""
 OPERAND_READ_DELAY = 3
 """Cycles from issuing a position to the cycle in which column lane 0 has its operand's code."""
 SUM_DELAY = OPERAND_READ_DELAY + 1
 """Cycles from issuing a position to the cycle in which column lane 0 has its accumulator."""
 OPERAND_DELAY = SUM_DELAY + 2
 """Cycles from issuing a position to the cycle in which column lane 0 has the requantizer's operand."""
-CODE_DELAY = OPERAND_DELAY + REQUANTIZER_LATENCY + ADDER_LATENCY
-"""Cycles from issuing a position to the cycle in which column lane 0 looks its code up in the table."""
-RESULT_DELAY = CODE_DELAY + 2
-"""Cycles from issuing a position to the cycle that would write its row, were there no columns to wait for."""
+RESULT_DELAY = OPERAND_DELAY + REQUANTIZER_LATENCY + ADDER_LATENCY + 2
+"""Cycles from issuing a position to the cycle that would write its row, were there no columns to wait for; with the
+rescaled adder so many more as it takes longer."""
 WINDOW_SETUP_CYCLES = 16
 """Cycles in which a `WindowSetup` multiplies."""
 WINDOW_LATENCY = 3
@@ -48,9 +50,19 @@ def sum_round_trip(config: AcceleratorConfig) -> int:
     return sum_write_delay(config) + 1 - SUM_READ_DELAY
 
 
+def adder_latency(arithmetic: Arithmetic) -> int:
+    """Cycles from the adder's codes to their sum's, of the arithmetic's adder."""
+    return RESCALED_ADDER_LATENCY if arithmetic.adder == "rescaled" else ADDER_LATENCY
+
+
+def code_delay(arithmetic: Arithmetic) -> int:
+    """Cycles from issuing a position to the cycle in which column lane 0 looks its code up in the table."""
+    return OPERAND_DELAY + REQUANTIZER_LATENCY + adder_latency(arithmetic)
+
+
 def output_delay(config: AcceleratorConfig) -> int:
     """Cycles from issuing a position to the cycle that writes its row of the output scratchpad."""
-    return RESULT_DELAY + config.columns
+    return code_delay(config.arithmetic) + 2 + config.columns
 
 
 def rotator_stages(rows: int) -> int:

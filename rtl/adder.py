@@ -12,10 +12,12 @@ from .shift_round import ShiftRound
 
 def adder_settings(arithmetic: Arithmetic) -> data.StructLayout:
     """Registers of the adder, those of ADDER, multipliers with the bits that the hardware has; y_min ≤ y_max."""
+    rescaled = {"multiplier": arithmetic.multiplier_bits, "a_shift": 6, "b_shift": 6}
+    bits = arithmetic.multiplier_bits if arithmetic.adder == "rescaled" else arithmetic.adder_multiplier_bits
     return data.StructLayout(
         {
-            "a_multiplier": arithmetic.adder_multiplier_bits,
-            "b_multiplier": arithmetic.adder_multiplier_bits,
+            "a_multiplier": bits,
+            "b_multiplier": bits,
             "shift": 6,
             "a_zero_point": signed(8),
             "b_zero_point": signed(8),
@@ -23,6 +25,7 @@ def adder_settings(arithmetic: Arithmetic) -> data.StructLayout:
             "y_min": signed(8),
             "y_max": signed(8),
             "subtract": 1,
+            **(rescaled if arithmetic.adder == "rescaled" else {}),
         }
     )
 

@@ -19,6 +19,7 @@ from .scratchpad import Scratchpad
 from .skew import skew
 from .systolic_array import SystolicArray
 from .unit import UnitPort
+from .weight_lane import WeightLane
 
 
 class Compute(wiring.Component):
@@ -38,8 +39,10 @@ class Compute(wiring.Component):
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         stationary_weights = config.dataflow == "weight_stationary"
-        self.element = (ProcessingElement if stationary_weights else OutputStationaryElement)(config.arithmetic)
+        element = ProcessingElement if stationary_weights else OutputStationaryElement
+        self.element = element(config.arithmetic, config.array_weight_bits)
         self.lane = AccumulatorLane(config)
+        self.weight_lane = WeightLane(config.arithmetic) if config.weight_zero_points else None
         super().__init__(
             {
                 "port": In(UnitPort()),
@@ -59,7 +62,8 @@ class Compute(wiring.Component):
     @property
     def kinds(self) -> dict[str, wiring.Component]:
         """The components that are written as modules of their own, by name."""
-        return {"processing_element": self.element, "accumulator_lane": self.lane}
+        kinds = {"processing_element": self.element, "accumulator_lane": self.lane}
+        return kinds if self.weight_lane is None else {**kinds, "weight_lane": self.weight_lane}
 
     def elaborate(self, platform):
         m = Module()
@@ -133,11 +137,29 @@ class Compute(wiring.Component):
         codes = Signal(8 * config.columns, reset_less=True)
         m.d.sync += codes.eq(memory.data)
         columns = [codes.word_select(c, 8)[:bits].as_signed() for c in range(config.columns)]
-        m.d.comb += [array.weight[c].eq(weight) for c, weight in enumerate(skew(m, columns, "weights"))]
+        columns = skew(m, columns, "weights")
+        if self.weight_lane is not None:
+            columns = self._differences(m, self.weight_lane, columns, unit.weight_entry)
+        m.d.comb += [array.weight[c].eq(weight) for c, weight in enumerate(columns)]
         if array.stationary_weights:
             loads = Signal(1 + config.rows)
             m.d.sync += loads.eq(Cat(unit.load, loads))
             m.d.comb += [array.load[r].eq(loads[1 + r]) for r in range(config.rows)]
+
+    def _differences(self, m: Module, lane: WeightLane, codes: list[Value], entry: Value) -> list[Value]:
+        """Each column's codes minus their zero points."""
+        weights = []
+        for c, code in enumerate(codes):
+            placed = Placed(lane, "weight_lane", f"_{c}")
+            m.submodules[f"weight_lane_{c}"] = placed.instance
+            m.d.comb += [
+                placed.parameter_write.eq(self.parameter_writes[c]),
+                placed.entry.eq(entry),
+                placed.code.eq(code),
+            ]
+            entry = placed.entry_out
+            weights.append(placed.weight)
+        return weights
 
     def _sums(self, m: Module, unit: ConvolveUnit, array: SystolicArray) -> None:
         """Accumulator lanes; their control moves to the right."""

@@ -37,6 +37,7 @@ class ConvolveUnit(wiring.Component):
     inside, zero_point : with it; 0: the position is padding
     first : with the issue of a tile's (weight stationary) or group's (output stationary) first position
     read_weight, weight_address : read a weight row
+    weight_entry : with it: where weights may have zero points, their parameter entry
     load : weight stationary: it is a tile's first
     tile_start : output stationary: the issue is that of a tile's first place
     accumulate : control of accumulator lane 0
@@ -59,6 +60,7 @@ class ConvolveUnit(wiring.Component):
                 "load" if self.stationary_weights else "tile_start": Out(1),
                 "accumulate": Out(accumulate_control(config)),
                 "bank_reads": Out(2),
+                **({"weight_entry": Out(4)} if config.weight_zero_points else {}),
             }
         )
 
@@ -142,6 +144,8 @@ class ConvolveUnit(wiring.Component):
             self.load.eq(loader.first),
             self.positions.eq(streamer.issue),
         ]
+        if self.config.weight_zero_points:
+            m.d.comb += [loader.parameters.eq(instruction.parameters), self.weight_entry.eq(loader.entry)]
         return streamer, loader, streamer.busy | self._sums(m, streamer.issue, streamer.tag)
 
     def _output_stationary(self, m: Module, instruction: Value) -> tuple[GroupStreamer, GroupEngine, Value]:
@@ -174,6 +178,10 @@ class ConvolveUnit(wiring.Component):
             self.port.signals.eq(engine.signals),
             self.port.finished_index.eq(engine.finished_index),
         ]
+        if self.config.weight_zero_points:
+            entries = Signal(delay * 4, reset_less=True)
+            m.d.sync += entries.eq(Cat(streamer.weight_entry, entries))
+            m.d.comb += self.weight_entry.eq(entries[-4:])
         return streamer, engine, streamer.busy | engine.busy
 
     def _sums(self, m: Module, issue: Value, tag: Value) -> Value:

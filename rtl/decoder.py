@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 from emulator.config import AcceleratorConfig
 from emulator.front_end import DECODE_STAGES
 from emulator.instructions import (
-    FORMATS,
     INSTRUCTION_BITS,
     INSTRUCTION_BYTES,
     OPCODE_BITS,
@@ -18,6 +17,7 @@ from emulator.instructions import (
     Error,
     Opcode,
     Unit,
+    fields_of,
     used_bits,
 )
 
@@ -160,8 +160,9 @@ class Decoder(wiring.Component):
     def _fits(self, m: Module, opcode: Opcode) -> Value:
         """Whether the instruction obeys the format of `opcode`."""
         fields = fields_layout(opcode)(self.instruction)
-        checks = [~self.instruction[used_bits(opcode) :].any()]
-        for field in FORMATS[opcode]:
+        features = self.config.features
+        checks = [~self.instruction[used_bits(opcode, features) :].any()]
+        for field in fields_of(opcode, features):
             value, least = fields[field.name], -(1 << (field.bits - 1)) if field.signed else 0
             if field.low > least:
                 checks.append(value.any() if field.low == 1 and not field.signed else value >= field.low)

@@ -32,6 +32,7 @@ class GroupStreamer(wiring.Component):
     tile_start, group_start : the place is a tile's, a group's first
     zero_point : of the operand
     weight_address : row of the weights that belong to the place's number
+    weight_entry : where weights may have zero points, their parameter entry
     fault, issue_index : the place would be issued but for an address outside a memory; its instruction
     busy : turns are to come
     """
@@ -61,6 +62,7 @@ class GroupStreamer(wiring.Component):
                 "fault": Out(1),
                 "issue_index": Out(INDEX_BITS),
                 "busy": Out(1),
+                **({"weight_entry": Out(4)} if config.weight_zero_points else {}),
             }
         )
 
@@ -84,6 +86,7 @@ class GroupStreamer(wiring.Component):
                 "weight_row": 17,
                 "zero_point": signed(config.arithmetic.activation_bits),
                 "index": INDEX_BITS,
+                **({"entry": 4} if config.weight_zero_points else {}),
             }
         )
         tag = Signal(tag_layout, reset_less=True)
@@ -145,6 +148,11 @@ class GroupStreamer(wiring.Component):
             self.weight_address.eq(last.weight_row),
             self.busy.eq(running | valid.any()),
         ]
+        if config.weight_zero_points:
+            entry = Signal(4, reset_less=True)
+            m.d.comb += [tag.entry.eq(entry), self.weight_entry.eq(tags[-1].entry)]
+            with m.If(begins & fresh):
+                m.d.sync += entry.eq(prepared.parameters)
         return m
 
     def _wait(self, m: Module) -> tuple[Value, Value, Value]:

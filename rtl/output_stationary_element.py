@@ -21,15 +21,15 @@ class OutputStationaryElement(wiring.Component):
     Members
     -------
     x, first : from the left neighbour; x is a code minus its zero point, activation_bits + 1 bits
-    weight : from above
+    weight : from above; `weight_bits` bits, by default those of the arithmetic
     sum_in, overflowed_in : from above, P bits and the flag that travels with them
     x_out, first_out, weight_out, sum_out, overflowed_out : registered, to the right and below
     """
 
-    def __init__(self, arithmetic: Arithmetic):
-        self.arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, weight_bits: int | None = None):
+        self.arithmetic, self.weight_bits = arithmetic, weight_bits or arithmetic.weight_bits
         x, total = signed(arithmetic.activation_bits + 1), signed(arithmetic.accumulator_bits)
-        weight = signed(arithmetic.weight_bits)
+        weight = signed(self.weight_bits)
         super().__init__(
             {
                 "x": In(x),
@@ -49,7 +49,7 @@ class OutputStationaryElement(wiring.Component):
         m = Module()
         arithmetic = self.arithmetic
         total = signed(arithmetic.accumulator_bits)
-        product = Signal(signed(arithmetic.activation_bits + 1 + arithmetic.weight_bits), reset_less=True)
+        product = Signal(signed(arithmetic.activation_bits + 1 + self.weight_bits), reset_less=True)
         first = Signal()
         kept, kept_flag = Signal(total, reset_less=True), Signal(reset_less=True)
         passing, passing_flag = Signal(total, reset_less=True), Signal(reset_less=True)

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Mode, Opcode
+from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, RAW_BYTES, Mode, Opcode
 from emulator.registers import LANE_COUNTER_BITS, LANE_COUNTERS
-from emulator.timing import ADDER_LATENCY, OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY
+from emulator.timing import OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY, SUM_DELAY, adder_latency
 
 from .adder import Adder, adder_settings
 from .block_ram import block_ram
@@ -17,6 +17,7 @@ from .control import PARAMETER_WRITE
 from .fields import fields_layout
 from .product import partial_products
 from .requantizer import Requantizer
+from .rescaled_adder import RescaledAdder
 
 FIRST_BYTE, BYTES = 4, 5
 """The bytes of a parameter entry that belong to this lane: multiplier (4), shift (1)."""
@@ -34,6 +35,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
     add, table, counters : a code goes through the adder; through the table; bytes of the counters take its place
     lanes : so many lanes count, this one and those at its right; 0: none of them
     adder : registers of the adder
+    byte : where the config has raw outputs: 0, or which byte of the sum takes the place of the requantized code
     """
     return data.StructLayout(
         {
@@ -49,6 +51,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
             "counters": 1,
             "lanes": fields_layout(Opcode.REQUANTIZE)["lanes"].width,
             "adder": adder_settings(config.arithmetic),
+            **({"byte": 3} if config.raw_outputs else {}),
         }
     )
 
@@ -88,7 +91,7 @@ class PostProcessLane(wiring.Component):
     parameter_write, table_write : `PARAMETER_WRITE`, of LOAD
     sum, overflowed : accumulator, three cycles after a position's control
     code : operand, two cycles after a position's control
-    result : byte for the output scratchpad, `CODE_DELAY` + 2 cycles after a position's control
+    result : byte for the output scratchpad, `code_delay` + 2 cycles after a position's control
     counts : `LANE_COUNTS`, 0 where the config has no counters
     """
 
@@ -129,15 +132,16 @@ class PostProcessLane(wiring.Component):
         delay = OPERAND_DELAY - OPERAND_READ_DELAY + REQUANTIZER_LATENCY
         codes = Signal(delay * (len(self.code) + 1), reset_less=True)
         m.d.sync += codes.eq(Cat(self.code, valid, codes))
-        m.submodules.adder = adder = Adder(arithmetic)
+        requantized = self._raw(m, requantizer.result) if self.config.raw_outputs else requantizer.result
+        m.submodules.adder = adder = (RescaledAdder if arithmetic.adder == "rescaled" else Adder)(arithmetic)
         m.d.comb += [
             adder.settings.eq(settings.adder),
-            adder.a.eq(requantizer.result),
+            adder.a.eq(requantized),
             adder.b.eq(codes[-len(self.code) - 1 : -1].as_signed()),
             adder.b_valid.eq(codes[-1]),
         ]
-        passed = Signal(8 * ADDER_LATENCY, reset_less=True)
-        m.d.sync += passed.eq(Cat(requantizer.result, passed))
+        passed = Signal(8 * adder_latency(arithmetic), reset_less=True)
+        m.d.sync += passed.eq(Cat(requantized, passed))
 
         m.submodules.table = table = block_ram(8, 1 << arithmetic.activation_bits)
         write, read = table.write_port(), table.read_port()
@@ -198,6 +202,14 @@ class PostProcessLane(wiring.Component):
         with m.Elif(flags[3].valid & (settings.mode == Mode.PRODUCT)):
             m.d.sync += is_product.eq(1)
         return flags[1].valid, Mux(is_product, sum(terms[1:], terms[0]), operand)
+
+    def _raw(self, m: Module, code: Value) -> Value:
+        """The requantized code, or the byte of the sum that the settings ask for."""
+        byte, extended = self.control_out.settings.byte, Signal(signed(8 * RAW_BYTES))
+        line = Signal(8 * (OPERAND_DELAY - SUM_DELAY + REQUANTIZER_LATENCY), reset_less=True)
+        m.d.comb += extended.eq(self.sum)
+        m.d.sync += line.eq(Cat(extended.word_select((byte - 1)[:3], 8), line))
+        return Mux(byte == 0, code, line[-8:].as_signed())
 
     def _parameters(self, m: Module, requantizer: Requantizer) -> None:
         """The parameter memory, and the registers with the entry in use."""

@@ -7,7 +7,14 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import ADDRESS_BITS, COUNTER_ROWS, INSTRUCTION_BITS, Error, Mode, Opcode, used_bits
-from emulator.timing import CODE_DELAY, OPERAND_DELAY, REQUANTIZER_LATENCY, SUM_DELAY, WINDOW_SETUP_CYCLES, output_delay
+from emulator.timing import (
+    OPERAND_DELAY,
+    REQUANTIZER_LATENCY,
+    SUM_DELAY,
+    WINDOW_SETUP_CYCLES,
+    code_delay,
+    output_delay,
+)
 
 from .fields import fields_layout
 from .post_process_lane import lane_control
@@ -148,7 +155,7 @@ class PostProcessUnit(wiring.Component):
         settings, entry = self.control.settings, self.control.entry
         requantize, reduce, adder = (self._fields[opcode] for opcode in OPCODES[:3])
         window = is_opcode[Opcode.REDUCE]
-        ignores = reduce.mode == Mode.MAXIMUM
+        ignores, raw = reduce.mode == Mode.MAXIMUM, self.config.raw_outputs
 
         def either(name):
             return Mux(window, reduce[name], requantize[name])
@@ -183,6 +190,7 @@ class PostProcessUnit(wiring.Component):
                 self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
                 self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
                 self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
+                *([settings.byte.eq(Mux(is_opcode[Opcode.REQUANTIZE], requantize.byte, 0))] if raw else []),
                 self._output_row.eq(
                     Mux(
                         is_opcode[Opcode.COUNTERS],
@@ -251,21 +259,25 @@ class PostProcessUnit(wiring.Component):
         settings, control = self.control.settings, self.control
         # Bit i: a result was issued i + 1 cycles ago.
         flight = Signal(output_delay(self.config))
+        at_table = code_delay(self.config.arithmetic) - 1
         output, counter_row = Signal(ADDRESS_BITS), Signal.like(control.counter_row)
         m.d.sync += flight.eq(Cat(issued, flight))
         m.d.comb += [
             control.overflowed.eq(settings.requantize & flight[SUM_DELAY - 1]),
             control.clipped.eq(~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]),
-            control.add_clipped.eq(settings.add & flight[CODE_DELAY - 1]),
+            control.add_clipped.eq(settings.add & flight[at_table]),
             control.counter_row.eq(counter_row),
             self.output_write.eq(flight[-1]),
             self.output_address.eq(output),
         ]
+        if self.config.raw_outputs:
+            with m.If(settings.byte != 0):
+                m.d.comb += control.clipped.eq(0)
         with m.If(start):
             m.d.sync += [output.eq(self._output_row), counter_row.eq(0)]
         with m.Else():
             m.d.sync += [
                 output.eq(output + Mux(flight[-1], self._stride, 0)),
-                counter_row.eq(counter_row + flight[CODE_DELAY - 1]),
+                counter_row.eq(counter_row + flight[at_table]),
             ]
         return ~flight[:-1].any()

@@ -31,20 +31,20 @@ class ProcessingElement(wiring.Component):
     Members
     -------
     x, swap, load : from the left neighbour; x is a code minus its zero point, activation_bits + 1 bits
-    weight : the column's weight bus, sampled with `load`
+    weight : the column's weight bus, sampled with `load`; `weight_bits` bits, by default those of the arithmetic
     sum_in, overflowed_in : from above, P bits and the flag that travels with them
     x_out, swap_out, load_out, sum_out, overflowed_out : registered, to the right and below
     """
 
-    def __init__(self, arithmetic: Arithmetic):
-        self.arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, weight_bits: int | None = None):
+        self.arithmetic, self.weight_bits = arithmetic, weight_bits or arithmetic.weight_bits
         x, total = signed(arithmetic.activation_bits + 1), signed(arithmetic.accumulator_bits)
         super().__init__(
             {
                 "x": In(x),
                 "swap": In(1),
                 "load": In(1),
-                "weight": In(signed(arithmetic.weight_bits)),
+                "weight": In(signed(self.weight_bits)),
                 "sum_in": In(total),
                 "overflowed_in": In(1),
                 "x_out": Out(x),
@@ -58,11 +58,11 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         arithmetic = self.arithmetic
-        weight = signed(arithmetic.weight_bits)
+        weight = signed(self.weight_bits)
         shadow = Signal(weight, reset_less=True)
         active = Signal(weight, reset_less=True)
         x = Signal(signed(arithmetic.activation_bits + 1), reset_less=True)
-        product = Signal(signed(arithmetic.activation_bits + 1 + arithmetic.weight_bits), reset_less=True)
+        product = Signal(signed(arithmetic.activation_bits + 1 + self.weight_bits), reset_less=True)
         with m.If(self.load):
             m.d.sync += shadow.eq(self.weight)
         with m.If(self.swap):

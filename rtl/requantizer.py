@@ -28,17 +28,17 @@ class Requantizer(wiring.Component):
 
     Members
     -------
-    operand : signed, max(P, 24) bits
+    operand : signed, `bits` bits, by default max(P, 24)
     multiplier, shift, zero_point, y_min, y_max : constant while operands are on their way; y_min ≤ y_max
     result : int8 code, `REQUANTIZER_LATENCY` cycles after its operand
     clipped : whether the rounded value plus zero point lay outside the code range
     """
 
-    def __init__(self, arithmetic: Arithmetic):
-        self.arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, bits: int | None = None):
+        self.arithmetic, self.bits = arithmetic, bits or arithmetic.operand_bits
         super().__init__(
             {
-                "operand": In(signed(arithmetic.operand_bits)),
+                "operand": In(signed(self.bits)),
                 "multiplier": In(arithmetic.multiplier_bits),
                 "shift": In(6),
                 "zero_point": In(signed(8)),
@@ -51,7 +51,7 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bits = self.arithmetic.operand_bits + self.arithmetic.multiplier_bits
+        bits = self.bits + self.arithmetic.multiplier_bits
         m.submodules.rounding = rounding = ShiftRound(self.arithmetic, bits)
         m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("shift", "zero_point")]
         m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("y_min", "y_max")]

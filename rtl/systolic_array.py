@@ -38,7 +38,7 @@ class SystolicArray(wiring.Component):
             {
                 "x": In(signed(arithmetic.activation_bits + 1)).array(rows),
                 **{name: In(1).array(rows) for name in controls},
-                "weight": In(signed(arithmetic.weight_bits)).array(columns),
+                "weight": In(signed(element.weight_bits)).array(columns),
                 "sum_in": In(total).array(columns),
                 "overflowed_in": In(1).array(columns),
                 "sum": Out(total).array(columns),

@@ -25,6 +25,7 @@ class WeightLoader(wiring.Component):
     stop, clear : begin no further tile; back to idle
     loaded : a tile is in the shadow, or on its way there in time
     read, address, first : read a row of the weight scratchpad, for array row 0
+    parameters, entry : of the prepared instruction; with `read`: where weights may have zero points, their entry
     fault, fault_index : for one cycle, combinational: the next tile lies outside the scratchpad
     """
 
@@ -47,6 +48,7 @@ class WeightLoader(wiring.Component):
                 "first": Out(1),
                 "fault": Out(1),
                 "fault_index": Out(INDEX_BITS),
+                **({"parameters": In(4), "entry": Out(4)} if config.weight_zero_points else {}),
             }
         )
 
@@ -92,6 +94,12 @@ class WeightLoader(wiring.Component):
                 left.eq(self.tiles),
                 self.fault_index.eq(self.index),
             ]
+        if config.weight_zero_points:
+            tile_entry = Signal(4, reset_less=True)
+            with m.If(begins):
+                m.d.sync += self.entry.eq(tile_entry)
+            with m.If(self.taken):
+                m.d.sync += tile_entry.eq(self.parameters)
         with m.If(self.stop | self.clear):
             m.d.sync += active.eq(0)
         with m.If(self.clear):

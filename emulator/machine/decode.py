@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..instructions import FORMATS, INSTRUCTION_BYTES, UNIT_OF, Error, Opcode, field_offsets, used_bits
+from ..instructions import (
+    FORMATS,
+    INSTRUCTION_BYTES,
+    RAW_OUTPUTS,
+    RESCALED_ADDER,
+    UNIT_OF,
+    Error,
+    Opcode,
+    field_offsets,
+    used_bits,
+)
 from .compiled import MAX_FIELDS, compiled
 
 _OPCODES = 1 + max(Opcode)
 _FIELD, _OPCODE, _COUNTERS = int(Error.FIELD), int(Error.OPCODE), int(Opcode.COUNTERS)
 _USED = np.zeros(_OPCODES, np.int64)  # 0: not an opcode
 _FIELDS = np.zeros(_OPCODES, np.int64)
-_RULES = np.zeros((_OPCODES, MAX_FIELDS, 5), np.int64)  # offset, bits, signed, low, high
+_ALWAYS, _RESCALED, _RAW = range(3)
+_FEATURES = {"": _ALWAYS, RESCALED_ADDER: _RESCALED, RAW_OUTPUTS: _RAW}
+_RULES = np.zeros((_OPCODES, MAX_FIELDS, 6), np.int64)  # offset, bits, signed, low, high, feature
 UNITS = np.full(_OPCODES, -1, np.int64)
 """Unit of each opcode, −1 for HALT."""
 for _opcode, _format in FORMATS.items():
@@ -25,17 +39,18 @@ for _opcode, _format in FORMATS.items():
             _field.signed,
             _field.low,
             _field.high,
+            _FEATURES[_field.feature],
         )
 
 
 @compiled
-def decode_fields(code: NDArray[np.uint8], fields: NDArray[np.int64], counters: int) -> int:
+def decode_fields(code: NDArray[np.uint8], fields: NDArray[np.int64], config: Any) -> int:
     """Write the fields of the 32 bytes, in the order of the format; 0, or the error that refuses the instruction.
 
-    counters : whether COUNTERS is an instruction of this hardware
+    config : a `CONFIG` record; where it has not what a field steers, the field's bits must be 0
     """
     opcode = np.int64(code[0])
-    if opcode >= _OPCODES or _USED[opcode] == 0 or (opcode == _COUNTERS and not counters):
+    if opcode >= _OPCODES or _USED[opcode] == 0 or (opcode == _COUNTERS and not config.counters):
         return _OPCODE
     legal = True
     for place in range(_FIELDS[opcode]):
@@ -48,6 +63,9 @@ def decode_fields(code: NDArray[np.uint8], fields: NDArray[np.int64], counters: 
             value -= np.int64(1) << bits
         fields[place] = value
         legal &= _RULES[opcode, place, 3] <= value <= _RULES[opcode, place, 4]
+        feature = _RULES[opcode, place, 5]
+        if (feature == _RESCALED and not config.rescaled_adder) or (feature == _RAW and not config.raw_outputs):
+            legal &= value == 0
     used = _USED[opcode]
     for byte in range(used // 8, INSTRUCTION_BYTES):
         spare = np.int64(code[byte])

@@ -34,7 +34,7 @@ def _sums(s: State) -> None:
     e = v.line[at]
     if e.issued and e.position:
         where, weights, across = e.group * c.rows + e.place, v.weights[e.tile], v.across[e.tile]
-        accumulate(v.operands[at], weights, across, v.sums[where], v.flags[where], c.accumulator_bits, c.saturate)
+        accumulate(v.operands[at], weights, across, v.sums[where], v.flags[where], c)
     group = v.groups[(g.get - 1) % GROUPS_IN_FLIGHT]
     if g.write_running and g.write_place < group.count:
         at = group.slot * c.rows + g.write_place
@@ -138,7 +138,7 @@ def _take_turn(s: State, e: Any) -> bool:
         g.tile = (g.tile + 1) % len(v.weights)
     e.turn, e.position, e.place, e.group, e.tile = 1, g.place < g.count, g.place, g.slot, g.tile
     e.tile_start, e.first = g.place == 0, g.place == 0 and g.first_tile
-    e.weight_row, e.zero_point, e.index = g.weight_row, g.zero_point, g.index
+    e.weight_row, e.parameters, e.zero_point, e.index = g.weight_row, g.parameters, g.zero_point, g.index
     e.inside, e.address = locate(w)
     g.place += 1
     g.weight_row += 1
@@ -161,7 +161,8 @@ def _begin(s: State) -> None:
     g.running, g.place, g.first_tile, g.count, g.slot = 1, 0, 1, g.next_count, g.next_slot
     if g.next_fresh:
         begin(v.window[0], f)
-        g.weight_first, g.zero_point, g.index = f.weight_row, f.zero_point, v.registers[0].index
+        g.weight_first, g.parameters = f.weight_row, f.parameters
+        g.zero_point, g.index = f.zero_point, v.registers[0].index
         v.registers[0].walker_has = 1
     g.weight_row = g.weight_first
 
@@ -200,7 +201,7 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     _sums(s)
     e = v.line[(now - WINDOW_LATENCY - c.group_weight_delay) & mask]
     if e.issued:
-        read_weights(s, e.weight_row, e.tile, e.place)
+        read_weights(s, e.weight_row, e.tile, e.place, e.parameters)
     committed = _issue(s, (now - WINDOW_LATENCY) & mask, stop)
     event = v.events[(now - c.group_commit_delay) & mask]
     moves = (committed or (event & FLUSH and not stop)) and event & WITH_RESULTS

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import AcceleratorConfig
-from ..instructions import Opcode, Unit
+from ..instructions import WEIGHT_ZERO_POINT_ROW, Opcode, Unit
 from ..timing import GROUPS_IN_FLIGHT, WINDOW_LATENCY, group_write_delay, sum_write_delay
 from .compiled import MAX_FIELDS, compiled, fields_record
 from .records import Records, record
@@ -57,7 +57,9 @@ LOADER = record(
     "reading",
     "rows_left",
     "address",
+    "entry",  # with the address: the parameter entry of the tile
     "tile_row",
+    "parameters",  # of the next tile
     "tiles_left",
     "index",
     "tile",  # the slot of the tile in the shadow
@@ -118,6 +120,7 @@ WALKER = record(
     "count",
     "weight_first",
     "weight_row",
+    "parameters",
     "zero_point",
     "index",
     "slot",
@@ -229,11 +232,15 @@ def read_operands(s: State, at: int) -> None:
 
 
 @compiled
-def read_weights(s: State, address: int, tile: int, row: int) -> None:
-    """A weight row, for array row `row`."""
+def read_weights(s: State, address: int, tile: int, row: int, entry: int) -> None:
+    """A weight row, for array row `row`, minus the zero points of a parameter entry where the config has them."""
     v = s.convolve
     codes, spare, weights, across = s.weight[address], 8 - s.config[0].weight_bits, v.weights, v.across
     for k in range(codes.shape[0]):
         weights[tile, row, k] = np.int8(codes[k] << spare) >> spare
+    if s.config[0].weight_zero_points:
+        zero_points = s.parameters[entry, WEIGHT_ZERO_POINT_ROW]
+        for k in range(codes.shape[0]):
+            weights[tile, row, k] -= np.int8(zero_points[k] << spare) >> spare
     for k in range(codes.shape[0]):
         across[tile, k, row] = weights[tile, row, k]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..instructions import ADDRESS_BITS, Mode, Opcode
-from ..timing import CODE_DELAY
+from ..multiplier import RESCALED_BITS, RESCALED_SUM_BITS
 from .compiled import compiled, copy
 from .requantize import clamp, round_shift, sign_extend
 
@@ -88,24 +88,55 @@ def _requantize(s: State, slot: int) -> None:
     """Requantizer and adder."""
     p, config = s.post_process, s.config[0]
     r, a = p.registers[0], p.adder[0]
-    bits, rounding = config.activation_bits, config.rounding
+    byte = p.requantize[0].byte if r.opcode == _REQUANTIZE else 0
+    bits, rounding, digits = config.activation_bits, config.rounding, config.multiplier_bits
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    mask = (1 << max(config.multiplier_bits, _ADDER_MULTIPLIER_BITS)) - 1
     for c in range(config.columns):
-        value = round_shift(p.operand[c] * p.multiplier[c], p.shift[c], rounding) + r.zero_point
+        if byte:
+            code = sign_extend(p.operand[c] >> (8 * (byte - 1)), 8)
+            p.codes[slot, c] = _add(s, c, code) if r.add else code
+            continue
+        value = round_shift(p.operand[c] * p.multiplier[c], p.shift[c], rounding, digits) + r.zero_point
         if config.counters and c < r.lanes and (value < low or value > high):
             s.lane_counters[_CLIPPED, c] += 1
         code = clamp(value, r.y_min, r.y_max)
-        if r.add:
-            total = (code - a.a_zero_point) * (a.a_multiplier & mask)
-            if r.issued_valid:
-                b = sign_extend(int(s.operand[r.issued_operand, c]), bits) - a.b_zero_point
-                total += (-b if a.subtract else b) * (a.b_multiplier & mask)
-            value = round_shift(total, a.shift, rounding) + a.zero_point
-            if config.counters and c < r.lanes and (value < low or value > high):
-                s.lane_counters[_ADD_CLIPPED, c] += 1
-            code = clamp(value, a.y_min, a.y_max)
-        p.codes[slot, c] = code
+        p.codes[slot, c] = _add(s, c, code) if r.add else code
+
+
+@compiled
+def _add(s: State, c: int, code: int) -> int:
+    """The adder of lane c."""
+    p, config = s.post_process, s.config[0]
+    r, a = p.registers[0], p.adder[0]
+    b = 0
+    if r.issued_valid:
+        b = sign_extend(int(s.operand[r.issued_operand, c]), config.activation_bits) - a.b_zero_point
+    value = _rescaled(s, code, b) if config.rescaled_adder else _shared(s, code, b)
+    half = 1 << (config.activation_bits - 1)
+    if config.counters and c < r.lanes and (value < -half or value >= half):
+        s.lane_counters[_ADD_CLIPPED, c] += 1
+    return clamp(value, a.y_min, a.y_max)
+
+
+@compiled
+def _shared(s: State, code: int, b: int) -> int:
+    """The sum of both terms, rounded once, and the zero point; b: a code minus its zero point."""
+    a, config = s.post_process.adder[0], s.config[0]
+    mask = (1 << max(config.multiplier_bits, _ADDER_MULTIPLIER_BITS)) - 1
+    total = (code - a.a_zero_point) * (a.a_multiplier & mask) + (-b if a.subtract else b) * (a.b_multiplier & mask)
+    return round_shift(total, a.shift, config.rounding, config.multiplier_bits) + a.zero_point
+
+
+@compiled
+def _rescaled(s: State, code: int, b: int) -> int:
+    """The same with each term rounded for itself (contract, section 11)."""
+    a, config = s.post_process.adder[0], s.config[0]
+    bits, rounding = config.multiplier_bits, config.rounding
+    mask = (1 << bits) - 1
+    left = round_shift(((code - a.a_zero_point) * (a.a_multiplier & mask)) << RESCALED_BITS, a.a_shift, rounding, bits)
+    right = round_shift((b * (a.b_multiplier & mask)) << RESCALED_BITS, a.b_shift, rounding, bits)
+    total = sign_extend(left - right if a.subtract else left + right, RESCALED_SUM_BITS)
+    return round_shift(total * (a.multiplier & mask), a.shift, rounding, bits) + a.zero_point
 
 
 @compiled
@@ -113,7 +144,7 @@ def deliver(s: State, now: int) -> None:
     """Results on their way: their tables, and the row of the oldest."""
     p, columns, cycles = s.post_process, s.config[0].columns, len(s.post_process.flight)
     r = p.registers[0]
-    slot = (now - CODE_DELAY) % cycles
+    slot = (now - s.config[0].code_delay) % cycles
     if r.table and p.flight[slot]:
         bits = s.config[0].activation_bits
         half = 1 << (bits - 1)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from ..arithmetic import ROUNDINGS
 from .compiled import compiled
 
-_HALF_EVEN, _HALF_UP, _FLOOR, _TOWARD_ZERO = (
-    ROUNDINGS.index(name) for name in ("half_even", "half_up", "floor", "toward_zero")
+_HALF_EVEN, _HALF_UP, _FLOOR, _TOWARD_ZERO, _DOUBLE = (
+    ROUNDINGS.index(name) for name in ("half_even", "half_up", "floor", "toward_zero", "double")
 )
 
 
 @compiled
-def round_shift(product: int, shift: int, rounding: int) -> int:
-    """``round(product / 2^shift)``; |product| ≤ 2^62, shift 0 … 63, rounding an index in `ROUNDINGS`."""
+def round_shift(product: int, shift: int, rounding: int, multiplier_bits: int) -> int:
+    """``round(product / 2^shift)``; |product| ≤ 2^62, shift 0 … 63, rounding an index in `ROUNDINGS`.
+
+    multiplier_bits : B of the rounding ``double``
+    """
     quotient = product >> shift
     if shift == 0 or rounding == _FLOOR:
         return quotient
@@ -20,6 +23,9 @@ def round_shift(product: int, shift: int, rounding: int) -> int:
     if rounding == _TOWARD_ZERO:
         return quotient + (1 if quotient < 0 and rest != 0 else 0)
     half = 1 << (shift - 1)
+    if rounding == _DOUBLE:
+        nudge = 1 << (multiplier_bits - 1) if shift > multiplier_bits else 0
+        return quotient + (1 if rest >= (half - nudge if product >= 0 else half + nudge) else 0)
     if rest != half:
         return quotient + (1 if rest > half else 0)
     if rounding == _HALF_EVEN:

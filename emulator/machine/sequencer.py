@@ -213,7 +213,7 @@ def step(s: State) -> None:
     if moves:
         copy(s.front.code, s.front.gathered)
         r.code_index = r.index
-        r.code_error = _BUS if r.refused else decode_fields(s.front.code, s.front.fields, s.config[0].counters)
+        r.code_error = _BUS if r.refused else decode_fields(s.front.code, s.front.fields, s.config[0])
         r.index = (r.index + 1) & _INDICES
         r.stage = 1
         r.gathered = r.refused = 0

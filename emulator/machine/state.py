@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..arithmetic import ROUNDINGS
 from ..config import AcceleratorConfig
-from ..instructions import PARAMETER_ENTRIES, PARAMETER_ROWS, Unit
+from ..instructions import PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW, Unit
 from ..registers import COUNTERS, LANE_COUNTERS
-from ..timing import GROUP_DELAYS
+from ..timing import GROUP_DELAYS, code_delay
 from . import arbiter, convolve, external, fetch, load, post_process, sequencer, store
 from .compiled import MAX_FIELDS
 from .records import Records, record
@@ -41,7 +41,11 @@ CONFIG = record(
     "rounding",
     "output_stationary",
     "counters",
-    "rotator_stages",  # this and what follows: of emulator.timing
+    "weight_zero_points",
+    "raw_outputs",
+    "rescaled_adder",
+    "code_delay",  # this and what follows: of emulator.timing
+    "rotator_stages",
     "group_lead",
     "group_read_delay",
     "group_commit_delay",
@@ -160,6 +164,8 @@ def config_record(config: AcceleratorConfig) -> Records:
         "saturate": arithmetic.overflow == "saturate",
         "rounding": ROUNDINGS.index(arithmetic.rounding),
         "output_stationary": config.dataflow == "output_stationary",
+        "rescaled_adder": arithmetic.adder == "rescaled",
+        "code_delay": code_delay(arithmetic),
     } | {delay.__name__: delay(config.rows) for delay in GROUP_DELAYS}
     for name in CONFIG.names or ():
         made[name] = coded[name] if name in coded else getattr(config if hasattr(config, name) else arithmetic, name)
@@ -179,7 +185,7 @@ def allocate(config: AcceleratorConfig) -> State:
         output=np.zeros((config.output_depth, columns), np.int8),
         sums=np.zeros((config.accumulator_depth, columns), np.int64),
         overflowed=np.zeros((config.accumulator_depth, columns), np.uint8),
-        parameters=np.zeros((PARAMETER_ENTRIES, PARAMETER_ROWS, columns), np.uint8),
+        parameters=np.zeros((PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW + 1, columns), np.uint8),
         table=np.zeros((1 << config.arithmetic.activation_bits, columns), np.int8),
         lane_counters=np.zeros((len(LANE_COUNTERS), columns), np.int64),
         issue=np.zeros(units, ISSUE),

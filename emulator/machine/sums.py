@@ -9,7 +9,7 @@ import numpy as np
 from .compiled import compiled
 
 PRODUCT_BITS = 15
-"""|code − zero point| · |weight| stays below 2^15."""
+"""|code − zero point| · |weight| stays below 2^15, where weights have zero points below 2^16."""
 
 
 @compiled
@@ -27,14 +27,16 @@ def read_bias(parameters: Any, entry: int, bits: int, starts: Any, flags: Any) -
 
 
 @compiled
-def accumulate(x: Any, weight: Any, across: Any, starts: Any, flags: Any, bits: int, saturate: int) -> None:
-    """starts and flags (columns,) become those after the products x[r] · weight[r, c], r ascending, in P = `bits` bits.
+def accumulate(x: Any, weight: Any, across: Any, starts: Any, flags: Any, config: Any) -> None:
+    """starts and flags (columns,) become those after the products x[r] · weight[r, c], r ascending, in P bits.
 
-    across : the weights once more, [c, r]: the order in which exact sums are fastest
+    weight : codes minus their zero points; across : the same once more, [c, r]: the order in which exact sums are
+    fastest
     """
     rows, columns = weight.shape
+    bits = config.accumulator_bits
     high = (np.int64(1) << (bits - 1)) - 1
-    safe = high - (np.int64(rows) << PRODUCT_BITS)
+    safe = high - (np.int64(rows) << (PRODUCT_BITS + config.weight_zero_points))
     far = False
     for c in range(columns):
         far |= (starts[c] > safe) | (starts[c] < -safe)
@@ -44,7 +46,7 @@ def accumulate(x: Any, weight: Any, across: Any, starts: Any, flags: Any, bits: 
             for r in range(rows):
                 total = np.int32(total + np.int32(x[r]) * np.int32(across[c, r]))
             starts[c] += total
-    elif saturate:
+    elif config.saturate:
         for r in range(rows):
             value = np.int64(x[r])
             for c in range(columns):

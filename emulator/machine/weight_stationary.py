@@ -33,7 +33,7 @@ def _sums(s: State) -> None:
     e = v.line[at]
     if e.issued:
         weights, across = v.weights[e.tile], v.across[e.tile]
-        accumulate(v.operands[at], weights, across, v.sums[at], v.flags[at], c.accumulator_bits, c.saturate)
+        accumulate(v.operands[at], weights, across, v.sums[at], v.flags[at], c)
         copy_sums(v.sums[at], v.flags[at], s.sums[e.row], s.overflowed[e.row])
 
 
@@ -67,14 +67,14 @@ def _load(s: State, started: bool, freed: bool, stop: bool, offered: bool) -> bo
     attempt = g.active and not g.shadow_full and not (g.reading and g.rows_left) and not stop
     fault = attempt and g.tile_row > c.weight_depth - c.rows
     if g.reading:
-        read_weights(s, g.address, g.tile, c.rows - 1 - g.rows_left)
+        read_weights(s, g.address, g.tile, c.rows - 1 - g.rows_left, g.entry)
     if started:
         g.loaded = 0
     if freed:
         g.shadow_full = 0
     if attempt and not fault:
         g.shadow_full, g.loaded, g.reading = 1, 1, 1
-        g.rows_left, g.address = c.rows - 1, g.tile_row
+        g.rows_left, g.address, g.entry = c.rows - 1, g.tile_row, g.parameters
         g.tile = (g.tile + 1) % len(v.weights)
         g.tile_row += c.rows
         g.tiles_left -= 1
@@ -86,6 +86,7 @@ def _load(s: State, started: bool, freed: bool, stop: bool, offered: bool) -> bo
     if takes:
         f = v.held[0]
         g.active, g.tile_row, g.index = 1, f.weight_row, v.registers[0].index
+        g.parameters = f.parameters
         g.tiles_left = f.kernel_height * f.kernel_width * f.channel_rows
         v.registers[0].ahead_has = 1
     if stop:
