@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from emulator.bus import OUTSTANDING
-from emulator.instructions import COUNTER_ROWS, Error, Opcode, Target
+from emulator.instructions import COUNTER_ROWS, RAW_OUTPUTS, RESCALED_ADDER, Error, Opcode, Target
 from emulator.timing import (
+    ADDER_LATENCY,
     OPERAND_CODE_DELAY,
+    RESCALED_ADDER_LATENCY,
     RESULT_DELAY,
     SUM_READ_DELAY,
     SUM_WRITE_DELAY,
@@ -43,7 +45,8 @@ output position (y, x), x fastest. Its input pixel is line y · `stride_height` 
 pixel x · `stride_width` − `pad_left` + j · `dilation_width`; where that lies outside `input_height` × `input_width`
 it contributes 0, otherwise the codes of activation scratchpad row `input_row` + (line · `input_width` + pixel) ·
 `pixel_rows` + k, less `zero_point`, are multiplied with the tile and added lane by lane, row after row of the tile,
-with overflow_P after each step (contract, section 2).
+with overflow_P after each step (contract, section 2). Where the config has `weight_zero_points`, the tile's codes are
+taken less the lanes' zero points of entry `parameters`, also with `carry` 1 (contract, section 9).
 
 Position number n = y · `output_width` + x has its sums, `columns` of them, in accumulator row `accumulator_row` +
 n. They begin at the lanes' biases of entry `parameters`, or with `carry` 1 at what the accumulator memory holds,
@@ -56,6 +59,10 @@ round(sum · multiplier / 2^shift), `y_min`, `y_max`) with each lane's multiplie
 `add` 1 the code and the operand scratchpad's code of row `operand_row` + n · `operand_stride` then go through the
 adder as ADDER has set it; with `table` 1 the code is then looked up in the lane's table. The result goes to output
 scratchpad row `output_row` + n · `output_stride`.
+
+With `byte` n above 0, which only a config with `raw_outputs` has, byte n − 1 of the sum, sign-extended, takes the
+place of the requantized code, and nothing clips in the requantizer: so many instructions as a sum has bytes store it
+whole.
 
 Where the counters are built, each of the first `lanes` lanes counts sums whose overflow flag is set, codes that the
 requantizer clipped and codes that the adder clipped: rounded value plus zero point outside the codes of
@@ -75,6 +82,11 @@ Sets the adder for the REQUANTIZE and REDUCE instructions behind it, until the n
 round(((a − `a_zero_point`) · `a_multiplier` ± (b − `b_zero_point`) · `b_multiplier`) / 2^`shift`), `y_min`,
 `y_max`), where a is the requantized code and b the operand scratchpad's; minus with `subtract` 1 (contract, section
 4). A run begins with all of them 0.
+
+A config whose arithmetic has the adder "rescaled" rounds each operand for itself (contract, section 11): y =
+clamp(`zero_point` + round((a' ± b') · `multiplier` / 2^`shift`), `y_min`, `y_max`), a' = round((a − `a_zero_point`) ·
+2²⁰ · `a_multiplier` / 2^`a_shift`), and b' likewise; a' ± b' is kept in 29 signed bits, which it fits as long as no
+operand is scaled by more than ½. Of each multiplier multiplier_bits count. Elsewhere these three fields do not exist.
 """,
     Opcode.COUNTERS: """
 Writes what each lane has counted since the start of the run to the output scratchpad's rows from `output_row` on,
@@ -124,12 +136,14 @@ earliest.
     Opcode.REQUANTIZE: f"""
 a position per cycle, the first one {FIRST_ISSUE} cycles after the unit has taken the instruction; a position waits
 while CONVOLVE reads a carried sum from the same accumulator bank. A row of the output scratchpad is written
-{OUTPUT_DELAY} cycles after its position, and the instruction ends in the cycle after the last one.
+{OUTPUT_DELAY} cycles after its position, {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the
+instruction ends in the cycle after the last one.
 """,
     Opcode.REDUCE: f"""
 a window position per cycle, the first one {FIRST_ISSUE + WINDOW_SETUP_CYCLES} cycles after the unit has taken the
-instruction. A row of the output scratchpad is written {OUTPUT_DELAY} cycles after its window's last position, and
-the instruction ends in the cycle after the last one.
+instruction. A row of the output scratchpad is written {OUTPUT_DELAY} cycles after its window's last position,
+{RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the instruction ends in the cycle after the
+last one.
 """,
     Opcode.ADDER: "it ends three cycles after the unit has taken it.",
     Opcode.COUNTERS: f"as a REQUANTIZE of {COUNTER_ROWS} positions that reads no accumulators.",
@@ -150,7 +164,14 @@ TARGETS = {
     Target.ACTIVATION: ("activation scratchpad", "activation_scratchpad_bytes / rows", "rows", "LOAD", "CONVOLVE"),
     Target.WEIGHT: ("weight scratchpad", "weight_scratchpad_bytes / columns", "columns", "LOAD", "CONVOLVE"),
     Target.OPERAND: ("operand scratchpad", "operand_scratchpad_bytes / columns", "columns", "LOAD", "POST_PROCESS"),
-    Target.PARAMETER: ("parameters", "256", "columns", "LOAD", "CONVOLVE (bias), POST_PROCESS"),
+    Target.PARAMETER: ("parameters", "256", "columns", "LOAD", "CONVOLVE (bias, zero points), POST_PROCESS"),
     Target.TABLE: ("table", "2^activation_bits", "columns", "LOAD", "POST_PROCESS"),
 }
 """Memory, rows, bytes of a row, writer, reader."""
+
+FEATURES = {
+    "": "",
+    RESCALED_ADDER: '; only with the adder "rescaled"',
+    RAW_OUTPUTS: "; only with `raw_outputs`",
+}
+"""Which configs have a field."""

@@ -17,7 +17,6 @@ from emulator.instructions import (
     OPCODE_BITS,
     PARAMETER_ENTRIES,
     PARAMETER_PITCH,
-    PARAMETER_ROWS,
     QUEUE_DEPTH,
     TOKEN_BITS,
     UNIT_OF,
@@ -41,7 +40,7 @@ from emulator.registers import (
 
 from .accelerator_ports import port_rows
 from .files import write_text
-from .instruction_semantics import ERRORS, SEMANTICS, TARGETS, TIMING
+from .instruction_semantics import ERRORS, FEATURES, SEMANTICS, TARGETS, TIMING
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "instruction_set.md"
 WIDTH = 120
@@ -76,8 +75,9 @@ def _encoding() -> str:
 
 An instruction has {INSTRUCTION_BYTES} bytes, little-endian: the opcode in bits 0 to {OPCODE_BITS - 1}, then the
 format's fields in the order of the tables below, the least significant bit first. Signed fields are two's
-complement. The bits behind the last field must be 0. A program begins at a multiple of {INSTRUCTION_BYTES} in the
-memory region and ends with HALT. An instruction's index is its position in the program, from 0 on."""
+complement. The bits behind the last field must be 0, and so must a field that the config does not have. A program
+begins at a multiple of {INSTRUCTION_BYTES} in the memory region and ends with HALT. An instruction's index is its
+position in the program, from 0 on."""
 
 
 def _units() -> str:
@@ -121,9 +121,10 @@ def _memories() -> str:
 
 Row addresses are computed modulo 2^{ADDRESS_BITS} and then compared with the memory's rows. A code is one byte,
 sign-extended. The parameters have {PARAMETER_ENTRIES} entries per lane; byte b of entry e is row {PARAMETER_PITCH}
-· e + b: bias (4 bytes, lowest first), multiplier (4), shift (1), and rows {PARAMETER_ROWS} to {PARAMETER_PITCH - 1}
-of an entry are dropped. Of the bias the low min(P, 32) bits count, of the multiplier multiplier_bits, of the shift 6:
-any entry is accepted, also with a shift of 63. The table's row for a code is the code + 2^(activation_bits − 1).
+· e + b: bias (4 bytes, lowest first), multiplier (4), shift (1), where the config has `weight_zero_points` the zero
+point of the lane's weights (1), and rows up to {PARAMETER_PITCH - 1} of an entry that are not in use are dropped. Of
+the bias the low min(P, 32) bits count, of the multiplier multiplier_bits, of the shift 6, of the zero point
+weight_bits: any entry is accepted, also with a shift of 63. The table's row for a code is the code + 2^(activation_bits − 1).
 The accumulators are two banks, of even rows and of odd rows; where CONVOLVE reads a carried sum POST_PROCESS does not
 read the same bank in the same cycle: it waits for one cycle, and both then go from row to row side by side. An
 accumulator row keeps an overflow flag beside each sum.
@@ -136,7 +137,7 @@ def _instruction(opcode: Opcode) -> str:
     unit = UNIT_OF.get(opcode)
     offsets = field_offsets(opcode)
     rows = [("opcode", _bits(0, OPCODE_BITS), opcode.value, "")]
-    rows += [(f"`{f.name}`", _bits(offsets[f.name], f.bits), _legal(f), f.doc) for f in FORMATS[opcode]]
+    rows += [(f"`{f.name}`", _bits(offsets[f.name], f.bits), _legal(f), _meaning(f)) for f in FORMATS[opcode]]
     text = [
         f"## {opcode.name}",
         f"Unit: {'the sequencer' if unit is None else unit.name}. {used_bits(opcode)} bits in use.",
@@ -146,6 +147,11 @@ def _instruction(opcode: Opcode) -> str:
     if TIMING[opcode]:
         text.append(f"Cycles: {TIMING[opcode].strip()}")
     return "\n\n".join(text)
+
+
+def _meaning(field: Field) -> str:
+    """What a field says, and which config has it if not every one does."""
+    return f"{field.doc}{FEATURES[field.feature]}"
 
 
 def _bits(first: int, count: int) -> str:

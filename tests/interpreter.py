@@ -78,6 +78,13 @@ class Interpreter:
         bias = sign_extend(weights @ low_first[:4], self.arithmetic.bias_bits)
         return bias, weights @ low_first[4:8] & ((1 << self.arithmetic.multiplier_bits) - 1), low_first[8] & 63
 
+    def weight_zero_points(self, entry: int) -> np.ndarray:
+        """The zero point of each lane's weights."""
+        if not self.config.weight_zero_points:
+            return np.zeros(self.config.columns, np.int64)
+        row = self.scratchpads[Target.PARAMETER][PARAMETER_PITCH * entry + PARAMETER_ROWS]
+        return sign_extend(row.astype(np.int64), self.arithmetic.weight_bits)
+
     def transfer(self, i: Instruction, lanes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(rows, addresses (rows, lanes), mask) of a LOAD or STORE, in its order."""
         chunks = -(-i["pixel_bytes"] // lanes)
@@ -136,6 +143,7 @@ class Interpreter:
         weight = self.scratchpads[Target.WEIGHT]
         assert i["weight_row"] + tiles * rows <= len(weight)
         weight = weight[i["weight_row"] :][: tiles * rows].astype(np.int64)
+        weight = weight - self.weight_zero_points(i["parameters"])
         where = (row[:, :, None] + np.arange(channel_rows)).reshape(len(row), -1)
         inside = np.repeat(inside, channel_rows, axis=1)
         assert where[inside].max(initial=0) < len(self.scratchpads[Target.ACTIVATION])
@@ -158,7 +166,11 @@ class Interpreter:
         clamp = tuple(np.int64(i[name]) for name in ("zero_point", "y_min", "y_max"))
         codes, clipped = requantize_unchecked(values, multiplier, shift, *clamp, self.arithmetic)
         counted = np.arange(self.config.columns) < i["lanes"]
-        self.counters[1] += clipped.sum(axis=0) * counted
+        if i.opcode == Opcode.REQUANTIZE and i["byte"]:
+            assert self.config.raw_outputs and not i["add"] and not i["table"]
+            codes = (values >> 8 * (i["byte"] - 1)).astype(np.int8)
+        else:
+            self.counters[1] += clipped.sum(axis=0) * counted
         if i["add"]:
             assert self.adder is not None and operand is not None
             codes, clipped = self.add(self.adder, codes, operand)
@@ -170,12 +182,26 @@ class Interpreter:
         self.output[out] = codes
 
     def add(self, i: Instruction, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The residual adder (contract, section 4)."""
+        """The residual adder (contract, section 4; 11 where it is rescaled)."""
+        if self.arithmetic.adder == "rescaled":
+            return self.rescaled_add(i, a, b)
         terms = (a.astype(np.int64) - i["a_zero_point"]) * i["a_multiplier"]
         terms += (b.astype(np.int64) - i["b_zero_point"]) * (-i["b_multiplier"] if i["subtract"] else i["b_multiplier"])
         arithmetic = self.arithmetic
         value = round_shift(terms, i["shift"], arithmetic.rounding, arithmetic.multiplier_bits) + i["zero_point"]
         low, high = arithmetic.activation_range
+        codes = np.minimum(np.maximum(value, i["y_min"]), i["y_max"]).astype(np.int8)
+        return codes, (value < low) | (value > high)
+
+    def rescaled_add(self, i: Instruction, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each operand rounded, then their sum."""
+        rounding = self.arithmetic.rounding, self.arithmetic.multiplier_bits
+        left = ((a.astype(np.int64) - i["a_zero_point"]) << 20) * i["a_multiplier"]
+        right = ((b.astype(np.int64) - i["b_zero_point"]) << 20) * i["b_multiplier"]
+        left, right = round_shift(left, i["a_shift"], *rounding), round_shift(right, i["b_shift"], *rounding)
+        total = left - right if i["subtract"] else left + right
+        value = round_shift(total * i["multiplier"], i["shift"], *rounding) + i["zero_point"]
+        low, high = self.arithmetic.activation_range
         codes = np.minimum(np.maximum(value, i["y_min"]), i["y_max"]).astype(np.int8)
         return codes, (value < low) | (value > high)
 
@@ -239,7 +265,7 @@ class Interpreter:
     def fetch(self, index: int, program_address: int) -> Instruction:
         """Instruction `index` of the program in memory, which must be legal."""
         at = program_address + index * INSTRUCTION_BYTES
-        error, instruction = decode(self.memory[at : at + INSTRUCTION_BYTES].tobytes())
+        error, instruction = decode(self.memory[at : at + INSTRUCTION_BYTES].tobytes(), self.config.features)
         assert error == Error.NONE and instruction is not None, f"instruction {index}: {error.name}"
         return instruction
 

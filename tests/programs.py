@@ -6,16 +6,15 @@ import numpy as np
 
 from emulator import AcceleratorConfig
 from emulator.instructions import (
-    FORMATS,
     INSTRUCTION_BYTES,
     PARAMETER_PITCH,
-    PARAMETER_ROWS,
     UNIT_OF,
     Field,
     Instruction,
     Opcode,
     Target,
     Unit,
+    fields_of,
 )
 
 MEMORY_BYTES = 16384
@@ -44,6 +43,8 @@ def random_value(field: Field, rng: np.random.Generator, config: AcceleratorConf
         low, high = 0, 8
     elif field.name.endswith("multiplier"):
         low, high = 0, (1 << max(config.arithmetic.multiplier_bits, 16)) - 1
+    elif field.name == "byte":
+        low, high = 0, field.high * int(rng.random() < 0.4)
     else:
         low, high = RANGES.get(field.name, (field.low, field.high))
     return int(rng.integers(low, high + 1))
@@ -52,8 +53,9 @@ def random_value(field: Field, rng: np.random.Generator, config: AcceleratorConf
 def random_instruction(
     opcode: Opcode, rng: np.random.Generator, config: AcceleratorConfig, strange: float = 0.003, **fixed: int
 ) -> Instruction:
-    """An instruction with random fields, but for those that are given."""
-    return Instruction(opcode, {f.name: random_value(f, rng, config, strange) for f in FORMATS[opcode]} | fixed)
+    """An instruction with random fields, but for those that are given; seldom with one that the accelerator has not."""
+    fields = fields_of(opcode, config.features if rng.random() < 0.999 else None)
+    return Instruction(opcode, {f.name: random_value(f, rng, config, strange) for f in fields} | fixed)
 
 
 def rows_reached(made: Instruction, config: AcceleratorConfig) -> list[tuple[int, int]]:
@@ -120,7 +122,7 @@ def fill(rng: np.random.Generator, config: AcceleratorConfig) -> list[Instructio
     made.append(
         random_instruction(
             Opcode.LOAD, rng, config, 0, target=Target.PARAMETER, row=0, lines=1, pixels=2, pixel_rows=PARAMETER_PITCH,
-            pixel_bytes=PARAMETER_ROWS * config.columns,
+            pixel_bytes=config.parameter_rows * config.columns,
         )
     )  # fmt: skip
     return made

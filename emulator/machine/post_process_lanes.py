@@ -87,7 +87,7 @@ def _gather(s: State) -> None:
 def _requantize(s: State, slot: int) -> None:
     """Requantizer and adder."""
     p, config = s.post_process, s.config[0]
-    r, a = p.registers[0], p.adder[0]
+    r = p.registers[0]
     byte = p.requantize[0].byte if r.opcode == _REQUANTIZE else 0
     bits, rounding, digits = config.activation_bits, config.rounding, config.multiplier_bits
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1

@@ -38,3 +38,22 @@ CONFIGS = {
     ),
 }  # fmt: skip
 """R = C, R > C, R < C and a single element; both dataflows, both overflows; memories small enough to force tiling."""
+
+VERSION_2 = {
+    "5x4": AcceleratorConfig(
+        rows=5, columns=4, activation_scratchpad_bytes=5 * 60, weight_scratchpad_bytes=4 * 60,
+        operand_scratchpad_bytes=4 * 50, output_scratchpad_bytes=4 * 36, accumulator_bytes=4 * 12 * 7 // 4,
+        weight_zero_points=True, raw_outputs=True,
+        arithmetic=Arithmetic(accumulator_bits=14, multiplier_bits=31, rounding="double", adder="rescaled"),
+    ),
+    "3x5": AcceleratorConfig(
+        rows=3, columns=5, dataflow="output_stationary", activation_scratchpad_bytes=3 * 70,
+        weight_scratchpad_bytes=5 * 70, operand_scratchpad_bytes=5 * 40, output_scratchpad_bytes=5 * 30,
+        accumulator_bytes=5 * 10 * 20 // 8, bus_bytes=16, weight_zero_points=True, raw_outputs=True,
+        arithmetic=Arithmetic(
+            activation_bits=7, weight_bits=5, accumulator_bits=12, overflow="wrap", multiplier_bits=18,
+            rounding="double",
+        ),
+    ),
+}  # fmt: skip
+"""With what version 2 of the contract adds: `double`, both adders, weights with zero points, bytes of sums."""

@@ -9,7 +9,7 @@ from emulator import AcceleratorConfig
 from emulator.instructions import INSTRUCTION_BYTES, Error
 from emulator.machine import Machine
 from rtl import simulate_images
-from tests.end_to_end.configs import CONFIGS
+from tests.end_to_end.configs import CONFIGS, VERSION_2
 from tests.programs import MEMORY_BYTES, memory_image, random_program
 
 PROGRAMS = {"verilator": 20, "icarus": 2}
@@ -27,10 +27,10 @@ def random_images(seed: int, config: AcceleratorConfig, count: int) -> tuple[lis
     return images, lengths
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, *VERSION_2])
 def test_machine_and_rtl_are_equal(name: str, simulator: str, seeds: range) -> None:
     """All programs of a seed share a memory: its latency, its stalls, and the bytes that answer with an error."""
-    config, ended = CONFIGS[name], list[Error]()
+    config, ended = (CONFIGS | VERSION_2)[name], list[Error]()
     for seed in seeds:
         images, lengths = random_images(seed, config, PROGRAMS[simulator])
         memory = {

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emulator import AcceleratorConfig
-from emulator.instructions import FORMATS, PARAMETER_ENTRIES, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Opcode, Unit
+from emulator.instructions import (
+    FORMATS,
+    PARAMETER_ENTRIES,
+    PARAMETER_PITCH,
+    WEIGHT_ZERO_POINT_ROW,
+    Instruction,
+    Opcode,
+    Unit,
+)
 from emulator.machine import convolve
 from emulator.machine.compiled import MAX_FIELDS, compiled
 from emulator.machine.records import record
@@ -56,7 +64,7 @@ def allocate(config: AcceleratorConfig) -> ComputeState:
         weight=np.zeros((config.weight_depth, columns), np.int8),
         sums=np.zeros((config.accumulator_depth, columns), np.int64),
         overflowed=np.zeros((config.accumulator_depth, columns), np.uint8),
-        parameters=np.zeros((PARAMETER_ENTRIES, PARAMETER_ROWS, columns), np.uint8),
+        parameters=np.zeros((PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW + 1, columns), np.uint8),
         issue=np.zeros(units, ISSUE),
         issue_fields=np.zeros((units, MAX_FIELDS), np.int64),
         ports=np.zeros(units, PORT),
@@ -177,7 +185,7 @@ class Bench:
         if memory == "parameter":
             self.parameter_bytes.append((len(self.inputs), address, list(row)))
             entry, byte = divmod(address, PARAMETER_PITCH)
-            if byte < PARAMETER_ROWS:
+            if byte <= WEIGHT_ZERO_POINT_ROW:
                 s.parameters[entry, byte] = codes
         else:
             made |= {f"write_{memory}": 1, "write_address": address, "write_data": int.from_bytes(row, "little")}
@@ -191,7 +199,7 @@ class Bench:
         for row in range(config.weight_depth):
             self.cycle(write=("weight", row, rng.bytes(config.columns)))
         for entry in range(2):
-            for byte in range(PARAMETER_ROWS):
+            for byte in range(config.parameter_rows):
                 self.cycle(write=("parameter", PARAMETER_PITCH * entry + byte, rng.bytes(config.columns)))
         for _ in range(config.columns):
             self.cycle()
@@ -266,6 +274,8 @@ def oracle(config: AcceleratorConfig, s: ComputeState, i: Instruction, sums: Any
                             for r in range(config.rows):
                                 code = signed(int(s.activation[pixel, r]), a.activation_bits)
                                 weight = signed(int(s.weight[tile + r, c]), a.weight_bits)
+                                if config.weight_zero_points:
+                                    weight -= signed(int(s.parameters[i["parameters"], 9, c]), a.weight_bits)
                                 total += (code - zero_point) * weight
                                 if not low <= total <= high:
                                     flag = True

@@ -11,7 +11,7 @@ from emulator.instructions import Instruction, Opcode, instruction
 from tests.rtl.post_process_bench import Driver
 
 
-def make_config(columns: int, counters: bool = True, **arithmetic: Any) -> AcceleratorConfig:
+def make_config(columns: int, counters: bool = True, raw_outputs: bool = False, **arithmetic: Any) -> AcceleratorConfig:
     """Small memories, of depths that are no powers of two: 40 operand rows, 37 output rows, 27 accumulator rows."""
     settings = Arithmetic(**arithmetic)
     return AcceleratorConfig(
@@ -23,6 +23,7 @@ def make_config(columns: int, counters: bool = True, **arithmetic: Any) -> Accel
         output_scratchpad_bytes=37 * columns,
         accumulator_bytes=-(-27 * columns * settings.accumulator_bits // 8),
         counters=counters,
+        raw_outputs=raw_outputs,
         arithmetic=settings,
     )
 
@@ -33,6 +34,9 @@ CONFIGS = [
     make_config(3, counters=False, accumulator_bits=12, activation_bits=4, multiplier_bits=31, rounding="toward_zero"),
     make_config(2, accumulator_bits=32, multiplier_bits=1, rounding="half_up"),
     make_config(2, accumulator_bits=36, activation_bits=6, multiplier_bits=27, rounding="floor"),
+    make_config(3, accumulator_bits=32, multiplier_bits=31, rounding="double", adder="rescaled", raw_outputs=True),
+    make_config(2, accumulator_bits=20, activation_bits=7, multiplier_bits=12, rounding="half_even", adder="rescaled"),
+    make_config(2, accumulator_bits=48, activation_bits=5, multiplier_bits=9, rounding="double", raw_outputs=True),
 ]
 
 
@@ -97,6 +101,7 @@ class Programs:
             operand_stride=operand_stride,
             output_stride=output_stride,
             **self.after(),
+            **({"byte": self.number(0, 6) * self.number(0, 1)} if self.config.raw_outputs else {}),
         )
 
     def reduce(self) -> Instruction:
@@ -128,17 +133,25 @@ class Programs:
         )
 
     def adder(self) -> Instruction:
-        bits = self.number(1, 31)
+        bits, rescaled = self.number(1, 31), {}
+        if self.config.arithmetic.adder == "rescaled":
+            places = self.number(0, self.config.arithmetic.multiplier_bits)
+            rescaled = {
+                "multiplier": self.number(0, (1 << bits) - 1),
+                "a_shift": self.number(places, min(places + 9, 62)),
+                "b_shift": self.number(0, 62),
+            }
         return instruction(
             Opcode.ADDER,
             **self.tokens(),
             a_multiplier=self.number(0, (1 << bits) - 1),
             b_multiplier=self.number(0, (1 << bits) - 1),
-            shift=min(bits + self.number(-1, 2), 62),
+            shift=min(bits + self.number(-1, 2) + (20 if rescaled else 0), 62),
             a_zero_point=self.number(-128, 127),
             b_zero_point=self.number(-128, 127),
             **self.clamp(),
             subtract=self.number(0, 1),
+            **rescaled,
         )
 
     def counters(self) -> Instruction:

@@ -18,8 +18,10 @@ SHAPES = {
     "3x11": (3, 11, 10, "saturate", 4, 3),
     "2x2": (2, 2, 48, "wrap", 7, 8),
     "13x2": (13, 2, 18, "saturate", 8, 8),
+    "4x5 with zero points": (4, 5, 18, "saturate", 8, 8),
+    "2x3 with zero points": (2, 3, 11, "wrap", 5, 4),
 }
-"""rows, columns, accumulator bits, overflow, activation bits, weight bits"""
+"""rows, columns, accumulator bits, overflow, activation bits, weight bits; whether weights have zero points"""
 
 
 def make_config(shape: str, dataflow: str) -> AcceleratorConfig:
@@ -31,6 +33,7 @@ def make_config(shape: str, dataflow: str) -> AcceleratorConfig:
         activation_scratchpad_bytes=70 * rows,
         weight_scratchpad_bytes=(27 * rows + 40) * columns,
         accumulator_bytes=-(-50 * columns * bits // 8),
+        weight_zero_points="zero points" in shape,
         arithmetic=Arithmetic(activation_bits, weight_bits, bits, overflow, multiplier_bits=15),
     )
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from emulator import AcceleratorConfig
-from emulator.instructions import Instruction, Mode, Opcode
+from emulator import AcceleratorConfig, raw_average_multiplier
+from emulator.instructions import Instruction, Mode, Opcode, fields_of
+from emulator.raw_average_pool import EXACT_ROUNDINGS
 from emulator.timing import WINDOW_SETUP_CYCLES, output_delay
 from tests import oracle
+from tests.contract_vectors import group_by, load_vectors
 from tests.rtl.post_process_bench import Driver, play
-from tests.rtl.post_process_programs import CONFIGS, Programs, fill
+from tests.rtl.post_process_programs import CONFIGS, Programs, fill, make_config
 
 
 def race(driver: Driver, programs: Programs, cycles: int) -> None:
@@ -95,21 +99,41 @@ class Contract:
         entry = [row[lane] for row in self.parameters[i["parameters"]]]
         multiplier = int.from_bytes(bytes(entry[4:8]), "little") % (1 << arithmetic.multiplier_bits)
         limits = (i["zero_point"], min(i["y_min"], i["y_max"]), i["y_max"])
-        rest = (arithmetic.rounding, arithmetic.activation_bits)
+        rest = (arithmetic.rounding, arithmetic.activation_bits, arithmetic.multiplier_bits)
         code, clipped = oracle.requantize(operand, multiplier, entry[8] % 64, *limits, *rest)
+        if i.opcode == Opcode.REQUANTIZE and i["byte"]:
+            code, clipped = oracle.overflow(operand >> 8 * (i["byte"] - 1), 8, "wrap"), False
         self.counts[lane][1] += clipped and lane < i["lanes"]
-        a = self.adder
         if i["add"]:
-            assert a is not None
-            mask = (1 << arithmetic.adder_multiplier_bits) - 1
-            total = (code - a["a_zero_point"]) * (a["a_multiplier"] & mask)
-            if b is not None:
-                sign = -1 if a["subtract"] else 1
-                total += sign * (b - a["b_zero_point"]) * (a["b_multiplier"] & mask)
+            assert self.adder is not None
+            a = self.adder
+            total, multiplier = (self.rescaled if arithmetic.adder == "rescaled" else self.shared)(a, code, b)
             limits = (a["zero_point"], min(a["y_min"], a["y_max"]), a["y_max"])
-            code, clipped = oracle.requantize(total, 1, a["shift"], *limits, *rest)
+            code, clipped = oracle.requantize(total, multiplier, a["shift"], *limits, *rest)
             self.counts[lane][2] += clipped and lane < i["lanes"]
         return self.table[self.code(code) + (1 << (arithmetic.activation_bits - 1))][lane] if i["table"] else code
+
+    def shared(self, a: Instruction, code: int, b: int | None) -> tuple[int, int]:
+        """The sum of both terms, and what it is multiplied with."""
+        mask = (1 << self.config.arithmetic.adder_multiplier_bits) - 1
+        total = (code - a["a_zero_point"]) * (a["a_multiplier"] & mask)
+        if b is not None:
+            sign = -1 if a["subtract"] else 1
+            total += sign * (b - a["b_zero_point"]) * (a["b_multiplier"] & mask)
+        return total, 1
+
+    def rescaled(self, a: Instruction, code: int, b: int | None) -> tuple[int, int]:
+        """The same of the rescaled adder, whose sum has 29 bits."""
+        arithmetic, mask = self.config.arithmetic, (1 << self.config.arithmetic.multiplier_bits) - 1
+        rounding = arithmetic.rounding, arithmetic.multiplier_bits
+        left, right = (
+            0 if x is None else oracle.rescaled_operand(x, a[f"{side}_zero_point"], m & mask, shift, *rounding)
+            for side, x, m, shift in (
+                ("a", code, a["a_multiplier"], a["a_shift"]),
+                ("b", b, a["b_multiplier"], a["b_shift"]),
+            )
+        )
+        return oracle.overflow(left - right if a["subtract"] else left + right, 29, "wrap"), a["multiplier"] & mask
 
     def requantize(self, i: Instruction) -> None:
         for p in range(i["count"]):
@@ -178,6 +202,49 @@ def test_codes_are_the_contracts(config: AcceleratorConfig) -> None:
     expected = [list(counts) for counts in zip(*contract.counts, strict=True)] if config.counters else 0
     assert np.array_equal(driver.state.lane_counters, np.array(expected) + 0 * driver.state.lane_counters)
     assert len(kinds) == 6 + config.counters
+
+
+def test_average_of_raw_codes(simulator: str) -> None:
+    """The contract's vectors, as many at a time as there are lanes, by every rounding that rounds to the nearest."""
+    config = make_config(5, accumulator_bits=32, multiplier_bits=31)
+    drivers, places = [], []
+    for rounding in EXACT_ROUNDINGS:
+        arithmetic = dataclasses.replace(config.arithmetic, rounding=rounding)
+        driver = Driver(dataclasses.replace(config, operand_scratchpad_bytes=5 * 64, arithmetic=arithmetic))
+        for (count,), vectors in group_by(
+            [v | {"n": len(v["codes"])} for v in load_vectors("average_raw")], "n"
+        ).items():
+            multiplier, shift = raw_average_multiplier(count, arithmetic)
+            for byte in range(5):
+                value = np.full(5, shift if byte == 4 else multiplier >> 8 * byte & 255)
+                driver.cycle(write=("parameter", 4 + byte, value.astype(np.uint8).view(np.int8)))
+            for first in range(0, len(vectors), 5):
+                some = [vectors[min(first + lane, len(vectors) - 1)] for lane in range(5)]
+                for row, codes in enumerate(zip(*(v["codes"] for v in some), strict=True)):
+                    driver.cycle(write=("operand", row, np.array(codes, np.int8)))
+                average = mean_of_rows(count)
+                while not driver.cycle(average):
+                    pass
+                while driver.port["busy"]:
+                    driver.cycle()
+                driver.cycle(output_address=0)
+                places.append((len(drivers), len(driver.inputs["valid"]), [v["y"] for v in some]))
+        driver.cycle()
+        drivers.append(driver)
+    shown = play(drivers, simulator)
+    for index, cycle, expected in places:
+        found = [oracle.overflow(int(shown[index]["output_data"][cycle]) >> 8 * lane, 8, "wrap") for lane in range(5)]
+        assert found == expected, (drivers[index].config.arithmetic, expected)
+    assert len(places) > 4 * 60
+
+
+def mean_of_rows(count: int) -> Instruction:
+    """The first `count` rows' sum, by the multiplier and shift of entry 0, to row 0."""
+    ones = ("output_height", "output_width", "kernel_height", "input_height", "stride_height", "stride_width",
+            "dilation_height", "dilation_width", "pixel_rows")  # fmt: skip
+    fields = {field.name: 0 for field in fields_of(Opcode.REDUCE)} | dict.fromkeys(ones, 1)
+    fields |= {"kernel_width": count, "input_width": count, "mode": int(Mode.SUM), "y_min": -128, "y_max": 127}
+    return Instruction(Opcode.REDUCE, fields)
 
 
 def test_one_position_per_cycle() -> None:

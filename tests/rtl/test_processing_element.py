@@ -1,16 +1,20 @@
-"""A column of processing elements replays the contract's dot products, sums carried from K-tile to K-tile."""
+"""A column of processing elements replays the contract's dot products, sums carried from K-tile to K-tile; with weights
+that have zero points, behind a weight lane."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pytest
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from emulator import Arithmetic
+from rtl.control import PARAMETER_WRITE
 from rtl.processing_element import ProcessingElement
+from rtl.weight_lane import WeightLane
 from tests.contract_vectors import group_by, load_vectors
 from tests.rtl import side_by_side
 
@@ -19,10 +23,13 @@ TILE_CYCLES = ROWS + 1
 
 
 class Column(wiring.Component):
-    """`ROWS` elements on top of each other, and a register that carries a sum from one tile to the next."""
+    """`ROWS` elements on top of each other, and a register that carries a sum from one tile to the next.
 
-    def __init__(self, arithmetic: Arithmetic):
-        self.arithmetic = arithmetic
+    zero_points : whether a weight lane subtracts weights' zero points
+    """
+
+    def __init__(self, arithmetic: Arithmetic, zero_points: bool = False):
+        self.arithmetic, self.zero_points = arithmetic, zero_points
         total = signed(arithmetic.accumulator_bits)
         super().__init__(
             {
@@ -35,6 +42,7 @@ class Column(wiring.Component):
                 "capture": In(1),
                 "sum": Out(total),
                 "overflowed": Out(1),
+                **({"parameter_write": In(PARAMETER_WRITE), "entry": In(4)} if zero_points else {}),
             }
         )
 
@@ -42,13 +50,22 @@ class Column(wiring.Component):
         m = Module()
         held, flag = Signal.like(self.sum), Signal()
         total, overflowed = Mux(self.carry, held, self.bias), self.carry & flag
+        weight, bits = self.weight, self.arithmetic.weight_bits
+        if self.zero_points:
+            m.submodules.lane = lane = WeightLane(self.arithmetic)
+            m.d.comb += [
+                lane.parameter_write.eq(self.parameter_write),
+                lane.entry.eq(self.entry),
+                lane.code.eq(self.weight),
+            ]
+            weight, bits = lane.weight, bits + 1
         for row in range(ROWS):
-            element = m.submodules[f"element_{row}"] = ProcessingElement(self.arithmetic)
+            element = m.submodules[f"element_{row}"] = ProcessingElement(self.arithmetic, bits)
             m.d.comb += [
                 element.x.eq(self.x[row]),
                 element.swap.eq(self.swap[row]),
                 element.load.eq(self.load[row]),
-                element.weight.eq(self.weight),
+                element.weight.eq(weight),
                 element.sum_in.eq(total),
                 element.overflowed_in.eq(overflowed),
             ]
@@ -88,13 +105,45 @@ def stimulus(vectors: list[dict[str, Any]]) -> tuple[dict[str, np.ndarray], list
     return made, ends
 
 
-def test_contract_vectors(simulator: str) -> None:
+WRITES = 16
+"""Cycles that write a zero point, before anything else."""
+
+
+def with_zero_points(vectors: list[dict[str, Any]]) -> tuple[dict[str, np.ndarray], list[int]]:
+    """`stimulus`, with each vector's zero point in an entry of its own, seldom the one before.
+
+    Vectors come in rounds of at most 16, whose zero points are written first.
+    """
+    parts, ends, length = [], [], 0
+    for first in range(0, len(vectors), 16):
+        some = vectors[first : first + 16]
+        inputs, last = stimulus(some)
+        count = len(inputs["weight"])
+        entry, begin = np.zeros(count, np.int64), 0
+        for index, vector in enumerate(some):
+            cycles = -(-len(vector["x"]) // ROWS) * TILE_CYCLES
+            entry[begin : begin + cycles] = index * 7 % 16
+            begin += cycles
+        made = {name: np.pad(values, (WRITES + 2, 0)) for name, values in inputs.items()}
+        made["entry"] = np.pad(entry, (WRITES, 2))  # two cycles before the codes
+        writes = [1 | (index * 7 % 16 * 16 + 9) << 1 | (v["w_zero_point"] & 255) << 9 for index, v in enumerate(some)]
+        made["parameter_write"] = np.pad(writes, (0, count + WRITES + 2 - len(some)))
+        parts.append(made)
+        ends += [length + WRITES + 2 + end for end in last]
+        length += count + WRITES + 2
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, ends
+
+
+@pytest.mark.parametrize(("name", "count"), [("accumulate", (500, 194)), ("accumulate_weight_zero_point", (400, 109))])
+def test_contract_vectors(name: str, count: tuple[int, int], simulator: str) -> None:
     """Every width and both overflow modes, side by side in one top."""
     fields = ("activation_bits", "weight_bits", "accumulator_bits", "overflow")
-    groups = group_by(load_vectors("accumulate"), *fields)
+    groups = group_by(load_vectors(name), *fields)
     cases = [Arithmetic(**dict(zip(fields, values, strict=True))) for values in groups]
-    components = [Column(arithmetic) for arithmetic in cases]
-    stimuli, ends = zip(*(stimulus(vectors) for vectors in groups.values()), strict=True)
+    zero_points = "zero_point" in name
+    components = [Column(arithmetic, zero_points) for arithmetic in cases]
+    make = with_zero_points if zero_points else stimulus
+    stimuli, ends = zip(*(make(vectors) for vectors in groups.values()), strict=True)
     compared = overflows = 0
     for arithmetic, vectors, out, cycles in zip(
         cases, groups.values(), side_by_side.play(components, stimuli, simulator), ends, strict=True
@@ -104,7 +153,7 @@ def test_contract_vectors(simulator: str) -> None:
             assert out["overflowed"][cycle] == vector["overflowed"], (arithmetic, vector)
             compared += 1
             overflows += vector["overflowed"]
-    assert (compared, overflows) == (500, 194)
+    assert (compared, overflows) == count
 
 
 def test_overflow_twenty_bits_thirty_two_rows() -> None:

@@ -34,8 +34,13 @@ def play(cases: Sequence[tuple[Arithmetic, list[dict[str, Any]]]], simulator: st
     ]
 
 
+COUNTS = {"requantize": 2500, "requantize_double": 1200, "requantize_near_ties": 4236}
+"""Vectors of each file."""
+
+
 def contract_cases() -> list[tuple[Arithmetic, list[dict[str, Any]]]]:
-    groups = group_by(load_vectors("requantize"), "accumulator_bits", "multiplier_bits", "rounding")
+    vectors = [vector for name in COUNTS for vector in load_vectors(name)]
+    groups = group_by(vectors, "accumulator_bits", "multiplier_bits", "rounding")
     return [
         (Arithmetic(accumulator_bits=bits, multiplier_bits=multiplier, rounding=rounding), vectors)
         for (bits, multiplier, rounding), vectors in groups.items()
@@ -44,25 +49,47 @@ def contract_cases() -> list[tuple[Arithmetic, list[dict[str, Any]]]]:
 
 def test_contract_vectors(simulator: str) -> None:
     cases = contract_cases()
-    assert sum(len(vectors) for _, vectors in cases) == 2500
+    assert sum(len(vectors) for _, vectors in cases) == sum(COUNTS.values())
     compared = clips = 0
     for (arithmetic, vectors), results in zip(cases, play(cases, simulator), strict=True):
         for vector, (result, clipped) in zip(vectors, results, strict=True):
             assert result == vector["y"], (arithmetic, vector)
             operands = (vector[name] for name in ("acc", *FIELDS))
-            assert (result, clipped) == oracle.requantize(*operands, arithmetic.rounding), (arithmetic, vector)
+            rest = arithmetic.rounding, arithmetic.activation_bits, arithmetic.multiplier_bits
+            assert (result, clipped) == oracle.requantize(*operands, *rest), (arithmetic, vector)
             compared += 1
             clips += clipped
-    assert compared == 2500 and 100 < clips < 2400
+    assert compared == sum(COUNTS.values()) and 200 < clips < 5000
 
 
 def test_another_rounding_is_noticed() -> None:
     """The comparison above can fail: another rounding in the hardware gives other codes for the same vectors."""
-    arithmetic, vectors = next(
-        case for case in contract_cases() if case[0].rounding == "half_even" and case[0].accumulator_bits == 20
-    )
-    (results,) = play([(replace(arithmetic, rounding="toward_zero"), vectors)], "verilator")
-    assert any(result != v["y"] for (result, _), v in zip(results, vectors, strict=True))
+    cases = contract_cases()
+    pairs = [("half_even", 20, "toward_zero"), ("double", 32, "half_up"), ("double", 16, "half_away")]
+    wrong = []
+    for rounding, bits, other in pairs:
+        arithmetic, vectors = next(c for c in cases if (c[0].rounding, c[0].accumulator_bits) == (rounding, bits))
+        wrong.append((replace(arithmetic, rounding=other), vectors))
+    for (_, vectors), results in zip(wrong, play(wrong, "verilator"), strict=True):
+        assert any(result != v["y"] for (result, _), v in zip(results, vectors, strict=True))
+
+
+def test_every_bit_of_the_fraction_counts() -> None:
+    """Operands that are one single bit away from a tie or an integer: the codes of plain fractions, bit by bit."""
+    cases = []
+    for rounding in ("half_even", "half_away", "toward_zero", "double"):
+        arithmetic = Arithmetic(accumulator_bits=32, multiplier_bits=24, rounding=rounding)
+        vectors = [
+            {"acc": sign * ((odd << shift - 1) + (1 << place) * step), "multiplier": 1, "shift": shift, "zero_point": 0,
+             "y_min": -128, "y_max": 127}
+            for shift in range(1, 31) for place in range(shift) for odd in (1, 2) for sign in (1, -1)
+            for step in (1, -1)
+        ]  # fmt: skip
+        cases.append((arithmetic, [v for v in vectors if -(1 << 31) <= v["acc"] < 1 << 31]))
+    for (arithmetic, vectors), results in zip(cases, play(cases, "verilator"), strict=True):
+        for vector, result in zip(vectors, results, strict=True):
+            operands = (vector[name] for name in ("acc", *FIELDS))
+            assert result == oracle.requantize(*operands, arithmetic.rounding, 8, 24), (arithmetic, vector)
 
 
 def test_one_result_per_cycle(simulator: str) -> None:
