@@ -125,9 +125,9 @@ sign-extended. The parameters have {PARAMETER_ENTRIES} entries per lane; byte b 
 point of the lane's weights (1), and rows up to {PARAMETER_PITCH - 1} of an entry that are not in use are dropped. Of
 the bias the low min(P, 32) bits count, of the multiplier multiplier_bits, of the shift 6, of the zero point
 weight_bits: any entry is accepted, also with a shift of 63. The table's row for a code is the code +
-2^(activation_bits − 1). The accumulators are two banks, of even rows and of odd rows; where CONVOLVE reads a carried sum POST_PROCESS does not
-read the same bank in the same cycle: it waits for one cycle, and both then go from row to row side by side. An
-accumulator row keeps an overflow flag beside each sum.
+2^(activation_bits − 1). The accumulators are two banks, of even rows and of odd rows; where CONVOLVE reads a carried
+sum POST_PROCESS does not read the same bank in the same cycle: it waits for one cycle, and both then go from row to
+row side by side. An accumulator row keeps an overflow flag beside each sum.
 
 What one unit writes and another one reads, without a token between them, is read as it was before the cycle of the
 writing in simulation and in the machine; a block RAM of a device may give any value there."""
