@@ -124,7 +124,7 @@ def _shared(s: State, code: int, b: int) -> int:
     a, config = s.post_process.adder[0], s.config[0]
     mask = (1 << max(config.multiplier_bits, _ADDER_MULTIPLIER_BITS)) - 1
     total = (code - a.a_zero_point) * (a.a_multiplier & mask) + (-b if a.subtract else b) * (a.b_multiplier & mask)
-    return round_shift(total, a.shift, config.rounding, config.multiplier_bits) + a.zero_point
+    return int(round_shift(total, a.shift, config.rounding, config.multiplier_bits) + a.zero_point)
 
 
 @compiled
@@ -136,7 +136,7 @@ def _rescaled(s: State, code: int, b: int) -> int:
     left = round_shift(((code - a.a_zero_point) * (a.a_multiplier & mask)) << RESCALED_BITS, a.a_shift, rounding, bits)
     right = round_shift((b * (a.b_multiplier & mask)) << RESCALED_BITS, a.b_shift, rounding, bits)
     total = sign_extend(left - right if a.subtract else left + right, RESCALED_SUM_BITS)
-    return round_shift(total * (a.multiplier & mask), a.shift, rounding, bits) + a.zero_point
+    return int(round_shift(total * (a.multiplier & mask), a.shift, rounding, bits) + a.zero_point)
 
 
 @compiled
