@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from emulator.graph import Tensor, map_size
 
+from ..reading.phases import WHOLE, PhasedAxis
+from ..reading.transposed_convolution import transposed_axis
 from ..reading.windows import (
     MAX_SIZE,
     Padding,
@@ -33,6 +35,38 @@ def node_geometry(op: Operator, x: Tensor, kernel: tuple[int, ...]) -> WindowGeo
     extents = extent(sides[0], dilations[0]), extent(sides[1], dilations[1])
     padding = _padding(op, axes, size, strides, extents)
     return window_geometry(size, sides, strides, padding, dilations, bool(op.integer("ceil_mode", 0)))
+
+
+def transposed_axes(op: Operator, x: Tensor, kernel: tuple[int, ...]) -> tuple[PhasedAxis, PhasedAxis]:
+    """Rows and columns of a ConvTranspose node with a kernel as in the file on a map or a sequence."""
+    axes = spatial_axes(x)
+    if len(kernel) != axes or not all(1 <= k <= MAX_SIZE for k in kernel):
+        raise ValueError(f"kernel_shape must be {COUNTS[axes]} from 1 to {MAX_SIZE} ({axes}-D), not {kernel}")
+    strides, dilations = (_steps(op, name, axes) for name in ("strides", "dilations"))
+    extra, wanted = op.integers("output_padding") or (0,) * axes, op.integers("output_shape")
+    if len(extra) != axes or not all(0 <= n < max(s, d) for n, s, d in zip(extra, strides, dilations, strict=True)):
+        raise ValueError(f"output_padding must be {COUNTS[axes]} from 0 to below stride or dilation, not {extra}")
+    if wanted is not None and len(wanted) != axes:
+        raise ValueError(f"output_shape must be {COUNTS[axes]}, not {wanted}")
+    automatic, sizes = op.text("auto_pad", "NOTSET"), map_size(x)[-axes:]
+    padding = _padding(op, axes, (1, 1), (1, 1), (1, 1)) if automatic in ("NOTSET", "VALID") else (0, 0, 0, 0)
+    if automatic not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise ValueError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, not {automatic!r}")
+    made = []
+    for axis in range(axes):
+        size, stride, dilation = sizes[axis], strides[axis], dilations[axis]
+        whole = stride * (size - 1) + extra[axis] + extent(kernel[axis], dilation)
+        before, behind = padding[2 - axes + axis], padding[4 - axes + axis]
+        output = whole - before - behind
+        if wanted is not None or automatic.startswith("SAME"):
+            output = wanted[axis] if wanted is not None else size * stride
+            missing = max(whole - output, 0)
+            before = missing // 2 if automatic == "SAME_UPPER" else missing - missing // 2
+        if not 1 <= output <= MAX_SIZE:
+            raise ValueError(f"the result must have sizes from 1 to {MAX_SIZE}, not {output}")
+        made.append(transposed_axis(size, kernel[axis], stride, before, dilation, output))
+    rows, columns = (WHOLE, *made)[-2:]
+    return rows, columns
 
 
 def _pair(values: tuple[int, ...]) -> Pair:

@@ -12,7 +12,7 @@ from emulator.graph import Convolution, Tensor
 
 from .graph_builder import GraphBuilder
 from .values import Target
-from .weighted import Reals, WeightedSource
+from .weighted import Reals, WeightedSource, channel_column
 from .windows import WindowGeometry
 
 
@@ -25,11 +25,7 @@ class ConvolutionSource(WeightedSource):
 
     def channel_values(self, values: NDArray[Any]) -> Reals:
         """One number, or (channels, 1, …) with any leading axes of size 1, as (channels,)."""
-        channels, rank = self.weights.channels, len(self.x.shape)
-        wanted = (channels, 1, 1)[:rank]
-        if values.size != 1 and (values.shape[-rank:] != wanted or values.size != channels):
-            raise ValueError(f"a bias must have the shape {wanted}, not {values.shape}")
-        return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))
+        return channel_column(values, self.weights.channels, len(self.x.shape))
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `Convolution`; its weights are stored channel last."""

@@ -95,8 +95,8 @@ def sliced(builder: GraphBuilder, x: Tensor, axis: int, places: range, name: str
 def gathered(builder: GraphBuilder, x: Tensor, axis: int, places: Sequence[int], name: str) -> Tensor:
     """Elements `places` along a logical axis, the batch being axis 0.
 
-    An even selection is a slice, a channel shuffle (the places of a grid, column by column) one transpose; anything
-    else is joined from slices.
+    An even selection is a slice, a channel shuffle (the places of a grid, column by column) one transpose, places that
+    are each repeated equally often are joined with themselves; anything else is joined from slices.
     """
     x = in_logical_order(builder, x)
     place = stored_axes(x).index(axis)
@@ -110,9 +110,33 @@ def gathered(builder: GraphBuilder, x: Tensor, axis: int, places: Sequence[int],
         split = (*before, size // row, row, *after)
         swapped = [*range(place), place + 1, place, *range(place + 2, len(split) + 1)]
         return in_steps(builder, x, [("shape", split), ("axes", tuple(swapped)), ("shape", x.shape)], name)
+    times = _repetitions(places)
+    if times > 1:
+        once = gathered(builder, x, axis, places[::times], builder.unique(f"{name}/once"))
+        return _repeated(builder, once, place, times, name)
     parts = [sliced(builder, x, axis, cut, builder.unique(f"{name}/{index}")) for index, cut in enumerate(cuts)]
     fields = kept(x) | {"inputs": tuple(part.name for part in parts)}
     return builder.add(Concat(name=name, shape=(*before, len(places), *after), **fields, axis=place))
+
+
+def _repetitions(places: Sequence[int]) -> int:
+    """How often each place follows itself, 1 if not all do so equally often."""
+    times = next((index for index, place in enumerate(places) if place != places[0]), len(places))
+    even = len(places) % times == 0 and all(
+        place == places[index - index % times] for index, place in enumerate(places)
+    )
+    return times if even else 1
+
+
+def _repeated(builder: GraphBuilder, x: Tensor, place: int, times: int, name: str) -> Tensor:
+    """Each element along stored axis `place` that often, one behind the other."""
+    before, after = math.prod(x.shape[:place]), math.prod(x.shape[place:])
+    lines = _regrouped(builder, x, (before, after), builder.unique(f"{name}/lines"))
+    shape = (*x.shape[: place - 1], x.shape[place - 1] * times, *x.shape[place:])
+    final = (before, after * times)
+    fields = kept(lines) | {"inputs": (lines.name,) * times}
+    label = name if final == shape else builder.unique(f"{name}/repeated")
+    return _regrouped(builder, builder.add(Concat(name=label, shape=final, **fields, axis=2)), shape, name)
 
 
 def _progressions(places: Sequence[int]) -> list[range]:

@@ -104,3 +104,11 @@ class WeightedSource(Source):
         multiplier, shift = quantize_multiplier(scale, arithmetic)
         fields = {**vars(target), "inputs": (self.x.name,), "bias": bias, "multiplier": multiplier, "shift": shift}
         return weights, fields | {"weight_zero_point": weights.zero_point}
+
+
+def channel_column(values: NDArray[Any], channels: int, rank: int) -> Reals:
+    """One number, or (channels, 1, …) of `rank` axes with any leading axes of size 1, as (channels,)."""
+    wanted = (channels, 1, 1)[:rank]
+    if values.size != 1 and (values.shape[-rank:] != wanted or values.size != channels):
+        raise ValueError(f"a bias must have the shape {wanted}, not {values.shape}")
+    return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))

@@ -12,6 +12,7 @@ from ..operator import Operator
 from .activation import lower_clip, lower_relu
 from .concat import lower_concat
 from .constant import lower_constant
+from .conv_transpose import lower_conv_transpose
 from .convolution import lower_conv
 from .elementwise import lower_elementwise
 from .function import lower_function
@@ -37,6 +38,7 @@ from .reshape import (
     lower_squeeze,
     lower_unsqueeze,
 )
+from .resize import lower_resize
 
 Lowering = Callable[[Environment, Operator], Value | tuple[Value, ...]]
 """Gives the value of the node's first output, or those of all of them."""
@@ -50,6 +52,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Concat": lower_concat,
     "Constant": lower_constant,
     "Conv": lower_conv,
+    "ConvTranspose": lower_conv_transpose,
     "DepthToSpace": lower_depth_to_space,
     "DequantizeLinear": lower_dequantize_linear,
     "Div": lower_elementwise,
@@ -67,6 +70,7 @@ LOWERINGS: dict[str, Lowering] = {
     "QuantizeLinear": lower_quantize_linear,
     "ReduceMean": lower_reduce_mean,
     "Relu": lower_relu,
+    "Resize": lower_resize,
     "Reshape": lower_reshape,
     "Slice": lower_slice,
     "Split": lower_split,
@@ -75,6 +79,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Sub": lower_elementwise,
     "Transpose": lower_transpose,
     "Unsqueeze": lower_unsqueeze,
+    "Upsample": lower_resize,
     **{name: lower_function for name in UNARY_OPERATORS},
     **QOPERATORS,
 }
