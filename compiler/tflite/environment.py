@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.graph import Node, Tensor
+from emulator.graph import ConstantTensor, Node, Tensor
 
 from ..reading.graph_builder import AnyNode, GraphBuilder
 from ..reading.sizes import check_elements
 from ..reading.values import Target
-from .constant import constant_tensor
 from .file import FileTensor, TfliteFile
 from .operator import Operator
 from .ranges import activation_range
@@ -68,13 +67,24 @@ class Environment:
             return self.made[found.index]
         if found.data is None:
             raise ValueError(f"{found} is neither a constant nor made by an operator before it")
-        if not self.made:
-            raise ValueError("reads constants only; a constant folding converter leaves no such operator")
         scale, zero_point = self.quantization(found)
-        shape = self.sample_shape(found, constant=True)
-        codes = self.codes(found).reshape(shape)
-        anchor = next(iter(self.made.values()))
-        tensor = constant_tensor(self.builder, anchor, codes, scale, zero_point, self.builder.unique(found.name))
+        codes = self.codes(found).reshape(self.sample_shape(found, constant=True))
+        self.file.accessors.charge_walk(codes.size)
+        low, high = self.builder.arithmetic.activation_range
+        if codes.min() < low or codes.max() > high:
+            raise ValueError(f"{found} must have codes from {low} to {high}, not {codes.min()} to {codes.max()}")
+        tensor = self.builder.add(
+            ConstantTensor(
+                name=self.builder.unique(found.name),
+                shape=codes.shape,
+                scale=scale,
+                zero_point=zero_point,
+                y_min=int(codes.min()),
+                y_max=int(codes.max()),
+                inputs=(),
+                codes=codes,
+            )
+        )
         self.made[found.index] = tensor
         return tensor
 

@@ -40,7 +40,7 @@ class Operator(Origin):
         elif self.file.options_type != table:
             raise ValueError(f"options must be {table}, not {self.file.options_type}")
         else:
-            options.Init(found.Bytes, found.Pos)
+            self.accessors.read("options", options.Init, found.Bytes, found.Pos)
         return self.accessors.read(f"option {name}", getattr(options, name))
 
     def integer(self, table: str, name: str) -> int:

@@ -29,13 +29,11 @@ def lower_elementwise(env: Environment, op: Operator) -> None:
 
 
 def _aligned(env: Environment, op: Operator) -> tuple[Tensor, Tensor]:
-    constants = [env.file_tensor(op, index).data is not None for index in range(2)]
-    # A constant is put into the graph beside codes that are there already.
-    operands = {index: env.operand(op, index) for index in sorted(range(2), key=lambda index: constants[index])}
+    operands = {index: env.operand(op, index) for index in range(2)}
     rank = max(len(x.shape) for x in operands.values())
     a, b = (
         reshaped(env.builder, x, (1,) * (rank - len(x.shape)) + x.shape, env.label(op, f"operand{index}"))
-        for index, x in sorted(operands.items())
+        for index, x in operands.items()
     )
     return a, b
 

@@ -18,6 +18,8 @@ def lower_concatenation(env: Environment, op: Operator) -> None:
     axis = env.axis(env.output(op), op.integer(options, "Axis"))
     parts = _parts(env, op, target)
     first = parts[0].shape
+    if axis >= len(first):
+        raise ValueError(f"the inputs must have axis {axis + 1}, which shape {first} has not")
     for part in parts:
         if (
             len(part.shape) != len(first)
