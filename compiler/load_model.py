@@ -34,9 +34,7 @@ def load_model(
         if start[4:8] != TFLITE_IDENTIFIER and start[0] not in ONNX_TAGS:
             raise ValueError("is neither an ONNX model nor a TFLite file, or it is damaged at its beginning")
     if start[4:8] != TFLITE_IDENTIFIER:
-        if outputs is not None:
-            raise ModelError(f"{path}: outputs= cuts TFLite files; cut an ONNX file with onnx.utils.extract_model")
-        return load_onnx(path, arithmetic, override)
+        return load_onnx(path, arithmetic, override, outputs)
     try:
         from .tflite.load_tflite import load_tflite
     except ModuleNotFoundError as error:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from emulator.graph import Tensor
+from emulator.graph import Tensor, stored_shape
 
 from ..reading.constants import Constant, QuantizedConstant
 from ..reading.graph_builder import GraphBuilder
+from ..reading.graph_input import InputSource
+from ..reading.origin import Origin
 from ..reading.rounding import operand
 from ..reading.values import Codes, Move, MoveFunction, Real, Value
 from .operator import Operator
 from .tensor import decode, type_name
+from .values import AnyValue, BatchConstant, Hosted, Refused
+
+
+class Host(Protocol):
+    """What the host computes in front of the accelerator."""
+
+    def tensor(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """Element type and logical shape without the batch of a tensor; ``ValueError`` where it is no legal input."""
 
 
 @dataclass(eq=False)
@@ -28,21 +38,45 @@ class Environment:
     folder : the model's, where external data may lie
     initializers : decoded on their first use
     batch : the batch size if the file fixes it
+    opset : version of the default operator set
+    readers : tensor name → the operators that read it; graph outputs have none
+    host : what the host computes in front of the accelerator
     """
 
     builder: GraphBuilder
     folder: Path
     initializers: Mapping[str, TensorProto]
     batch: int | None
-    values: MutableMapping[str, Value] = field(default_factory=dict)
+    opset: int
+    readers: Mapping[str, Sequence[Operator]]
+    host: Host
+    values: MutableMapping[str, AnyValue] = field(default_factory=dict)
 
-    def value(self, name: str) -> Value:
+    def any_value(self, name: str) -> AnyValue:
         """The value of a tensor name."""
         if name not in self.values:
             if name not in self.initializers:
                 raise ValueError(f"reads {name!r}, a second output, which is not supported")
             self.values[name] = Constant(decode(self.initializers[name], self.folder))
         return self.values[name]
+
+    def value(self, name: str) -> Value:
+        """The value of a tensor name, for what the accelerator computes."""
+        value = self.any_value(name)
+        if isinstance(value, BatchConstant):
+            raise ValueError(f"{name!r} depends on the size of the batch; export the model with a fixed batch size")
+        if isinstance(value, Hosted):
+            raise ValueError(f"reads {name!r}, which no QuantizeLinear rounded; one must stand between")
+        if isinstance(value, Refused):
+            raise ValueError(f"reads {name!r} of {value.root}, which is refused")
+        return value
+
+    def input_from_host(self, name: str) -> Real:
+        """A float tensor that the host makes, as an input of the accelerator to be quantized."""
+        kind, shape = self.host.tensor(name)
+        if kind not in (np.float32, np.float16):
+            raise ValueError(f"{name!r} must be FLOAT to be quantized, not {type_name(kind)}")
+        return Real(InputSource(Origin(name, "tensor", (name,)), stored_shape(shape)))
 
     def real(self, op: Operator, index: int) -> Real:
         """Input `index` as real numbers made of activations; ``ValueError`` for a constant or for codes."""
@@ -100,6 +134,18 @@ class Environment:
         if np.issubdtype(constant.values.dtype, np.inexact):
             raise ValueError(f"{what} must be integers, not {type_name(constant.values.dtype)}")
         return tuple(int(value) for value in constant.values.reshape(-1))
+
+    def sizes(self, op: Operator, index: int, what: str) -> tuple[int | None, ...] | None:
+        """As `integers`, where an entry may be the size of the batch, which is None here."""
+        value = self.any_value(op.input(index)) if op.input(index) else None
+        if not isinstance(value, BatchConstant):
+            return self.integers(op, index, what)
+        entries = []
+        for column in zip(*(array.reshape(-1).tolist() for array in value.arrays.values()), strict=True):
+            if column != tuple(value.arrays) and len(set(column)) > 1:
+                raise ValueError(f"{what} may have the size of the batch as an entry, but not compute with it")
+            entries.append(None if len(set(column)) > 1 else int(column[0]))
+        return tuple(entries)
 
     def scalar(self, op: Operator, index: int) -> Any:
         """Input `index` as one Python number, dequantized if need be; None if it is not such a constant."""

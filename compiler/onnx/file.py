@@ -16,14 +16,16 @@ from .tensor import type_name
 Entry = TypeVar("Entry")
 
 MAX_BYTES = (1 << 31) - 1  # protobuf's own limit; larger models keep their weights in external files
-MIN_OPSET, MAX_OPSET = 13, 25  # per-channel QuantizeLinear; the newest operator set whose definitions were checked
+MIN_OPSET, MAX_OPSET = 10, 28  # QuantizeLinear's first; the newest one whose definitions were checked
 MIN_IR_VERSION = 3
+INPUT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8)
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxFile:
     """A parsed file.
 
+    model : all of it
     opset : version of the default operator set
     initializers : name → TensorProto, not decoded
     inputs, outputs : the graph's own, initializers left out
@@ -31,6 +33,7 @@ class OnnxFile:
     """
 
     path: Path
+    model: ModelProto
     graph: GraphProto
     opset: int
     initializers: dict[str, TensorProto]
@@ -61,12 +64,12 @@ def read_onnx(path: str | PathLike[str]) -> OnnxFile:
     _unique("graph output", [(value.name, value) for value in graph.output])
     metadata = _unique("metadata key", [(entry.key, entry.value) for entry in model.metadata_props])
     outputs = tuple(graph.output)
-    return OnnxFile(file, graph, _opset(model), initializers, inputs, outputs, metadata, model.producer_name)
+    return OnnxFile(file, model, graph, _opset(model), initializers, inputs, outputs, metadata, model.producer_name)
 
 
 def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
-    """Logical shape of a float32 graph input without its batch axis: (channels, height, width), (channels, length) or
-    (length,).
+    """Logical shape of a graph input, floats or codes, without its batch axis: (channels, height, width), (channels,
+    length) or (length,).
 
     Raises ``ValueError`` for another element type or rank, and for a size other than the batch that is not fixed.
     """
@@ -74,8 +77,9 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
     if value.type.WhichOneof("value") != "tensor_type":
         raise ValueError(f"{what} must be a tensor, not {value.type.WhichOneof('value')}")
     tensor = value.type.tensor_type
-    if tensor.elem_type != TensorProto.FLOAT:
-        raise ValueError(f"{what} must be FLOAT, followed by a QuantizeLinear, not {type_name(tensor.elem_type)}")
+    if tensor.elem_type not in INPUT_TYPES:
+        found = type_name(tensor.elem_type)
+        raise ValueError(f"{what} must be FLOAT, followed by a QuantizeLinear, or INT8 or UINT8 codes, not {found}")
     if not tensor.HasField("shape") or not 2 <= len(tensor.shape.dim) <= 4:
         rank = f"{len(tensor.shape.dim)} axes" if tensor.HasField("shape") else "no shape"
         raise ValueError(

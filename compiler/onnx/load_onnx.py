@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 
-from emulator.arithmetic import Arithmetic
-from emulator.graph import Graph, Tensor, stored_shape
+from onnx import TensorProto, ValueInfoProto
 
-from ..reading.errors import in_file, located
+from emulator.arithmetic import Arithmetic
+from emulator.graph import Graph, stored_shape
+
+from ..reading.constants import Constant, QuantizedConstant
+from ..reading.errors import in_file
 from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource
 from ..reading.origin import Origin
-from ..reading.rearrange import in_logical_order
-from ..reading.rounding import operand
 from ..reading.sizes import check_elements
 from ..reading.stored_arithmetic import choose_arithmetic
 from ..reading.stored_layers import read_layers
 from ..reading.stored_tables import read_tables
-from ..reading.values import Codes, Real
+from ..reading.values import Real
 from .environment import Environment
 from .file import OnnxFile, fixed_batch, input_shape, read_onnx
-from .operator import operator
-from .operators.table import LOWERINGS, check_supported
+from .formats import check_format, check_quantized
+from .host.head import Head
+from .host.tail import Tail
+from .operator import Operator, operator
 from .order import needed_in_order
-from .schema import check_schema
+from .read_operators import read_operators
+from .refusals import refusal
+from .values import AnyValue, BatchConstant, Hosted, Refused
 
 
-def load_onnx(path: str | PathLike[str], arithmetic: Arithmetic | None = None, override: bool = False) -> Graph:
+def load_onnx(
+    path: str | PathLike[str],
+    arithmetic: Arithmetic | None = None,
+    override: bool = False,
+    outputs: Sequence[str] | None = None,
+) -> Graph:
     """Read a quantized ONNX model, files of unknown origin included, as integers (contract, section 4, "Reading ONNX").
 
-    path : an ONNX file with QuantizeLinear/DequantizeLinear (QDQ) pairs, operator set 13–25
+    path : an ONNX file with QuantizeLinear/DequantizeLinear (QDQ) pairs, operator set 10–28
     arithmetic : None takes the file's metadata ``lockstep.arithmetic``, or the default where there is none
     override : take `arithmetic` even where the metadata differs
+    outputs : names of tensors of the file that are to be the outputs in place of its own; what lies behind them is left
+        out, and may be anything
+
+    What the file computes in float in front of its first QuantizeLinear becomes `Graph.head`, and what it computes
+    behind its last codes `Graph.tail`: ONNX Runtime runs them on the host, or ONNX's reference evaluator where it is
+    not installed. Without a tail, outputs are int8 codes: of a QuantizeLinear, or those that a DequantizeLinear makes
+    real numbers of. With a tail they are all the file's own, floats of the last layer without a quantizer among them,
+    which are its int64 sums times their scale. An int8 or uint8 input is codes already, with scale and zero point of
+    the DequantizeLinear behind it; uint8 arrays come in and go out as they are, 128 above the graph's codes.
 
     Lookup tables are those of the metadata entry ``lockstep.tables`` where it has them, otherwise computed.
 
@@ -46,44 +66,56 @@ def load_onnx(path: str | PathLike[str], arithmetic: Arithmetic | None = None, o
     """
     with in_file(path):
         file = read_onnx(path)
-        return _read_graph(file, choose_arithmetic(file.metadata, arithmetic, override))
+        chosen = choose_arithmetic(file.metadata, arithmetic, override)
+        return _read_graph(file, chosen, [value.name for value in file.outputs] if outputs is None else [*outputs])
 
 
-def _read_graph(file: OnnxFile, arithmetic: Arithmetic) -> Graph:
-    outputs = [value.name for value in file.outputs]
+def _read_graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str]) -> Graph:
     given = [value.name for value in file.inputs] + list(file.initializers)
     operators = needed_in_order([operator(node) for node in file.graph.node], given, outputs)
-    check_supported(operators)
+    check_format(operators)
+    # Constants first, so that they are known wherever one looks ahead.
+    operators.sort(key=lambda op: op.type != "Constant")
+    readers = _readers(operators, outputs)
+    batch = _batch(file)
+    head = Head(file, operators, batch)
     builder = GraphBuilder(arithmetic, read_tables(file.metadata, arithmetic))
-    env = Environment(builder, file.path.parent, file.initializers, _batch(file))
+    env = Environment(builder, file.path.parent, file.initializers, batch, file.opset, readers, head)
     for value in file.inputs:
-        shape = input_shape(value)
-        check_elements(shape, f"graph input {value.name!r}")
-        origin = Origin(value.name, "graph input", (value.name,))
-        env.values[value.name] = Real(InputSource(origin, stored_shape(shape)))
+        env.values[value.name] = _input(value)
         builder.reserve(value.name)
-    codes: dict[str, str] = {}
-    for op in operators:
-        with located(str(op)):
-            check_schema(op, file.opset)
-            result = LOWERINGS[op.type](env, op)
-        for name, made in zip(op.outputs, result if isinstance(result, tuple) else (result,), strict=False):
-            env.values[name] = made
-            if isinstance(made, Codes):
-                codes.setdefault(made.tensor.name, name)
-    shown = {name: _output(env, name) for name in outputs}
+    held = read_operators(env, operators)
+    tail = Tail(file, operators, env)
+    for name in outputs:
+        if isinstance(env.any_value(name), Constant | QuantizedConstant | BatchConstant):
+            raise ValueError(f"graph output {name!r}: is a constant")
+    behind, refused = tail.part(outputs)
+    if refused:
+        raise refusal(_roots(env, operators), readers)
+    check_quantized(operators, bool(builder.inputs))
+    if behind is not None and behind.model and not builder.nodes:
+        missing = _roots(env, operators)
+        if missing:
+            raise refusal(missing, readers)
+        raise ValueError("leaves nothing to the accelerator: all its operators are in float behind the quantizers")
+    order = [value.name for value in file.inputs if value.name in builder.inputs]
+    inputs = tuple(builder.inputs[name] for name in (*order, *(n for n in builder.inputs if n not in order)))
+    front = head.part(inputs)
+    used = {*builder.inputs, *(front.inputs if front else ()), *(behind.inputs if behind else ())}
     for value in file.inputs:
-        if value.name not in builder.inputs:
+        if value.name not in used:
             raise ValueError(f"graph input {value.name!r} reaches no QuantizeLinear")
     return Graph(
-        inputs=tuple(builder.inputs[value.name] for value in file.inputs),
+        inputs=inputs,
         nodes=tuple(builder.nodes),
-        outputs={name: tensor.name for name, tensor in shown.items()},
+        outputs={name: tensor.name for name, tensor in tail.outputs.items()},
         arithmetic=arithmetic,
+        head=front,
+        tail=behind,
         metadata={
             "producer": file.producer,
             "opset": file.opset,
-            "codes": codes,
+            "codes": held,
             "bias_errors": builder.bias_errors,
             "orders": builder.orders,
             "layers": read_layers(file.metadata),
@@ -91,16 +123,33 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic) -> Graph:
     )
 
 
-def _output(env: Environment, name: str) -> Tensor:
-    with located(f"graph output {name!r}"):
-        value = env.value(name)
-        if isinstance(value, Codes):
-            tensor = value.tensor
-        elif isinstance(value, Real):
-            tensor = operand(env.builder, value)
-        else:
-            raise ValueError("is a constant")
-        return in_logical_order(env.builder, tensor)
+def _input(value: ValueInfoProto) -> AnyValue:
+    """An input of the model: floats to be quantized; anything else is the host's, until it turns out to be codes."""
+    kind = value.type.tensor_type.elem_type
+    if kind not in (TensorProto.FLOAT, TensorProto.FLOAT16):
+        return Hosted(value.name)
+    try:
+        shape = input_shape(value)
+        check_elements(shape, f"graph input {value.name!r}")
+    except ValueError:
+        return Hosted(value.name)  # which says the same to its first quantizer
+    return Real(InputSource(Origin(value.name, "graph input", (value.name,)), stored_shape(shape)))
+
+
+def _readers(operators: Sequence[Operator], outputs: Sequence[str]) -> dict[str, list[Operator]]:
+    """Tensor → the operators that read it; none for an output, which somebody reads who is not known."""
+    readers: dict[str, list[Operator]] = {}
+    for op in operators:
+        for name in op.reads:
+            readers.setdefault(name, []).append(op)
+    return {name: ops for name, ops in readers.items() if name not in outputs}
+
+
+def _roots(env: Environment, operators: Sequence[Operator]) -> list[Refused]:
+    """All operators that are refused, but for those that only read what another one would make."""
+    values = [env.values.get(op.output) for op in operators]
+    made = zip(operators, values, strict=True)
+    return [value for op, value in made if isinstance(value, Refused) and value.root is op]
 
 
 def _batch(file: OnnxFile) -> int | None:

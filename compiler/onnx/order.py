@@ -37,7 +37,7 @@ def needed_in_order(operators: Sequence[Operator], given: Iterable[str], wanted:
                 continue
             open_.add(index)
             waiting = []
-            for read in operators[index].inputs:
+            for read in operators[index].reads:
                 if read in maker and maker[read] not in done:
                     waiting.append(maker[read])
                 elif read and read not in maker and read not in known:

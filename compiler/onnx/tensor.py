@@ -13,16 +13,29 @@ from ..reading.sizes import check_elements
 
 BITS: dict[int, int] = {
     TensorProto.FLOAT: 32,
+    TensorProto.FLOAT16: 16,
+    TensorProto.DOUBLE: 64,
     TensorProto.INT8: 8,
     TensorProto.UINT8: 8,
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
+    TensorProto.INT16: 16,
+    TensorProto.UINT16: 16,
     TensorProto.INT32: 32,
+    TensorProto.UINT32: 32,
     TensorProto.INT64: 64,
+    TensorProto.UINT64: 64,
     TensorProto.BOOL: 8,
 }
+UNSIGNED = {TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64}
 # TensorProto keeps values either in raw_data or, by element type, in one of these fields.
-FIELDS: dict[int, str] = {TensorProto.FLOAT: "float_data", TensorProto.INT64: "int64_data"}
+FIELDS: dict[int, str] = {
+    TensorProto.FLOAT: "float_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.UINT32: "uint64_data",
+    TensorProto.UINT64: "uint64_data",
+}
 DTYPES: dict[int, np.dtype[Any]] = {kind: np.dtype(helper.tensor_dtype_to_np_dtype(kind)) for kind in BITS}
 """Element type → NumPy's; int4 and uint4 are those of ml_dtypes."""
 
@@ -43,7 +56,7 @@ def decode(tensor: TensorProto, folder: Path) -> NDArray[Any]:
     what = f"constant {tensor.name!r}"
     kind = tensor.data_type
     if kind not in BITS:
-        raise ValueError(f"{what} must be float32 or an integer of 4, 8, 32 or 64 bits, not {type_name(kind)}")
+        raise ValueError(f"{what} must be a float of 16, 32 or 64 bits or an integer, not {type_name(kind)}")
     shape = tuple(int(size) for size in tensor.dims)
     count = check_elements(shape, what)
     if tensor.HasField("segment"):
@@ -79,11 +92,16 @@ def _from_field(tensor: TensorProto, count: int, what: str) -> NDArray[Any]:
     length = (count + 1) // 2 if BITS[kind] == 4 else count
     if len(field) != length:
         raise ValueError(f"{what} of shape {tuple(tensor.dims)} must hold {length} values, not {len(field)}")
-    if kind == TensorProto.FLOAT:
-        return np.array(field, np.float32)
-    values = np.array(field, np.int64)
-    unsigned = kind == TensorProto.UINT8 or BITS[kind] == 4
-    low, high = (0, 255) if unsigned else (-(1 << (BITS[kind] - 1)), (1 << (BITS[kind] - 1)) - 1)
+    if kind in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.UINT64):
+        return np.array(field, DTYPES[kind])
+    values = np.array(field, np.uint64 if kind == TensorProto.UINT32 else np.int64)
+    if kind == TensorProto.FLOAT16:  # as the bits of a uint16
+        if count and not 0 <= int(values.min()) <= int(values.max()) < 1 << 16:
+            raise ValueError(f"{what} must hold values of 16 bits, as FLOAT16 does")
+        return values.astype(np.uint16).view(np.float16)
+    unsigned = kind in UNSIGNED or BITS[kind] == 4
+    bits = max(BITS[kind], 8)
+    low, high = (0, (1 << bits) - 1) if unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     if count and (int(values.min()) < low or int(values.max()) > high):
         raise ValueError(f"{what} must hold values from {low} to {high}, as {type_name(kind)} does")
     return _nibbles(values.astype(np.uint8), count, kind == TensorProto.INT4) if BITS[kind] == 4 else values

@@ -13,6 +13,7 @@ from emulator.graph import Convolution, Tensor
 from .graph_builder import GraphBuilder
 from .values import Target
 from .weighted import Reals, WeightedSource, channel_column
+from .weights import Weights
 from .windows import WindowGeometry
 
 
@@ -28,8 +29,11 @@ class ConvolutionSource(WeightedSource):
         return channel_column(values, self.weights.channels, len(self.x.shape))
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
+        """Add the `Convolution`."""
+        return self.layer(builder, name, *self.requantization(builder, name, target))
+
+    def layer(self, builder: GraphBuilder, name: str, weights: Weights, fields: dict[str, Any]) -> Tensor:
         """Add the `Convolution`; its weights are stored channel last."""
-        weights, fields = self.requantization(builder, name, target)
         outputs, depth = weights.codes.shape[:2]
         weight = weights.codes.reshape(outputs, depth, *self.geometry.kernel).transpose(0, 2, 3, 1)
         return builder.add(

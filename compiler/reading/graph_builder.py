@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
 from typing import TypeVar
 
 from emulator.arithmetic import Arithmetic
@@ -37,6 +39,22 @@ class GraphBuilder:
         # The value keeps the object alive, so that its identity stays its own.
         self.rounded: dict[tuple[int, object], tuple[object, Tensor]] = {}
         self._names: set[str] = set()
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Take back all that was added inside where it ends in a ``ValueError``, which passes."""
+        saved = {name: value.copy() for name, value in vars(self).items() if isinstance(value, dict | list | set)}
+        try:
+            yield
+        except ValueError:
+            vars(self).update(saved)
+            raise
+
+    def scratch(self) -> GraphBuilder:
+        """A copy in which one can try what shape a layer has."""
+        other = copy(self)
+        vars(other).update({k: v.copy() for k, v in vars(self).items() if isinstance(v, dict | list | set)})
+        return other
 
     def reserve(self, name: str) -> None:
         """Keep layers from taking `name`."""

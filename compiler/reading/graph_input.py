@@ -22,11 +22,16 @@ class InputSource(Source):
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Declare the input tensor under the file's name; all its quantizers must agree."""
-        known = builder.inputs.get(self.operator.name)
-        if known is None:
-            known = Tensor(name=self.operator.name, shape=self.shape, **vars(target))
-            builder.check(known)
-            builder.inputs[known.name] = known
-        if Target(known.scale, known.zero_point, known.y_min, known.y_max) != target:
-            raise ValueError("must be quantized with one scale, zero point and clamp, not with several")
-        return known
+        return graph_input(builder, self.operator.name, self.shape, target)
+
+
+def graph_input(builder: GraphBuilder, name: str, shape: tuple[int, ...], target: Target) -> Tensor:
+    """The input tensor `name`, declared at its first use; ``ValueError`` where it is quantized in several ways."""
+    known = builder.inputs.get(name)
+    if known is None:
+        known = Tensor(name=name, shape=shape, **vars(target))
+        builder.check(known)
+        builder.inputs[known.name] = known
+    if Target(known.scale, known.zero_point, known.y_min, known.y_max) != target:
+        raise ValueError("must be quantized with one scale, zero point and clamp, not with several")
+    return known

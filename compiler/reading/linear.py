@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from emulator.graph import Convolution, Linear, Tensor, logical_shape
 
 from .graph_builder import GraphBuilder
 from .rearrange import turned
+from .sums import Sums
 from .values import Target
 from .weighted import Reals, WeightedSource
+from .weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +32,23 @@ class LinearSource(WeightedSource):
         return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
+        """Add the `Linear`, or of a sequence the layer called NAME/codes between two `Transpose`s."""
+        weights, fields = self.requantization(builder, name, target)
+        if len(self.x.shape) == 1:
+            return self.layer(builder, name, weights, fields)
+        still = self.x.shape[-1] == weights.channels == 1
+        made = self.layer(builder, name if still else builder.unique(f"{name}/codes"), weights, fields)
+        return turned(builder, made, name)
+
+    def sums(self, builder: GraphBuilder, name: str) -> Sums:
+        """Add the layer with `raw`; a sequence's sums are those of the `Convolution`, (length, channels)."""
+        return replace(super().sums(builder, name), turned=len(self.x.shape) > 1)
+
+    def layer(self, builder: GraphBuilder, name: str, weights: Weights, fields: dict[str, Any]) -> Tensor:
         """Add the `Linear`; behind the flattening of a feature map its rows follow the map's stored order (NHWC).
 
-        (batch, T, K) is stored (K, T): a 1×1 convolution over K channels, called NAME/codes, between two `Transpose`s.
+        (batch, T, K) is stored (K, T): a 1×1 convolution over K channels behind a `Transpose`.
         """
-        weights, fields = self.requantization(builder, name, target)
         weight, channels = weights.codes, weights.channels
         if self.x.name in builder.orders:
             shape = logical_shape(builder.orders[self.x.name])
@@ -43,13 +57,11 @@ class LinearSource(WeightedSource):
             weight = np.ascontiguousarray(weight)
             return builder.add(Linear(name=name, shape=(channels,), weight=weight, **fields))
         x = turned(builder, self.x, builder.unique(f"{name}/turned"))
-        length = x.shape[0]
-        made = builder.add(
+        return builder.add(
             Convolution(
-                name=name if length == channels == 1 else builder.unique(f"{name}/codes"),
-                shape=(length, channels),
+                name=name,
+                shape=(x.shape[0], channels),
                 weight=np.ascontiguousarray(weight.T)[:, None, None, :],
                 **(fields | {"inputs": (x.name,)}),
             )
         )
-        return turned(builder, made, name)

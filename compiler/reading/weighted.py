@@ -16,6 +16,7 @@ from .bias import check_bias, integer_bias, rounded_bias
 from .constants import Constant, QuantizedConstant
 from .graph_builder import GraphBuilder
 from .origin import Origin
+from .sums import Sums
 from .values import Source, Target
 from .weights import Weights
 
@@ -72,6 +73,30 @@ class WeightedSource(Source):
         if self.bias is None and self.affine is None:
             return replace(self, bias=bias)
         return self.with_affine(1.0, values)
+
+    @abstractmethod
+    def layer(self, builder: GraphBuilder, name: str, weights: Weights, fields: dict[str, Any]) -> Tensor:
+        """Add the layer that sums, with its fields behind the sums; of a sequence, stored channels last."""
+
+    def sums(self, builder: GraphBuilder, name: str) -> Sums:
+        """Add the layer with `raw`, which nothing rounds; what is no integer in its bias is left to the host."""
+        weights, channels = self.weights, self.weights.channels
+        x_scale = np.broadcast_to(np.float32(self.x.scale) if self.x_scale is None else self.x_scale, (channels,))
+        bias, error = integer_bias(self.bias, x_scale, weights.scale)
+        step = x_scale.astype(np.float64) * weights.scale
+        offset = np.zeros(channels)
+        if error.any():
+            assert self.bias is not None
+            real = self.bias.values if isinstance(self.bias, Constant) else self.bias.real
+            bias, offset = np.zeros(channels, np.int64), offset + real.reshape(-1)
+        check_bias(bias, builder.arithmetic)
+        if self.affine is not None:
+            step, offset = step * self.affine.gain, offset * self.affine.gain + self.affine.offset
+        zeros = np.zeros(channels, np.int64)
+        low, high = builder.arithmetic.activation_range
+        fields = {**vars(Target(1.0, 0, low, high)), "inputs": (self.x.name,), "bias": bias, "raw": True}
+        fields |= {"multiplier": zeros, "shift": zeros, "weight_zero_point": weights.zero_point}
+        return Sums(self.layer(builder, name, weights, fields), step, offset, turned=False)
 
     def requantization(self, builder: GraphBuilder, name: str, target: Target) -> tuple[Weights, dict[str, Any]]:
         """(weights, the layer's fields behind its sums), and a note of how far the bias is from the file's.

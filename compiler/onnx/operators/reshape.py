@@ -15,6 +15,8 @@ from ..environment import Environment
 from ..operator import Operator
 from ..tensor import type_name
 
+BATCH = -2  # an entry of a Reshape's shape that is the size of the batch, whatever that is
+
 
 def lower_flatten(env: Environment, op: Operator) -> Value:
     """Flatten with axis 1: one vector per image."""
@@ -30,7 +32,8 @@ def lower_flatten(env: Environment, op: Operator) -> Value:
 
 def lower_reshape(env: Environment, op: Operator) -> Value:
     """Reshape to a constant shape that keeps the batch: its first entry is 0, −1 or the file's fixed batch size."""
-    wanted = list(env.integers(op, 1, "shape") or ())
+    sizes = env.sizes(op, 1, "shape") or ()
+    wanted = [BATCH if size is None else size for size in sizes]
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
         return reshaped(builder, x, _resolved(wanted, x, op, env.batch), name)
@@ -81,8 +84,8 @@ def lower_identity(env: Environment, op: Operator) -> Value:
 
 
 def lower_cast(env: Environment, op: Operator) -> Value:
-    """Cast of real numbers, or of the sums of ConvInteger or MatMulInteger, to FLOAT: the same numbers."""
-    if op.integer("to", 0) != TensorProto.FLOAT:
+    """Cast of real numbers, or of the sums of ConvInteger or MatMulInteger, to a float type: the same numbers."""
+    if op.integer("to", 0) not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE):
         raise ValueError(f"activations can be cast to FLOAT only, not to {type_name(op.integer('to', 0))}")
     return env.real(op, 0)
 
@@ -103,7 +106,7 @@ def _resolved(wanted: list[int], x: Tensor, op: Operator, batch: int | None) -> 
         raise ValueError(f"shape must have 2 to 4 entries, not {wanted}")
     copies = not op.integer("allowzero", 0)
     first, rest = wanted[0], wanted[1:]
-    if not ((first == 0 and copies) or first == -1 or (batch is not None and first == batch)):
+    if not (first == BATCH or (first == 0 and copies) or first == -1 or (batch is not None and first == batch)):
         raise ValueError(f"shape must keep the batch as its first entry (0 or −1), not {wanted}")
     if copies:
         rest = [logical[i] if size == 0 and i < len(logical) else size for i, size in enumerate(rest)]

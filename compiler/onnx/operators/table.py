@@ -55,6 +55,7 @@ LOWERINGS: dict[str, Lowering] = {
     "ConvTranspose": lower_conv_transpose,
     "DepthToSpace": lower_depth_to_space,
     "DequantizeLinear": lower_dequantize_linear,
+    "com.microsoft.DequantizeLinear": lower_dequantize_linear,
     "Div": lower_elementwise,
     "Dropout": lower_dropout,
     "Flatten": lower_flatten,
@@ -68,6 +69,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Mul": lower_elementwise,
     "Pad": lower_pad,
     "QuantizeLinear": lower_quantize_linear,
+    "com.microsoft.QuantizeLinear": lower_quantize_linear,
     "ReduceMean": lower_reduce_mean,
     "Relu": lower_relu,
     "Resize": lower_resize,
@@ -86,19 +88,12 @@ LOWERINGS: dict[str, Lowering] = {
 
 # Why an operator that networks often have cannot stand in a quantized file.
 REASONS = {
-    "Softmax": "let the host compute it behind the graph's outputs",
+    **dict.fromkeys(
+        ("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"),
+        "a float operator between integer layers, which the accelerator lacks; outputs= can cut the model in front of it",
+    ),
+    **dict.fromkeys(
+        ("LSTM", "GRU", "RNN"),
+        "the quantizer left it in float; qat.prepare unrolls recurrent layers into quantized steps",
+    ),
 }
-
-
-def check_supported(operators: list[Operator]) -> None:
-    """Raise ``ValueError`` naming every node whose operator is not supported."""
-    unknown = [
-        f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
-        for op in operators
-        if op.type not in LOWERINGS
-    ]
-    if len(unknown) == 1:
-        raise ValueError(f"{unknown[0]} is not supported")
-    if unknown:
-        more = f"; and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        raise ValueError(f"{len(unknown)} nodes are not supported: {'; '.join(unknown[:10])}{more}")

@@ -1,0 +1,1 @@
+"""Constants that operators make of constants, by ONNX's own reference evaluator."""

@@ -1,0 +1,1 @@
+"""What the host computes around the accelerator: operators of the file itself, run by ONNX Runtime."""

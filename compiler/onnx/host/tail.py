@@ -1,0 +1,132 @@
+"""The tail: what the file computes behind the last codes, and the accelerator's outputs that it is computed of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import ValueInfoProto
+
+from emulator.graph import Tensor, logical_shape
+
+from ...reading.errors import located
+from ...reading.rearrange import in_logical_order
+from ...reading.rounding import operand
+from ...reading.values import Codes, Dequantized, Real
+from ...reading.weighted import WeightedSource
+from ..environment import Environment
+from ..file import OnnxFile
+from ..operator import Operator
+from ..values import Hosted, Refused
+from .head import feed
+from .part import CodesForm, Form, OnnxPart, RealForm, SumsForm
+from .runtime import function
+from .submodel import Part, float_cut, part_behind, submodel
+
+OFFSETS = {"uint8": 128, "uint4": 8}
+# Layers with weights: behind a quantizer they are the accelerator's, and so what stands before is no tail.
+PRODUCTS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "ConvInteger", "MatMulInteger"])
+
+
+class Tail:
+    """What the host computes behind the accelerator.
+
+    operators : those of the file, each behind those that it reads
+    outputs : the accelerator's, {ONNX tensor name: tensor}; `part` finds them
+    """
+
+    def __init__(self, file: OnnxFile, operators: Sequence[Operator], env: Environment) -> None:
+        self.file = file
+        self.operators = operators
+        self.env = env
+        self.outputs: dict[str, Tensor] = {}
+        self.forms: dict[str, Form] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def part(self, wanted: Sequence[str]) -> tuple[OnnxPart | None, list[Refused]]:
+        """(what makes the model's outputs `wanted` of the accelerator's, what stands in the way).
+
+        None: nothing is to be computed, and `outputs` are the model's outputs as codes. The second is empty where the
+        first is a part.
+        """
+        found = part_behind(wanted, self.operators, self._cut)
+        for name in found.leaves:
+            self._cut(name)  # also where an output is an input
+        refused = self._in_the_way(found)
+        if refused or not (found.operators or any(self._is_own(name) for name in wanted)):
+            return None, refused
+        own = {value.name: value for value in self.file.inputs}
+        reads = tuple(name for name in found.leaves if name in own and name not in self.outputs)
+        cuts = {name: self._declared(name) for name in self.outputs}
+        with located(" and ".join(map(str, found.operators[:1])) or "graph output"):
+            made = [name for name in wanted if name not in found.leaves]
+            model = submodel(self.file, found, made, cuts, self.env.batch).model.SerializeToString() if made else b""
+            if model:
+                function(model)
+            feeds = {name: feed(own[name]) for name in reads}
+        inputs = (*self.outputs, *reads)
+        return OnnxPart(inputs, tuple(wanted), model, feeds, self.forms, batch=self.env.batch), []
+
+    def _is_own(self, name: str) -> bool:
+        """Whether the model's output is not the graph's: uint8 codes, sums, or an input of the model."""
+        form = self.forms.get(name)
+        return form is None or isinstance(form, SumsForm) or (isinstance(form, CodesForm) and form.type == np.uint8)
+
+    def _cut(self, name: str) -> bool:
+        """Whether the accelerator makes a tensor, as codes or sums; then it is one of its outputs."""
+        if name in self.outputs:
+            return True
+        value, builder = self.env.values.get(name), self.env.builder
+        if isinstance(value, Codes):
+            kind = value.type
+            self._show(name, in_logical_order(builder, value.tensor), CodesForm(kind, OFFSETS.get(kind.name, 0)))
+            return True
+        if not isinstance(value, Real) or (not isinstance(value.source, Dequantized) and value.source.is_input):
+            return False
+        if value.exact() is not None:
+            try:
+                with builder.attempt():
+                    tensor = in_logical_order(builder, operand(builder, value))
+            except ValueError:
+                return False
+            self._show(name, tensor, RealForm(tensor.scale, tensor.zero_point))
+            return True
+        if value.bare and isinstance(value.source, WeightedSource):
+            with located(str(value.source.operator)):
+                sums = value.source.sums(builder, builder.unique(value.source.operator.label))
+            shape = logical_shape(sums.tensor.shape)
+            self._show(name, sums.tensor, SumsForm(sums.scale, sums.offset, sums.turned))
+            self.shapes[name] = shape[::-1] if sums.turned else shape
+            return True
+        return False
+
+    def _show(self, name: str, tensor: Tensor, form: Form) -> None:
+        self.outputs[name] = tensor
+        self.forms[name] = form
+        self.shapes[name] = logical_shape(tensor.shape)
+
+    def _declared(self, name: str) -> ValueInfoProto:
+        form = self.forms[name]
+        kind = form.type if isinstance(form, CodesForm) else np.dtype(np.float32)
+        return float_cut(name, kind, self.shapes[name])
+
+    def _in_the_way(self, part: Part) -> list[Refused]:
+        """The refused operators because of which a part is no tail.
+
+        A tail may quantize again, where the accelerator lacks an operator, but no layer with weights may follow; and
+        the host computes what the accelerator lacks, not what is wrong.
+        """
+        values = [self.env.values.get(op.output) for op in part.operators]
+        refused = [v for op, v in zip(part.operators, values, strict=True) if isinstance(v, Refused) and v.root is op]
+        rounded: set[str] = set()
+        for op in part.operators:
+            constant = not any(isinstance(self.env.values.get(name), Real | Refused | Hosted) for name in op.reads)
+            if op.type.endswith("QuantizeLinear") and not op.type.endswith("DequantizeLinear") and not constant:
+                rounded |= set(op.outputs)
+            elif rounded.intersection(op.reads):
+                rounded |= set(op.outputs)
+                if op.type in PRODUCTS or ".Q" in op.type or op.type.startswith("QLinear"):
+                    return refused
+        if rounded:
+            return refused if any(not value.foreign for value in refused) else []
+        return refused if any(not value.hostable for value in refused) else []

@@ -1,0 +1,49 @@
+"""Shape and Size of a tensor: constants but for the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emulator.graph import logical_shape
+
+from ..reading.graph_builder import GraphBuilder
+from ..reading.graph_input import InputSource
+from ..reading.values import Codes, Dequantized, Real, Target
+from .constants.evaluate import evaluate
+from .constants.fold import Known, batch_constant
+from .operator import Operator
+
+BATCHES = (2, 3, 5, 64, 257)
+"""The batch sizes for which shapes are computed where a file leaves the batch open."""
+
+# At this scale no multiplier can be too large, whatever the layer.
+ANY = Target(2.0**100, 0, 0, 0)
+
+
+def shape_of(builder: GraphBuilder, value: Codes | Real) -> tuple[int, ...]:
+    """Logical shape without the batch of a tensor that may not be rounded yet; ``ValueError`` as its layer's."""
+    if isinstance(value, Codes):
+        return logical_shape(value.tensor.shape)
+    source = value.source
+    if isinstance(source, Dequantized):
+        tensor = source.tensor
+    else:
+        builder = builder.scratch()
+        if isinstance(source, InputSource):
+            builder.inputs.pop(source.operator.name, None)
+        tensor = source.emit(builder, builder.unique(source.operator.label), ANY)
+    if value.moves:
+        builder = builder.scratch()
+    for move in value.moves:
+        tensor = move.apply(builder, tensor, builder.unique(move.operator.label))
+    return logical_shape(tensor.shape)
+
+
+def fold_shape(op: Operator, shape: tuple[int, ...], batch: int | None, opset: int) -> Known:
+    """What a Shape or Size node makes of a tensor of this shape behind the batch axis."""
+    arrays = {}
+    for size in BATCHES if batch is None else (batch,):
+        # One element in memory, however large the shape.
+        tensor = np.broadcast_to(np.zeros((), np.int8), (size, *shape))
+        arrays[size] = evaluate(op, [tensor], opset)[0]
+    return batch_constant(arrays)
