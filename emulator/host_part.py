@@ -14,7 +14,7 @@ class HostPart(ABC):
 
     A graph's head makes the arrays of the graph's inputs (float32 to be quantized, or int8 codes) of the model's own
     inputs. Its tail makes the model's own outputs of the graph's outputs (int8 codes, or int64 sums of a layer with
-    `raw`), each under its name in `Graph.outputs`.
+    `raw`), each under its name in `Graph.outputs`, and of inputs of the model, where it reads such.
 
     inputs, outputs : the names of what it reads and of what it makes
     """

@@ -19,21 +19,36 @@ def model_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, 
     Raises as `check_inputs` does.
     """
     head = graph.head
-    if head is None:
-        return check_inputs(graph.inputs, inputs)
-    direct = [tensor.name for tensor in graph.inputs if tensor.name not in head.outputs]
-    _check_names(dict.fromkeys((*head.inputs, *direct)), inputs)
-    made = head.run({name: inputs[name] for name in head.inputs})
+    made: dict[str, NDArray[Any]] = {}
+    direct = [tensor.name for tensor in graph.inputs if head is None or tensor.name not in head.outputs]
+    _check_names(input_names(graph), inputs)
+    if head is not None:
+        made = head.run({name: inputs[name] for name in head.inputs})
     return check_inputs(graph.inputs, made | {name: inputs[name] for name in direct})
 
 
-def model_outputs(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The model's own outputs of the graph's, {name: array in the file's layout}, by its tail if it has one."""
+def input_names(graph: Graph) -> tuple[str, ...]:
+    """The names of the model's own inputs: what the head reads, what it does not make, and what only the tail reads."""
+    head, tail = graph.head, graph.tail
+    made = () if head is None else head.outputs
+    names = [*(() if head is None else head.inputs), *(t.name for t in graph.inputs if t.name not in made)]
+    names += [] if tail is None else [name for name in tail.inputs if name not in graph.outputs]
+    return tuple(dict.fromkeys(names))
+
+
+def model_outputs(
+    graph: Graph, outputs: Mapping[str, NDArray[Any]], inputs: Mapping[str, NDArray[Any]] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The model's own outputs of the graph's, {name: array in the file's layout}, by its tail if it has one.
+
+    inputs : the model's own, some of which the tail may read, too
+    """
     tail = graph.tail
     if tail is None:
         return dict(outputs)
     kept = {name: array for name, array in outputs.items() if name not in tail.inputs}
-    return kept | tail.run({name: outputs[name] for name in tail.inputs})
+    known = {**(inputs or {}), **outputs}
+    return kept | tail.run({name: known[name] for name in tail.inputs})
 
 
 def check_inputs(tensors: Iterable[Tensor], inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:

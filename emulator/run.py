@@ -91,7 +91,7 @@ def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]], every: bool = Fa
     if every:
         return shown
     outputs = {output: to_file_layout(graph.tensor(name), codes[name]) for output, name in graph.outputs.items()}
-    return model_outputs(graph, outputs)
+    return model_outputs(graph, outputs, inputs)
 
 
 def run_graph_counts(

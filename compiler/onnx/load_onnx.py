@@ -93,14 +93,14 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str]) 
     if refused:
         raise refusal(_roots(env, operators), readers)
     check_quantized(operators, bool(builder.inputs))
-    if behind is not None and behind.model and not builder.nodes:
-        missing = _roots(env, operators)
-        if missing:
-            raise refusal(missing, readers)
-        raise ValueError("leaves nothing to the accelerator: all its operators are in float behind the quantizers")
     order = [value.name for value in file.inputs if value.name in builder.inputs]
     inputs = tuple(builder.inputs[name] for name in (*order, *(n for n in builder.inputs if n not in order)))
     front = head.part(inputs)
+    if not builder.nodes and (front or behind) and any(part.model for part in (front, behind) if part):
+        missing = _roots(env, operators)
+        if missing:
+            raise refusal(missing, readers)
+        raise ValueError("leaves nothing to the accelerator: its operators are in float; quantize what they read")
     used = {*builder.inputs, *(front.inputs if front else ()), *(behind.inputs if behind else ())}
     for value in file.inputs:
         if value.name not in used:

@@ -94,9 +94,10 @@ def _lowered(env: Environment, op: Operator, live: bool) -> Sequence[AnyValue]:
 
 
 def _is_hostable(env: Environment, op: Operator) -> bool:
-    """Whether the host may compute what is no layer: not what a quantizer, or a layer with quantized weights, is."""
+    """Whether the host may compute what is no layer: not what works on codes, or has quantized weights."""
     quantized = any(isinstance(env.values.get(name), QuantizedConstant) for name in op.inputs[1:2])
-    return not quantized and op.type not in QUANTIZERS and op.type not in QOPERATORS
+    codes = any(isinstance(env.values.get(name), Codes) for name in op.inputs)
+    return not quantized and not codes and op.type not in QUANTIZERS and op.type not in QOPERATORS
 
 
 def _known(value: AnyValue) -> Known:

@@ -36,6 +36,7 @@ class LinearSource(WeightedSource):
         weights, fields = self.requantization(builder, name, target)
         if len(self.x.shape) == 1:
             return self.layer(builder, name, weights, fields)
+        turned(builder, self.x, builder.unique(f"{name}/turned"))  # which the layer finds
         still = self.x.shape[-1] == weights.channels == 1
         made = self.layer(builder, name if still else builder.unique(f"{name}/codes"), weights, fields)
         return turned(builder, made, name)

@@ -60,7 +60,9 @@ class Head:
         return part_behind(wanted, self.operators, lambda name: False)
 
     def _own(self, value: ValueInfoProto) -> tuple[np.dtype[Any], tuple[int, ...]]:
-        return feed(value).type, input_shape(value)
+        shape = input_shape(value)
+        check_elements(shape, f"graph input {value.name!r}")
+        return feed(value).type, shape
 
     def _made(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         part = self._part([name])

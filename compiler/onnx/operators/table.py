@@ -90,7 +90,7 @@ LOWERINGS: dict[str, Lowering] = {
 REASONS = {
     **dict.fromkeys(
         ("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"),
-        "a float operator between integer layers, which the accelerator lacks; outputs= can cut the model in front of it",
+        "a float operator between integer layers, which the accelerator lacks; outputs= can cut the model before it",
     ),
     **dict.fromkeys(
         ("LSTM", "GRU", "RNN"),

@@ -19,7 +19,7 @@ from tests.compiler.refusals import SX, refused
     (([[0.1]] * 2, [[0]] * 2, "int8"), "scale must be one number or one per channel"),
     ((0.1, [0, 0], "int8"), "zero point must have 1 elements, as the scale, not 2"),
     ((0.1, 0, "int32"), "codes must be INT8, UINT8, INT4 or UINT4, not INT32"),
-    ((0.1, 0, "int16"), "must be float32 or an integer of 4, 8, 32 or 64 bits, not INT16"),
+    ((0.1, 0, "int16"), "activations and weights must be of at most 8 bits, not INT16"),
 ])  # fmt: skip
 def test_activation_parameters(parameters, text, tmp_path):
     scale, zero, kind = parameters
