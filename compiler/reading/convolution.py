@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emulator.graph import Convolution, Tensor
 
 from .graph_builder import GraphBuilder
+from .sums import Sums
 from .values import Target
 from .weighted import Reals, WeightedSource, channel_column
 from .weights import Weights
@@ -31,6 +32,11 @@ class ConvolutionSource(WeightedSource):
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `Convolution`."""
         return self.layer(builder, name, *self.requantization(builder, name, target))
+
+    def sums(self, builder: GraphBuilder, name: str) -> Sums:
+        """Add the `Convolution` with `raw`."""
+        fields, scale, offset = self.raw_fields(builder)
+        return Sums(self.layer(builder, name, self.weights, fields), scale, offset, turned=False)
 
     def layer(self, builder: GraphBuilder, name: str, weights: Weights, fields: dict[str, Any]) -> Tensor:
         """Add the `Convolution`; its weights are stored channel last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ class LinearSource(WeightedSource):
 
     def sums(self, builder: GraphBuilder, name: str) -> Sums:
         """Add the layer with `raw`; a sequence's sums are those of the `Convolution`, (length, channels)."""
-        return replace(super().sums(builder, name), turned=len(self.x.shape) > 1)
+        fields, scale, offset = self.raw_fields(builder)
+        return Sums(self.layer(builder, name, self.weights, fields), scale, offset, turned=len(self.x.shape) > 1)
 
     def layer(self, builder: GraphBuilder, name: str, weights: Weights, fields: dict[str, Any]) -> Tensor:
         """Add the `Linear`; behind the flattening of a feature map its rows follow the map's stored order (NHWC).

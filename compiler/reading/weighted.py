@@ -74,12 +74,15 @@ class WeightedSource(Source):
             return replace(self, bias=bias)
         return self.with_affine(1.0, values)
 
-    @abstractmethod
-    def layer(self, builder: GraphBuilder, name: str, weights: Weights, fields: dict[str, Any]) -> Tensor:
-        """Add the layer that sums, with its fields behind the sums; of a sequence, stored channels last."""
+    def sums(self, builder: GraphBuilder, name: str) -> Sums | None:
+        """Add the layer with `raw`, which nothing rounds; None where codes are moved behind the sums."""
+        return None
 
-    def sums(self, builder: GraphBuilder, name: str) -> Sums:
-        """Add the layer with `raw`, which nothing rounds; what is no integer in its bias is left to the host."""
+    def raw_fields(self, builder: GraphBuilder) -> tuple[dict[str, Any], Reals, Reals]:
+        """(fields of a layer with `raw` behind its sums, scale, offset) as in `Sums`.
+
+        What is no integer in the bias is left to the host.
+        """
         weights, channels = self.weights, self.weights.channels
         x_scale = np.broadcast_to(np.float32(self.x.scale) if self.x_scale is None else self.x_scale, (channels,))
         bias, error = integer_bias(self.bias, x_scale, weights.scale)
@@ -96,7 +99,7 @@ class WeightedSource(Source):
         low, high = builder.arithmetic.activation_range
         fields = {**vars(Target(1.0, 0, low, high)), "inputs": (self.x.name,), "bias": bias, "raw": True}
         fields |= {"multiplier": zeros, "shift": zeros, "weight_zero_point": weights.zero_point}
-        return Sums(self.layer(builder, name, weights, fields), step, offset, turned=False)
+        return fields, step, offset
 
     def requantization(self, builder: GraphBuilder, name: str, target: Target) -> tuple[Weights, dict[str, Any]]:
         """(weights, the layer's fields behind its sums), and a note of how far the bias is from the file's.

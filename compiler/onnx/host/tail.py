@@ -94,6 +94,8 @@ class Tail:
         if value.bare and isinstance(value.source, WeightedSource):
             with located(str(value.source.operator)):
                 sums = value.source.sums(builder, builder.unique(value.source.operator.label))
+            if sums is None:
+                return False
             shape = logical_shape(sums.tensor.shape)
             self._show(name, sums.tensor, SumsForm(sums.scale, sums.offset, sums.turned))
             self.shapes[name] = shape[::-1] if sums.turned else shape
