@@ -17,18 +17,6 @@ from numba import njit
 
 BELOW, INSIDE, ABOVE = 0, 1, 2
 
-# {rounding: how it differs from the nearest integer, even at ties}. With d = value − nearest, exact in floats: add 1
-# where d ≥ up, take 1 where d ≤ −down; (up, down) of values at least 0, (up, down) of the others. ANY is the least that
-# a shift of 62 leaves; a subnormal number would be 0 under torch.set_flush_denormal.
-ANY, TIE, NEVER = 2.0**-62, 0.5, float("inf")
-CORRECTIONS = {
-    "half_even": (NEVER, NEVER, NEVER, NEVER),
-    "half_up": (TIE, NEVER, TIE, NEVER),
-    "half_away": (TIE, NEVER, NEVER, TIE),
-    "floor": (NEVER, ANY, NEVER, ANY),
-    "toward_zero": (NEVER, ANY, ANY, NEVER),
-}
-
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
@@ -42,14 +30,15 @@ def _summing_kernel(function: Kernel) -> Kernel:
 
 
 @_kernel
-def requantize(acc: Any, ratio: Any, values: Any, state: Any, low: Any, high: Any, correction: Any) -> None:
+def requantize(acc: Any, ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any) -> None:
     """``values = clamp(round(acc · ratio), low, high)``, and where the rounded product lay.
 
-    ratio : float64, so small that the product is exact; low, high : float64; correction : of `CORRECTIONS`
+    ratio : float64, so small that the product is exact; low, high : float64
+    thresholds : (rows, 4) float64, `float_thresholds` of each plane's shift
     """
-    up, down, up_negative, down_negative = correction
     for row in range(acc.shape[0]):
         factor = ratio[row]
+        up, down, up_negative, down_negative = thresholds[row]
         for i in range(acc.shape[1]):
             product = np.float64(acc[row, i]) * factor
             nearest = np.rint(product)
@@ -58,6 +47,30 @@ def requantize(acc: Any, ratio: Any, values: Any, state: Any, low: Any, high: An
             rounded = nearest
             rounded += 1.0 if rest >= (up if positive else up_negative) else 0.0
             rounded -= 1.0 if -rest >= (down if positive else down_negative) else 0.0
+            values[row, i] = np.float32(min(max(rounded, low), high))
+            state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
+
+
+@_kernel
+def requantize_long(
+    acc: Any, multiplier: Any, shift: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any
+) -> None:
+    """`requantize` of products that float64 does not hold, |acc · multiplier| ≤ 2^62.
+
+    multiplier, shift : (rows,) int64; low, high : int64; thresholds : (rows, 4) int64, `integer_thresholds`
+    """
+    for row in range(acc.shape[0]):
+        factor, places = multiplier[row], shift[row]
+        even, odd, even_negative, odd_negative = thresholds[row]
+        for i in range(acc.shape[1]):
+            product = np.int64(acc[row, i]) * factor
+            rounded = product >> places
+            rest = product - (rounded << places)
+            if product >= 0:
+                least = odd if rounded & 1 else even
+            else:
+                least = odd_negative if rounded & 1 else even_negative
+            rounded += 1 if rest >= least else 0
             values[row, i] = np.float32(min(max(rounded, low), high))
             state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
 

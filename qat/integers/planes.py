@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from emulator import Arithmetic
 from emulator.walk import numba_installed
 
+from .requantize import exact_ratio
+from .rounding import float_thresholds, integer_thresholds
 from .rows import rows, run
 
 FLOATS = (torch.float32, torch.float64)
@@ -42,32 +45,55 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def requantize_planes(
-    acc: Tensor, exact_ratio: Tensor, ratio: Tensor, top: Tensor | None, low: int, high: int, rounding: str
+    acc: Tensor,
+    factors: tuple[Tensor, Tensor],
+    ratio: Tensor,
+    top: Tensor | None,
+    low: int,
+    high: int,
+    arithmetic: Arithmetic,
+    bound: int,
 ) -> Tensor:
-    """``clamp(round(acc · exact_ratio), low, high)`` in one pass, and its gradient in another.
+    """``clamp(round(acc · multiplier / 2^shift), low, high)`` in one pass, and its gradient in another.
 
-    acc : float32 or float64 integers (batch, channels, …)
-    exact_ratio : float64 (channels, 1, …), acc · exact_ratio is exact
-    ratio : float32, shaped alike, what the gradient sees in its place
+    acc : float32 or float64 integers (batch, channels, …); bound : at least |acc|
+    factors : multiplier and shift, int64, (channels, 1, …)
+    ratio : float32, shaped alike, what the gradient sees in the place of the quotient of the two
     top : a scalar that stands, for the gradient, for all values above `high`; None if they are constant
 
     Returns float32 integers; gradients are float32.
     """
-    result: Tensor = _Requantize.apply(acc, ratio, top, exact_ratio, low, high, rounding)  # type: ignore[no-untyped-call]
+    result: Tensor = _Requantize.apply(acc, ratio, top, factors, low, high, arithmetic, bound)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Requantize(Function):
     @staticmethod
     def forward(
-        ctx: Any, acc: Tensor, ratio: Tensor, top: Tensor | None, exact: Tensor, low: int, high: int, rounding: str
+        ctx: Any,
+        acc: Tensor,
+        ratio: Tensor,
+        top: Tensor | None,
+        factors: tuple[Tensor, Tensor],
+        low: int,
+        high: int,
+        arithmetic: Arithmetic,
+        bound: int,
     ) -> Tensor:
         from . import kernels
 
         acc = acc.contiguous()
         values, state = (torch.empty_like(acc, dtype=kind) for kind in (torch.float32, torch.uint8))
-        arrays = rows(acc, 2), _per_plane(acc, exact.double()), rows(values, 2), rows(state, 2)
-        run(kernels.requantize, arrays, float(low), float(high), kernels.CORRECTIONS[rounding])
+        multiplier, shift = factors
+        exact, made = exact_ratio(multiplier, shift, bound), (rows(values, 2), rows(state, 2))
+        places = _per_plane(acc, shift)
+        if exact is not None:
+            arrays = rows(acc, 2), _per_plane(acc, exact), float_thresholds(places, arithmetic), *made
+            run(kernels.requantize, arrays, float(low), float(high))
+        else:
+            factor = _per_plane(acc, multiplier)
+            arrays = rows(acc, 2), factor, places, integer_thresholds(places, arithmetic), *made
+            run(kernels.requantize_long, arrays, np.int64(low), np.int64(high))
         # Only the gradient of the ratio needs the sums.
         ctx.save_for_backward(acc if ctx.needs_input_grad[1] else None, ratio, state)
         return values
@@ -87,7 +113,7 @@ class _Requantize(Function):
         run(kernels.gradients, arrays)
         of_ratio = torch.from_numpy(to_ratio).view(gradient.shape[:2]).sum(0).view(ratio.shape).float()
         of_top = torch.tensor(to_top.sum(), dtype=torch.float32)
-        return to_acc, None if acc is None else of_ratio, of_top if ctx.needs_input_grad[2] else None, *[None] * 4
+        return to_acc, None if acc is None else of_ratio, of_top if ctx.needs_input_grad[2] else None, *[None] * 5
 
 
 def _per_plane(x: Tensor, per_channel: Tensor) -> NDArray[Any]:

@@ -1,30 +1,46 @@
-"""The contract's requantization on torch tensors (section 3): one exact product, one rounding."""
+"""The contract's requantization on torch tensors (sections 3 and 10): one exact product, one rounding."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from emulator import Arithmetic
+
+from .rounding import float_thresholds, integer_thresholds
+from .tensor import as_int
 
 EXACT_FLOAT64 = 1 << 53
 
 
 def requantize(
-    acc: Tensor, multiplier: Tensor, shift: Tensor, zero_point: int, y_min: int, y_max: int, rounding: str, bound: int
+    acc: Tensor,
+    multiplier: Tensor,
+    shift: Tensor,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+    bound: int,
 ) -> tuple[Tensor, Tensor]:
     """``clamp(zero_point + round(acc · multiplier / 2^shift), y_min, y_max) − zero_point``, and whether it lay inside.
 
     acc : exact integers in float32, float64 or int64
     multiplier, shift : int64, broadcast against `acc`
-    rounding : one of `emulator.arithmetic.ROUNDINGS`
     bound : an upper bound of |acc|
 
     Returns float32 integers and a bool tensor that is true where the clamp changed nothing.
     """
     ratio = exact_ratio(multiplier, shift, bound)
     if ratio is not None:
-        rounded = _round(acc.double() * ratio, rounding)
+        rounded = _round(acc.double() * ratio, shift, arithmetic)
     else:
-        rounded = _round_shift(acc.long() * multiplier, shift, rounding)
+        rounded = round_shift(acc.long() * multiplier, shift, arithmetic)
     low, high = y_min - zero_point, y_max - zero_point
     clamped = rounded.clamp(low, high)
     return clamped.float(), clamped == rounded
@@ -38,32 +54,30 @@ def exact_ratio(multiplier: Tensor, shift: Tensor, bound: int) -> Tensor | None:
     return multiplier * ((1023 - shift) << 52).view(torch.float64)
 
 
-def _round(quotient: Tensor, rounding: str) -> Tensor:
-    """`quotient`, exact in float64, to an integer."""
-    if rounding == "half_even":
-        return quotient.round()
-    if rounding == "floor":
-        return quotient.floor()
-    whole = quotient.trunc()
-    if rounding == "toward_zero":
-        return whole
-    # The fraction of a float is a float; adding ½ to the quotient instead would round.
-    fraction = quotient - whole
-    down = fraction < -0.5 if rounding == "half_up" else fraction <= -0.5
-    return whole + (fraction >= 0.5).double() - down.double()
-
-
-def _round_shift(product: Tensor, shift: Tensor, rounding: str) -> Tensor:
+def round_shift(product: Tensor, shift: Tensor, arithmetic: Arithmetic) -> Tensor:
     """``round(product / 2^shift)`` in int64, shift 0 … 62."""
     quotient = product >> shift
     rest = product - (quotient << shift)
-    if rounding == "floor":
-        return quotient
-    if rounding == "toward_zero":
-        return quotient + ((quotient < 0) & (rest != 0)).long()
-    # For shift 0 the rest is 0 and must stay below "half", hence 1 there.
-    half = torch.ones_like(shift) << (shift - 1).clamp(min=0)
-    if rounding == "half_up":
-        return quotient + (rest >= half).long()
-    tie_up = quotient & 1 == 1 if rounding == "half_even" else quotient >= 0
-    return quotient + ((rest > half) | ((rest == half) & tie_up)).long()
+    even, odd, even_negative, odd_negative = _of(integer_thresholds, shift, arithmetic)
+    is_odd = quotient & 1 == 1
+    positive, negative = torch.where(is_odd, odd, even), torch.where(is_odd, odd_negative, even_negative)
+    return quotient + (rest >= torch.where(product >= 0, positive, negative)).long()
+
+
+def _round(quotient: Tensor, shift: Tensor, arithmetic: Arithmetic) -> Tensor:
+    """`quotient`, exact in float64, to an integer."""
+    nearest = quotient.round()
+    if arithmetic.rounding == "half_even":
+        return nearest
+    rest = quotient - nearest
+    up, down, up_negative, down_negative = _of(float_thresholds, shift, arithmetic)
+    positive = quotient >= 0
+    more = (rest >= torch.where(positive, up, up_negative)).double()
+    return nearest + more - (-rest >= torch.where(positive, down, down_negative)).double()
+
+
+def _of(
+    thresholds: Callable[[NDArray[np.int64], Arithmetic], NDArray[Any]], shift: Tensor, arithmetic: Arithmetic
+) -> tuple[Tensor, ...]:
+    found = np.ascontiguousarray(thresholds(as_int(shift, np.int64), arithmetic))
+    return torch.from_numpy(found).to(shift.device).unbind(-1)

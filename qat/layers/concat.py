@@ -38,9 +38,7 @@ class Concat(Requantized):
             scale = np.array(x.scale.item() / y_scale.item())
             multiplier, shift = (torch.from_numpy(part).to(x.centered.device) for part in self.multipliers(scale))
             bound = max(map(abs, x.extremes))
-            made = requantize(
-                x.centered.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
-            )
+            made = requantize(x.centered.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic, bound)
             values.append(made[0])
             inside.append(made[1])
         surrogate = torch.cat([x.centered * (x.scale / y_scale) for x in inputs], self.axis)

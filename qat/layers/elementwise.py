@@ -43,7 +43,7 @@ class Add(Requantized):
         )
         bound = a_multiplier * max(map(abs, a.extremes)) + b_multiplier * max(map(abs, b.extremes))
         one, shifts = (torch.tensor(value, device=terms.device) for value in (1, shift))
-        values, inside = requantize(terms, one, shifts, zero_point, y_min, y_max, self.arithmetic.rounding, bound)
+        values, inside = requantize(terms, one, shifts, zero_point, y_min, y_max, self.arithmetic, bound)
         real = self.combined(a.real, b.real)
         result = self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
         return replace(result, map_shape=common_order(a, b))

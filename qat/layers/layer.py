@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic, quantize_multiplier
 
 from ..integers.planes import compiled, requantize_planes
-from ..integers.requantize import exact_ratio, requantize
+from ..integers.requantize import requantize
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
 from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
@@ -100,15 +100,15 @@ class Requantized(Layer):
         multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales(y_scale.item())))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         ratio = real_scale / y_scale
-        exact = exact_ratio(multiplier, shift, bound)
         below, above = self.constants(y_min, y_max)
-        if exact is not None and not below and compiled(acc, ratio):
+        if not below and compiled(acc, ratio):
             top = self.clamp[1] / y_scale if above else None
             low, high = y_min - zero_point, y_max - zero_point
-            centered = requantize_planes(acc, exact, ratio, top, low, high, self.arithmetic.rounding)
+            factors = multiplier, shift
+            centered = requantize_planes(acc, factors, ratio, top, low, high, self.arithmetic, bound)
         else:
             values, inside = requantize(
-                acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic.rounding, bound
+                acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic, bound
             )
             centered = self.straight(values, inside, limits, acc.float() * ratio, y_scale)
         return self.tensor(centered, limits, y_scale, lambda: acc.detach().float() * real_scale.detach(), step)
