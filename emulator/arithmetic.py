@@ -65,6 +65,11 @@ class Arithmetic:
             )
 
     @property
+    def is_tflm(self) -> bool:
+        """Whether this is `tflm()`: then average pools and functions are TFLM's, too, for which there are no fields."""
+        return self == Arithmetic.tflm()
+
+    @property
     def operand_bits(self) -> int:
         """Signed width of the requantizer's operand and of exact sums in pools: max(P, 24)."""
         return max(self.accumulator_bits, 24)

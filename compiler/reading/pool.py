@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emulator.graph import AveragePool, MaxPool, Tensor, map_size
 from emulator.multiplier import quantize_multiplier
+from emulator.raw_average_pool import raw_average_multiplier
 
 from .graph_builder import GraphBuilder
 from .origin import Origin
@@ -30,10 +31,24 @@ class AveragePoolSource(Source):
     counts: NDArray[np.int64]
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
-        """Add the `AveragePool`, with a multiplier per output position."""
+        """Add the `AveragePool`, with a multiplier per output position.
+
+        TFLM's mean is that of the raw codes: where the arithmetic is TFLM's, and scale, zero point and positions are
+        those that it has.
+        """
+        arithmetic, kept_parameters = builder.arithmetic, (target.scale, target.zero_point)
+        raw = (
+            arithmetic.is_tflm
+            and kept_parameters == (self.x.scale, self.x.zero_point)
+            and bool((self.counts == self.geometry.counts(False)).all())
+        )
         divisors, position = np.unique(self.counts, return_inverse=True)
-        scale = np.float64(self.x.scale) / (np.float64(target.scale) * divisors)
-        multiplier, shift = (part[position] for part in quantize_multiplier(scale, builder.arithmetic))
+        if raw:
+            pairs = np.array([raw_average_multiplier(int(n), arithmetic) for n in divisors])
+            multipliers, shifts = pairs[:, 0], pairs[:, 1]
+        else:
+            scale = np.float64(self.x.scale) / (np.float64(target.scale) * divisors)
+            multipliers, shifts = quantize_multiplier(scale, arithmetic)
         return builder.add(
             AveragePool(
                 name=name,
@@ -44,8 +59,9 @@ class AveragePoolSource(Source):
                 strides=self.geometry.strides,
                 padding=self.geometry.padding,
                 dilations=self.geometry.dilations,
-                multiplier=multiplier,
-                shift=shift,
+                multiplier=multipliers[position],
+                shift=shifts[position],
+                raw=raw,
             )
         )
 

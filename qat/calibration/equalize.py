@@ -12,6 +12,7 @@ from ..layers.activation import Activation, Dropout
 from ..layers.layer import Layer, Requantized
 from ..layers.moves import Reshape
 from ..layers.pools import AveragePool, MaxPool
+from ..layers.raw_pool import RawAveragePool
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
 from ..scales.quantizers import NO_CLAMP, Clamp
@@ -78,7 +79,7 @@ def _reader(first: Weighted, layers: list[Layer], shown: set[str]) -> Weighted |
         if isinstance(layer, Weighted):
             # A matrix product has its channels last, a convolution first: between them there must be a Flatten.
             return layer if flat == (layer.geometry is None) else None
-        if isinstance(layer, (AveragePool, MaxPool, Reshape)):
+        if isinstance(layer, (AveragePool, MaxPool, RawAveragePool, Reshape)):
             if flat or (isinstance(layer, Reshape) and len(layer.shape) != 1):
                 return None
             flat = isinstance(layer, Reshape)

@@ -66,10 +66,8 @@ def requantize_long(
             product = np.int64(acc[row, i]) * factor
             rounded = product >> places
             rest = product - (rounded << places)
-            if product >= 0:
-                least = odd if rounded & 1 else even
-            else:
-                least = odd_negative if rounded & 1 else even_negative
+            at_even, at_odd = (even, odd) if product >= 0 else (even_negative, odd_negative)
+            least = at_odd if rounded & 1 else at_even
             rounded += 1 if rest >= least else 0
             values[row, i] = np.float32(min(max(rounded, low), high))
             state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)

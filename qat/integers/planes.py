@@ -88,12 +88,11 @@ class _Requantize(Function):
         exact, made = exact_ratio(multiplier, shift, bound), (rows(values, 2), rows(state, 2))
         places = _per_plane(acc, shift)
         if exact is not None:
-            arrays = rows(acc, 2), _per_plane(acc, exact), float_thresholds(places, arithmetic), *made
-            run(kernels.requantize, arrays, float(low), float(high))
+            floats = _per_plane(acc, exact), float_thresholds(places, arithmetic)
+            run(kernels.requantize, (rows(acc, 2), *floats, *made), float(low), float(high))
         else:
-            factor = _per_plane(acc, multiplier)
-            arrays = rows(acc, 2), factor, places, integer_thresholds(places, arithmetic), *made
-            run(kernels.requantize_long, arrays, np.int64(low), np.int64(high))
+            integers = _per_plane(acc, multiplier), places, integer_thresholds(places, arithmetic)
+            run(kernels.requantize_long, (rows(acc, 2), *integers, *made), np.int64(low), np.int64(high))
         # Only the gradient of the ratio needs the sums.
         ctx.save_for_backward(acc if ctx.needs_input_grad[1] else None, ratio, state)
         return values

@@ -1,4 +1,4 @@
-"""What the contract's roundings add to a quotient, as thresholds: one comparison serves all of them (sections 3, 10)."""
+"""What the contract's roundings add to a quotient, as thresholds that one comparison serves (sections 3 and 10)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def float_thresholds(shift: NDArray[np.int64], arithmetic: Arithmetic) -> NDArra
 
 
 def integer_thresholds(shift: NDArray[np.int64], arithmetic: Arithmetic) -> NDArray[np.int64]:
-    """(…, 4) of each shift (…), 0 … 62: the least rest of a quotient's floor that rounds up, rest = product mod 2^shift.
+    """(…, 4) of each shift (…), 0 … 62: the least rest, product mod 2^shift, with which a quotient's floor rounds up.
 
     Of products at least 0, with an even and an odd floor, then of negative ones, even and odd.
     """

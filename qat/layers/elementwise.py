@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emulator import Arithmetic, quantize_adder
+from emulator import Arithmetic, quantize_adder, quantize_rescaled_adder
+from emulator.multiplier import RESCALED_BITS
 
-from ..integers.requantize import requantize
+from ..integers.requantize import requantize, round_shift
 from ..integers.tensor import QuantizedTensor
 from ..scales.settings import Settings
 from .layer import Requantized, Step, advised
@@ -19,7 +20,10 @@ from .onnx_writer import OnnxWriter
 
 
 class Add(Requantized):
-    """a + b, or a − b with `subtract`: the exact weighted sum of the codes, then one rounding (contract, section 4)."""
+    """a + b, or a − b with `subtract`: the exact weighted sum of the codes, then one rounding (contract, section 4).
+
+    Where the arithmetic's adder is ``rescaled``, both operands and their sum are rounded (section 11).
+    """
 
     def __init__(
         self, name: str, a: str, b: str, *, arithmetic: Arithmetic, settings: Settings, subtract: bool = False
@@ -35,18 +39,39 @@ class Add(Requantized):
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         scales = a.scale.item(), b.scale.item(), y_scale.item()
         with advised(np.array(scales)):
-            a_multiplier, b_multiplier, shift = quantize_adder(*scales, self.arithmetic)
-        # 9 bits times at most 31, twice: float64 is exact.
-        other = b.centered.detach().double()
-        terms = (a.centered.detach().double() * a_multiplier).add(
-            other, alpha=-b_multiplier if self.subtract else b_multiplier
-        )
-        bound = a_multiplier * max(map(abs, a.extremes)) + b_multiplier * max(map(abs, b.extremes))
-        one, shifts = (torch.tensor(value, device=terms.device) for value in (1, shift))
-        values, inside = requantize(terms, one, shifts, zero_point, y_min, y_max, self.arithmetic, bound)
+            terms, *factors, bound = (self.rescaled if self.arithmetic.adder == "rescaled" else self.shared)(
+                a, b, *scales
+            )
+        multiplier, shift = (torch.tensor(value, device=terms.device) for value in factors)
+        values, inside = requantize(terms, multiplier, shift, zero_point, y_min, y_max, self.arithmetic, bound)
         real = self.combined(a.real, b.real)
         result = self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
         return replace(result, map_shape=common_order(a, b))
+
+    def shared(
+        self, a: QuantizedTensor, b: QuantizedTensor, a_scale: float, b_scale: float, y_scale: float
+    ) -> tuple[Tensor, int, int, int]:
+        """(weighted sum, 1, shift, a bound of the sum's magnitude)."""
+        a_multiplier, b_multiplier, shift = quantize_adder(a_scale, b_scale, y_scale, self.arithmetic)
+        # 9 bits times at most 31, twice: float64 is exact.
+        terms = (a.centered.detach().double() * a_multiplier).add(
+            b.centered.detach().double(), alpha=-b_multiplier if self.subtract else b_multiplier
+        )
+        bound = a_multiplier * max(map(abs, a.extremes)) + b_multiplier * max(map(abs, b.extremes))
+        return terms, 1, shift, bound
+
+    def rescaled(
+        self, a: QuantizedTensor, b: QuantizedTensor, a_scale: float, b_scale: float, y_scale: float
+    ) -> tuple[Tensor, int, int, int]:
+        """(sum of the rounded operands, its multiplier and shift, a bound of the sum's magnitude)."""
+        factors = quantize_rescaled_adder(a_scale, b_scale, y_scale, self.arithmetic)
+        operands = []
+        for x, multiplier, shift in ((a, *factors[:2]), (b, *factors[2:4])):
+            scaled = (x.centered.detach().long() << RESCALED_BITS) * multiplier
+            operands.append(round_shift(scaled, torch.tensor(shift, device=scaled.device), self.arithmetic))
+        terms = operands[0] - operands[1] if self.subtract else operands[0] + operands[1]
+        bound = sum(max(map(abs, x.extremes)) << (RESCALED_BITS - 1) for x in (a, b))  # no multiplier is beyond ½
+        return terms, *factors[4:], bound
 
     def combined(self, a: Tensor, b: Tensor) -> Tensor:
         """The sum or the difference."""

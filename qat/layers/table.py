@@ -16,10 +16,13 @@ from ..scales.settings import Settings
 from .expression import Expression
 from .layer import Requantized, Step
 from .onnx_writer import OnnxWriter
+from .tflm_tables import free_table, tflm_operator
 
 
 class Table(Requantized):
     """``table[x]`` with the table that `emulator.make_table` gives for the scales; the gradient is the function's own.
+
+    Where the arithmetic is TFLM's and TFLM has a kernel for the function, the table is that kernel's.
 
     expression : the function
     """
@@ -52,7 +55,10 @@ class Table(Requantized):
         """
         key = (x.scale.item(), x.zero_point, y_scale, zero_point, y_min, y_max)
         if self._made is None or self._made[0] != key:
-            codes = make_table(self.expression.function(), *key, self.arithmetic)
+            if tflm_operator(self.expression, self.arithmetic) is None:
+                codes = make_table(self.expression.function(), *key, self.arithmetic)
+            else:
+                codes = free_table(self.expression, *key)
             low, high = self.arithmetic.activation_range
             with torch.inference_mode(False), torch.enable_grad():
                 grid = ((torch.arange(low, high + 1) - x.zero_point) * x.scale.item()).requires_grad_()

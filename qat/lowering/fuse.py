@@ -13,6 +13,7 @@ from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.orders import Gather, PixelShuffle
 from ..layers.pools import MaxPool
 from ..layers.table import Table
+from ..layers.tflm_tables import FIXED, FixedTable, tflm_operator
 from ..layers.weighted import BatchNorm, Weighted
 from ..scales.quantizers import NO_CLAMP
 from .context import Lowering
@@ -103,7 +104,7 @@ class Fusion:
     def function(self, layer: Function) -> None:
         """A function of a function into one."""
         before = self.layers.get(layer.sources[0])
-        if isinstance(before, Function) and self.alone(before.name):
+        if isinstance(before, Function) and self.alone(before.name) and not self.native(layer, before):
             layer.expression = layer.expression.of(before.whole)
             layer.sources = before.sources
             del self.layers[before.name]
@@ -111,6 +112,8 @@ class Fusion:
     def binary(self, layer: Binary) -> None:
         """Two functions of one tensor, such as x · sigmoid(x), into one; a quotient must be one."""
         folded = [self.operand(name) for name in layer.sources]
+        if layer.operator != "Div" and any(self.native(self.layers.get(name)) for name in layer.sources):
+            return
         if folded[0][0] == folded[1][0] and any(not part.is_x for _, part in folded):
             for name in set(layer.sources):
                 if name != folded[0][0]:
@@ -128,6 +131,13 @@ class Fusion:
         if isinstance(layer, Function) and self.alone(name):
             return layer.sources[0], layer.whole
         return name, X
+
+    def native(self, *layers: Layer | None) -> bool:
+        """Whether one of `layers` is a function that stays a layer of its own: TFLM has a kernel for it."""
+        arithmetic = self.lowering.arithmetic
+        return any(
+            isinstance(one, Function) and tflm_operator(one.expression, arithmetic) is not None for one in layers
+        )
 
     def alone(self, name: str) -> bool:
         """Whether exactly one layer reads the tensor, and it is not one of the model's results."""
@@ -162,11 +172,12 @@ class Fusion:
         shared: dict[tuple[str, BatchNorm | None], Weighted] = {}
         for name, layer in self.layers.items():
             match layer:
+                case Function() if tflm_operator(layer.expression, arithmetic) in FIXED:
+                    (source,) = layer.sources
+                    made: Requantized | FixedTable = FixedTable(name, source, layer.expression)
                 case Function():
                     (source,) = layer.sources
-                    made: Requantized = Table(
-                        name, source, arithmetic=arithmetic, settings=settings, expression=layer.expression
-                    )
+                    made = Table(name, source, arithmetic=arithmetic, settings=settings, expression=layer.expression)
                 case Binary(operator="Mul"):
                     made = Product(name, *layer.sources, arithmetic=arithmetic, settings=settings)
                 case Binary():

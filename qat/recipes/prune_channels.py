@@ -17,7 +17,9 @@ from ..layers.layer import Layer
 from ..layers.masks import SUFFIX, mask_of, set_mask
 from ..layers.moves import Reshape
 from ..layers.pools import AveragePool, MaxPool
+from ..layers.raw_pool import RawAveragePool
 from ..layers.table import Table
+from ..layers.tflm_tables import FixedTable
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
 from ..prepare import prepare
@@ -119,11 +121,11 @@ def _chain(first: Weighted, layers: list[Layer], model: PreparedModel) -> Chain 
             if weight.shape[1] > 1 or len(weight) != layer.geometry.groups:
                 return None
             depthwise.append(layer)
-        elif isinstance(layer, (AveragePool, MaxPool, Reshape)):
+        elif isinstance(layer, (AveragePool, MaxPool, RawAveragePool, Reshape)):
             if flat or (isinstance(layer, Reshape) and len(layer.shape) != 1):
                 return None
             flat = isinstance(layer, Reshape)
-        elif not isinstance(layer, (Activation, Dropout, Table)):
+        elif not isinstance(layer, (Activation, Dropout, FixedTable, Table)):
             return None
 
 

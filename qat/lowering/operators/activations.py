@@ -12,7 +12,7 @@ from ...layers.activation import Activation
 from ...layers.expression import Expression, X
 from ..arguments import Arguments
 from ..context import Lowering
-from ..pseudo import Function
+from ..pseudo import Binary, Function
 from ..registry import Handler, handles, register
 
 
@@ -60,6 +60,17 @@ def unary(operator: str, **attributes: float | str) -> Expression:
     return Expression(operator, (X,), tuple(attributes.items()))
 
 
+@handles("silu.default")
+def silu(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """x · sigmoid(x); where the arithmetic is TFLM's, which has no such function, a sigmoid and a product."""
+    source = lowering.source(a.self)
+    if not lowering.arithmetic.is_tflm:
+        lowering.add(node, Function(lowering.unique(node), source, Expression("Mul", (X, unary("Sigmoid")))))
+        return
+    gate = lowering.add(node, Function(lowering.unique(node, "gate"), source, unary("Sigmoid")))
+    lowering.add(node, Binary(lowering.unique(node), source, gate, "Mul"))
+
+
 def elu(a: Arguments) -> Expression:
     if (a.scale, a.input_scale) != (1, 1):
         raise ValueError(f"scale and input_scale must be 1, not {a.scale} and {a.input_scale}")
@@ -104,7 +115,6 @@ FUNCTIONS: dict[str, Callable[[Arguments], Expression]] = {
     "rsqrt": lambda a: unary("Reciprocal").of(unary("Sqrt")),
     "selu": lambda a: unary("Selu"),
     "sigmoid": lambda a: unary("Sigmoid"),
-    "silu": lambda a: Expression("Mul", (X, unary("Sigmoid"))),
     "sin": lambda a: unary("Sin"),
     "softplus": softplus,
     "softsign": lambda a: Expression("Div", (X, Expression("Add", (unary("Abs"), 1.0)))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import fx
@@ -9,7 +10,9 @@ from torch import fx
 from emulator.windows import Windows
 
 from ...integers.geometry import Window
+from ...layers.moves import Pad
 from ...layers.pools import AveragePool, MaxPool
+from ...layers.raw_pool import RawAveragePool
 from ..arguments import Arguments, pair, shape_of
 from ..context import Lowering
 from ..registry import handles
@@ -107,6 +110,14 @@ def add_average_pool(
     window: Window,
     count_padding: bool = True,
 ) -> str:
+    """The layer of a mean; TFLM's never counts padding, so a layer of zeros stands in front of it where that counts."""
+    if lowering.arithmetic.is_tflm:
+        if count_padding and any(window.padding):
+            padding = window.padding * 2 if len(shape) == 3 else (0, window.padding[1]) * 2
+            source = lowering.add(node, Pad(lowering.unique(node, "padded"), source, padding))
+            window = replace(window, padding=(0, 0))
+        raw = RawAveragePool(lowering.unique(node), source, arithmetic=lowering.arithmetic, window=window)
+        return lowering.add(node, raw)
     layer = AveragePool(
         lowering.unique(node),
         source,

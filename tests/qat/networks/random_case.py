@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import qat
 from emulator import Arithmetic
+from emulator.arithmetic import ADDERS
 from qat.scales.observers import OBSERVERS
 from qat.scales.scale import SCALES
 from qat.scales.settings import WEIGHT_OBSERVERS
@@ -47,7 +48,10 @@ def random_case(pick: Pick, rounding: str, overflow: str) -> Case:
     arithmetic = Arithmetic(
         activation_bits=pick(8, 8, *range(2, 9)), weight_bits=pick(8, 8, *range(2, 9)), accumulator_bits=bits,
         overflow=overflow, multiplier_bits=pick(min(24, most), min(8, most), *range(1, most + 1)), rounding=rounding,
+        adder=pick(*ADDERS),
     )  # fmt: skip
+    if rounding == "double" and overflow == "saturate" and pick(False, True):
+        arithmetic = Arithmetic.tflm()
     rules: dict[str, dict[str, Any]] = {
         "*": {
             "scale": pick(*SCALES), "symmetric": pick(False, True), "per_channel": pick(True, False),
