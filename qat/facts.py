@@ -18,7 +18,7 @@ ARITHMETIC = "lockstep.arithmetic"
 SETTINGS = "lockstep.settings"
 LAYERS = "lockstep.layers"
 TABLES = "lockstep.tables"
-OF_WEIGHTS = ("weight_bits", "weight_observer", "per_channel")
+OF_WEIGHTS = ("weight_bits", "weight_observer", "per_channel", "symmetric_weights")
 
 
 def metadata(quantizers: QuantizedLayers, tables: Mapping[str, NDArray[np.int8]]) -> dict[str, str]:

@@ -83,7 +83,7 @@ def _learn(
     layer: Weighted, weight: Tensor, bias: Tensor, inputs: Tensor, targets: Tensor, error: float, options: AdaRound
 ) -> Tensor:
     """The codes, float32 integers of weight's shape."""
-    scale, limit = _column(layer, weight), layer.weight.limit
+    scale = _column(layer, weight)
     least = max(error, torch.finfo(torch.float32).tiny)
     down, free = torch.floor(weight / scale), weight != 0  # a pruned weight stays 0: it has no gradient
     share = (weight / scale - down).clamp(1e-4, 1 - 1e-4)
@@ -97,7 +97,7 @@ def _learn(
     for step in range(options.steps):
         chosen = torch.randint(len(inputs), (options.samples,), generator=generator).to(inputs.device)
         up = _rectified_sigmoid(logits) * free
-        y = layer.clamped(layer.plain(inputs[chosen], (down + up).clamp(-limit, limit) * scale, bias))
+        y = layer.clamped(layer.plain(inputs[chosen], layer.weight.clamped(down + up) * scale, bias))
         loss = (y - by_sample[chosen].flatten(0, 1)).square().mean() / least
         if step >= warm_up:
             progress = (step - warm_up) / max(options.steps - warm_up, 1)
@@ -106,7 +106,7 @@ def _learn(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    return (down + (_rectified_sigmoid(logits.detach()) >= 0.5)).clamp(-limit, limit)
+    return layer.weight.clamped(down + (_rectified_sigmoid(logits.detach()) >= 0.5))
 
 
 def _rectified_sigmoid(logits: Tensor) -> Tensor:

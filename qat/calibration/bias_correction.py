@@ -43,7 +43,7 @@ def missing_bias(model: PreparedModel, layer: Weighted, pairs: Sequence[tuple[Te
     for real, x in pairs:
         weight, bias, w_scale = layer.integers(x, Step(model))
         rows = replace(x, centered=layer.rows(x.centered))
-        acc, _, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic)
+        acc, _, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic, layer.zero_points)
         unit = x.scale.double() * w_scale.double()
         folded = layer.folded(model)
         expected = layer.plain(real, *folded).double()

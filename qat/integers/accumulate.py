@@ -1,4 +1,4 @@
-"""The contract's sequential sums on torch tensors (section 2).
+"""The contract's sequential sums on torch tensors (sections 2 and 9).
 
 Plain float products where a bound proves them exact and equal, the emulator's compiled walk elsewhere.
 """
@@ -23,12 +23,18 @@ from .tensor import QuantizedTensor, as_int, stored_order
 
 
 def accumulate(
-    x: QuantizedTensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, arithmetic: Arithmetic
+    x: QuantizedTensor,
+    weight: Tensor,
+    bias: Tensor,
+    geometry: Geometry | None,
+    arithmetic: Arithmetic,
+    zero_points: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, int]:
     """The sums of a convolution, or of a matrix product where `geometry` is None.
 
-    weight : integers as float32, (outputs, inputs/groups, height, width) or (outputs, length)
+    weight : integers w − zw as float32, (outputs, inputs/groups, height, width) or (outputs, length)
     bias : integers as float64 of min(P, 32) bits, (outputs,)
+    zero_points : zw, int64 (outputs,), None for all 0
 
     Returns (sums, the sums without overflow, a bound of the former's magnitude). Sums are exact integers in float32
     (float64 where float32 may not hold them). The gradient is that of the plain product; for saturating sums it is
@@ -53,10 +59,11 @@ def accumulate(
         sums = torch.remainder(ideal.detach().double() - least, most - least + 1) + least
         return wrapped(ideal, _narrow(sums, bound)), ideal, bound
     if bool(risky.all()) or (geometry is not None and geometry.groups > 1):
-        walked = walk(x, weight, biases, geometry, arithmetic)[0].to(ideal.device)
+        walked = walk(x, weight, biases, geometry, arithmetic, zero_points)[0].to(ideal.device)
     else:
         walked = ideal.detach().to(torch.float64, copy=True)
-        walked[:, risky] = walk(x, weight[risky], biases[risky], geometry, arithmetic)[0].to(walked)
+        zeros = None if zero_points is None else zero_points[risky]
+        walked[:, risky] = walk(x, weight[risky], biases[risky], geometry, arithmetic, zeros)[0].to(walked)
     return saturated(ideal, _narrow(walked, bound)), ideal, bound
 
 
@@ -65,20 +72,29 @@ def _narrow(sums: Tensor, bound: int) -> Tensor:
 
 
 def walk(
-    x: QuantizedTensor, weight: Tensor, bias: Tensor, geometry: Geometry | None, arithmetic: Arithmetic
+    x: QuantizedTensor,
+    weight: Tensor,
+    bias: Tensor,
+    geometry: Geometry | None,
+    arithmetic: Arithmetic,
+    zero_points: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The sequential sums and their overflow flags by the emulator's kernels: int64 and bool on the CPU.
 
     Arguments as for `accumulate`; nothing has a gradient.
     """
-    biases = as_int(bias, np.int64)
+    biases, weights = as_int(bias, np.int64), weight.detach()
+    zeros = np.zeros(len(weight), np.int64) if zero_points is None else as_int(zero_points, np.int64)
+    if zero_points is not None:
+        weights = weights + zero_points.view(-1, *[1] * (weight.ndim - 1))
+    weights = weights.to(torch.int8)
     if geometry is None:
-        codes, rows = stored_order(x.codes, x.map_shape), stored_order(weight.detach().to(torch.int8), x.map_shape)
-        sums, flags = emulator.accumulate(codes, np.ascontiguousarray(rows.T), biases, arithmetic, x.zero_point)
+        codes, rows = stored_order(x.codes, x.map_shape), stored_order(weights, x.map_shape)
+        sums, flags = emulator.accumulate(codes, np.ascontiguousarray(rows.T), biases, arithmetic, x.zero_point, zeros)
         return torch.from_numpy(sums), torch.from_numpy(flags)
     sums, flags = emulator.convolve(
         _nhwc(x.codes),
-        _nhwc(weight.detach().to(torch.int8)),
+        _nhwc(weights),
         biases,
         arithmetic,
         x_zero_point=x.zero_point,
@@ -86,6 +102,7 @@ def walk(
         padding=geometry.padding,
         dilations=geometry.dilations,
         groups=geometry.groups,
+        w_zero_point=zeros,
     )
     return torch.from_numpy(sums).permute(0, 3, 1, 2), torch.from_numpy(flags).permute(0, 3, 1, 2)
 

@@ -41,7 +41,7 @@ def plain_quantized(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
 def subset_bounds(weight: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
     """Largest sum of a subset of the terms x · w of each output, and minus the smallest: float64 (outputs,).
 
-    weight : integers −128 … 127 as float32, (outputs, …); low ≤ 0 ≤ high : the extremes of x
+    weight : integers −255 … 255 as float32, (outputs, …); low ≤ 0 ≤ high : the extremes of x
     """
     weight = weight.detach()
     if _compiled(weight):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulator import Arithmetic
+from emulator.multiplier import RESCALED_BITS
 
 from .rounding import float_thresholds, integer_thresholds
 from .tensor import as_int
@@ -62,6 +63,25 @@ def round_shift(product: Tensor, shift: Tensor, arithmetic: Arithmetic) -> Tenso
     is_odd = quotient & 1 == 1
     positive, negative = torch.where(is_odd, odd, even), torch.where(is_odd, odd_negative, even_negative)
     return quotient + (rest >= torch.where(product >= 0, positive, negative)).long()
+
+
+def rescaled_sum(
+    a: Tensor,
+    b: Tensor,
+    a_factors: tuple[int, int],
+    b_factors: tuple[int, int],
+    arithmetic: Arithmetic,
+    subtract: bool = False,
+) -> Tensor:
+    """int64 ``a' + b'``, or a' − b': both operands of the rescaled adder on the scale of their sum (section 11).
+
+    a, b : exact integers x − zx, of shapes that broadcast; factors : (multiplier, shift) of each
+    """
+    operands = []
+    for x, (multiplier, shift) in ((a, a_factors), (b, b_factors)):
+        scaled = (x.detach().long() << RESCALED_BITS) * multiplier
+        operands.append(round_shift(scaled, torch.tensor(shift, device=scaled.device), arithmetic))
+    return operands[0] - operands[1] if subtract else operands[0] + operands[1]
 
 
 def _round(quotient: Tensor, shift: Tensor, arithmetic: Arithmetic) -> Tensor:

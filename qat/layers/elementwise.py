@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic, quantize_adder, quantize_rescaled_adder
 from emulator.multiplier import RESCALED_BITS
 
-from ..integers.requantize import requantize, round_shift
+from ..integers.requantize import requantize, rescaled_sum
 from ..integers.tensor import QuantizedTensor
 from ..scales.settings import Settings
 from .layer import Requantized, Step, advised
@@ -65,11 +65,8 @@ class Add(Requantized):
     ) -> tuple[Tensor, int, int, int]:
         """(sum of the rounded operands, its multiplier and shift, a bound of the sum's magnitude)."""
         factors = quantize_rescaled_adder(a_scale, b_scale, y_scale, self.arithmetic)
-        operands = []
-        for x, multiplier, shift in ((a, *factors[:2]), (b, *factors[2:4])):
-            scaled = (x.centered.detach().long() << RESCALED_BITS) * multiplier
-            operands.append(round_shift(scaled, torch.tensor(shift, device=scaled.device), self.arithmetic))
-        terms = operands[0] - operands[1] if self.subtract else operands[0] + operands[1]
+        operands = a.centered, b.centered, factors[:2], factors[2:4]
+        terms = rescaled_sum(*operands, self.arithmetic, self.subtract)
         bound = sum(max(map(abs, x.extremes)) << (RESCALED_BITS - 1) for x in (a, b))  # no multiplier is beyond ½
         return terms, *factors[4:], bound
 

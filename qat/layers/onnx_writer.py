@@ -45,16 +45,26 @@ class OnnxWriter:
         self._constants[name] = numpy_helper.from_array(np.asarray(values), name)
         return name
 
-    def dequantized(self, name: str, codes: NDArray[Any], scale: NDArray[np.float32], bits: int = 8) -> str:
-        """Constant codes with one scale per index of axis 0 and zero point 0, and the DequantizeLinear behind them.
+    def dequantized(
+        self,
+        name: str,
+        codes: NDArray[Any],
+        scale: NDArray[np.float32],
+        bits: int = 8,
+        zero_point: NDArray[np.int8] | None = None,
+    ) -> str:
+        """Constant codes with one scale per index of axis 0, and the DequantizeLinear behind them.
 
+        zero_point : shaped as `scale`; None for all 0
         bits : codes of at most 4 bits are INT4, two to a byte; otherwise the type is that of `codes`
         """
         kind = helper.tensor_dtype_to_np_dtype(TensorProto.INT4) if bits <= 4 else codes.dtype
         inputs = [
             self.constant(f"{name}/codes", codes.astype(kind)),
             self.constant(f"{name}/scale", scale),
-            self.constant(f"{name}/zero_point", np.zeros(scale.shape, kind)),
+            self.constant(
+                f"{name}/zero_point", np.zeros(scale.shape, kind) if zero_point is None else zero_point.astype(kind)
+            ),
         ]
         return self.node("DequantizeLinear", f"{name}/dequantize", inputs, name, axis=0)
 

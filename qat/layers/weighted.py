@@ -91,7 +91,7 @@ class Weighted(Requantized):
         return weight * factor.view(-1, *[1] * (weight.ndim - 1)), bias
 
     def codes(self, weight: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """(codes of the folded `weight` as float32, scales), the same for all layers that share them in one step."""
+        """(codes minus zero points of `weight`, scales), the same for all layers that share them in one step."""
         if self.weight not in step.weights:
             step.weights[self.weight] = self.weight(weight)
             if self.training and not self.weight.scale.learned and not self.guaranteed:
@@ -100,7 +100,7 @@ class Weighted(Requantized):
         return step.weights[self.weight]
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
-        """(weight codes as float32, bias as float64 integers, weight scales float32)."""
+        """(weight codes minus zero points as float32, bias as float64 integers, weight scales float32)."""
         weight, bias = self.folded(step.owner)
         codes, scale = self.codes(weight, step)
         integers = quantize_bias(bias + self.correction, x.scale, scale, self.arithmetic)
@@ -110,6 +110,11 @@ class Weighted(Requantized):
             # Centering moves pruned weights, too. Weights of 0 never widen the range of the sums.
             codes = codes if mask is None else codes * mask
         return codes, integers, scale
+
+    @property
+    def zero_points(self) -> Tensor | None:
+        """Of the weights, int64 (channels,); None where all are 0, as those of guaranteed weights are."""
+        return None if self.guaranteed else self.weight.zero_points
 
     def constrained(self, weight: Tensor, scale: Tensor, bias: Tensor, x: QuantizedTensor) -> Tensor:
         """Codes of the float `weight` with which no sum can overflow, whatever the codes of a tensor like `x` are."""
@@ -121,7 +126,7 @@ class Weighted(Requantized):
         weight, bias, w_scale = self.integers(x, step)
         rows = self.rows(x.centered)
         acc, ideal, bound = accumulate(
-            replace(x, centered=rows), self.kernel(weight), bias, self.geometry, self.arithmetic
+            replace(x, centered=rows), self.kernel(weight), bias, self.geometry, self.arithmetic, self.zero_points
         )
         if rows is not x.centered:
             acc = self.unrowed(acc, x.centered)
@@ -170,7 +175,7 @@ class Weighted(Requantized):
         """Sums that overflowed, per output channel."""
         codes, bias, _ = self.integers(x, step)
         rows = replace(x, centered=self.rows(x.centered))
-        _, flags = walk(rows, self.kernel(codes), bias, self.geometry, self.arithmetic)
+        _, flags = walk(rows, self.kernel(codes), bias, self.geometry, self.arithmetic, self.zero_points)
         return as_int(flags.transpose(0, 1).flatten(1).sum(1), np.int64)
 
     @torch.no_grad()
@@ -223,8 +228,13 @@ class Weighted(Requantized):
         if not (np.isfinite(bias_scale) & (bias_scale > 0)).all():
             raise ValueError("input scale times weight scale must be a positive finite float32")
         if self.guaranteed or self.weight not in writer.weights:  # what is guaranteed also depends on the layer's input
-            integers = as_int(codes, np.int8)
-            writer.weights[self.weight] = writer.dequantized(f"{self.name}/weight", integers, scale, self.weight.bits)
+            zeros = None if self.zero_points is None else as_int(self.zero_points, np.int8)
+            integers = as_int(codes, np.int16)
+            if zeros is not None:
+                integers += zeros.reshape(-1, *[1] * (codes.ndim - 1))
+            writer.weights[self.weight] = writer.dequantized(
+                f"{self.name}/weight", integers.astype(np.int8), scale, self.weight.bits, zeros
+            )
         real, weight = writer.reals[self.sources[0]], writer.weights[self.weight]
         biases = writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale)
         if self.geometry is not None:

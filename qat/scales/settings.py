@@ -28,7 +28,9 @@ class LayerSettings:
     percentile : 50–100, of the observer of that name, for each end of the range
     symmetric : whether the output's zero point is 0, which leaves half of the codes unused behind a ReLU
     weight_observer : ``min_max``, or ``mse`` for the weight scales of least squared error
-    per_channel : whether every output channel has a weight scale of its own
+    per_channel : whether every output channel has a weight scale (and zero point) of its own
+    symmetric_weights : whether the zero points of the weights are 0; otherwise their codes span the range from the
+        smallest to the largest weight and 0, which needs an accelerator with `weight_zero_points`
     scale : ``free`` float32 scales that follow the observers in training, ``power_of_two`` ones that do the same,
         ``learned`` as step sizes (LSQ), or ``learned_log``, learned in the log domain; see `qat.scales.scale`
 
@@ -50,6 +52,7 @@ class LayerSettings:
     symmetric: bool = False
     weight_observer: str = "min_max"
     per_channel: bool = True
+    symmetric_weights: bool = True
     scale: str = "learned_log"
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class LayerSettings:
         if not 50 <= self.percentile <= 100:
             raise ValueError(f"percentile must be from 50 to 100, not {self.percentile!r}")
         check_choice("weight_observer", self.weight_observer, WEIGHT_OBSERVERS)
-        for name in ("symmetric", "per_channel"):
+        for name in ("symmetric", "per_channel", "symmetric_weights"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         check_choice("scale", self.scale, tuple(SCALES))

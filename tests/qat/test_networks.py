@@ -67,9 +67,15 @@ def tensors(results: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in tensors(part)]
 
 
-@pytest.mark.parametrize("arithmetic", [Arithmetic(), NARROW], ids=["default", "narrow"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_codes_are_the_emulators(name: str, arithmetic: Arithmetic, tmp_path: Path) -> None:
+RUNS = [(name, arithmetic) for name in NETWORKS for arithmetic in ("default", "narrow")]
+RUNS += [
+    (name, "TFLM") for name in ("MobileNetV2", "ResNet-8", "DS-CNN", "TCN", "detector", "LSTM cell", "GRU and RNN")
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), RUNS)
+def test_codes_are_the_emulators(name: str, kind: str, tmp_path: Path) -> None:
+    arithmetic = {"default": Arithmetic(), "narrow": NARROW, "TFLM": Arithmetic.tflm()}[kind]
     torch.manual_seed(0)
     make, inputs = NETWORKS[name]
     model = normalized(make(), *inputs)
@@ -103,6 +109,17 @@ def test_codes_stay_equal_behind_training_steps(name: str, tmp_path: Path) -> No
         still = ("quantizers.layers.cell/", "quantizers.layers.lstm/", "quantizers.inputs.lstm/")
         assert moved or parameter_name.startswith(still), parameter_name
     assert_equal_codes(prepared, *(x[:4] for x in inputs), tmp_path)
+
+
+def test_codes_stay_equal_behind_training_steps_in_tflm_s_arithmetic(tmp_path: Path) -> None:
+    x = images(8, shape=(3, 8, 8))
+    prepared = qat.prepare(normalized(ResNet8(), x), x, Arithmetic.tflm()).train()
+    optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        prepared(x).square().mean().backward()
+        optimizer.step()
+    assert_equal_codes(prepared, x[:4], tmp_path)
 
 
 def test_full_resnet18(tmp_path: Path) -> None:

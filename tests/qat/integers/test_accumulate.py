@@ -27,21 +27,23 @@ def quantized(x: np.ndarray, zero_point: int, arithmetic: Arithmetic) -> Quantiz
     return QuantizedTensor(centered=centered, scale=torch.tensor(1.0), zero_point=zero_point, y_min=low, y_max=high)
 
 
-def test_vectors() -> None:
-    cases = vectors("accumulate")
-    assert len(cases) == 500
+@pytest.mark.parametrize(("name", "count"), [("accumulate", 500), ("accumulate_weight_zero_point", 400)])
+def test_vectors(name: str, count: int) -> None:
+    cases = vectors(name)
+    assert len(cases) == count
     for case in cases:
         arithmetic = Arithmetic(
             **{name: case[name] for name in ("activation_bits", "weight_bits", "accumulator_bits", "overflow")}
         )
         x = quantized(np.array([case["x"]], np.int8), case["x_zero_point"], arithmetic)
-        weight = torch.tensor([case["w"]], dtype=torch.float32)
+        zeros = torch.tensor([case.get("w_zero_point", 0)])
+        weight = torch.tensor([case["w"]], dtype=torch.float32) - zeros
         bias = torch.tensor([case["bias"]], dtype=torch.float64)
-        acc, _, bound = accumulate(x, weight, bias, None, arithmetic)
+        acc, _, bound = accumulate(x, weight, bias, None, arithmetic, zeros)
         assert acc.item() == case["acc"] and abs(case["acc"]) <= bound, case
         with torch.no_grad():
-            assert accumulate(x, weight, bias, None, arithmetic)[0].item() == case["acc"], case
-        sums, flags = walk(x, weight, bias, None, arithmetic)
+            assert accumulate(x, weight, bias, None, arithmetic, zeros)[0].item() == case["acc"], case
+        sums, flags = walk(x, weight, bias, None, arithmetic, zeros)
         assert (sums.item(), flags.item()) == (case["acc"], case["overflowed"]), case
 
 
@@ -55,17 +57,21 @@ def test_convolutions(data: st.DataObject, arithmetic: Arithmetic, seed: int) ->
     # One output channel of small weights, so that some channels need the walk and others do not.
     weight[0] = np.clip(weight[0], -1, 0)
     bias = np.random.default_rng(seed).integers(arithmetic.bias_range[0], arithmetic.bias_range[1] + 1, 6) // 2
+    zeros = np.array(data.draw(st.lists(st.integers(*arithmetic.weight_range), min_size=6, max_size=6)))
+    zeros *= data.draw(st.booleans())
+    centered = weight - zeros.reshape(-1, 1, 1, 1)
     strides, dilations = data.draw(st.sampled_from([((1, 1), (1, 1)), ((2, 1), (1, 2))]))
     padding = data.draw(st.sampled_from([(0, 0, 0, 0), (1, 0, 1, 2), (1, 1, 1, 1)]))
     geometry = Geometry(strides=strides, padding=padding, dilations=dilations, groups=groups)
     found, _, _ = accumulate(
-        quantized(x, zero_point, arithmetic), torch.from_numpy(weight).float(), torch.from_numpy(bias).double(),
-        geometry, arithmetic,
+        quantized(x, zero_point, arithmetic), torch.from_numpy(centered).float(), torch.from_numpy(bias).double(),
+        geometry, arithmetic, torch.from_numpy(zeros),
     )  # fmt: skip
     rows, columns = weight.transpose(0, 2, 3, 1).tolist(), bias.tolist()
     bits, mode = arithmetic.accumulator_bits, arithmetic.overflow
     for image, sums in zip(x.transpose(0, 2, 3, 1).tolist(), found.numpy(), strict=True):
-        cells = oracle.convolve(image, rows, columns, zero_point, bits, mode, strides, padding, dilations, groups)
+        window = strides, padding, dilations, groups, zeros.tolist()
+        cells = oracle.convolve(image, rows, columns, zero_point, bits, mode, *window)
         expected = [[[acc for acc, _ in channels] for channels in line] for line in cells]
         np.testing.assert_array_equal(sums.transpose(1, 2, 0), expected)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emulator import Arithmetic
 from emulator.arithmetic import ROUNDINGS
-from qat.integers.requantize import requantize
+from qat.integers.requantize import requantize, rescaled_sum
 from tests import oracle
 from tests.emulator.strategies import many, vectors
 
@@ -51,6 +51,22 @@ def test_rounding_near_ties(data: st.DataObject, rounding: str, bits: int) -> No
             torch.tensor([product]), torch.tensor([1]), torch.tensor([shift]), 0, -1000, 1000, arithmetic, bound
         )
         assert int(found) == expected
+
+
+def test_vectors_of_the_rescaled_adder() -> None:
+    cases, tflm = vectors("add_rescaled"), Arithmetic.tflm()
+    assert len(cases) == 600
+    for case in cases:
+        a, b = (torch.tensor([case[name] - case[f"{name}_zero_point"]], dtype=torch.float32) for name in "ab")
+        factors = [(case[f"{name}_multiplier"], case[f"{name}_shift"]) for name in "ab"]
+        terms = rescaled_sum(a, b, *factors, tflm)
+        multiplier, shift = (torch.tensor([case[name]]) for name in ("multiplier", "shift"))
+        centered, _ = requantize(
+            terms, multiplier, shift, case["zero_point"], case["y_min"], case["y_max"], tflm, 255 << 20
+        )
+        assert int(centered) + case["zero_point"] == case["y"], case
+        negated = rescaled_sum(a, b, *factors, tflm, subtract=True)
+        assert int(terms + negated) == 2 * int(rescaled_sum(a, 0 * b, *factors, tflm))
 
 
 def test_inside_is_where_the_clamp_changes_nothing() -> None:

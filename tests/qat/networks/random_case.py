@@ -56,6 +56,7 @@ def random_case(pick: Pick, rounding: str, overflow: str) -> Case:
         "*": {
             "scale": pick(*SCALES), "symmetric": pick(False, True), "per_channel": pick(True, False),
             "observer": pick(*OBSERVERS), "percentile": 90.0, "weight_observer": pick(*WEIGHT_OBSERVERS),
+            "symmetric_weights": pick(True, True, False),
         }
     }  # fmt: skip
     for pattern in ("input", "steps.0.0*"):

@@ -51,6 +51,46 @@ def test_values_are_those_of_the_host(bits: int) -> None:
     assert result.codes.unique().numel() == 1 << bits
 
 
+@pytest.mark.parametrize("observer", ["min_max", "mse"])
+@pytest.mark.parametrize("scale", ["free", "power_of_two"])
+@pytest.mark.parametrize("bits", [8, 3])
+def test_weights_with_zero_points(bits: int, scale: str, observer: str) -> None:
+    settings = LayerSettings(symmetric_weights=False, scale=scale, weight_observer=observer)
+    quantizer = WeightQuantizer(4, settings, Arithmetic(weight_bits=bits))
+    weight = torch.randn(4, 50, generator=torch.Generator().manual_seed(0))
+    weight[0], weight[1], weight[2] = weight[0].abs() + 3, -weight[1].abs(), 0
+    quantizer.settle(weight)
+    centered, scales = quantizer(weight)
+    zeros, (least, most) = quantizer.zero_points, Arithmetic(weight_bits=bits).weight_range
+    assert zeros is not None and zeros[0] == least
+    assert zeros[1] == most or scale == "power_of_two"
+    assert least <= int(zeros.min()) and int(zeros.max()) <= most
+    codes = centered + zeros.view(-1, 1)
+    assert least <= codes.min() and codes.max() <= most
+    exact = np.clip(np.rint(weight.numpy() / scales.detach().numpy()[:, None]) + zeros.numpy()[:, None], least, most)
+    assert_array_equal(codes.detach().numpy(), exact)
+    if scale == "free" and observer == "min_max":
+        widths = weight.clamp(min=0).amax(1) - weight.clamp(max=0).amin(1)
+        assert scales.tolist()[:2] == pytest.approx((widths[:2] / (most - least)).tolist())
+        assert codes[0].max() == most and codes[1].min() == least
+    assert not centered[2].any()
+    state = quantizer.state_dict()
+    assert set(state) == {*WeightQuantizer(4, LayerSettings(scale=scale), Arithmetic()).state_dict(), "zero_point"}
+    state["zero_point"] = state["zero_point"] + 300
+    with pytest.raises(RuntimeError, match=f"zero_point must be from {least} to {most}, not"):
+        quantizer.load_state_dict(state)
+
+
+def test_weights_with_zero_points_have_the_gradients_of_clamped_ones() -> None:
+    quantizer = WeightQuantizer(1, LayerSettings(symmetric_weights=False, scale="learned"), Arithmetic(weight_bits=4))
+    quantizer.settle(torch.tensor([[0.0, 15.0]]))
+    weight = torch.tensor([[-1.0, 0.4, 7.5, 14.0, 16.0]], requires_grad=True)
+    centered, _ = quantizer(weight)
+    assert centered.tolist() == [[0, 0, 8, 14, 15]]
+    centered.sum().backward()
+    assert weight.grad is not None and weight.grad.tolist() == [[0, 1, 1, 1, 0]]
+
+
 def test_rounding_comes_before_the_zero_point() -> None:
     # torch.quantize_per_tensor adds the zero point first: ties at an odd one go the other way.
     quantizer = activation(-127.0, 128.0)
