@@ -60,12 +60,20 @@ def raw_average_multipliers(
 def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
     """(multiplier, shift) with which the arithmetic's requantizer makes half_away(total / n) of every total of n codes.
 
-    It is the smallest shift, and multiplier = floor(2^shift / n) + 1, for which this holds: a product
-    total · multiplier / 2^shift then lies at most |total| · ε away from total / n, always on the far side from 0, where
-    ε = multiplier / 2^shift − 1/n > 0. So a tie goes away from zero, and what is no tie is at least 1 / 2n from one and
-    stays on its side while 2^(activation_bits − 1) · n · ε < 1 / 2n. To round to the nearest integer is then enough,
-    whatever the arithmetic does with ties, which no longer occur; ``double`` does so while shift ≤ multiplier_bits. For
-    n = 1 it is (1, 0).
+    The shift is the smallest with which one of these holds. With ε = multiplier / 2^shift − 1/n the product lies at most
+    |total · ε| ≤ 2^(activation_bits − 1) · n · |ε| from total / n; a total that is no tie lies at least 1 / n (n even) or
+    1 / 2n (n odd) from one.
+
+    - n even, multiplier = floor(2^shift / n) + 1: the product lies beyond total / n, seen from 0, so that ties go away
+      from zero, and no other total reaches one: 2^(activation_bits − 1) · n · ε < 1 / n.
+    - n odd, the nearest multiplier: there are no ties, and no total reaches one, as
+      2^(activation_bits − 1) · n · |ε| < 1 / 2n.
+    - n even, shift > multiplier_bits, ``double``: its magnitudes round up from above ½ − η on, η =
+      2^(multiplier_bits − 1 − shift). With multiplier = floor(2^shift / n), at most the largest, products lie on this
+      side of total / n: a tie less than η, 2^(activation_bits − 1) · n · |ε| < η, and all others beyond, as 1 / n > η.
+
+    To round to the nearest is then enough, whatever the arithmetic does with ties; ``double`` is that while shift ≤
+    multiplier_bits. For n = 1 it is (1, 0).
 
     Raises ``ValueError`` for a rounding that does not round to the nearest, and where no such multiplier has
     multiplier_bits bits.
@@ -77,19 +85,28 @@ def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
             f"rounding must be one of {', '.join(EXACT_ROUNDINGS)} for an average of raw codes, "
             f"not {arithmetic.rounding!r}"
         )
-    if count == 1:
-        return 1, 0
-    last = min(MAX_SHIFT, arithmetic.multiplier_bits) if arithmetic.rounding == "double" else MAX_SHIFT
-    for shift in range(last + 1):
-        multiplier = (1 << shift) // count + 1
-        if multiplier >> arithmetic.multiplier_bits:
-            break
-        if (count * (multiplier * count - (1 << shift))) << arithmetic.activation_bits < 1 << shift:
+    for shift in range(MAX_SHIFT + 1):
+        multiplier = _multiplier(count, shift, arithmetic)
+        if multiplier is not None:
             return multiplier, shift
     raise ValueError(
         f"n must be smaller for multiplier_bits {arithmetic.multiplier_bits}, not {count}: "
         "no multiplier averages so many raw codes exactly"
     )
+
+
+def _multiplier(n: int, shift: int, arithmetic: Arithmetic) -> int | None:
+    """The multiplier of `raw_average_multiplier` for this shift, None if there is none."""
+    one, bits, largest = 1 << shift, arithmetic.multiplier_bits, (1 << arithmetic.multiplier_bits) - 1
+    if n == 1:
+        return 1 if shift == 0 else None
+    if arithmetic.rounding == "double" and shift > bits:
+        multiplier = min(one // n, largest)
+        ties_hold = (one - multiplier * n) << (arithmetic.activation_bits - 1) < 1 << (bits - 1)
+        return multiplier if n % 2 == 0 and ties_hold and n << (bits - 1) < one else None
+    multiplier = one // n + 1 if n % 2 == 0 else (2 * one + n) // (2 * n)
+    reach = (n * abs(multiplier * n - one)) << arithmetic.activation_bits
+    return multiplier if multiplier <= largest and reach < (one << (n % 2 == 0)) else None
 
 
 def _valid_counts(windows: Windows) -> NDArray[np.int64]:

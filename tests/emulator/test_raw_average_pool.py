@@ -59,7 +59,7 @@ def test_oracle_and_requantizer(data: st.DataObject, seed: int) -> None:
 @pytest.mark.parametrize(("multiplier_bits", "largest"), [(24, 40), (31, 100)])
 def test_every_total_there_is(rounding: str, multiplier_bits: int, largest: int) -> None:
     arithmetic = Arithmetic(multiplier_bits=multiplier_bits, rounding=rounding)
-    for n in (*range(1, largest), 121, 128, 196, 255):
+    for n in (*range(1, largest), 121, 128, 196, 255, *((510, 1000, 4098, 8192) if multiplier_bits == 31 else ())):
         totals = np.arange(-128 * n, 127 * n + 1)
         halves = 2 * np.abs(totals) + n  # half away: floor(|total| / n + 1/2), with the sign of the total
         expected = np.sign(totals) * (halves // (2 * n))
@@ -70,7 +70,12 @@ def test_every_total_there_is(rounding: str, multiplier_bits: int, largest: int)
 @pytest.mark.parametrize(
     ("n", "arithmetic"),
     [
-        (2942, TFLM),
+        (4094, TFLM),
+        (4095, TFLM),
+        (4096, TFLM),
+        (5000, TFLM),
+        (1 << 15, TFLM),
+        (65_534, TFLM),
         (1 << 21, Arithmetic(multiplier_bits=31)),
         (15, Arithmetic(multiplier_bits=16, rounding="double")),
         (15, Arithmetic(multiplier_bits=8, activation_bits=2, rounding="half_up")),
@@ -90,8 +95,8 @@ def test_errors() -> None:
     message = "rounding must be one of half_even, half_up, half_away, double for an average of raw codes, not 'floor'"
     with pytest.raises(ValueError, match=message):
         raw_average_multiplier(4, Arithmetic(rounding="floor"))
-    with pytest.raises(ValueError, match="n must be smaller for multiplier_bits 31, not 2943: no multiplier averages"):
-        raw_average_multiplier(2943, TFLM)
+    with pytest.raises(ValueError, match="n must be smaller for multiplier_bits 31, not 4239: no multiplier averages"):
+        raw_average_multiplier(4239, TFLM)
     with pytest.raises(ValueError, match="n must be from 1 to"):
         raw_average_multiplier(0, TFLM)
     x = np.zeros((1, 4, 4, 1), np.int8)
