@@ -60,9 +60,9 @@ def raw_average_multipliers(
 def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
     """(multiplier, shift) with which the arithmetic's requantizer makes half_away(total / n) of every total of n codes.
 
-    The shift is the smallest with which one of these holds. With ε = multiplier / 2^shift − 1/n the product lies at most
-    |total · ε| ≤ 2^(activation_bits − 1) · n · |ε| from total / n; a total that is no tie lies at least 1 / n (n even) or
-    1 / 2n (n odd) from one.
+    The shift is the smallest with which one of these holds. With ε = multiplier / 2^shift − 1/n the product lies at
+    most |total · ε| ≤ 2^(activation_bits − 1) · n · |ε| from total / n; a total that is no tie lies at least 1 / n
+    (n even) or 1 / 2n (n odd) from one.
 
     - n even, multiplier = floor(2^shift / n) + 1: the product lies beyond total / n, seen from 0, so that ties go away
       from zero, and no other total reaches one: 2^(activation_bits − 1) · n · ε < 1 / n.
