@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tflite
 
-from .tflite_writer import FileOperator, FileTensor, tflite_file
+from compiler.tflite.writer import FileOperator, FileTensor, tflite_file
 
 WORDS = (0, 1, 2, 3, 7, 255, 1 << 16, (1 << 24) + 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, (1 << 32) - 4)
 CODES = [name for name in vars(tflite.BuiltinOperator) if name.isupper() and not name.startswith("STABLEHLO")]

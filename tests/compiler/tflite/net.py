@@ -11,9 +11,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import ArrayLike, NDArray
 
-from codesign.peers.tflite_writer import FileOperator, FileTensor, tflite_file
 from codesign.peers.tflm import run_tflm
 from compiler import ModelError, load_model
+from compiler.tflite.writer import FileOperator, FileTensor, tflite_file
 from emulator import Arithmetic, Graph, run_graph
 
 Quantization = tuple[float, int]

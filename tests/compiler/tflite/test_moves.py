@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.peers.tflite_writer import FileOperator, FileTensor
+from compiler.tflite.writer import FileOperator, FileTensor
 from tests.compiler.tflite.net import Net, check_tflm
 
 

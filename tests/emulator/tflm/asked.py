@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codesign.peers.tflite_writer import FileOperator, FileTensor, tflite_file
 from codesign.peers.tflm import run_tflm
+from compiler.tflite.writer import FileOperator, FileTensor, tflite_file
 
 pytest.importorskip("tflite_micro", reason="the package tflite-micro is not installed (extra tflm)")
 

@@ -1,4 +1,4 @@
-"""Small .tflite files, written with the `tflite` schema package: what peers are asked with."""
+"""`tflite_file`: a .tflite file of one subgraph, from plain descriptions of its tensors and operators."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
-import tflite
+import tflite  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 
 _TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
