@@ -28,6 +28,9 @@ def _read(path: str | PathLike[str], most: int | None, count: int | None) -> byt
         if most is not None and status.st_size > most:
             raise ValueError(f"must have at most {most} bytes, not {status.st_size}")
         with file.open("rb") as stream:
-            return stream.read(-1 if count is None else count)
+            data = stream.read(-1 if count is None else count)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
+    if not data:  # emptied since it was looked at
+        raise ValueError("is empty")
+    return data

@@ -23,6 +23,8 @@ from .operators.table import HOST, LOWERINGS, hint
 from .tail import Array, Step, TfliteTail, unsigned
 
 MOST_SHOWN = 20
+# The shape of the result is that of its tensor; what computes the operand that says so too (SHAPE, PACK) is not needed.
+READ_INPUTS = {"RESHAPE": slice(0, 1), "TRANSPOSE_CONV": slice(1, 4)}
 
 
 def load_tflite(
@@ -100,8 +102,12 @@ def _needed(operators: list[Operator], shown: list[int]) -> list[Operator]:
     for op in reversed(operators):
         if wanted.intersection(op.made):
             needed.append(op)
-            wanted.update(op.inputs)
+            wanted.update(_reads(op))
     return needed[::-1]
+
+
+def _reads(op: Operator) -> tuple[int, ...]:
+    return op.inputs[READ_INPUTS.get(op.type, slice(None))]
 
 
 def _batch(file: TfliteFile) -> int:
@@ -151,7 +157,7 @@ def _lower(env: Environment, operators: list[Operator]) -> None:
     refusals: list[str] = []
     unknown: set[int] = set()
     for op in operators:
-        if unknown.intersection(op.inputs):
+        if unknown.intersection(_reads(op)):
             unknown.update(op.made)
             if op.type not in LOWERINGS:
                 refusals.append(f"{op}: is not read; {hint(op.type)}")

@@ -62,6 +62,29 @@ def joined(builder: GraphBuilder, parts: Sequence[Tensor], axis: int, name: str)
     return builder.add(Concat(name=name, shape=shape, **fields, axis=axis + 1))
 
 
+MAX_PIECES = 1 << 12
+
+
+def gathered(builder: GraphBuilder, x: Tensor, axis: int, places: Sequence[int], name: str) -> Tensor:
+    """Elements `places` along a stored axis; ``ValueError`` where they come in more than 2^12 pieces."""
+    size = x.shape[axis]
+    times = len(places) // size
+    if list(places) == [i for i in range(size) for _ in range(times)] and times <= MAX_PIECES:
+        return repeated(builder, x, axis, times, name)
+    cuts: list[range] = []
+    for place in places:
+        if cuts and place == cuts[-1].stop:
+            cuts[-1] = range(cuts[-1].start, place + 1)
+        else:
+            cuts.append(range(place, place + 1))
+    if len(cuts) > MAX_PIECES:
+        raise ValueError(f"must be put together from at most {MAX_PIECES} pieces along an axis, not {len(cuts)}")
+    if len(cuts) == 1:
+        return sliced(builder, x, axis, cuts[0], name)
+    parts = [sliced(builder, x, axis, cut, builder.unique(f"{name}/{i}")) for i, cut in enumerate(cuts)]
+    return joined(builder, parts, axis, name)
+
+
 def repeated(builder: GraphBuilder, x: Tensor, axis: int, times: int, name: str) -> Tensor:
     """Every index of a stored axis `times` times in a row."""
     if times == 1:

@@ -1,4 +1,4 @@
-"""MEAN and SUM over any axes but the batch's."""
+"""MEAN, SUM and REDUCE_MAX over any axes but the batch's."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 
-from emulator.graph import AveragePool, Tensor
+from emulator.graph import AveragePool, MaxPool, Tensor
 from emulator.multiplier import quantize_multiplier
 from emulator.tflm import mean_multiplier
 
-from ...reading.rearrange import in_steps
+from ...reading.rearrange import in_steps, kept
 from ..environment import Environment
 from ..moves import reshaped
 from ..operator import Operator
+from .move import check_same_scale
 
 
 def lower_reduce(env: Environment, op: Operator) -> None:
@@ -47,6 +48,22 @@ def lower_reduce(env: Environment, op: Operator) -> None:
     if math.prod(shape) != math.prod(made.shape):
         raise ValueError(f"the result must have {math.prod(made.shape)} elements in each sample, not {shape}")
     env.put(op, made if direct else reshaped(env.builder, made, shape, env.label(op)))
+
+
+def lower_reduce_max(env: Environment, op: Operator) -> None:
+    """The largest code."""
+    x, found = env.operand(op, 0), env.file_tensor(op, 0)
+    check_same_scale(env, op, x)
+    axes = sorted({env.axis(found, axis) for axis in env.integers(op, 1)})
+    shape = env.sample_shape(env.output(op))
+    x, kernel = _as_window(env, op, x, axes)
+    output = x.shape[0] // kernel[0], x.shape[1] // kernel[1]
+    made = env.builder.add(
+        MaxPool(name=env.label(op, "codes"), shape=(*output, x.shape[2]), **kept(x), kernel=kernel, strides=kernel)
+    )
+    if math.prod(shape) != math.prod(made.shape):
+        raise ValueError(f"the result must have {math.prod(made.shape)} elements in each sample, not {shape}")
+    env.put(op, reshaped(env.builder, made, shape, env.label(op)))
 
 
 def _check_sum(env: Environment, x: Tensor, n: int) -> None:

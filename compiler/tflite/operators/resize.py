@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from emulator.graph import Tensor
-
 from ..environment import Environment
-from ..moves import joined, repeated, sliced
+from ..moves import gathered
 from ..operator import Operator
 from .move import check_same_scale
 
 OPTIONS = "ResizeNearestNeighborOptions"
-MAX_PIECES = 1 << 12
 
 
 def lower_resize_nearest(env: Environment, op: Operator) -> None:
@@ -20,13 +17,13 @@ def lower_resize_nearest(env: Environment, op: Operator) -> None:
     x = env.map_operand(op, 0)
     check_same_scale(env, op, x)
     size = env.integers(op, 1)
-    if len(size) != 2 or not all(1 <= length <= 1 << 20 for length in size):
-        raise ValueError(f"size must be two integers of at least 1, not {size}")
+    if len(size) != 2 or not all(1 <= length <= 1 << 16 for length in size):
+        raise ValueError(f"size must be two integers from 1 to 65536, not {size}")
     align, half = bool(op.option(OPTIONS, "AlignCorners")), bool(op.option(OPTIONS, "HalfPixelCenters"))
     wanted = [axis for axis in range(2) if size[axis] != x.shape[axis]]
     for axis in wanted:
         places = nearest(x.shape[axis], size[axis], align, half)
-        x = _chosen(env, op, x, axis, places, env.label(op, "" if axis == wanted[-1] else "rows"))
+        x = gathered(env.builder, x, axis, places, env.label(op, "" if axis == wanted[-1] else "rows"))
     env.put(op, x)
 
 
@@ -40,16 +37,3 @@ def nearest(size: int, output: int, align_corners: bool, half_pixel_centers: boo
     value = position * scale
     index = np.floor(np.abs(value) + np.float32(0.5)) if align_corners else np.floor(value)
     return [int(i) for i in np.clip(index, 0, size - 1)]
-
-
-def _chosen(env: Environment, op: Operator, x: Tensor, axis: int, places: list[int], name: str) -> Tensor:
-    times = len(places) // x.shape[axis]
-    pieces = times if places == [i for i in range(x.shape[axis]) for _ in range(times)] else len(places)
-    if pieces > MAX_PIECES:
-        raise ValueError(f"must be put together from at most {MAX_PIECES} pieces along an axis, not {pieces}")
-    if pieces == times:
-        return repeated(env.builder, x, axis, times, name)
-    parts = []
-    for index, place in enumerate(places):
-        parts.append(sliced(env.builder, x, axis, range(place, place + 1), env.builder.unique(f"{name}/{index}")))
-    return joined(env.builder, parts, axis, name)

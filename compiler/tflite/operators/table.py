@@ -13,9 +13,10 @@ from .function import lower_function
 from .host import lower_arg_max, lower_host_dequantize, lower_host_move, lower_host_quantize, lower_softmax
 from .join import lower_concatenation, lower_pack
 from .move import lower_pad, lower_reshape, lower_transpose
+from .order import lower_depth_to_space, lower_gather, lower_reverse, lower_space_to_depth
 from .pool import lower_average_pool, lower_max_pool
 from .quantize import lower_dequantize, lower_quantize
-from .reduce import lower_reduce
+from .reduce import lower_reduce, lower_reduce_max
 from .resize import lower_resize_nearest
 from .select import lower_slice, lower_split, lower_strided_slice, lower_unpack
 from .transpose_conv import lower_transpose_conv
@@ -31,9 +32,11 @@ LOWERINGS: dict[str, Lowering] = {
     "CONCATENATION": lower_concatenation,
     "CONV_2D": lower_conv,
     "DEPTHWISE_CONV_2D": lower_depthwise,
+    "DEPTH_TO_SPACE": lower_depth_to_space,
     "DEQUANTIZE": lower_dequantize,
     "EXPAND_DIMS": lower_reshape,
     "FULLY_CONNECTED": lower_fully_connected,
+    "GATHER": lower_gather,
     "HARD_SWISH": lower_function,
     "LEAKY_RELU": lower_function,
     "LOGISTIC": lower_function,
@@ -44,13 +47,16 @@ LOWERINGS: dict[str, Lowering] = {
     "PAD": lower_pad,
     "PADV2": lower_pad,
     "QUANTIZE": lower_quantize,
+    "REDUCE_MAX": lower_reduce_max,
     "RELU": lower_function,
     "RELU6": lower_function,
     "RELU_N1_TO_1": lower_function,
     "RESHAPE": lower_reshape,
     "RESIZE_NEAREST_NEIGHBOR": lower_resize_nearest,
+    "REVERSE_V2": lower_reverse,
     "SLICE": lower_slice,
     "SOFTMAX": lower_softmax,
+    "SPACE_TO_DEPTH": lower_space_to_depth,
     "SPLIT": lower_split,
     "SPLIT_V": lower_split,
     "SQUEEZE": lower_reshape,
@@ -77,6 +83,7 @@ HOST: dict[str, Lowering] = {
 
 HINTS: dict[str, str] = {
     "BATCH_MATMUL": "a product of two activations has no instruction; constant weights belong into FULLY_CONNECTED",
+    "BATCH_TO_SPACE_ND": "let the converter write a dilated convolution as one CONV_2D with dilation factors",
     "BIDIRECTIONAL_SEQUENCE_LSTM": "unroll the recurrent layer when converting (Keras: unroll=True)",
     "CALL_ONCE": "freeze the variables before converting",
     "CUSTOM": "convert with supported_ops TFLITE_BUILTINS_INT8 only",
@@ -84,6 +91,7 @@ HINTS: dict[str, str] = {
     "LSTM": "unroll the recurrent layer when converting (Keras: unroll=True)",
     "PRELU": "train with LEAKY_RELU, one slope for all channels",
     "RESIZE_BILINEAR": "use RESIZE_NEAREST_NEIGHBOR, or TRANSPOSE_CONV with fixed weights",
+    "SPACE_TO_BATCH_ND": "let the converter write a dilated convolution as one CONV_2D with dilation factors",
     "SVDF": "train with the layer's two steps as DEPTHWISE_CONV_2D and CONV_2D",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "unroll the recurrent layer when converting (Keras: unroll=True)",
     "UNIDIRECTIONAL_SEQUENCE_RNN": "unroll the recurrent layer when converting (Keras: unroll=True)",

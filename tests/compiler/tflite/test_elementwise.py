@@ -80,6 +80,15 @@ def test_sum(tmp_path: Path) -> None:
     check_tflm(net, tmp_path)
 
 
+@pytest.mark.parametrize("axes", [(1, 2), (3,), (1, 3)])
+def test_reduce_max(tmp_path: Path, axes: tuple[int, ...]) -> None:
+    net = Net(6)
+    x = net.input((1, 4, 3, 5))
+    shape = np.zeros((1, 4, 3, 5)).sum(axis=axes).shape
+    net.add("REDUCE_MAX", [x, net.integers(*axes)], shape, x, KeepDims=False)
+    check_tflm(net, tmp_path)
+
+
 @pytest.mark.parametrize("code", ["LOGISTIC", "TANH", "HARD_SWISH", "LEAKY_RELU", "RELU", "RELU6", "QUANTIZE"])
 def test_functions(tmp_path: Path, code: str) -> None:
     fixed = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}

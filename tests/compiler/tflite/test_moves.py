@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from compiler.tflite.writer import FileOperator, FileTensor
-from tests.compiler.tflite.net import Net, check_tflm
+from emulator import run_graph
+from tests.compiler.tflite.net import Net, check_tflm, graph
 
 
 @pytest.mark.parametrize(
@@ -122,4 +123,34 @@ def test_resize_nearest(tmp_path: Path, align: bool, half: bool, size: tuple[int
     net.add(
         "RESIZE_NEAREST_NEIGHBOR", [x, net.integers(*size)], (1, *size, 5), x, AlignCorners=align, HalfPixelCenters=half
     )
+    check_tflm(net, tmp_path)
+
+
+def test_other_orders(tmp_path: Path) -> None:
+    net = Net(9)
+    x = net.input((1, 4, 6, 8))
+    y = net.add("SPACE_TO_DEPTH", [x], (1, 2, 3, 32), x, BlockSize=2)
+    y = net.add("DEPTH_TO_SPACE", [y], (1, 8, 12, 2), y, BlockSize=4)
+    net.add("GATHER", [y, net.integers(3, 3, 0, 1, 2, 7)], (1, 6, 12, 2), y, Axis=1)
+    check_tflm(net, tmp_path)
+
+
+def test_reverse(tmp_path: Path) -> None:
+    """TFLM has no kernel of REVERSE_V2."""
+    net = Net(10)
+    x = net.input((1, 5, 3))
+    net.add("REVERSE_V2", [x, net.integers(1)], (1, 5, 3), x)
+    codes = net.codes()
+    np.testing.assert_array_equal(run_graph(graph(net, tmp_path), codes)["y0"], codes["x0"][:, ::-1])
+
+
+def test_a_shape_that_is_computed(tmp_path: Path) -> None:
+    """A Flatten of an unknown batch: SHAPE, STRIDED_SLICE and PACK make the shape that the result's tensor has too."""
+    net = Net(11)
+    x = net.input((1, 4, 3))
+    shape = net.add("SHAPE", [x], (3,), type="int32")
+    pads = (net.integers(0), net.integers(1), net.integers(1))
+    batch = net.add("STRIDED_SLICE", [shape, *pads], (), type="int32", ShrinkAxisMask=1)
+    whole = net.add("PACK", [batch, net.constant(np.array(12, np.int32))], (2,), type="int32", ValuesCount=2)
+    net.add("RESHAPE", [x, whole], (1, 12), x)
     check_tflm(net, tmp_path)
