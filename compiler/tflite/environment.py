@@ -42,13 +42,7 @@ class Environment:
     @property
     def tflm(self) -> bool:
         """Whether TFLM's own integers hold where the contract's differ (contract, section 11)."""
-        arithmetic = self.builder.arithmetic
-        return (arithmetic.rounding, arithmetic.adder, arithmetic.multiplier_bits, arithmetic.activation_bits) == (
-            "double",
-            "rescaled",
-            31,
-            8,
-        )
+        return self.builder.arithmetic.is_tflm
 
     def file_tensor(self, op: Operator, index: int) -> FileTensor:
         """Input `index`; ``ValueError`` if the operator has no such input."""
