@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .checks import check_codes
-from .graph import Codes, Graph, Tensor, file_shape, from_file_layout
+from .graph import Codes, Tensor, file_shape, from_file_layout
+from .host_part import HostPart
 from .quantize import quantize
 
 
-def model_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
+class Doors(Protocol):
+    """What stands between a model and its integers: a `Graph`, or what a `Program` has kept of it."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that the host supplies."""
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """Output name → name of the tensor it shows."""
+
+    @property
+    def head(self) -> HostPart | None:
+        """What the host computes in front of the inputs."""
+
+    @property
+    def tail(self) -> HostPart | None:
+        """What the host computes behind the outputs."""
+
+
+def model_inputs(graph: Doors, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Codes]:
     """`check_inputs` of the graph's inputs, which its head, if it has one, makes of the model's own.
 
     Raises as `check_inputs` does.
@@ -27,7 +48,7 @@ def model_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, 
     return check_inputs(graph.inputs, made | {name: inputs[name] for name in direct})
 
 
-def input_names(graph: Graph) -> tuple[str, ...]:
+def input_names(graph: Doors) -> tuple[str, ...]:
     """The names of the model's own inputs: what the head reads, what it does not make, and what only the tail reads."""
     head, tail = graph.head, graph.tail
     made = () if head is None else head.outputs
@@ -37,7 +58,7 @@ def input_names(graph: Graph) -> tuple[str, ...]:
 
 
 def model_outputs(
-    graph: Graph, outputs: Mapping[str, NDArray[Any]], inputs: Mapping[str, NDArray[Any]] | None = None
+    graph: Doors, outputs: Mapping[str, NDArray[Any]], inputs: Mapping[str, NDArray[Any]] | None = None
 ) -> dict[str, NDArray[Any]]:
     """The model's own outputs of the graph's, {name: array in the file's layout}, by its tail if it has one.
 

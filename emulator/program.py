@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import AcceleratorConfig
 from .graph import Codes, Tensor, to_file_layout
-from .inputs import check_inputs
+from .host_part import HostPart
+from .inputs import model_inputs
 from .instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction
 
 
@@ -20,11 +22,13 @@ class Region:
 
     address : of the first code
     strides : bytes from index to index along each stored axis; None: contiguous, the last axis fastest
+    planes : 0: codes; n: sums of n bytes, their lowest bytes like codes, then as many of the next ones, and so on
     """
 
     address: int
     tensor: Tensor
     strides: tuple[int, ...] | None = None
+    planes: int = 0
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -50,6 +54,29 @@ class Region:
     def view(self, memory: bytes | bytearray) -> Codes:
         """The codes in a memory image, of the tensor's stored shape; writable if the image is."""
         return np.ndarray(self.tensor.shape, np.int8, memory, self.address, self.steps)
+
+    def values(self, memory: bytes) -> Codes | NDArray[np.int64]:
+        """A copy of the codes in a memory image, or of the sums."""
+        if not self.planes:
+            return self.view(memory).copy()
+        size = self.size
+        planes = [
+            replace(self, address=self.address + n * size).view(memory).astype(np.int64) for n in range(self.planes)
+        ]
+        sums = planes[-1] << 8 * (self.planes - 1)  # the highest byte has the sign
+        for n, plane in enumerate(planes[:-1]):
+            sums |= (plane & 255) << 8 * n
+        return sums
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramDoors:
+    """What a program has kept of its graph for the host: as the fields of `Graph`."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: Mapping[str, str]
+    head: HostPart | None
+    tail: HostPart | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +109,7 @@ class Program:
     counters : where the overflow and clip counts are stored, in the order of execution; empty without counters
     columns : lanes of the counter rows, the config's columns
     macs : multiplications of the network's shapes for one sample
+    head, tail : what the host computes in front of the inputs and behind the outputs, as in `Graph`
     """
 
     config_hash: str
@@ -94,6 +122,8 @@ class Program:
     columns: int
     program_address: int = 0
     macs: int = 0
+    head: HostPart | None = None
+    tail: HostPart | None = None
 
     @property
     def memory_bytes(self) -> int:
@@ -104,6 +134,12 @@ class Program:
     def program_bytes(self) -> int:
         """Length of the program."""
         return len(self.instructions) * INSTRUCTION_BYTES
+
+    @property
+    def doors(self) -> ProgramDoors:
+        """Between the model and the program's codes."""
+        tensors = tuple(region.tensor for region in self.inputs.values())
+        return ProgramDoors(tensors, self.outputs, self.head, self.tail)
 
     def check_config(self, config: AcceleratorConfig) -> None:
         """Raise ``ValueError`` unless the program was compiled for `config`."""
@@ -123,10 +159,11 @@ class Program:
     def images(self, inputs: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
         """One memory image per sample: the program's image with that sample's input codes in place.
 
-        inputs : for every graph input float32 (quantized here) or int8 codes, in the model's layout, batch axis first.
-        Raises what `emulator.inputs.check_inputs` raises, and ``ValueError`` for a batch without samples.
+        inputs : the model's own, which go through the head; without one, for every graph input float32 (quantized here)
+        or int8 codes, in the model's layout, batch axis first.
+        Raises what `emulator.inputs.model_inputs` raises, and ``ValueError`` for a batch without samples.
         """
-        codes = check_inputs([region.tensor for region in self.inputs.values()], inputs)
+        codes = model_inputs(self.doors, inputs)
         count = len(next(iter(codes.values()), ()))
         if not count:
             raise ValueError("inputs must have at least one sample, not an empty batch")
@@ -138,10 +175,13 @@ class Program:
             made.append(bytes(image))
         return made
 
-    def read(self, memory: bytes, layer: str) -> Codes:
-        """The codes of a layer or input out of a memory image, in the model's layout, with a batch axis of 1."""
+    def read(self, memory: bytes, layer: str) -> NDArray[Any]:
+        """The codes of a layer or input out of a memory image, in the model's layout, with a batch axis of 1.
+
+        Of a layer with `raw` it is the sums, int64.
+        """
         region = self.tensors[layer] if layer in self.tensors else self.inputs[layer]
-        return np.asarray(to_file_layout(region.tensor, region.view(memory)[None].copy()))
+        return np.asarray(to_file_layout(region.tensor, region.values(memory)[None]))
 
     def read_counters(self, memory: bytes) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """(overflowed, clipped) per layer and output channel, out of a memory image; fused layers too."""

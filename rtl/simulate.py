@@ -34,7 +34,8 @@ def simulate(
 ) -> Result:
     """Run the program once per sample on the RTL of `config`; everything in the result is read out of the RTL's memory.
 
-    inputs : graph input name → float32 or int8 codes, batch axis first, the model's layout
+    inputs : the model's own, batch axis first, which go through the program's head; without one graph input name →
+    float32 or int8 codes, the model's layout
     simulator : ``verilator`` or ``icarus``
     latency : cycles from a read's address to its first beat, and from a write's last beat to its response, 1 to 1024
     on_progress : called with 0 when the simulator is built, then some times a second with the clock cycles simulated
@@ -58,7 +59,7 @@ def simulate(
         on_progress=on_progress,
         trace=trace,
     )
-    return make_result(program, records)
+    return make_result(program, records, inputs)
 
 
 def simulate_images(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from emulator import (
@@ -15,10 +17,11 @@ from emulator import (
     Node,
     Reshape,
     Tensor,
+    raw_average_multipliers,
 )
 from emulator.average_pool import average_pool_scales
 from emulator.multiplier import layer_scales, quantize_multiplier
-from tests.random_layers import quantized, random_add, random_elementwise, random_table
+from tests.random_layers import like, quantized, random_add, random_elementwise, random_table
 
 
 def out_size(size: int, kernel: int, stride: int, dilation: int, before: int, after: int) -> int:
@@ -105,6 +108,9 @@ def random_pool(rng: np.random.Generator, source: Tensor, name: str, arithmetic:
     if rng.random() < 0.5:
         low, high = source.y_min, source.y_max
         return MaxPool(**shared, scale=source.scale, zero_point=source.zero_point, y_min=low, y_max=high)
+    if arithmetic.rounding == "double" and rng.random() < 0.6:
+        multiplier, shift = raw_average_multipliers((height, width), kernel, strides, padding, arithmetic=arithmetic)
+        return AveragePool(**shared, **like(source), multiplier=multiplier, shift=shift, raw=True)
     output = quantized(rng, arithmetic)
     scales = average_pool_scales(
         source.scale, output["scale"], (height, width), kernel, strides, padding, count_padding=bool(rng.random() < 0.5)
@@ -170,6 +176,28 @@ def random_graph(rng: np.random.Generator, arithmetic: Arithmetic, size: int = 9
     nodes = [*tensors[1:], flat, linear]
     assert all(isinstance(node, Node) for node in nodes)
     return Graph(inputs=(source,), nodes=tuple(nodes), outputs={"output": "linear"}, arithmetic=arithmetic)
+
+
+def version_2_arithmetic(rng: np.random.Generator) -> Arithmetic:
+    """Mostly `double`, with multipliers that make raw averages; both adders."""
+    rounding = str(rng.choice(["double", "double", "double", "half_even", "half_up", "half_away", "toward_zero"]))
+    arithmetic = replace(random_arithmetic(rng), rounding=rounding, adder=str(rng.choice(["rescaled", "shared_shift"])))
+    return replace(arithmetic, multiplier_bits=max(arithmetic.multiplier_bits, 15))
+
+
+def with_version_2(rng: np.random.Generator, graph: Graph) -> Graph:
+    """The graph with weights that have zero points, most of them, and maybe its last layer's sums as its output."""
+    low, high = graph.arithmetic.weight_range
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if isinstance(node, Convolution | Linear):
+            if rng.random() < 0.8:
+                zero_point = rng.choice([low, high, 0, int(rng.integers(low, high + 1))], len(node.bias))
+                node = replace(node, weight_zero_point=zero_point)
+            shown = node.name in graph.outputs.values()
+            node = replace(node, raw=bool(shown and rng.random() < 0.5))
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes))
 
 
 def random_config(rng: np.random.Generator, arithmetic: Arithmetic, rows: int, columns: int) -> AcceleratorConfig:

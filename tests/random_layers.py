@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from emulator import Add, Arithmetic, Concat, LookupTable, Node, Pad, Product, Rescale, Slice, Tensor, Transpose
-from emulator.multiplier import quantize_adder, quantize_multiplier
+from emulator import (
+    Add,
+    Arithmetic,
+    Concat,
+    LookupTable,
+    Node,
+    Pad,
+    Product,
+    Rescale,
+    RescaledAdd,
+    Slice,
+    Tensor,
+    Transpose,
+)
+from emulator.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
 
 
 def quantized(rng: np.random.Generator, arithmetic: Arithmetic) -> dict[str, float | int]:
@@ -21,9 +34,16 @@ def like(source: Tensor) -> dict[str, float | int]:
     return {"scale": source.scale, "zero_point": source.zero_point, "y_min": source.y_min, "y_max": source.y_max}
 
 
-def random_add(rng: np.random.Generator, a: Tensor, b: Tensor, name: str, arithmetic: Arithmetic) -> Add:
-    """The sum or difference of two tensors of one shape."""
+def random_add(rng: np.random.Generator, a: Tensor, b: Tensor, name: str, arithmetic: Arithmetic) -> Add | RescaledAdd:
+    """The sum or difference of two tensors of one shape, by the arithmetic's adder."""
     output = quantized(rng, arithmetic)
+    if arithmetic.adder == "rescaled":
+        names = ("a_multiplier", "a_shift", "b_multiplier", "b_shift", "multiplier", "shift")
+        factors = quantize_rescaled_adder(a.scale, b.scale, output["scale"], arithmetic)
+        return RescaledAdd(
+            name=name, shape=a.shape, inputs=(a.name, b.name), **output, **dict(zip(names, factors, strict=True)),
+            subtract=bool(rng.random() < 0.4),
+        )  # fmt: skip
     a_multiplier, b_multiplier, shift = quantize_adder(a.scale, b.scale, output["scale"], arithmetic)
     return Add(
         name=name, shape=a.shape, inputs=(a.name, b.name), **output, a_multiplier=a_multiplier,

@@ -21,6 +21,7 @@ from emulator.graph import (
     Pad,
     Product,
     Rescale,
+    RescaledAdd,
     Slice,
     Transpose,
     to_file_layout,
@@ -35,6 +36,7 @@ from .cut.column_blocks import as_convolution, check_bias
 from .cut.maps import Map, as_map, as_vector
 from .cut.packing import Border, border, packed, packs
 from .emitter import Emitter
+from .features import check_features
 from .fuse import Step, fuse
 from .placement import Inside, pad_offset
 from .pool import emit_average_pool, emit_max_pool
@@ -61,6 +63,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         name = next(name for name in ours if ours[name] != theirs[name])
         raise ValueError(f"{name} must be the graph's {theirs[name]!r} in the config, not {ours[name]!r}")
     _check(graph)
+    check_features(graph, config)
     steps = fuse(graph)
     emitter = Emitter(graph, config, {layer.name for step in steps for layer in step.layers[:-1]})
     macs = 0
@@ -79,6 +82,7 @@ def _check(graph: Graph) -> None:
     for node in graph.nodes:
         if isinstance(node, Convolution | Linear):
             check_bias(node, *graph.arithmetic.bias_range)
+    graph = replace(graph, head=None, tail=None)
     nothing = {t.name: to_file_layout(t, np.empty((0, *t.shape), np.int8)) for t in graph.inputs}
     try:
         run_graph(graph, nothing)
@@ -114,8 +118,8 @@ def _emit(emitter: Emitter, step: Step) -> None:
             emit_average_pool(emitter, node, as_map(sources[0]), as_map(target), post)
         case MaxPool():
             emit_max_pool(emitter, node, as_map(sources[0]), as_map(target), post)
-        case Add() | Product() | Rescale() | LookupTable():
-            if isinstance(node, Add):
+        case Add() | RescaledAdd() | Product() | Rescale() | LookupTable():
+            if isinstance(node, Add | RescaledAdd):
                 zero_points = sources[0].tensor.zero_point, sources[1].tensor.zero_point
                 post.add, post.adder = node, adder_fields(node, zero_points)
             if isinstance(node, LookupTable):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from emulator.graph import Convolution
 from emulator.instructions import PARAMETER_ENTRIES, Opcode
 
-from .cut.column_blocks import weight_tiles
+from .cut.column_blocks import weight_tiles, weight_zero_points
 from .cut.convolution_cut import ConvolutionCut
 from .cut.maps import Map
 from .cut.tiling import Segment, Span, Tile, spans
@@ -38,9 +40,8 @@ class ConvolutionEmitter:
             self.weight_address.append(self.emitter.constant(data))
         node = self.node
         lanes = [slice(block.outputs.first, block.outputs.last) for block in self.cut.blocks]
-        entries = [
-            self.emitter.parameter_data(node.bias[lane], node.multiplier[lane], node.shift[lane]) for lane in lanes
-        ]
+        columns = node.bias, node.multiplier, node.shift, weight_zero_points(node)
+        entries = [self.emitter.parameter_data(*(values[lane] for values in columns)) for lane in lanes]
         self.parameter_address = self.emitter.constant(np.stack(entries))
         for tile in self.cut.tiles:
             self.inputs.clear()
@@ -64,10 +65,13 @@ class ConvolutionEmitter:
             if self.cut.operand is not None and operand is None:
                 operand = Buffer(Memory.OPERAND, tile.positions * len(group))
                 self.emitter.load(operand, self.cut.operand.transfer(tile.rows, tile.columns, channels))
-            self.requantize(tile, index, sums, output, operand, index - group.first, len(group))
-            if index == group.last - 1:
-                self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
             outputs = self.cut.blocks[index].outputs
+            if self.node.raw:
+                self.store_sums(tile, index, sums)
+            else:
+                self.requantize(tile, index, sums, output, operand, index - group.first, len(group))
+                if index == group.last - 1:
+                    self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
             adder = self.post.add.name if self.post.add is not None else None
             self.emitter.count(self.node.name, outputs.first, len(outputs), self.node.shape[-1], adder)
 
@@ -75,7 +79,7 @@ class ConvolutionEmitter:
         """The parameter entry of a block; loaded with the next ones'."""
         if index not in self.entries:
             last = min(len(self.cut.blocks), index + PARAMETER_ENTRIES // 4)
-            size = 9 * self.config.columns
+            size = self.config.parameter_rows * self.config.columns
             buffer = self.emitter.load_parameters(self.parameter_address + index * size, last - index)
             for other in range(index, last):
                 self.entries[other] = buffer, other - index
@@ -145,7 +149,7 @@ class ConvolutionEmitter:
         ]
         if carry:
             accesses.append(Access(sums, 0, 1, positions, positions))
-        else:
+        if not carry or self.config.weight_zero_points:
             accesses.append(Access(entry, offset, 1, 1, 1))
         self.emitter.emit(
             Opcode.CONVOLVE,
@@ -176,12 +180,33 @@ class ConvolutionEmitter:
             tuple(accesses),
         )
 
+    def store_sums(self, tile: Tile, index: int, sums: Buffer) -> None:
+        """One block's sums, byte by byte, each byte to its plane."""
+        target, outputs = self.cut.target, self.cut.blocks[index].outputs
+        plane = target.height * target.width * target.depth
+        for byte in range(-(-self.config.arithmetic.accumulator_bits // 8)):
+            output = Buffer(Memory.OUTPUT, tile.positions)
+            self.requantize(tile, index, sums, output, None, 0, 1, byte + 1)
+            there = replace(target, address=target.address + byte * plane)
+            self.emitter.store(output, there.transfer(tile.rows, tile.columns, outputs))
+
     def requantize(
-        self, tile: Tile, index: int, sums: Buffer, output: Buffer, operand: Buffer | None, place: int, group: int
+        self,
+        tile: Tile,
+        index: int,
+        sums: Buffer,
+        output: Buffer,
+        operand: Buffer | None,
+        place: int,
+        group: int,
+        byte: int = 0,
     ) -> None:
-        """One block's sums become codes, block `place` of a group of that many."""
+        """One block's sums become codes, block `place` of a group of that many, or bytes: of the sums that overflowed
+        each counts once.
+        """
         entry, offset = self.entries[index]
-        fields, accesses = self.emitter.post_fields(self.post, self.node, len(self.cut.blocks[index].outputs))
+        lanes = len(self.cut.blocks[index].outputs) if byte <= 1 else 0
+        fields, accesses = self.emitter.post_fields(self.post, self.node, lanes)
         positions = tile.positions
         places = {
             "accumulator_row": Place(sums),
@@ -199,6 +224,7 @@ class ConvolutionEmitter:
                 "count": positions,
                 "operand_stride": group,
                 "output_stride": group,
+                **({"byte": byte} if byte else {}),
             },
             places,
             (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emulator.config import AcceleratorConfig
 from emulator.front_end import INDEX_BITS
 from emulator.graph import ConstantTensor, Graph, Integers, Node, Pad
-from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Opcode
+from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POINT_ROW, Instruction, Opcode
 from emulator.program import CounterBlock, Program, Region
 
 from .compile_error import CompileError
@@ -142,10 +142,15 @@ class Emitter:
             None if internal else merged,
         )
 
-    def parameter_data(self, bias: Integers, multiplier: Integers, shift: Integers) -> NDArray[np.uint8]:
-        """(PARAMETER_ROWS, columns) bytes of one entry; at most `columns` channels."""
-        rows = np.zeros((PARAMETER_ROWS, self.config.columns), np.uint8)
-        for first, values, count in ((0, bias, 4), (4, multiplier, 4), (8, shift, 1)):
+    def parameter_data(
+        self, bias: Integers, multiplier: Integers, shift: Integers, weight_zero_point: Integers
+    ) -> NDArray[np.uint8]:
+        """(parameter_rows, columns) bytes of one entry; at most `columns` channels."""
+        rows = np.zeros((self.config.parameter_rows, self.config.columns), np.uint8)
+        fields = [(0, bias, 4), (4, multiplier, 4), (8, shift, 1)]
+        if self.config.weight_zero_points:
+            fields.append((WEIGHT_ZERO_POINT_ROW, weight_zero_point, 1))
+        for first, values, count in fields:
             for byte in range(count):
                 rows[first + byte, : len(values)] = (np.asarray(values, np.int64) >> (8 * byte)) & 255
         return rows
@@ -153,7 +158,7 @@ class Emitter:
     def load_parameters(self, address: int, entries: int) -> Buffer:
         """Emit a LOAD of consecutive entries."""
         buffer = Buffer(Memory.PARAMETER, entries)
-        size = PARAMETER_ROWS * self.config.columns
+        size = self.config.parameter_rows * self.config.columns
         self.load(buffer, Transfer(address, 1, 0, entries, size, size), pixel_rows=PARAMETER_PITCH, constant=True)
         return buffer
 
@@ -161,7 +166,8 @@ class Emitter:
         """An entry with bias 0 that all lanes share."""
         columns = self.config.columns
         zeros = np.zeros(columns, np.int64)
-        return self.load_parameters(self.constant(self.parameter_data(zeros, zeros + multiplier, zeros + shift)), 1)
+        data = self.parameter_data(zeros, zeros + multiplier, zeros + shift, zeros)
+        return self.load_parameters(self.constant(data), 1)
 
     def prepare(self, post: Post) -> None:
         """Emit what the results of a layer pass behind the requantizer: the adder's settings, the table."""
@@ -242,6 +248,8 @@ class Emitter:
             columns=self.config.columns,
             program_address=program_address,
             macs=macs,
+            head=self.graph.head,
+            tail=self.graph.tail,
         )
 
     def _fill_tensors(self, image: bytearray) -> None:

@@ -15,9 +15,10 @@ from emulator.graph import (
     Node,
     Product,
     Rescale,
+    RescaledAdd,
 )
 
-WITH_TABLE = (Convolution, Linear, Add, Product, AveragePool, MaxPool, Rescale)
+WITH_TABLE = (Convolution, Linear, Add, RescaledAdd, Product, AveragePool, MaxPool, Rescale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Step:
     """
 
     main: Node
-    add: Add | None = None
+    add: Add | RescaledAdd | None = None
     operand: str = ""
     swapped: bool = False
     table: LookupTable | None = None
@@ -58,7 +59,7 @@ def fuse(graph: Graph) -> list[Step]:
 
     behind: dict[str, Step] = {}  # by the name of the add
     for node in graph.nodes:
-        if not isinstance(node, Add):
+        if not isinstance(node, Add | RescaledAdd):
             continue
         candidates = []
         for side, name in enumerate(node.inputs):

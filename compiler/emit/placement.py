@@ -11,7 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emulator.graph import Concat, Graph, Linear, Node, Pad, Reshape, Slice, Tensor, Transpose, map_size
+from emulator.graph import (
+    Concat,
+    Convolution,
+    Graph,
+    Linear,
+    Node,
+    Pad,
+    Reshape,
+    Slice,
+    Tensor,
+    Transpose,
+    map_size,
+)
 from emulator.program import Region
 
 from .cut.packing import Border
@@ -83,7 +95,11 @@ class Placement:
             return view
         if tensor.name in self.wanted and tensor.name not in self.dense:
             return self._with_border(tensor, self.wanted[tensor.name])
-        return Region(self.reserve(int(np.prod(tensor.shape, dtype=np.int64))), tensor)
+        size = int(np.prod(tensor.shape, dtype=np.int64))
+        if isinstance(tensor, Convolution | Linear) and tensor.raw:
+            planes = -(-self.graph.arithmetic.accumulator_bits // 8)
+            return Region(self.reserve(size * planes), tensor, planes=planes)
+        return Region(self.reserve(size), tensor)
 
     def _with_border(self, tensor: Tensor, border: Border) -> Region:
         (height, width), depth = map_size(tensor), tensor.shape[-1]

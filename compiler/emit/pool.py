@@ -10,6 +10,7 @@ import numpy as np
 
 from emulator.graph import AveragePool, Convolution, Integers, MaxPool, map_size
 from emulator.instructions import Mode
+from emulator.raw_average_pool import raw_average_multipliers
 
 from .compile_error import CompileError
 from .convolution import ConvolutionEmitter
@@ -126,7 +127,9 @@ def _with(pair: tuple[int, int], axis: int, value: int) -> tuple[int, int]:
 
 
 def emit_average_pool(emitter: Emitter, node: AveragePool, source: Map, target: Map, post: Post) -> None:
-    """Emit an average pool."""
+    """Emit an average pool; the zero points of raw codes count as 0."""
+    if node.raw:
+        node, source = _reciprocal(emitter, node, source), replace(source, zero_point=0)
     window = Window(node.kernel, node.strides, node.dilations, (node.padding[0], node.padding[1]))
     axes = window.axes(source)
     if not _one_fits(emitter, axes):
@@ -135,9 +138,19 @@ def emit_average_pool(emitter: Emitter, node: AveragePool, source: Map, target: 
     emitter.prepare(post)
     clamp = node.zero_point, node.y_min, node.y_max
     zero_points = source.zero_point, 0
-    reducer = ReduceEmitter(emitter, node, (source,), target, post, Mode.SUM, zero_points, clamp, counted=True)
+    reducer = ReduceEmitter(emitter, node, (source,), target, post, Mode.SUM, zero_points, clamp, not node.raw)
     for area, multiplier, shift in uniform_tiles(node):
         reducer.emit(lambda tile, group: _fits(emitter, axes, tile, group), area, multiplier, shift, axes)
+
+
+def _reciprocal(emitter: Emitter, node: AveragePool, source: Map) -> AveragePool:
+    """A pool of raw codes with the multipliers that make its mean exactly, whatever those of the node are."""
+    size, geometry = (source.height, source.width), (node.kernel, node.strides, node.padding, node.dilations)
+    try:
+        multiplier, shift = raw_average_multipliers(size, *geometry, arithmetic=emitter.config.arithmetic)
+    except ValueError as error:
+        raise CompileError(f"layer {node.name!r}: {error}") from None
+    return replace(node, multiplier=multiplier, shift=shift, zero_point=0)
 
 
 def _emit_as_convolution(emitter: Emitter, node: AveragePool, source: Map, target: Map, post: Post) -> None:

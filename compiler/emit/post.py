@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulator.graph import Add, LookupTable, Node
+from emulator.graph import Add, LookupTable, Node, RescaledAdd
 
 from .cut.maps import Map
 from .schedule.operation import Buffer
@@ -20,19 +20,23 @@ class Post:
     """
 
     node: Node
-    add: Add | None = None
+    add: Add | RescaledAdd | None = None
     operand: Map | None = None
     adder: dict[str, int] | None = None
     table: LookupTable | None = None
     table_buffer: Buffer | None = None
 
 
-def adder_fields(node: Add, zero_points: tuple[int, int], swapped: bool = False) -> dict[str, int]:
+def adder_fields(node: Add | RescaledAdd, zero_points: tuple[int, int], swapped: bool = False) -> dict[str, int]:
     """ADDER's fields; `swapped`: the requantized code is the node's second input."""
     multipliers = node.a_multiplier, node.b_multiplier
+    shifts = (node.a_shift, node.b_shift) if isinstance(node, RescaledAdd) else (0, 0)
     if swapped:
         assert not node.subtract
-        multipliers, zero_points = multipliers[::-1], zero_points[::-1]
+        multipliers, shifts, zero_points = multipliers[::-1], shifts[::-1], zero_points[::-1]
+    rescaled = {}
+    if isinstance(node, RescaledAdd):
+        rescaled = {"a_shift": shifts[0], "b_shift": shifts[1], "multiplier": node.multiplier}
     return {
         "a_multiplier": multipliers[0],
         "b_multiplier": multipliers[1],
@@ -43,4 +47,5 @@ def adder_fields(node: Add, zero_points: tuple[int, int], swapped: bool = False)
         "y_min": node.y_min,
         "y_max": node.y_max,
         "subtract": int(node.subtract),
+        **rescaled,
     }

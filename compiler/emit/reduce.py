@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.graph import Add, LookupTable, Node, Product, Rescale
+from emulator.graph import Add, LookupTable, Node, Product, Rescale, RescaledAdd
 from emulator.instructions import COUNTER_ROWS, Mode, Opcode
 
 from .compile_error import CompileError
@@ -172,7 +172,7 @@ def has_room(emitter: Emitter, inputs: int, outputs: int, group: int) -> bool:
 
 def emit_elementwise(
     emitter: Emitter,
-    node: Add | Product | Rescale | LookupTable,
+    node: Add | RescaledAdd | Product | Rescale | LookupTable,
     sources: tuple[Map, ...],
     target: Map,
     post: Post,

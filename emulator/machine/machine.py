@@ -91,7 +91,8 @@ class Machine:
     ) -> Result:
         """Run the program once per sample.
 
-        inputs : graph input name → float32 or int8 codes, batch axis first, the model's layout
+        inputs : the model's own, batch axis first, which go through the program's head; without one graph input name →
+        float32 or int8 codes, the model's layout
         on_progress : called with the number of samples done
 
         Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the
@@ -101,7 +102,7 @@ class Machine:
         program.check_config(self.config)
         images = program.images(inputs)
         records = self.execute(images, program.program_address, program.program_bytes, on_progress=on_progress)
-        return make_result(program, records)
+        return make_result(program, records, inputs)
 
     def execute(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..graph import Codes
+from ..inputs import model_outputs
 from ..instructions import Error
 from ..program import Program
 from ..registers import COUNTERS
@@ -58,8 +59,9 @@ class RunRecord:
 class Result:
     """A program run on a batch of samples.
 
-    outputs : ONNX output name → int8 codes, the model's layout, batch axis first
-    layers : the same for every layer, read out of the memory
+    outputs : the model's output name → int8 codes, the model's layout, batch axis first; int64 sums of a layer with
+        `raw`; or what the graph's tail makes of them
+    layers : codes or sums of every layer, read out of the memory
     cycles : of all samples together
     cycles_per_sample : one entry a sample
     counters : "overflowed" and "clipped" → layer → int64 counts per output channel, all samples together
@@ -67,8 +69,8 @@ class Result:
     memory : the external memory after the last sample
     """
 
-    outputs: dict[str, Codes]
-    layers: dict[str, Codes]
+    outputs: dict[str, NDArray[Any]]
+    layers: dict[str, NDArray[Any]]
     cycles: int
     cycles_per_sample: tuple[int, ...]
     counters: dict[str, dict[str, NDArray[np.int64]]]
@@ -76,8 +78,13 @@ class Result:
     memory: bytes
 
 
-def make_result(program: Program, records: Sequence[RunRecord]) -> Result:
-    """Read outputs, layers and counters out of the memories; `StoppedError` if a run ended with an error."""
+def make_result(
+    program: Program, records: Sequence[RunRecord], inputs: Mapping[str, NDArray[Any]] | None = None
+) -> Result:
+    """Read outputs, layers and counters out of the memories; `StoppedError` if a run ended with an error.
+
+    inputs : the model's own, which the program's tail may read, too
+    """
     for sample, record in enumerate(records):
         if record.error != Error.NONE:
             index = record.error_index
@@ -102,7 +109,7 @@ def make_result(program: Program, records: Sequence[RunRecord]) -> Result:
             for kind, value in zip(kinds, values, strict=True):
                 counts[kind][layer] = counts[kind].get(layer, 0) + value
     return Result(
-        outputs={name: every[layer] for name, layer in program.outputs.items()},
+        outputs=model_outputs(program.doors, {name: every[layer] for name, layer in program.outputs.items()}, inputs),
         layers=layers,
         cycles=sum(record.cycles for record in records),
         cycles_per_sample=tuple(record.cycles for record in records),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from emulator import AcceleratorConfig, run_graph
 from emulator.instructions import INSTRUCTION_BYTES, Error
 from emulator.machine import Machine, RunRecord, make_result
 from rtl import simulate_images
-from tests.graphs import random_arithmetic, random_config, random_graph
+from tests.graphs import random_arithmetic, random_config, random_graph, version_2_arithmetic, with_version_2
 from tests.programs import memory_image, random_program
 
 SEEDS_PER_CONFIG = 3
@@ -21,7 +23,10 @@ SIZES = (*range(1, 10), 16, 17)
 
 def accelerator(rng: np.random.Generator) -> AcceleratorConfig:
     rows, columns = (int(size) for size in rng.choice(SIZES, 2))
-    return random_config(rng, random_arithmetic(rng), rows, columns)
+    if rng.random() < 0.5:
+        return random_config(rng, random_arithmetic(rng), rows, columns)
+    config = random_config(rng, version_2_arithmetic(rng), rows, columns)
+    return replace(config, weight_zero_points=True, raw_outputs=bool(rng.random() < 0.5))
 
 
 def memory_model(rng: np.random.Generator) -> dict[str, int]:
@@ -51,13 +56,15 @@ def test_networks(configs: list[AcceleratorConfig]) -> None:
         cases, memory = [], memory_model(rng)
         for _ in range(NETWORKS):
             graph = random_graph(rng, config.arithmetic, size=7)
+            if config.weight_zero_points:
+                graph = with_version_2(rng, graph)
             source = graph.inputs[0]
             height, width, depth = source.shape
             x = rng.integers(source.y_min, source.y_max + 1, (1, depth, height, width), dtype=np.int8)
             try:
                 program = compile_graph(graph, config)
             except CompileError:
-                continue  # a window that these memories cannot hold
+                continue  # a window that these memories cannot hold, or sums that this accelerator does not store
             cases.append((graph, program, x))
         images = [program.images({"input": x})[0] for _, program, x in cases]
         addresses = [program.program_address for _, program, _ in cases]

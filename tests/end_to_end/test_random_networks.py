@@ -12,9 +12,9 @@ from emulator.instructions import FORMATS, Error, Instruction, Opcode
 from emulator.machine import Machine
 from emulator.program import Program
 from rtl import simulate_images
-from tests.end_to_end.configs import CONFIGS
+from tests.end_to_end.configs import CONFIGS, VERSION_2
 from tests.end_to_end.whole_way import Case, assert_same, compiled, run_everywhere
-from tests.graphs import random_graph
+from tests.graphs import random_graph, with_version_2
 
 SAMPLE = {"verilator": 1, "icarus": 6}
 """One of so many networks and programs is run: Icarus is slow."""
@@ -25,10 +25,12 @@ MEMORIES = [{"latency": 16, "seed": 0}, {"latency": 1, "seed": 5}, {"latency": 4
 
 @functools.cache
 def networks(name: str, count: int) -> list[Case]:
-    config, made = CONFIGS[name], []
+    config, made = (CONFIGS | VERSION_2)[name], []
     for seed in range(count):
         rng = np.random.default_rng([seed, len(name)])
         graph = random_graph(rng, config.arithmetic, size=7)
+        if name in VERSION_2:
+            graph = with_version_2(rng, graph)
         source = graph.inputs[0]
         height, width, depth = source.shape
         x = rng.integers(source.y_min, source.y_max + 1, (2, depth, height, width), dtype=np.int8)
@@ -36,9 +38,10 @@ def networks(name: str, count: int) -> list[Case]:
     return made
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, *VERSION_2])
 def test_operators_machine_and_rtl_are_equal(name: str, simulator: str, seeds: range) -> None:
-    config, memory = CONFIGS[name], MEMORIES[list(CONFIGS).index(name) % len(MEMORIES)]
+    configs = CONFIGS | VERSION_2
+    config, memory = configs[name], MEMORIES[list(configs).index(name) % len(MEMORIES)]
     found = run_everywhere(config, networks(name, len(seeds))[:: SAMPLE[simulator]], simulator, **memory)
     if config.arithmetic.accumulator_bits <= 16 and config.counters and simulator == "verilator":
         assert any(layer.overflows.any() for _, counts in found for layer in counts.values())
@@ -67,9 +70,9 @@ def mutated(program: Program, rng: np.random.Generator) -> Program:
     return program.with_instruction(index, Instruction(old.opcode, {**old.fields, field.name: value}))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, *VERSION_2])
 def test_mutated_programs_end_alike(name: str, simulator: str) -> None:
-    config, rng = CONFIGS[name], np.random.default_rng(7)
+    config, rng = (CONFIGS | VERSION_2)[name], np.random.default_rng(7)
     images, addresses, lengths = [], [], []
     cases = networks(name, 6)
     mutations = MUTATIONS // SAMPLE[simulator]

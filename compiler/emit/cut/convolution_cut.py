@@ -102,6 +102,8 @@ class ConvolutionCut:
 
     def group_size(self) -> int:
         """Column blocks whose outputs are stored together, pixel by pixel."""
+        if self.node.raw:
+            return 1
         most = max(tile.positions for tile in self.tiles)
         room = self.config.output_depth // 2
         if self.config.counters and room < most + COUNTER_ROWS:

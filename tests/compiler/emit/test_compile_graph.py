@@ -8,21 +8,26 @@ import numpy as np
 import pytest
 
 from compiler import CompileError, compile_graph
+from compiler.emit.cut.packing import packs
 from emulator import (
     AcceleratorConfig,
+    Add,
     Arithmetic,
+    AveragePool,
     Convolution,
     Graph,
     Linear,
     LookupTable,
     MaxPool,
+    RescaledAdd,
     Tensor,
     run_graph_counts,
 )
 from emulator.instructions import INSTRUCTION_BYTES, Opcode
+from emulator.raw_average_pool import EXACT_ROUNDINGS
 from tests.compiler.interpreted import check, random_inputs
 from tests.end_to_end.configs import CONFIGS
-from tests.graphs import random_arithmetic, random_config, random_graph
+from tests.graphs import random_arithmetic, random_config, random_graph, version_2_arithmetic, with_version_2
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -32,6 +37,16 @@ def test_programs_equal_operators(seed: int) -> None:
     arithmetic = random_arithmetic(rng)
     graph = random_graph(rng, arithmetic)
     check(graph, random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9))), rng)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_programs_of_version_2(seed: int) -> None:
+    """Weights with zero points, `double`, rescaled sums, averages of raw codes, and sums as outputs."""
+    rng = np.random.default_rng([seed, 2])
+    arithmetic = version_2_arithmetic(rng)
+    graph = with_version_2(rng, random_graph(rng, arithmetic))
+    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    check(graph, replace(config, weight_zero_points=True, raw_outputs=True), rng)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -65,6 +80,79 @@ def test_the_random_graphs_meet_overflows_and_clips_and_tiling_and_every_operato
         "Reshape", "Slice", "Transpose",
     }  # fmt: skip
     assert opcodes == set(Opcode)
+
+
+def test_the_graphs_of_version_2_meet_what_it_adds() -> None:
+    """Zero points whose weights are carried on and grouped, adders behind convolutions and alone, means, sums."""
+    met: dict[str, int] = dict.fromkeys(
+        ("carried", "grouped", "packed", "fused", "alone", "means", "sums", "narrow"), 0
+    )
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 2])
+        arithmetic = version_2_arithmetic(rng)
+        graph = with_version_2(rng, random_graph(rng, arithmetic))
+        config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+        program = compile_graph(graph, replace(config, weight_zero_points=True, raw_outputs=True))
+        met["carried"] += sum(i.opcode == Opcode.CONVOLVE and i["carry"] for i in program.instructions)
+        _, counts = run_graph_counts(graph, random_inputs(rng, graph))
+        for node in graph.nodes:
+            if isinstance(node, Convolution | Linear):
+                zero_points = node.weight_zero_point is not None and node.weight_zero_point.any()
+                met["narrow"] += bool(zero_points and counts[node.name].overflows.any())
+                met["sums"] += node.raw
+                if isinstance(node, Convolution) and zero_points:
+                    met["grouped"] += node.groups > 1
+                    met["packed"] += packs(node, config.rows)
+            elif isinstance(node, RescaledAdd):
+                met["fused" if any(name not in program.tensors for name in node.inputs) else "alone"] += 1
+            elif isinstance(node, AveragePool):
+                met["means"] += node.raw
+    assert min(met.values()) >= 5, met
+
+
+def test_what_the_accelerator_was_not_built_for_is_named() -> None:
+    arithmetic = Arithmetic(rounding="double")
+    plain = one_linear(5, 3, arithmetic)
+    config = AcceleratorConfig(arithmetic=arithmetic)
+    shifted = replace(plain, nodes=(replace(plain.nodes[0], weight_zero_point=np.array([0, 0, 1])),))
+    needs = "for which the config needs"
+    message = f"layer 'head': its weights have a zero point other than 0, {needs} weight_zero_points = true"
+    with pytest.raises(CompileError, match=f"^{message}$"):
+        compile_graph(shifted, config)
+    with pytest.raises(
+        CompileError, match=f"^layer 'head': its sums are an output of the model, {needs} raw_outputs = t"
+    ):
+        compile_graph(replace(plain, nodes=(replace(plain.nodes[0], raw=True),)), config)
+    zeros = replace(plain, nodes=(replace(plain.nodes[0], weight_zero_point=np.zeros(3, np.int64)),))
+    assert compile_graph(zeros, config).image == compile_graph(plain, config).image
+    shared = {"name": "sum", "shape": (5,), "inputs": ("input", "input"), "scale": 1.0, "zero_point": 0}
+    factors = {"a_multiplier": 1, "b_multiplier": 1, "shift": 1}
+    add = Add(**shared, **factors)
+    rescaled = RescaledAdd(**shared, **factors, a_shift=1, b_shift=1, multiplier=1)
+    for node, adder, other in ((add, "rescaled", "shared_shift"), (rescaled, "shared_shift", "rescaled")):
+        chosen = replace(arithmetic, adder=adder)
+        graph = replace(plain, nodes=(node,), outputs={"y": "sum"}, arithmetic=chosen)
+        with pytest.raises(CompileError, match=f"^layer 'sum': an? {type(node).__name__} needs an .* '{other}', not"):
+            compile_graph(graph, AcceleratorConfig(arithmetic=chosen))
+
+
+def test_a_mean_of_raw_codes_needs_a_rounding_to_the_nearest() -> None:
+    source = Tensor(name="input", shape=(6, 6, 2), scale=1.0, zero_point=5)
+    shared = {"shape": (1, 1, 2), "scale": 1.0, "zero_point": 5, "inputs": ("input",), "kernel": (6, 6)}
+    node = AveragePool(
+        name="mean", **shared, strides=(1, 1), multiplier=np.zeros((1, 1), int), shift=np.zeros((1, 1), int), raw=True
+    )
+    graph = Graph(inputs=(source,), nodes=(node,), outputs={"y": "mean"}, arithmetic=Arithmetic(rounding="floor"))
+    with pytest.raises(CompileError, match=r"^layer 'mean': rounding must be one of half_even, .* not 'floor'$"):
+        compile_graph(graph, AcceleratorConfig(arithmetic=graph.arithmetic))
+    small = Arithmetic(multiplier_bits=8)
+    with pytest.raises(CompileError, match=r"^layer 'mean': n must be smaller for multiplier_bits 8, not 36: "):
+        compile_graph(replace(graph, arithmetic=small), AcceleratorConfig(arithmetic=small))
+    for rounding in EXACT_ROUNDINGS:  # a window that the operand scratchpad holds, and one that it does not
+        arithmetic = Arithmetic(rounding=rounding)
+        for rows in (40, 20):
+            config = AcceleratorConfig(columns=4, operand_scratchpad_bytes=4 * rows, arithmetic=arithmetic)
+            check(replace(graph, arithmetic=arithmetic), config, np.random.default_rng(rows))
 
 
 def one_linear(length: int, columns: int, arithmetic: Arithmetic, bias: int = 0) -> Graph:

@@ -1,0 +1,30 @@
+"""What a graph asks of the accelerator that not every one has."""
+
+from __future__ import annotations
+
+from emulator.config import AcceleratorConfig
+from emulator.graph import Add, Convolution, Graph, Linear, Node, RescaledAdd
+
+from .compile_error import CompileError
+
+
+def check_features(graph: Graph, config: AcceleratorConfig) -> None:
+    """Raise `CompileError` for the first layer that the accelerator of `config` was not built for."""
+    for node in graph.nodes:
+        missing = _missing(node, config)
+        if missing:
+            raise CompileError(f"layer {node.name!r}: {missing}")
+
+
+def _missing(node: Node, config: AcceleratorConfig) -> str | None:
+    if isinstance(node, Convolution | Linear):
+        if node.weight_zero_point is not None and node.weight_zero_point.any() and not config.weight_zero_points:
+            return "its weights have a zero point other than 0, for which the config needs weight_zero_points = true"
+        if node.raw and not config.raw_outputs:
+            return "its sums are an output of the model, for which the config needs raw_outputs = true"
+    adder = config.arithmetic.adder
+    if isinstance(node, Add) and adder != "shared_shift":
+        return f"an Add needs an arithmetic whose adder is 'shared_shift', not {adder!r}, whose sums are RescaledAdd"
+    if isinstance(node, RescaledAdd) and adder != "rescaled":
+        return f"a RescaledAdd needs an arithmetic whose adder is 'rescaled', not {adder!r}, whose sums are Add"
+    return None
