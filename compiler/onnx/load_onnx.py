@@ -8,7 +8,7 @@ from os import PathLike
 from onnx import TensorProto, ValueInfoProto
 
 from emulator.arithmetic import Arithmetic
-from emulator.graph import Graph, stored_shape
+from emulator.graph import Graph, Tensor, stored_shape
 
 from ..reading.constants import Constant, QuantizedConstant
 from ..reading.errors import in_file
@@ -28,8 +28,8 @@ from .host.tail import Tail
 from .operator import Operator, operator
 from .order import needed_in_order
 from .read_operators import read_operators
-from .refusals import refusal
-from .values import AnyValue, BatchConstant, Hosted, Refused
+from .refusals import RefusedError, refusal
+from .values import AnyValue, Hosted, Refused
 
 
 def load_onnx(
@@ -71,6 +71,17 @@ def load_onnx(
 
 
 def _read_graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str]) -> Graph:
+    """The graph with as narrow a head as can be: one that takes over quantizers only if nothing else does."""
+    try:
+        return _graph(file, arithmetic, outputs, wide_head=False)
+    except RefusedError as error:
+        try:
+            return _graph(file, arithmetic, outputs, wide_head=True)
+        except ValueError:
+            raise error from None
+
+
+def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_head: bool) -> Graph:
     given = [value.name for value in file.inputs] + list(file.initializers)
     operators = needed_in_order([operator(node) for node in file.graph.node], given, outputs)
     check_format(operators)
@@ -80,28 +91,28 @@ def _read_graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str]) 
     batch = _batch(file)
     head = Head(file, operators, batch)
     builder = GraphBuilder(arithmetic, read_tables(file.metadata, arithmetic))
-    env = Environment(builder, file.path.parent, file.initializers, batch, file.opset, readers, head)
+    env = Environment(builder, file.path.parent, file.initializers, batch, file.opset, readers, head, wide_head)
     for value in file.inputs:
         env.values[value.name] = _input(value)
         builder.reserve(value.name)
     held = read_operators(env, operators)
     tail = Tail(file, operators, env)
-    for name in outputs:
-        if isinstance(env.any_value(name), Constant | QuantizedConstant | BatchConstant):
-            raise ValueError(f"graph output {name!r}: is a constant")
+    if all(isinstance(env.any_value(name), Constant | QuantizedConstant) for name in outputs):
+        raise ValueError(f"graph output {outputs[0]!r}: is a constant")
     behind, refused = tail.part(outputs)
     if refused:
         raise refusal(_roots(env, operators), readers)
     check_quantized(operators, bool(builder.inputs))
-    order = [value.name for value in file.inputs if value.name in builder.inputs]
-    inputs = tuple(builder.inputs[name] for name in (*order, *(n for n in builder.inputs if n not in order)))
+    inputs = _inputs(file, builder, {tensor.name for tensor in tail.outputs.values()})
     front = head.part(inputs)
     if not builder.nodes and (front or behind) and any(part.model for part in (front, behind) if part):
-        missing = _roots(env, operators)
+        missing = _roots(env, operators) or [
+            value.instead for value in env.values.values() if isinstance(value, Hosted) and value.instead
+        ]
         if missing:
             raise refusal(missing, readers)
         raise ValueError("leaves nothing to the accelerator: its operators are in float; quantize what they read")
-    used = {*builder.inputs, *(front.inputs if front else ()), *(behind.inputs if behind else ())}
+    used = {*(tensor.name for tensor in inputs), *(front.inputs if front else ()), *(behind.inputs if behind else ())}
     for value in file.inputs:
         if value.name not in used:
             raise ValueError(f"graph input {value.name!r} reaches no QuantizeLinear")
@@ -134,6 +145,14 @@ def _input(value: ValueInfoProto) -> AnyValue:
     except ValueError:
         return Hosted(value.name)  # which says the same to its first quantizer
     return Real(InputSource(Origin(value.name, "graph input", (value.name,)), stored_shape(shape)))
+
+
+def _inputs(file: OnnxFile, builder: GraphBuilder, shown: set[str]) -> tuple[Tensor, ...]:
+    """The inputs that a layer or an output reads, the model's own in its order first."""
+    used = shown.union(*(node.inputs for node in builder.nodes))
+    own = [value.name for value in file.inputs]
+    found = [tensor for name, tensor in builder.inputs.items() if name in used]
+    return tuple(sorted(found, key=lambda tensor: own.index(tensor.name) if tensor.name in own else len(own)))
 
 
 def _readers(operators: Sequence[Operator], outputs: Sequence[str]) -> dict[str, list[Operator]]:

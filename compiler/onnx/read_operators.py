@@ -12,6 +12,7 @@ from .environment import Environment
 from .formats import FormatError
 from .host.submodel import KNOWN_DOMAINS
 from .operator import Operator
+from .operators.constant import lower_constant
 from .operators.qoperator import LOWERINGS as QOPERATORS
 from .operators.table import LOWERINGS, REASONS
 from .schema import check_schema
@@ -42,54 +43,89 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
     for value in read:
         if isinstance(value, Refused):
             return [value] * len(op.outputs)
-    live = any(_is_live(value) for value in read)
-    hosted = [Hosted(name) for name in op.outputs]
-    known = op.type in LOWERINGS
     try:
         if "." not in op.type:
             with located(str(op)):
                 check_schema(op, env.opset)
-        elif not known and op.node.domain not in KNOWN_DOMAINS:
+        elif op.type not in LOWERINGS and op.node.domain not in KNOWN_DOMAINS:
             raise ValueError(f"{op} (the operators of {op.node.domain!r} are not known) is not supported")
     except ValueError as error:
         return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)
-    if op.type in QUANTIZERS or op.type in QOPERATORS:
-        return _lowered(env, op, live=True)
-    if any(isinstance(value, Hosted) for value in read) and not live:
-        return hosted
-    if not any(isinstance(value, Codes | Real | Hosted) for value in read):
+    if op.type in QUANTIZERS:
+        return _quantizer(env, op)
+    if any(isinstance(value, Hosted) for value in read) and not any(_is_layered(env, value) for value in read):
+        if op.type not in QOPERATORS:
+            return [Hosted(name) for name in op.outputs]
+    elif not any(isinstance(value, Codes | Real | Hosted) for value in read):
         return _constant(env, op)
-    if op.type in ("Shape", "Size"):
-        value = env.any_value(op.input(0))
-        assert isinstance(value, Codes | Real)
-        try:
-            return [fold_shape(op, shape_of(env.builder, value), env.batch, env.opset)]
-        except ValueError:
-            return [Refused(op, f"{op}: the shape of {op.input(0)!r} is not known", foreign=True, hostable=True)]
-    if not known:
+    elif op.type in ("Shape", "Size"):
+        return _shape(env, op, read)
+    elif op.type not in LOWERINGS:
         reason = f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
-        return [Refused(op, reason, foreign=True, hostable=True)] * len(op.outputs) if live else hosted
-    return _lowered(env, op, live)
+        return _left(env, Refused(op, reason, foreign=True, hostable=True), read)
+    return _lowered(env, op, read)
 
 
-def _is_live(value: AnyValue) -> bool:
-    """Whether a value is made of codes, and not of the model's inputs alone."""
-    if isinstance(value, Real):
-        return isinstance(value.source, Dequantized) or not value.source.is_input
-    return isinstance(value, Codes)
+def _left(env: Environment, refused: Refused, read: Sequence[AnyValue]) -> Sequence[AnyValue]:
+    """What is no layer is the host's where no quantizer stands before it, or only such as it can do, too."""
+    quantized = any(isinstance(value, Codes) or (isinstance(value, Real) and not _is_float(value)) for value in read)
+    wide = env.wide_head and refused.hostable
+    if any(_is_layered(env, value) for value in read) or (quantized and not wide):
+        return [refused] * len(refused.root.outputs)
+    return [Hosted(name, instead=refused) for name in refused.root.outputs]
 
 
-def _lowered(env: Environment, op: Operator, live: bool) -> Sequence[AnyValue]:
-    """As a layer, or a part of one; what stands in front of any quantizer may be the host's instead."""
+def _is_float(value: Real) -> bool:
+    """Whether a value is an input of the model that nothing has rounded."""
+    return not isinstance(value.source, Dequantized) and value.source.is_input
+
+
+def _is_layered(env: Environment, value: AnyValue) -> bool:
+    """Whether a layer made a value, and not the host, quantizers and moves alone."""
+    if isinstance(value, Codes):
+        return value.tensor.name not in env.builder.inputs
+    if not isinstance(value, Real) or _is_float(value):
+        return False
+    return not isinstance(value.source, Dequantized) or value.source.tensor.name not in env.builder.inputs
+
+
+def _quantizer(env: Environment, op: Operator) -> Sequence[AnyValue]:
+    """QuantizeLinear and DequantizeLinear."""
+    first = env.values.get(op.input(0))
+    if isinstance(first, Hosted) and first.quantized:
+        return [Hosted(name) for name in op.outputs]
+    made = _layer(env, op)
+    if not isinstance(made, Refused):
+        return made
+    moved = isinstance(first, Hosted) or (isinstance(first, Real) and first.moves and not _is_layered(env, first))
+    if env.wide_head and moved:
+        # A shape or a move that the accelerator lacks is left to the host, and the quantizer behind it, too.
+        return [Hosted(name, quantized=True, instead=made) for name in op.outputs]
+    return [made] * len(op.outputs)
+
+
+def _shape(env: Environment, op: Operator, read: Sequence[AnyValue]) -> Sequence[AnyValue]:
+    (value,) = (value for value in read if isinstance(value, Codes | Real))
+    try:
+        return [fold_shape(op, shape_of(env.builder, value), env.batch, env.opset)]
+    except ValueError as error:
+        return _left(env, Refused(op, str(error), foreign=False, hostable=True), read)
+
+
+def _lowered(env: Environment, op: Operator, read: Sequence[AnyValue]) -> Sequence[AnyValue]:
+    made = _layer(env, op)
+    return _left(env, made, read) if isinstance(made, Refused) else made
+
+
+def _layer(env: Environment, op: Operator) -> Sequence[AnyValue] | Refused:
+    """As a layer, or a part of one."""
     try:
         with located(str(op)), env.builder.attempt():
             made = LOWERINGS[op.type](env, op)
     except FormatError:
         raise
     except ValueError as error:
-        if not live:
-            return [Hosted(name) for name in op.outputs]
-        return [Refused(op, str(error), False, _is_hostable(env, op))] * len(op.outputs)
+        return Refused(op, str(error), foreign=False, hostable=_is_hostable(env, op))
     return made if isinstance(made, tuple) else (made,)
 
 
@@ -110,7 +146,7 @@ def _constant(env: Environment, op: Operator) -> Sequence[AnyValue]:
     try:
         with located(str(op)):
             if op.type == "Constant":
-                return _lowered(env, op, live=True)
+                return [lower_constant(env, op)]
             return fold(op, [_known(env.any_value(name)) if name else None for name in op.inputs], env.opset)
     except ValueError as error:
         return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)

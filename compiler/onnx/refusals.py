@@ -11,14 +11,18 @@ from .values import Refused
 MOST = 10  # refusals that are written out
 
 
-def refusal(refused: Sequence[Refused], readers: Mapping[str, Sequence[Operator]]) -> ModelError:
+class RefusedError(ModelError):
+    """The file holds operators that are no layers and not the host's."""
+
+
+def refusal(refused: Sequence[Refused], readers: Mapping[str, Sequence[Operator]]) -> RefusedError:
     """The error that names every operator that is refused, and the last one of those that stay float with it."""
-    reasons = [_reason(value, readers) for value in refused[:MOST]]
-    if len(refused) == 1:
-        return ModelError(reasons[0] + (" is not supported" if refused[0].foreign else ""))
-    more = f"; and {len(refused) - MOST} more" if len(refused) > MOST else ""
+    reasons = list(dict.fromkeys(_reason(value, readers) for value in refused))
+    if len(reasons) == 1:
+        return RefusedError(reasons[0] + (" is not supported" if refused[0].foreign else ""))
+    more = f"; and {len(reasons) - MOST} more" if len(reasons) > MOST else ""
     what = "not supported" if all(value.foreign for value in refused) else "refused"
-    return ModelError(f"{len(refused)} nodes are {what}: {'; '.join(reasons)}{more}")
+    return RefusedError(f"{len(reasons)} nodes are {what}: {'; '.join(reasons[:MOST])}{more}")
 
 
 def _reason(value: Refused, readers: Mapping[str, Sequence[Operator]]) -> str:

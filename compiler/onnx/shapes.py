@@ -6,6 +6,7 @@ import numpy as np
 
 from emulator.graph import logical_shape
 
+from ..reading.errors import located
 from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource
 from ..reading.values import Codes, Dequantized, Real, Target
@@ -35,7 +36,8 @@ def shape_of(builder: GraphBuilder, value: Codes | Real) -> tuple[int, ...]:
     if value.moves:
         builder = builder.scratch()
     for move in value.moves:
-        tensor = move.apply(builder, tensor, builder.unique(move.operator.label))
+        with located(str(move.operator)):
+            tensor = move.apply(builder, tensor, builder.unique(move.operator.label))
     return logical_shape(tensor.shape)
 
 

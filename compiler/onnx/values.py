@@ -22,13 +22,6 @@ class BatchConstant:
 
 
 @dataclass(frozen=True, eq=False)
-class Hosted:
-    """What only the model's own inputs and constants make, in front of any quantizer: the host computes it."""
-
-    name: str
-
-
-@dataclass(frozen=True, eq=False)
 class Refused:
     """What an operator makes that is no layer, or reads what such a one makes.
 
@@ -41,6 +34,19 @@ class Refused:
     reason: str
     foreign: bool
     hostable: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Hosted:
+    """What only the model's own inputs and constants make, in front of any layer: the host computes it.
+
+    quantized : a QuantizeLinear of the host made it
+    instead : why it is no layer
+    """
+
+    name: str
+    quantized: bool = False
+    instead: Refused | None = None
 
 
 AnyValue: TypeAlias = Value | BatchConstant | Hosted | Refused

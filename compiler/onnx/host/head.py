@@ -18,6 +18,8 @@ from .part import Feed, OnnxPart
 from .runtime import function
 from .submodel import Part, part_behind, submodel
 
+TRIALS = (7, 11)  # batch sizes
+
 
 class Head:
     """What the host computes in front of the accelerator, while the file is read.
@@ -54,7 +56,7 @@ class Head:
         if model:
             function(model)
         feeds = {name: feed(self.own[name]) for name in reads}
-        return OnnxPart(reads, tuple(wanted), model, feeds, {}, frozenset(shifted), self.batch)
+        return OnnxPart(reads, tuple(wanted), model, feeds, {}, {}, frozenset(shifted), self.batch)
 
     def _part(self, wanted: Sequence[str]) -> Part:
         return part_behind(wanted, self.operators, lambda name: False)
@@ -66,7 +68,12 @@ class Head:
 
     def _made(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         part = self._part([name])
-        kind, shape = submodel(self.file, part, [name], {}, self.batch).types[name]
+        # An open batch is two numbers, one after the other: shape inference does not follow a symbol through a -1.
+        sizes = (self.batch,) if self.batch else TRIALS
+        (kind, shape), *others = (submodel(self.file, part, [name], {}, size).types[name] for size in sizes)
+        for size, (_, other) in zip(sizes[1:], others, strict=True):
+            if shape != ((sizes[0], *other[1:]) if other and other[0] == size else other):
+                shape = None
         if not shape or not 2 <= len(shape) <= 4 or not all(shape[1:]):
             raise ValueError(
                 f"what the host computes, {name!r}, must have the shape (batch, …) of 2 to 4 axes with fixed sizes, "
@@ -74,11 +81,11 @@ class Head:
             )
         if kind not in DTYPES:
             raise ValueError(f"what the host computes, {name!r}, must be floats or codes, not {type_name(kind)}")
-        sizes = tuple(size for size in shape[1:] if size)
-        if shape[0] not in (0, self.batch) or shape[0] is None:
+        if shape[0] != sizes[0]:
             raise ValueError(f"what the host computes, {name!r}, must keep the batch as its first axis, not be {shape}")
-        check_elements(sizes, f"tensor {name!r}")
-        return DTYPES[kind], sizes
+        behind = tuple(size for size in shape[1:] if size)
+        check_elements(behind, f"tensor {name!r}")
+        return DTYPES[kind], behind
 
 
 def feed(value: ValueInfoProto) -> Feed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,7 @@ class OnnxPart(HostPart):
     model : the serialized ONNX model of them, empty where there are none
     feeds : the model's own inputs among `inputs`
     forms : the graph's outputs among `inputs`
+    constants : outputs that are the same for all inputs
     shifted : outputs that are uint8 in the file and int8 codes, 128 lower, in the graph
     batch : the batch size if the file fixes it; more samples are run one batch after the other
     """
@@ -103,6 +104,7 @@ class OnnxPart(HostPart):
     model: bytes
     feeds: Mapping[str, Feed]
     forms: Mapping[str, Form]
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     shifted: frozenset[str] = frozenset()
     batch: int | None = None
 
@@ -120,11 +122,10 @@ class OnnxPart(HostPart):
             made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         else:
             made = self._run(tensors)
-        return {
-            name: (array.astype(np.int16) - 128).astype(np.int8) if name in self.shifted else array
-            for name, array in made.items()
-        }
+        for name in self.shifted:
+            made[name] = (made[name].astype(np.int16) - 128).astype(np.int8)
+        return {name: made[name] if name in made else self.constants[name] for name in self.outputs}
 
     def _run(self, tensors: Arrays) -> Arrays:
         made = function(self.model)(tensors) if self.model else {}
-        return {name: made[name] if name in made else tensors[name] for name in self.outputs}
+        return {name: array for name, array in {**tensors, **made}.items() if name in self.outputs}

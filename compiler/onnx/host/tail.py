@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ValueInfoProto
 
 from emulator.graph import Tensor, logical_shape
 
+from ...reading.constants import Constant, QuantizedConstant
 from ...reading.errors import located
 from ...reading.rearrange import in_logical_order
 from ...reading.rounding import operand
@@ -17,13 +20,13 @@ from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..file import OnnxFile
 from ..operator import Operator
-from ..values import Hosted, Refused
+from ..operators.move import OFFSETS
+from ..values import AnyValue, Hosted, Refused
 from .head import feed
 from .part import CodesForm, Form, OnnxPart, RealForm, SumsForm
 from .runtime import function
 from .submodel import Part, float_cut, part_behind, submodel
 
-OFFSETS = {"uint8": 128, "uint4": 8}
 # Layers with weights: behind a quantizer they are the accelerator's, and so what stands before is no tail.
 PRODUCTS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "ConvInteger", "MatMulInteger"])
 
@@ -49,7 +52,8 @@ class Tail:
         None: nothing is to be computed, and `outputs` are the model's outputs as codes. The second is empty where the
         first is a part.
         """
-        found = part_behind(wanted, self.operators, self._cut)
+        constants = {name: _array(self.env.any_value(name)) for name in wanted}
+        found = part_behind([name for name in wanted if constants[name] is None], self.operators, self._cut)
         for name in found.leaves:
             self._cut(name)  # also where an output is an input
         refused = self._in_the_way(found)
@@ -59,13 +63,14 @@ class Tail:
         reads = tuple(name for name in found.leaves if name in own and name not in self.outputs)
         cuts = {name: self._declared(name) for name in self.outputs}
         with located(" and ".join(map(str, found.operators[:1])) or "graph output"):
-            made = [name for name in wanted if name not in found.leaves]
+            made = [name for name in wanted if name not in found.leaves and constants[name] is None]
             model = submodel(self.file, found, made, cuts, self.env.batch).model.SerializeToString() if made else b""
             if model:
                 function(model)
             feeds = {name: feed(own[name]) for name in reads}
         inputs = (*self.outputs, *reads)
-        return OnnxPart(inputs, tuple(wanted), model, feeds, self.forms, batch=self.env.batch), []
+        same = {name: array for name, array in constants.items() if array is not None}
+        return OnnxPart(inputs, tuple(wanted), model, feeds, self.forms, same, batch=self.env.batch), []
 
     def _is_own(self, name: str) -> bool:
         """Whether the model's output is not the graph's: uint8 codes, sums, or an input of the model."""
@@ -132,3 +137,10 @@ class Tail:
         if rounded:
             return refused if any(not value.foreign for value in refused) else []
         return refused if any(not value.hostable for value in refused) else []
+
+
+def _array(value: AnyValue) -> NDArray[Any] | None:
+    """A constant's array."""
+    if isinstance(value, QuantizedConstant):
+        return value.real
+    return value.values if isinstance(value, Constant) else None

@@ -11,10 +11,13 @@ from ...reading.constants import Constant, QuantizedConstant
 from ...reading.graph_builder import GraphBuilder
 from ...reading.rearrange import checked_axis, kept, sliced, transposed
 from ...reading.sizes import check_elements
-from ...reading.values import Move, MoveFunction, Value
+from ...reading.values import Codes, Move, MoveFunction, Value
 from ...reading.windows import MAX_SIZE
 from ..environment import Environment
 from ..operator import Operator
+
+OFFSETS = {"uint8": 128, "uint4": 8}
+"""What is taken away from unsigned codes of the file."""
 
 
 def lower_transpose(env: Environment, op: Operator) -> Value:
@@ -88,8 +91,12 @@ def lower_split(env: Environment, op: Operator) -> tuple[Value, ...]:
 def lower_pad(env: Environment, op: Operator) -> Value:
     """Pad with zeros above, below and beside maps, before and behind sequences."""
     op.only("mode", "constant", "only zeros can surround codes")
-    if op.input(2) and env.scalar(op, 2) != 0:
-        raise ValueError(f"the value must be the constant 0, not {env.scalar(op, 2)}")
+    found = env.value(op.input(0))
+    value = env.scalar(op, 2) if op.input(2) else op.real("value", 0.0)
+    zero = found.tensor.zero_point + OFFSETS.get(found.type.name, 0) if isinstance(found, Codes) else 0
+    if value != zero:
+        what = f"{zero}, the code of 0," if isinstance(found, Codes) else "the constant 0,"
+        raise ValueError(f"the value must be {what} not {value}")
     pads, axes = env.integers(op, 1, "pads") or (), env.integers(op, 3, "axes")
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
@@ -104,6 +111,8 @@ def lower_pad(env: Environment, op: Operator) -> Value:
         codes = {"y_min": min(x.y_min, x.zero_point), "y_max": max(x.y_max, x.zero_point)}
         return builder.add(Pad(name=name, shape=shape, **kept(x) | codes, padding=(top, left, bottom, right)))
 
+    if isinstance(found, Codes):
+        return Codes(apply(env.builder, found.tensor, env.builder.unique(op.label)), found.type)
     return env.real(op, 0).moved(Move(op, apply, fills=True))
 
 

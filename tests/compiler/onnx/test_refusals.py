@@ -142,12 +142,15 @@ def test_maps(build, text, tmp_path):
 
 def test_all_unsupported_nodes_are_listed(tmp_path):
     def build(m: Model, x: str) -> str:
-        summed = m.qdq(m.node("CumSum", [x, m.constant(1, "int64")], "sum"), SX)
+        first = m.qdq(m.node("Conv", [x, weight(m, 2, 2, 1, 1)], "first"), SX)
+        summed = m.qdq(m.node("CumSum", [first, m.constant(1, "int64")], "sum"), SX)
         return m.node("Softmax", [m.node("Conv", [summed, weight(m, 4, 2, 3, 3)], "layer")], "soft")
 
     text = "CumSum 'sum' (no such operator in the integer graph) is not supported"
     refused(map_model(build), tmp_path, text)  # what reads it is not listed
-    both = map_model(lambda m, x: m.node("Add", [build(m, x), m.node("Softmax", [x], "other")], "add"))
+    both = map_model(
+        lambda m, x: m.node("Add", [build(m, x), m.node("Softmax", [m.qdq(conv()(m, x), SX)], "other")], "add")
+    )
     refused(both, tmp_path, "2 nodes are not supported: ")
     refused(both, tmp_path, "CumSum 'sum' (no such operator in the integer graph)")
     refused(
@@ -182,7 +185,7 @@ def test_inputs_and_outputs(tmp_path):
     model.input((3,), "spare")
     refused(model, tmp_path, "graph input 'spare' reaches no QuantizeLinear")
     model = map_model(conv())
-    model.outputs.append(model.constant(1.0))
+    model.outputs = [model.constant(1.0)]
     refused(model, tmp_path, ": is a constant")
     model = Model()
     x = model.input((4,))

@@ -118,9 +118,9 @@ def test_what_is_joined(tmp_path):
     )
 
 
-def test_codes_are_not_padded(tmp_path):
+def test_codes_are_padded_with_the_code_of_0_only(tmp_path):
     model = Model()
-    codes = model.quantize(model.input((3, 4)), SX)
+    codes = model.quantize(model.input((3, 4)), SX, 5)
     y = model.node("Pad", [codes, model.constant([0, 0, 1, 0, 0, 1], "int64")], "frame")
-    model.output(model.dequantize(y, SX))
-    refused(model, tmp_path, "Pad 'frame': reads the codes 'quantizelinear_3'; a DequantizeLinear must stand between")
+    model.output(model.dequantize(y, SX, 5))
+    refused(model, tmp_path, "Pad 'frame': the value must be 5, the code of 0, not 0.0")
