@@ -20,6 +20,7 @@ class Span:
     outputs : names under which the model shows this tensor
     tensor : what lies there, if it is a tensor
     strides : bytes from index to index along each axis of the tensor
+    planes : 0: codes; n: sums of n bytes, as in `Region`
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Span:
     outputs: tuple[str, ...] = ()
     tensor: Tensor | None = None
     strides: tuple[int, ...] = ()
+    planes: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -43,7 +45,15 @@ class Span:
                 "largest_code": self.tensor.y_max,
                 "outputs": list(self.outputs),
             }
+            if self.planes:
+                made["sum_bytes"] = self.planes
         return made
+
+
+_SUMS_TEXT = (
+    "A sum of several bytes lies in as many planes: the lowest byte of every sum, as codes would lie, then the next",
+    "one of every sum, and so on; the highest has the sign.",
+)
 
 
 def spans(program: Program) -> list[Span]:
@@ -55,7 +65,7 @@ def spans(program: Program) -> list[Span]:
     for kind, regions in (("input", program.inputs), ("layer", program.tensors)):
         for name, region in regions.items():
             if name not in program.inputs or kind == "input":
-                place = (region.address, region.size, shown.get(name, ()), region.tensor, region.steps)
+                place = (region.address, region.size, shown.get(name, ()), region.tensor, region.steps, region.planes)
                 found.append(Span(kind, name, *place))
     found += [
         Span("counters", _counted(number, block), block.address, COUNTER_ROWS * program.columns)
@@ -99,6 +109,8 @@ def memory_map_text(program: Program, config: AcceleratorConfig, model: str) -> 
         "where other distances from line to line, pixel to pixel and channel to channel are given.",
         "The real value of a code is (code − zero point) · scale. Where the model has unsigned codes, the code here is",
         "theirs less 128, and so is the zero point.",
+        *(_SUMS_TEXT if any(span.planes for span in every) else ()),
+        *_host_text(program),
         "",
         "For each run: write the inputs' codes to their places, then do what registers.txt says; after the interrupt,",
         "read the outputs. A run writes layers and counters only, so the image need not be written again.",
@@ -130,9 +142,21 @@ def _counters_text(program: Program) -> tuple[str, ...]:
     )
 
 
+def _host_text(program: Program) -> tuple[str, ...]:
+    """What the host has to compute by itself."""
+    parts = [("in front of the inputs", program.head), ("behind the outputs", program.tail)]
+    return tuple(
+        f"The host computes {where} what makes {', '.join(part.outputs)} of {', '.join(part.inputs)}."
+        for where, part in parts
+        if part is not None
+    )
+
+
 def _tensor_line(span: Span, name: str | None = None) -> str:
     tensor = span.tensor
     assert tensor is not None
+    if span.planes:
+        return f"  {name or span.name}: {span.size} bytes at {span.address:#x}; {_shape(span)}"
     return (
         f"  {name or span.name}: {span.size} bytes at {span.address:#x}; {_shape(span)}; scale {tensor.scale!r}, "
         f"zero point {tensor.zero_point}, codes {tensor.y_min} to {tensor.y_max}"
@@ -144,6 +168,8 @@ def _what(span: Span) -> str:
         return f"counters of {span.name}"
     if span.tensor is None:
         return span.name
+    if span.planes:
+        return f"{span.kind} {span.name}: {_shape(span)}"
     return f"{span.kind} {span.name}: {_shape(span)}, scale {span.tensor.scale!r}, zero {span.tensor.zero_point}"
 
 
@@ -163,6 +189,8 @@ def _shape(span: Span) -> str:
         text = f"{tensor.shape[0]} pixels × {tensor.shape[1]} channels"
     else:
         text = " × ".join(map(str, tensor.shape)) + " codes"
+    if span.planes:
+        text = f"{text.removesuffix(' codes')}, sums of {span.planes} bytes"
     if not Region(span.address, tensor, span.strides).contiguous:
         text += f" at distances of {', '.join(map(str, span.strides))} bytes"
     return text

@@ -46,7 +46,12 @@ class Region:
 
     @property
     def size(self) -> int:
-        """Bytes from the first code to the last; between them may lie other things."""
+        """Bytes from the first one to the last; between them may lie other things."""
+        return self.plane_size * max(self.planes, 1)
+
+    @property
+    def plane_size(self) -> int:
+        """The same of the codes, or of one byte of all the sums."""
         if 0 in self.tensor.shape:
             return 0
         return 1 + sum((n - 1) * step for n, step in zip(self.tensor.shape, self.steps, strict=True))
@@ -59,10 +64,8 @@ class Region:
         """A copy of the codes in a memory image, or of the sums."""
         if not self.planes:
             return self.view(memory).copy()
-        size = self.size
-        planes = [
-            replace(self, address=self.address + n * size).view(memory).astype(np.int64) for n in range(self.planes)
-        ]
+        addresses = [self.address + n * self.plane_size for n in range(self.planes)]
+        planes = [replace(self, address=address).view(memory).astype(np.int64) for address in addresses]
         sums = planes[-1] << 8 * (self.planes - 1)  # the highest byte has the sign
         for n, plane in enumerate(planes[:-1]):
             sums |= (plane & 255) << 8 * n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from emulator.program import CounterBlock, Program, Region
 from emulator.registers import REGISTERS
 from tests.codesign.command import fails, runs
 from tests.codesign.models import small_config, small_model
+from tests.emulator.test_run_version_2 import Normalize
 
 CONFIG = AcceleratorConfig(rows=4, columns=4)
 
@@ -62,6 +64,22 @@ def test_map_in_words_names_inputs_and_outputs() -> None:
     assert "logits: 5 bytes at 0x80; 5 codes; scale 0.25, zero point 7, codes 0 to 100" in text
     assert "layer part: 2 lines × 3 pixels × 2 channels at distances of 12, 4, 1 bytes, scale 0.5, zero -3" in text
     assert CONFIG.hash() in text and max(len(line) for line in text.splitlines() if line[:2] != "  ") <= 120
+
+
+def test_map_of_sums_and_of_what_the_host_computes() -> None:
+    sums = Tensor(name="sums", shape=(5,), scale=0.25, zero_point=0)
+    tail = Normalize(("logits",), ("real", "best"))
+    tensors = {"sums": Region(1024, sums, planes=3)}
+    changed = replace(program(), tensors=tensors, outputs={"logits": "sums"}, counters=(), tail=tail)
+    (span,) = (span for span in spans(changed) if span.name == "sums")
+    assert (span.size, span.as_dict()["sum_bytes"]) == (15, 3)
+    text = memory_map_text(changed, CONFIG, "m.onnx")
+    assert "\n  logits: 15 bytes at 0x400; 5, sums of 3 bytes\n" in text
+    assert "The host computes behind the outputs what makes real, best of logits." in text
+    image = bytearray(4096)
+    for plane, values in enumerate(([1, 2, 3, 4, 255], [0, 0, 1, 255, 255], [0, 128, 0, 127, 255])):
+        image[1024 + 5 * plane : 1029 + 5 * plane] = bytes(values)
+    assert changed.read(bytes(image), "sums").tolist() == [[1, 2 - (128 << 16), 259, 0x7FFF04, -1]]
 
 
 def test_register_sequence_starts_last_and_uses_the_declared_offsets() -> None:
