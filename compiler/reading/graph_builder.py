@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Codes, Node, Tensor
@@ -23,6 +23,8 @@ class GraphBuilder:
     reordered : such a vector → a copy of it in the file's order, once there is one
     turned : sequence → the one with length and channels exchanged, once there is one
     bias_errors : convolution or linear layer → how far rounding its float bias can move a result, in codes
+    second_roundings : table of sums that a file does not round → their layer, scale and zero point, and the error that
+        this rounding can make, in codes (it counts in bias_errors too)
     tables : layer → the lookup table that the file ships for it
     rounded : what `rounding` has made of real numbers so far, by their identity and the target
     """
@@ -36,6 +38,7 @@ class GraphBuilder:
         self.reordered: dict[str, Tensor] = {}
         self.turned: dict[str, Tensor] = {}
         self.bias_errors: dict[str, float] = {}
+        self.second_roundings: dict[str, dict[str, Any]] = {}
         # The value keeps the object alive, so that its identity stays its own.
         self.rounded: dict[tuple[int, object], tuple[object, Tensor]] = {}
         self._names: set[str] = set()

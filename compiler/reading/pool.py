@@ -23,12 +23,13 @@ MAX_POSITIONS = 1 << 22  # of an average pool's result, each of which has a mult
 
 @dataclass(frozen=True, eq=False)
 class AveragePoolSource(Source):
-    """A window sum of codes divided by `counts`, (out height, out width) positions."""
+    """A window sum of codes divided by `counts`, (out height, out width) positions, times a positive `factor`."""
 
     operator: Origin
     x: Tensor
     geometry: WindowGeometry
     counts: NDArray[np.int64]
+    factor: float = 1.0
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `AveragePool`, with a multiplier per output position.
@@ -39,6 +40,7 @@ class AveragePoolSource(Source):
         arithmetic, kept_parameters = builder.arithmetic, (target.scale, target.zero_point)
         raw = (
             arithmetic.is_tflm
+            and self.factor == 1
             and kept_parameters == (self.x.scale, self.x.zero_point)
             and bool((self.counts == self.geometry.counts(False)).all())
         )
@@ -48,6 +50,8 @@ class AveragePoolSource(Source):
             multipliers, shifts = pairs[:, 0], pairs[:, 1]
         else:
             scale = np.float64(self.x.scale) / (np.float64(target.scale) * divisors)
+            if self.factor != 1:
+                scale = np.float64(self.x.scale) * self.factor / (np.float64(target.scale) * divisors)
             multipliers, shifts = quantize_multiplier(scale, arithmetic)
         return builder.add(
             AveragePool(

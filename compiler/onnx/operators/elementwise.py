@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...reading.affine import affine
 from ...reading.constant_tensor import constant_tensor
 from ...reading.constants import Constant, QuantizedConstant
 from ...reading.elementwise import AddSource, ProductSource
+from ...reading.pool import AveragePoolSource
 from ...reading.rearrange import in_logical_order
 from ...reading.values import Real, Value
 from ...reading.weighted import WeightedSource
@@ -22,7 +24,7 @@ from .function import combined
 
 def lower_elementwise(env: Environment, op: Operator) -> Value:
     """A bias or a factor behind sums, a step of a unary function, or a layer of tensors; axes of size 1 broadcast."""
-    behind = _behind_sums(env, op)
+    behind = _behind_sums(env, op) or _behind_mean(env, op)
     if behind is not None:
         return behind
     function = combined(env, op)
@@ -46,15 +48,28 @@ def _behind_sums(env: Environment, op: Operator) -> Real | None:
         source = layer.source
         if not isinstance(source, WeightedSource) or (op.type == "Div" and index == 1):
             continue
-        if op.type == "Add":
+        if op.type == "Add" and env.scalar(op, 1 - index) is None:
             return replace(layer, source=source.with_bias(constant))
         values = source.channel_values(constant.values if isinstance(constant, Constant) else constant.real)
-        if op.type == "Sub":
-            gain, offset = (-1.0, values) if index == 1 else (1.0, -values)
+        if op.type in ("Add", "Sub"):
+            gain, offset = (1.0, values) if op.type == "Add" else (-1.0, values) if index == 1 else (1.0, -values)
             return replace(layer, source=source.with_affine(gain, offset))
         if op.type == "Div" and not values.all():
             raise ValueError("the divisor must not be 0")
         return replace(layer, source=source.with_affine(1 / values if op.type == "Div" else values, 0.0))
+    return None
+
+
+def _behind_mean(env: Environment, op: Operator) -> Real | None:
+    """A mean of windows that is multiplied with one positive number: a part of its multipliers."""
+    for index in (0, 1):
+        mean, number = env.value(op.input(index)), env.scalar(op, 1 - index)
+        if not isinstance(mean, Real) or not mean.bare or number is None:
+            continue
+        if isinstance(mean.source, AveragePoolSource) and (op.type == "Mul" or (op.type == "Div" and index == 0)):
+            factor = 1 / number if op.type == "Div" and number else float(number)
+            if factor > 0 and math.isfinite(factor):
+                return replace(mean, source=replace(mean.source, factor=mean.source.factor * factor))
     return None
 
 

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from onnx import AttributeProto
 
-from emulator.graph import Tensor
+from emulator.graph import Tensor, logical_shape
 from emulator.onnx_functions import BINARY, Function, unary_function
 
 from ...reading.function import FunctionSource
 from ...reading.graph_builder import GraphBuilder
+from ...reading.leaky import LeakySource
+from ...reading.rearrange import in_logical_order
 from ...reading.rounding import operand
-from ...reading.values import Dequantized, Real, Value
+from ...reading.values import Dequantized, Real, Source, Value
+from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..operator import Operator
 
 
 def lower_function(env: Environment, op: Operator) -> Value:
-    """A unary operator directly behind a DequantizeLinear, a clamp or another unary operator of the same tensor."""
-    x, inner = _unary(env.real(op, 0), env.builder)
+    """A unary operator of a quantized tensor, of another function of one, or of a layer's sums.
+
+    Of sums LeakyRelu and HardSigmoid are exact; any other function is a table of sums that are rounded for it.
+    """
+    real = env.real(op, 0)
+    if real.bare and isinstance(real.source, WeightedSource):
+        if op.type == "LeakyRelu":
+            slopes = np.full(real.source.weights.channels, op.real("alpha", float(np.float32(0.01))), np.float64)
+            return Real(LeakySource(op, real.source, slopes))
+        if op.type == "HardSigmoid":
+            alpha, beta = op.real("alpha", float(np.float32(0.2))), op.real("beta", 0.5)
+            alpha = 1 / 6 if alpha == float(np.float32(1 / 6)) and beta == 0.5 else alpha
+            return replace(real, source=real.source.with_affine(alpha, beta)).clamped(op, 0.0, 1.0)
+    x, inner = _unary(real, env.builder)
     return Real(FunctionSource(op, x, _chained(unary_function(op.type, _attributes(op)), inner)))
+
+
+def lower_prelu(env: Environment, op: Operator) -> Value:
+    """PRelu with one slope, a table; with one per channel, two layers whose codes are put together."""
+    real, slopes = env.real(op, 0), env.reals(op, 1, "slope")
+    if real.bare and isinstance(real.source, WeightedSource):
+        return Real(LeakySource(op, real.source, real.source.channel_values(slopes)))
+    if slopes.size == 1 and _is_unary(real):
+        slope = float(slopes.reshape(()))
+        x, inner = _unary(real, env.builder)
+        return Real(FunctionSource(op, x, _chained(lambda v: v if v >= 0 else slope * v, inner)))
+    x = env.operand(op, 0)
+    shape = logical_shape(x.shape)
+    if slopes.ndim == len(shape) + 1 and slopes.shape[0] == 1:
+        slopes = slopes[0]
+    if slopes.ndim > len(shape) or any(n not in (1, m) for n, m in zip(slopes.shape[::-1], shape[::-1], strict=False)):
+        raise ValueError(f"slope must broadcast to {shape} (without the batch), not have the shape {slopes.shape}")
+    return Real(LeakySource(op, in_logical_order(env.builder, x), slopes))
 
 
 def combined(env: Environment, op: Operator) -> Real | None:
@@ -34,7 +70,7 @@ def combined(env: Environment, op: Operator) -> Real | None:
         if not (_is_unary(a) and _is_unary(b)):
             return None
         (x, f), (y, g) = _unary(a, env.builder), _unary(b, env.builder)
-        return Real(FunctionSource(op, x, lambda v: rule(f(v), g(v)))) if x is y else None
+        return Real(FunctionSource(op, x, lambda v: rule(f(v), g(v)))) if _same(x, y) else None
     for value, other in ((a, 1), (b, 0)):
         if isinstance(value, Real) and _is_unary(value):
             number = env.scalar(op, other)
@@ -58,21 +94,52 @@ def _attributes(op: Operator) -> dict[str, float | str]:
 
 
 def _is_unary(real: Real) -> bool:
-    return isinstance(real.source, FunctionSource | Dequantized) and not (
-        isinstance(real.source, FunctionSource) and real.moves
-    )
+    if real.moves or (not isinstance(real.source, Dequantized) and real.source.is_input):
+        return isinstance(real.source, Dequantized)
+    return not isinstance(real.source, WeightedSource) or _uniform(real.source) is not None
 
 
-def _unary(real: Real, builder: GraphBuilder) -> tuple[Tensor, Function]:
-    """The tensor that `real` is a function of, and that function."""
+def _unary(real: Real, builder: GraphBuilder) -> tuple[Tensor | Source, Function]:
+    """The tensor, or the sums, that `real` is a function of, and that function."""
     low, high, source = real.low, real.high, real.source
+    x: Tensor | Source
+    inner: Function = _identity
     if isinstance(source, FunctionSource) and not real.moves:
         x, inner = source.x, source.function
+    elif isinstance(source, Dequantized) or real.moves or source.is_input or real.exact() is not None:
+        x = operand(builder, real if not real.clamps else Real(source, moves=real.moves))
+    elif isinstance(source, WeightedSource):
+        uniform = _uniform(source)
+        if uniform is None or source.affine is None:
+            x = source
+        else:
+            (gain, offset), x = uniform, replace(source, affine=None)
+            inner = _line(gain, offset)
     else:
-        x, inner = operand(builder, real if not real.clamps else Real(source, moves=real.moves)), _identity
+        x = source
     if not real.clamps:
         return x, inner
     return x, lambda v: min(max(inner(v), low), high)
+
+
+def _uniform(source: WeightedSource) -> tuple[float, float] | None:
+    """Gain and offset that are the same for all channels."""
+    if source.affine is None:
+        return 1.0, 0.0
+    gain, offset = source.affine.gain, source.affine.offset
+    same = (gain == gain[0]).all() and (offset == offset[0]).all()
+    return (float(gain[0]), float(offset[0])) if same else None
+
+
+def _same(x: Tensor | Source, y: Tensor | Source) -> bool:
+    """Whether both are one tensor, or the sums of one layer."""
+    if isinstance(x, WeightedSource) and isinstance(y, WeightedSource):
+        return x.x is y.x and x.weights is y.weights and x.bias is y.bias and x.affine is y.affine
+    return x is y
+
+
+def _line(gain: float, offset: float) -> Function:
+    return lambda x: gain * x + offset
 
 
 def _chained(outer: Function, inner: Function) -> Function:

@@ -15,7 +15,7 @@ from .constant import lower_constant
 from .conv_transpose import lower_conv_transpose
 from .convolution import lower_conv
 from .elementwise import lower_elementwise
-from .function import lower_function
+from .function import lower_function, lower_prelu
 from .linear import lower_gemm, lower_matmul
 from .move import lower_pad, lower_slice, lower_split, lower_transpose
 from .normalization import lower_batch_normalization
@@ -67,6 +67,7 @@ LOWERINGS: dict[str, Lowering] = {
     "MatMul": lower_matmul,
     "MaxPool": lower_max_pool,
     "Mul": lower_elementwise,
+    "PRelu": lower_prelu,
     "Pad": lower_pad,
     "QuantizeLinear": lower_quantize_linear,
     "com.microsoft.QuantizeLinear": lower_quantize_linear,
