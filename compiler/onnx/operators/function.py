@@ -10,9 +10,11 @@ from onnx import AttributeProto
 from emulator.graph import Tensor, logical_shape
 from emulator.onnx_functions import BINARY, Function, unary_function
 
+from ...reading.elementwise import AddSource, ProductSource
 from ...reading.function import FunctionSource
 from ...reading.graph_builder import GraphBuilder
 from ...reading.leaky import LeakySource
+from ...reading.pool import AveragePoolSource
 from ...reading.rearrange import in_logical_order
 from ...reading.rounding import operand
 from ...reading.values import Dequantized, Real, Source, Value
@@ -94,9 +96,16 @@ def _attributes(op: Operator) -> dict[str, float | str]:
 
 
 def _is_unary(real: Real) -> bool:
-    if real.moves or (not isinstance(real.source, Dequantized) and real.source.is_input):
-        return isinstance(real.source, Dequantized)
-    return not isinstance(real.source, WeightedSource) or _uniform(real.source) is not None
+    if isinstance(real.source, WeightedSource):
+        return _is_sums(real) and _uniform(real.source) is not None
+    return isinstance(real.source, Dequantized) or (
+        not real.moves and (isinstance(real.source, FunctionSource) or _is_sums(real))
+    )
+
+
+def _is_sums(real: Real) -> bool:
+    """Whether it is what a layer computes before anything is rounded or moved."""
+    return isinstance(real.source, WeightedSource | AddSource | ProductSource | AveragePoolSource) and not real.moves
 
 
 def _unary(real: Real, builder: GraphBuilder) -> tuple[Tensor | Source, Function]:
@@ -106,7 +115,7 @@ def _unary(real: Real, builder: GraphBuilder) -> tuple[Tensor | Source, Function
     inner: Function = _identity
     if isinstance(source, FunctionSource) and not real.moves:
         x, inner = source.x, source.function
-    elif isinstance(source, Dequantized) or real.moves or source.is_input or real.exact() is not None:
+    elif isinstance(source, Dequantized) or not _is_sums(real):
         x = operand(builder, real if not real.clamps else Real(source, moves=real.moves))
     elif isinstance(source, WeightedSource):
         uniform = _uniform(source)
