@@ -33,7 +33,7 @@ format: setup
 	.venv/bin/ruff format .
 
 docs: setup
-	.venv/bin/python -m codesign.instruction_set_reference
+	.venv/bin/python -m codesign.reference.instruction_set_reference
 
 notebooks: setup
 	.venv/bin/jupyter execute --inplace notebooks/*.ipynb

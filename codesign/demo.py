@@ -17,10 +17,10 @@ from compiler import load_onnx
 from emulator import AcceleratorConfig, Arithmetic, run_graph_counts
 
 from . import digits
-from .comparison import mismatches
 from .console import OnStep, Phases
 from .execution import Execution
-from .execution_progress import run_machine, run_rtl
+from .execution.comparison import mismatches
+from .execution.progress import run_machine, run_rtl
 
 CONFIG = AcceleratorConfig(arithmetic=Arithmetic(accumulator_bits=12))
 """8×8 elements and an accumulator that is deliberately too narrow for an ordinary quantized network."""

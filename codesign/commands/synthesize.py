@@ -8,9 +8,9 @@ from pathlib import Path
 from emulator.config import load_config
 
 from ..console import Output, Phases
-from ..execution_report import accelerator_name
+from ..execution.report import accelerator_name
 from ..files import filling_folder
-from ..synthesize import Synthesis, files, synthesize
+from ..synthesis.synthesize import Synthesis, files, synthesize
 from ..table import Table
 
 

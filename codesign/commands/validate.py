@@ -10,8 +10,8 @@ from emulator.config import load_config
 
 from ..console import Output, Phases
 from ..execution import Execution, load_model
-from ..execution_progress import run_machine, run_rtl
-from ..execution_report import as_dict, layer_table, verdict
+from ..execution.progress import run_machine, run_rtl
+from ..execution.report import as_dict, layer_table, verdict
 from ..inputs import input_types, load_inputs, quantized, read_inputs
 from ..table import Table
 from . import SAMPLES

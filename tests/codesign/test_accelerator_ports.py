@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from codesign.accelerator_ports import CHANNELS, accelerator_ports, port_rows
+from codesign.reference.accelerator_ports import CHANNELS, accelerator_ports, port_rows
 from emulator import AcceleratorConfig
 from rtl.accelerator import accelerator_verilog
 

@@ -209,7 +209,7 @@ def test_a_defect_is_one_sentence_too(
     def broken(*_: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("codesign.execution.load_onnx", broken)
+    monkeypatch.setattr("codesign.execution.model.load_model", broken)
     fails(capsys, ["run", small_model(tmp_path)], "KeyError", "oops", "--debug")
 
 

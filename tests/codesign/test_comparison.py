@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from codesign.comparison import counter_mismatches, memory_mismatches, mismatches
+from codesign.execution.comparison import counter_mismatches, memory_mismatches, mismatches
 
 
 def test_every_code_counts_over_the_images_that_both_have() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.memory_map import memory_map_text, spans
-from codesign.register_sequence import register_sequence, registers_text
+from codesign.reference.memory_map import memory_map_text, spans
+from codesign.reference.register_sequence import register_sequence, registers_text
 from emulator import AcceleratorConfig, Tensor
 from emulator.instructions import COUNTER_ROWS, Opcode, instruction
 from emulator.program import CounterBlock, Program, Region

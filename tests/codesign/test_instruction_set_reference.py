@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from math import prod
 
-from codesign.instruction_semantics import ERRORS, FIRST_ISSUE, SEMANTICS, TIMING
-from codesign.instruction_set_reference import PAGE, reference
+from codesign.execution.timeline import spans
 from codesign.networks import resnet8
-from codesign.timeline import spans
+from codesign.reference.instruction_semantics import ERRORS, FIRST_ISSUE, SEMANTICS, TIMING
+from codesign.reference.instruction_set_reference import PAGE, reference
 from codesign.utilization import random_inputs
 from compiler import compile_graph
 from emulator import AcceleratorConfig, Arithmetic, Machine
@@ -18,7 +18,9 @@ from emulator.timing import WINDOW_SETUP_CYCLES, output_delay
 
 
 def test_the_committed_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference(), "run `python -m codesign.instruction_set_reference`"
+    assert PAGE.read_text(encoding="utf-8") == reference(), (
+        "run `python -m codesign.reference.instruction_set_reference`"
+    )
 
 
 def test_everything_declared_is_on_the_page() -> None:

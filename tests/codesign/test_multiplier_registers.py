@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from codesign.multiplier_registers import use_output_registers
+from codesign.synthesis.multiplier_registers import use_output_registers
 
 CLOCK, BITS = 1, 4
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from codesign.synthesize import make_synthesis, part_resources, synthesize
+from codesign.synthesis.synthesize import make_synthesis, part_resources, synthesize
 from emulator import AcceleratorConfig
 from tests.codesign.command import fails
 from tests.codesign.models import small_config

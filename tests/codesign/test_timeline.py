@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.timeline import Span, busy_cycles, chrome_trace, spans, tracks, write_timeline
+from codesign.execution.timeline import Span, busy_cycles, chrome_trace, spans, tracks, write_timeline
 from emulator.instructions import Opcode, Unit, instruction
 
 HALT = instruction(Opcode.HALT)

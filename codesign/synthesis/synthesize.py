@@ -19,7 +19,7 @@ from typing import Any
 
 from emulator.config import AcceleratorConfig
 
-from .files import write_text
+from ..files import write_text
 from .multiplier_registers import use_output_registers
 
 TOP = "accelerator"

@@ -8,9 +8,9 @@ from typing import Any
 from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig
 
-from .console import Output
+from ..console import Output
+from ..table import Table, cell_text, percent
 from .execution import Execution, output_values
-from .table import Table, cell_text, percent
 
 
 def show(output: Output, execution: Execution, model: Path) -> None:

@@ -1,6 +1,6 @@
 """`docs/instruction_set.md`: the instruction-set reference, made from the declarations in `emulator/` and `rtl/`.
 
-``python -m codesign.instruction_set_reference`` writes the page; a test says when it is out of date.
+``python -m codesign.reference.instruction_set_reference`` writes the page; a test says when it is out of date.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from emulator.registers import (
     lane_counter,
 )
 
+from ..files import write_text
 from .accelerator_ports import port_rows
-from .files import write_text
 from .instruction_semantics import ERRORS, FEATURES, SEMANTICS, TARGETS, TIMING
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "instruction_set.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "instruction_set.md"
 WIDTH = 120
 
 
@@ -65,7 +65,7 @@ def _head() -> str:
     return """# The instruction set
 
 This page is generated from `emulator/instructions.py`, `emulator/registers.py` and `rtl/accelerator.py` by `python -m
-codesign.instruction_set_reference`; changes belong there. The numeric contract that it refers to is
+codesign.reference.instruction_set_reference`; changes belong there. The numeric contract that it refers to is
 [contract.md](contract.md), the hardware is described in [architecture.md](architecture.md). P is accumulator_bits, and
 overflow_P what the contract makes of a sum that leaves P bits: saturation or wrapping."""
 

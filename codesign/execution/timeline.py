@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from emulator.instructions import Instruction, Opcode, Unit
 
-from .console import to_json
-from .files import replacing, write_text
+from ..console import to_json
+from ..files import replacing, write_text
 
 SUFFIXES = (".json", ".png", ".svg")
 COLORS = {

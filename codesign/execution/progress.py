@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 
-from .console import Phases
+from ..console import Phases
 from .execution import Execution
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler import compile_graph, load_onnx
+from compiler import compile_graph
 from emulator.config import AcceleratorConfig
 from emulator.graph import Codes, Graph, file_shape
 from emulator.instructions import Opcode, instruction
@@ -19,22 +19,14 @@ from emulator.machine.result import Result
 from emulator.program import Program
 from emulator.run import LayerCounts, run_graph_counts
 
+from ..files import replacing
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches
-from .files import replacing
 from .timeline import Span, spans
 
 OnSample = Callable[[int], None]
 """Called with 0 when all is compiled, then with the number of samples done."""
 OnCycles = Callable[[int], None]
 """Called with 0 when the simulator is built, then with the cycles simulated so far, of all samples together."""
-
-
-def load_model(
-    path: str | PathLike[str], config: AcceleratorConfig | None = None, override: bool = False
-) -> tuple[Graph, AcceleratorConfig]:
-    """A model and the accelerator that it is for: `config`, or the default shape with the model's own arithmetic."""
-    graph = load_onnx(path, None if config is None else config.arithmetic, override)
-    return graph, AcceleratorConfig(arithmetic=graph.arithmetic) if config is None else config
 
 
 def compile_machine() -> None:

@@ -1,0 +1,95 @@
+"""Which model, which arithmetic and which accelerator a command is about."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from compiler import load_model as read_model
+from emulator.arithmetic import Arithmetic
+from emulator.config import AcceleratorConfig, load_config
+from emulator.graph import Graph
+
+NAMED = {"default": Arithmetic, "tflm": Arithmetic.tflm}
+"""Name of an arithmetic on the command line → what makes it."""
+
+
+def choose_arithmetic(chosen: str | None) -> Arithmetic | None:
+    """``tflm``, ``default``, or a TOML file with the fields of `Arithmetic`, at the top or under ``[arithmetic]``.
+
+    A config file of an accelerator is such a file. Raises ``ValueError`` naming the choice, or the file and its field.
+    """
+    if chosen is None:
+        return None
+    if chosen in NAMED:
+        return NAMED[chosen]()
+    if not chosen.endswith(".toml"):
+        raise ValueError(f"--arithmetic must be {', '.join(NAMED)} or a file named *.toml, not {chosen!r}")
+    table = _table(Path(chosen))
+    known = {field.name for field in fields(Arithmetic)}
+    if "arithmetic" in table:
+        load_config(chosen)  # the rest of a config is checked too
+        table = table["arithmetic"]
+    elif not table or not set(table) <= known:
+        raise ValueError(f"{chosen}: must have a table [arithmetic], or only its fields: {', '.join(sorted(known))}")
+    try:
+        return Arithmetic(**table)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{chosen}: {error}") from None
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: is not a UTF-8 text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: is not TOML: {error}") from None
+
+
+def read_config(
+    path: str | PathLike[str] | None, arithmetic: Arithmetic | None = None, override: bool = False
+) -> AcceleratorConfig | None:
+    """The config of a file (None: none), with `arithmetic` where one is given.
+
+    Raises ``ValueError`` where the file has another arithmetic, unless `override` is set.
+    """
+    if path is None:
+        return None
+    config = load_config(path)
+    if arithmetic is None or config.arithmetic == arithmetic:
+        return config
+    if "arithmetic" in _table(Path(path)) and not override:
+        given, own = arithmetic.as_dict(), config.arithmetic.as_dict()
+        conflicts = ", ".join(
+            f"{name} {own[name]!r} (given: {given[name]!r})" for name in own if own[name] != given[name]
+        )
+        raise ValueError(f"{path}: has {conflicts}; --override takes the given arithmetic")
+    return replace(config, arithmetic=arithmetic)
+
+
+def load_model(
+    path: str | PathLike[str],
+    config: AcceleratorConfig | None = None,
+    override: bool = False,
+    arithmetic: Arithmetic | None = None,
+    outputs: Sequence[str] = (),
+) -> tuple[Graph, AcceleratorConfig]:
+    """A model and the accelerator that it is for: `config`, or the default shape with the model's own arithmetic.
+
+    arithmetic : None takes that of `config`, or the file's own where there is none either
+    outputs : names of tensors at which the model is cut, () takes its own outputs
+    """
+    chosen = arithmetic if config is None else config.arithmetic
+    cut = {"outputs": list(outputs)} if outputs else {}
+    graph = read_model(path, chosen, override, **cut)
+    if config is not None:
+        return graph, config
+    zero_points = any(getattr(node, "weight_zero_point", None) is not None for node in graph.nodes)
+    return graph, AcceleratorConfig(arithmetic=graph.arithmetic, weight_zero_points=zero_points)

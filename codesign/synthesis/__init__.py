@@ -1,0 +1,1 @@
+"""Area and clock of an accelerator, by Yosys and nextpnr."""
