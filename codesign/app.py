@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .cli import FAILS, HOLDS
 from .options import (
+    ArithmeticOption,
     Config,
     Debug,
     Inputs,
     Json,
     Model,
+    Outputs,
     Override,
     Simulator,
     SimulatorOption,
@@ -21,6 +23,9 @@ from .options import (
     samples_option,
     show_version,
 )
+
+if TYPE_CHECKING:
+    from .execution.model import ModelChoice
 
 app = typer.Typer(
     help="Train, predict and execute a quantized network in lockstep: PyTorch, NumPy and RTL give the same bits.",
@@ -104,7 +109,9 @@ def compile_command(
     base: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Bus address of the memory region, a multiple of 4096.")
     ] = "0x0",
+    arithmetic: ArithmeticOption = None,
     override: Override = False,
+    outputs: Outputs = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
@@ -115,7 +122,7 @@ def compile_command(
         address = int(base, 0)
     except ValueError:
         raise ValueError(f"--base must be a number such as 0x80000000, not {base!r}") from None
-    return _status(run(model, config, output, address, override, json))
+    return _status(run(_chosen(model, config, arithmetic, override, outputs), output, address, json))
 
 
 @app.command("run")
@@ -124,9 +131,11 @@ def run_command(
     inputs: Inputs = None,
     config: Config = None,
     samples: Annotated[int | None, samples_option("run")] = None,
+    arithmetic: ArithmeticOption = None,
     override: Override = False,
+    outputs: Outputs = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the codes of the model's outputs.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the model's outputs.")
     ] = None,
     timeline: Annotated[
         list[Path] | None,
@@ -141,7 +150,8 @@ def run_command(
     """Run a model in the emulator; with --config or --timeline also in the machine, cycle by cycle."""
     from .commands.run import run
 
-    return _status(run(model, inputs, config, samples, override, output, timeline or [], json))
+    chosen = _chosen(model, config, arithmetic, override, outputs)
+    return _status(run(chosen, inputs, samples, output, timeline or [], json))
 
 
 @app.command()
@@ -152,14 +162,17 @@ def simulate(
     samples: Annotated[int | None, samples_option("simulate")] = None,
     simulator: SimulatorOption = Simulator.VERILATOR,
     trace: Annotated[Path | None, typer.Option(metavar="FILE.fst|vcd", help="Write a waveform of the run.")] = None,
+    arithmetic: ArithmeticOption = None,
     override: Override = False,
+    outputs: Outputs = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
     """Run a model in the simulated RTL and compare codes, counters, memory and cycles with the machine's."""
     from .commands.simulate import run
 
-    return _status(run(model, inputs, config, samples, simulator, trace, override, json))
+    chosen = _chosen(model, config, arithmetic, override, outputs)
+    return _status(run(chosen, inputs, samples, simulator, trace, json))
 
 
 @app.command()
@@ -170,25 +183,63 @@ def validate(
     rtl: Annotated[int, typer.Option(min=0, metavar="N", help="Also run the first N inputs in the simulated RTL.")] = 0,
     samples: Annotated[int | None, samples_option("validate")] = None,
     simulator: SimulatorOption = Simulator.VERILATOR,
+    arithmetic: ArithmeticOption = None,
     override: Override = False,
+    outputs: Outputs = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
     """Compare the emulator with ONNX Runtime, layer by layer on equal inputs."""
     from .commands.validate import run
 
-    return _status(run(model, inputs, config, rtl, samples, simulator, override, json))
+    chosen = _chosen(model, config, arithmetic, override, outputs)
+    return _status(run(chosen, inputs, rtl, samples, simulator, json))
 
 
 @app.command()
-def certify(model: Model, json: Json = None, debug: Debug = False) -> int:
+def diverge(
+    model: Model,
+    a: Annotated[
+        str, typer.Argument(metavar="[A", help="One of emulator, machine, rtl, onnxruntime, tflm.")
+    ] = "machine",
+    b: Annotated[str, typer.Argument(metavar="B]", help="Another one.")] = "rtl",
+    inputs: Inputs = None,
+    config: Config = None,
+    samples: Annotated[int | None, samples_option("diverge")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE.html|md", help="Write one page with all that is known."),
+    ] = None,
+    simulator: SimulatorOption = Simulator.VERILATOR,
+    arithmetic: ArithmeticOption = None,
+    override: Override = False,
+    outputs: Outputs = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """Find the first layer and element at which two implementations differ; of machine and RTL, the first cycle too."""
+    from .commands.diverge import run
+
+    chosen = _chosen(model, config, arithmetic, override, outputs)
+    return _status(run(chosen, (a, b), inputs, samples, simulator, output, json))
+
+
+@app.command()
+def certify(
+    model: Model,
+    arithmetic: ArithmeticOption = None,
+    override: Override = False,
+    outputs: Outputs = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
     """State the worst case of every layer's sums and the smallest accumulator that never overflows.
 
     The exit status is 1 if an input may overflow the model's own accumulator.
     """
     from .commands.certify import run
 
-    return _status(run(model, json))
+    return _status(run(_chosen(model, None, arithmetic, override, outputs), json))
 
 
 @app.command()
@@ -219,6 +270,14 @@ def benchmark(
     qat = {"mnist": mnist, "cifar10": cifar10, "speech_commands": speech_commands, "plot": plot}
     options = {"utilization": {"rtl": True} if rtl else {}, "qat": {k: v for k, v in qat.items() if v is not None}}
     return _status(run(names or [], options, json))
+
+
+def _chosen(
+    model: Path, config: Path | None, arithmetic: str | None, override: bool, outputs: list[str] | None
+) -> ModelChoice:
+    from .execution.model import ModelChoice
+
+    return ModelChoice(model, config, arithmetic, override, tuple(outputs or ()))
 
 
 def _status(holds: bool) -> int:

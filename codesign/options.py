@@ -46,15 +46,29 @@ Json = Annotated[
         "--json", metavar="FILE", help="Write the result as JSON; - for standard output, and nothing else there."
     ),
 ]
-Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="A quantized model: ONNX with QDQ pairs.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A quantized model: an ONNX or a TFLite file.")]
+ArithmeticOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arithmetic",
+        metavar="tflm|default|FILE.toml",
+        help="Whose bits count: those of TensorFlow Lite for Microcontrollers, the default, or those of a file's "
+        "[arithmetic]. Default: the config's, or the model's own.",
+    ),
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option("--outputs", metavar="NAME", help="Cut the model at this tensor of the file. Repeatable."),
+]
 Inputs = Annotated[
     Path | None,
-    typer.Option(metavar="X.npz", help="Inputs by name, batch axis first, float or int8 codes. Default: random codes."),
+    typer.Option(metavar="X.npz", help="The model's inputs, batch axis first, floats or codes. Default: random codes."),
 ]
 Config = Annotated[
     Path | None, typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with the model's own arithmetic.")
 ]
 Override = Annotated[
-    bool, typer.Option("--override", help="Take the config's arithmetic even where the model was made for another.")
+    bool,
+    typer.Option("--override", help="Take the arithmetic that is given even where the model was made for another."),
 ]
 SimulatorOption = Annotated[Simulator, typer.Option("--simulator", help="Verilator or Icarus Verilog.")]

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from emulator import Graph, LayerCertificate, Linear, attaining_input, certify, convolve, linear
 from emulator.certificate import NARROWEST, weighted_layers
 
 from ..console import Output, Phases
-from ..execution import load_model
+from ..execution import ModelChoice
 from ..table import Table
 
 WIDEST = 48  # bits, of an accumulator
 
 
-def run(model: Path, json_file: str | None) -> bool:
-    """Certify every convolution and linear layer of `model`; returns whether its accumulator can never overflow."""
+def run(chosen: ModelChoice, json_file: str | None) -> bool:
+    """Certify every convolution and linear layer of a model; returns whether its accumulator can never overflow."""
     output = Output(json_file)
-    graph, _ = load_model(model)
+    graph, _ = chosen.load()
     table = Table(
-        f"{model.name}: the worst case over all legal inputs",
+        f"{chosen.model.name}: the worst case over all legal inputs",
         ("layer", "channels", "smallest sum", "largest sum", "bits needed", "bits", "safe", "attained"),
     )
     layers = []
@@ -39,9 +38,8 @@ def run(model: Path, json_file: str | None) -> bool:
     bits = graph.arithmetic.accumulator_bits
     verdict = "no input overflows" if safe else "some inputs may overflow"
     output.show(table, f"{verdict} the accumulator of {bits} bits; the smallest that never overflows has {smallest}")
-    output.finish(
-        {"model": str(model), "accumulator_bits": bits, "smallest_bits": smallest, "safe": safe, "layers": layers}
-    )
+    result = {"accumulator_bits": bits, "smallest_bits": smallest, "safe": safe, "layers": layers}
+    output.finish({"model": str(chosen.model)} | result)
     return safe
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emulator.config import load_config
-
 from ..console import Output, Phases, to_json
-from ..execution import load_model
+from ..execution import ModelChoice
 from ..execution.report import accelerator_name
 from ..files import check_folder, replacing_folder
 from ..reference.memory_map import memory_map_dict, memory_map_text
@@ -17,12 +15,12 @@ from ..table import cell_text
 NAMES = ("program.bin", "image.bin", "registers.txt", "registers.json", "memory_map.txt", "memory_map.json")
 
 
-def run(model: Path, config_file: Path, folder: Path, base: int, override: bool, json_file: str | None) -> bool:
-    """Compile `model` and write the files `NAMES` into `folder`, all of them or none; returns True."""
+def run(chosen: ModelChoice, folder: Path, base: int, json_file: str | None) -> bool:
+    """Compile a model and write the files `NAMES` into `folder`, all of them or none; returns True."""
     output = Output(json_file)
     check_base(base)
     check_folder(folder, NAMES)
-    graph, config = load_model(model, load_config(config_file), override)
+    graph, config = chosen.load()
     from compiler import compile_graph
 
     with Phases() as phases, phases.phase("compiler"):
@@ -35,7 +33,7 @@ def run(model: Path, config_file: Path, folder: Path, base: int, override: bool,
         "image.bin": program.image,
         "registers.txt": registers_text(sequence).encode(),
         "registers.json": to_json(registers_dict(sequence)).encode(),
-        "memory_map.txt": memory_map_text(program, config, model.name).encode(),
+        "memory_map.txt": memory_map_text(program, config, chosen.model.name).encode(),
         "memory_map.json": to_json(map_dict).encode(),
     }
     with replacing_folder(folder, NAMES) as temporary:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from emulator.config import load_config
-
 from ..console import Output, Phases
-from ..execution import Execution, load_model
+from ..execution import Execution, ModelChoice
 from ..execution.progress import run_machine
 from ..execution.report import as_dict, show
 from ..execution.timeline import busy_cycles, check_suffix, write_timeline
@@ -18,11 +16,9 @@ from . import SAMPLES
 
 
 def run(
-    model: Path,
+    chosen: ModelChoice,
     inputs: Path | None,
-    config_file: Path | None,
     samples: int | None,
-    override: bool,
     file: Path | None,
     timelines: Sequence[Path],
     json_file: str | None,
@@ -40,28 +36,25 @@ def run(
     if samples is None and inputs is None:
         samples = SAMPLES["run"]
     with Phases() as phases:
-        execution = prepare(phases, model, inputs, config_file, samples, override)
-        if config_file is not None or timelines:
+        execution = prepare(phases, chosen, inputs, samples)
+        if chosen.config is not None or timelines:
             run_machine(execution, phases)
     if file is not None:
         write_npz(file, execution.outputs)
-    show(output, execution, model)
-    result = as_dict(execution, model, inputs)
+    show(output, execution, chosen.model)
+    result = as_dict(execution, chosen.model, inputs)
     if timelines:
         executed = execution.timeline()
         for path in timelines:
-            write_timeline(path, executed, execution.compile().instructions, f"{model.name}, first sample")
+            write_timeline(path, executed, execution.compile().instructions, f"{chosen.model.name}, first sample")
         result["under_way"] = {unit.name.lower(): cycles for unit, cycles in busy_cycles(executed).items()}
     output.finish(result)
     return execution.holds
 
 
-def prepare(
-    phases: Phases, model: Path, inputs: Path | None, config_file: Path | None, samples: int | None, override: bool
-) -> Execution:
+def prepare(phases: Phases, chosen: ModelChoice, inputs: Path | None, samples: int | None) -> Execution:
     """Read model, config and inputs, and run them in the emulator."""
-    config = None if config_file is None else load_config(config_file)
-    graph, accelerator = load_model(model, config, override)
+    graph, accelerator = chosen.load()
     codes = load_inputs(graph, inputs, samples)
     with phases.phase("emulator"):
         return Execution(graph, accelerator, codes)

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..console import Output, Phases
+from ..execution import ModelChoice
 from ..execution.progress import run_machine, run_rtl
 from ..execution.report import as_dict, show
 from ..files import check_writable
@@ -14,13 +15,11 @@ from .run import prepare
 
 
 def run(
-    model: Path,
+    chosen: ModelChoice,
     inputs: Path | None,
-    config_file: Path | None,
     samples: int | None,
     simulator: str,
     trace: Path | None,
-    override: bool,
     json_file: str | None,
 ) -> bool:
     """Run a model in emulator, machine and RTL; returns whether they agree in every code, counter, byte and cycle."""
@@ -33,9 +32,9 @@ def run(
     if samples is None and inputs is None:
         samples = SAMPLES["simulate"]
     with Phases() as phases:
-        execution = prepare(phases, model, inputs, config_file, samples, override)
+        execution = prepare(phases, chosen, inputs, samples)
         run_machine(execution, phases)
         run_rtl(execution, phases, simulator=simulator, trace=trace)
-    show(output, execution, model)
-    output.finish(as_dict(execution, model, inputs) | {"simulator": simulator})
+    show(output, execution, chosen.model)
+    output.finish(as_dict(execution, chosen.model, inputs) | {"simulator": simulator})
     return execution.holds

@@ -83,11 +83,18 @@ class Divergence:
             "implementations": list(self.implementations),
             "samples": self.samples,
             "layers": [asdict(layer) for layer in self.layers],
-            "element": None if self.element is None else asdict(self.element) | {"right": list(self.element.right)},
+            "element": None if self.element is None else _element_dict(self.element),
             "cycle": None if self.cycle is None else asdict(self.cycle) | {"meaning": self.cycle.meaning},
             "stops": {name: {str(sample): why for sample, why in found.items()} for name, found in self.stops.items()},
             "other": list(self.other),
         }
+
+
+def _element_dict(element: ElementDifference) -> dict[str, Any]:
+    found = asdict(element) | {"right": list(element.right)}
+    for trace in (found["trace"], *found["hidden"]):
+        trace["steps"] = [{"what": step["what"], "value": step["value"]} for step in trace["steps"]]
+    return found
 
 
 def diverge(
@@ -102,6 +109,7 @@ def diverge(
     outputs: Sequence[str] | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
+    file: str | PathLike[str] | None = None,
     torch_model: Any = None,
     simulator: str = "verilator",
 ) -> Divergence:
@@ -111,6 +119,7 @@ def diverge(
     a, b : two of `IMPLEMENTATIONS`: torch, emulator, machine, rtl, onnxruntime, tflm
     inputs : {graph input: float32 or int8 codes}, in the file's layout, batch axis first; None: `samples` random ones
     config : of machine and RTL; None: an array of 8×8 with the model's arithmetic
+    file : the model file of a graph, for runtimes that read it themselves
     torch_model : what `qat.prepare` gave, where torch is one of the two; its layers have the names of the file's
 
     The layers before the first one that differs are equal, so what that layer reads is the same in both, and the
@@ -119,7 +128,7 @@ def diverge(
     """
     if a == b:
         raise ValueError(f"a and b must be two implementations, not {a} twice")
-    file = None if isinstance(model, Graph) else model
+    file = file if isinstance(model, Graph) else model
     graph = model if isinstance(model, Graph) else load_model(model, arithmetic, override, **_cut(outputs))
     graph = replace(graph, head=None, tail=None)
     codes = random_codes(graph, samples, seed) if inputs is None else input_codes(graph, inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def _average_pool(given: Operands, node: AveragePool, index: Index) -> ElementTr
         code = min(max(mean, node.y_min), node.y_max)
         steps = [
             Step("the sum of the codes", total),
-            Step(f"{total} / {len(operands)}, half away from zero", mean),
+            Step(f"{total} / {len(operands)}, half away from zero", mean, Fraction(total, len(operands))),
             Step(f"clamp to {node.y_min} … {node.y_max}", code),
         ]
     else:

@@ -21,6 +21,8 @@ STYLE = (
     "th, td { border-bottom: 1px solid #ddd; padding: 2px 10px; text-align: left; vertical-align: top } "
     ".number { text-align: right; font-variant-numeric: tabular-nums } caption { text-align: left; font-weight: 600 }"
 )
+MOST_ROWS = 64
+"""Rows of a table that a terminal shows; longer ones are for the page."""
 Part = Table | str
 """A paragraph, or a table under its title."""
 
@@ -85,6 +87,12 @@ def parts(found: Divergence, title: str) -> list[Part]:
     if hidden:
         made.append(f"Not shown by both, or nowhere in memory: {', '.join(hidden)}.")
     return made
+
+
+def summary(found: Divergence, title: str) -> list[Part]:
+    """What a terminal shows of the page: the layers, the steps of the element, the cycle, and the sentence last."""
+    shown = [part for part in parts(found, title)[1:] if isinstance(part, Table) and len(part.rows) <= MOST_ROWS]
+    return [*shown, sentence(found)]
 
 
 def _element_parts(element: ElementDifference) -> list[Part]:

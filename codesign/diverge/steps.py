@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from emulator.arithmetic import Arithmetic
 
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a calculation: what is computed, in symbols and numbers, and the result."""
+    """One line of a calculation: what is computed, in symbols and numbers, and the result.
+
+    quotient : where it rounds, the exact number in front of the rounding
+    """
 
     what: str
     value: int
+    quotient: Fraction | None = None
 
 
 def stored_sum(value: int, arithmetic: Arithmetic) -> tuple[int, bool]:
@@ -61,7 +66,7 @@ def _to_code(product: int, shift: int, zero_point: int, y_min: int, y_max: int, 
     quotient = f"{product} / 2^{shift} = {below} + {rest}/2^{shift}{tie}, rounded {arithmetic.rounding}"
     code = min(max(value + zero_point, y_min), y_max)
     return [
-        Step(quotient, value),
+        Step(quotient, value, Fraction(product, 1 << shift)),
         Step(f"{value} + zero point {zero_point}", value + zero_point),
         Step(f"clamp to {y_min} … {y_max}", code),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from .steps import Step
 
@@ -52,3 +53,9 @@ class ElementTrace:
     sums: tuple[PartialSum, ...] = ()
     operands: tuple[Operand, ...] = ()
     steps: tuple[Step, ...] = ()
+
+    @property
+    def quotient(self) -> Fraction | None:
+        """The exact number in front of the last rounding, without the zero point; None: nothing is rounded."""
+        found = [step.quotient for step in self.steps if step.quotient is not None]
+        return found[-1] if found else None

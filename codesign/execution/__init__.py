@@ -1,6 +1,6 @@
 """A model in the emulator, in the machine and in the RTL, on the same inputs."""
 
 from .execution import Execution
-from .model import choose_arithmetic, load_model
+from .model import ModelChoice, choose_arithmetic, load_model
 
-__all__ = ["Execution", "choose_arithmetic", "load_model"]
+__all__ = ["Execution", "ModelChoice", "choose_arithmetic", "load_model"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,18 @@ def mismatches(a: Layers, b: Layers) -> dict[str, int]:
             raise ValueError(f"layer {name!r} must have one shape, not {left.shape[1:]} and {right.shape[1:]}")
         counts[name] = int(np.count_nonzero(left != right))
     return counts
+
+
+def output_mismatches(a: Mapping[str, NDArray[Any]], b: Mapping[str, NDArray[Any]]) -> int:
+    """Number of the model's output values that differ, over the images that both have; NaN is equal to NaN."""
+    total = 0
+    for name in a:
+        images = min(len(a[name]), len(b[name]))
+        left, right = a[name][:images], b[name][:images]
+        if left.shape != right.shape:
+            raise ValueError(f"output {name!r} must have one shape, not {left.shape[1:]} and {right.shape[1:]}")
+        total += int(np.count_nonzero((left != right) & ~((left != left) & (right != right))))
+    return total
 
 
 def counter_mismatches(a: Counters, b: Counters) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from compiler import compile_graph
 from emulator.config import AcceleratorConfig
 from emulator.graph import Codes, Graph, file_shape
+from emulator.inputs import model_outputs
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 from emulator.machine.result import Result
@@ -20,7 +21,7 @@ from emulator.program import Program
 from emulator.run import LayerCounts, run_graph_counts
 
 from ..files import replacing
-from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches
+from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches, output_mismatches
 from .timeline import Span, spans
 
 OnSample = Callable[[int], None]
@@ -39,7 +40,8 @@ def compile_machine() -> None:
 class Execution:
     """A model's codes and counters from up to three implementations.
 
-    inputs : {input name: int8 codes}
+    inputs : {input of the graph: int8 codes}, what its head, if it has one, has made of the model's own
+    core : the graph without its host parts, which all implementations run
     layers, counts : the emulator's, of every layer
     machine, rtl : None where that was not run; they ran the first samples
     """
@@ -47,6 +49,7 @@ class Execution:
     graph: Graph
     config: AcceleratorConfig
     inputs: Mapping[str, Codes]
+    core: Graph = field(init=False)
     layers: dict[str, Codes] = field(init=False)
     counts: dict[str, LayerCounts] = field(init=False)
     program: Program | None = None
@@ -54,7 +57,8 @@ class Execution:
     rtl: Result | None = None
 
     def __post_init__(self) -> None:
-        self.layers, self.counts = run_graph_counts(self.graph, self.inputs)
+        self.core = replace(self.graph, head=None, tail=None)
+        self.layers, self.counts = run_graph_counts(self.core, self.inputs)
 
     @property
     def samples(self) -> int:
@@ -62,15 +66,15 @@ class Execution:
         return len(next(iter(self.inputs.values())))
 
     @property
-    def outputs(self) -> dict[str, Codes]:
-        """{ONNX output name: int8 codes} of the emulator."""
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """{output of the model: its array} of the emulator: codes, or what the graph's tail makes of codes and sums."""
         every = {**self.inputs, **self.layers}
-        return {output: every[name] for output, name in self.graph.outputs.items()}
+        return model_outputs(self.graph, {output: every[name] for output, name in self.graph.outputs.items()})
 
     def compile(self) -> Program:
         """The program for `config`, compiled once."""
         if self.program is None:
-            self.program = compile_graph(self.graph, self.config)
+            self.program = compile_graph(self.core, self.config)
         return self.program
 
     def _first(self, samples: int | None) -> dict[str, Codes]:
@@ -132,20 +136,30 @@ class Execution:
         return found
 
     def other_mismatches(self) -> dict[str, int]:
-        """Numbers of counters, bytes of memory and run counters that differ, of the pairs that were run."""
+        """Numbers of counters, bytes of memory and run counters that differ, of the pairs that were run.
+
+        Where the host computes the model's outputs, those too.
+        """
         found: dict[str, int] = {}
         if self.machine is None:
             return found
         samples = len(self.machine.cycles_per_sample)
-        counts = self.counts if samples == self.samples else run_graph_counts(self.graph, self._first(samples))[1]
+        counts = self.counts if samples == self.samples else run_graph_counts(self.core, self._first(samples))[1]
         counters = emulator_counters(counts, list(self.machine.counters["overflowed"]))
         found["emulator_machine_counters"] = counter_mismatches(counters, self.machine.counters)
+        if self.graph.tail is not None:
+            found["emulator_machine_outputs"] = output_mismatches(self.outputs, self._shown(self.machine))
+            if self.rtl is not None:
+                found["machine_rtl_outputs"] = output_mismatches(self._shown(self.machine), self._shown(self.rtl))
         if self.rtl is not None:
             found["machine_rtl_counters"] = counter_mismatches(self.machine.counters, self.rtl.counters)
             found["machine_rtl_memory"] = memory_mismatches(self.machine, self.rtl)
             ours, theirs = self.machine.telemetry, self.rtl.telemetry
             found["machine_rtl_telemetry"] = sum(ours[name] != theirs[name] for name in ours)
         return found
+
+    def _shown(self, result: Result) -> dict[str, NDArray[Any]]:
+        return model_outputs(self.graph, result.outputs)
 
     def utilization(self) -> float | None:
         """Multiplications / (cycles × rows × columns) of the machine's run, 0 to 1."""
@@ -186,10 +200,25 @@ class Execution:
         return rows
 
 
-def output_values(graph: Graph, outputs: Mapping[str, NDArray[np.int8]]) -> dict[str, dict[str, Any]]:
-    """For JSON: {ONNX output name: scale, zero point and codes}; the real value is (code − zero_point) · scale."""
-    shown = {}
-    for name, codes in outputs.items():
-        tensor = graph.tensor(graph.outputs[name])
-        shown[name] = {"scale": float(tensor.scale), "zero_point": tensor.zero_point, "codes": codes.tolist()}
+def output_values(graph: Graph, outputs: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:
+    """For JSON: {output of the model: scale, zero point and codes}; the real value is (code − zero_point) · scale.
+
+    An output that the host computes has its type and its values; NaN and infinities are text.
+    """
+    shown: dict[str, dict[str, Any]] = {}
+    hosted = () if graph.tail is None else graph.tail.outputs
+    for name, array in outputs.items():
+        if name in hosted:
+            shown[name] = {"type": str(array.dtype), "values": _plain(array)}
+        else:
+            tensor = graph.tensor(graph.outputs[name])
+            shown[name] = {"scale": float(tensor.scale), "zero_point": tensor.zero_point, "codes": array.tolist()}
     return shown
+
+
+def _plain(array: NDArray[Any]) -> Any:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    values = array.astype(object)
+    values[~np.isfinite(array)] = [str(value) for value in array[~np.isfinite(array)]]
+    return values.tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -93,3 +93,23 @@ def load_model(
         return graph, config
     zero_points = any(getattr(node, "weight_zero_point", None) is not None for node in graph.nodes)
     return graph, AcceleratorConfig(arithmetic=graph.arithmetic, weight_zero_points=zero_points)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What a command is asked to take: the options that say which model, which bits and which hardware.
+
+    config, arithmetic, override, outputs : as `read_config`, `choose_arithmetic` and `load_model` take them
+    """
+
+    model: Path
+    config: Path | None = None
+    arithmetic: str | None = None
+    override: bool = False
+    outputs: tuple[str, ...] = ()
+
+    def load(self) -> tuple[Graph, AcceleratorConfig]:
+        """Model and accelerator; raises ``ValueError`` with the option or the file at fault."""
+        arithmetic = choose_arithmetic(self.arithmetic)
+        config = read_config(self.config, arithmetic, self.override)
+        return load_model(self.model, config, self.override, arithmetic, self.outputs)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig
 
@@ -16,14 +18,19 @@ from .execution import Execution, output_values
 def show(output: Output, execution: Execution, model: Path) -> None:
     """Print the layers, the outputs and the verdict."""
     output.show(layer_table(execution, f"{model.name}, {execution.samples} samples"))
-    results = Table("Outputs of the first sample", ("output", "layer", "codes"), left=3)
-    for name, codes in execution.outputs.items():
-        flat = codes[0].reshape(-1)
-        results.add(
-            name, execution.graph.outputs[name], " ".join(map(str, flat[:16])) + (" …" if flat.size > 16 else "")
-        )
+    results = Table("Outputs of the first sample", ("output", "made by", "values"), left=3)
+    for name, array in execution.outputs.items():
+        flat = np.asarray(array[0]).reshape(-1)
+        values = " ".join(f"{value:.6g}" if flat.dtype.kind == "f" else str(value) for value in flat[:16])
+        maker = "the host" if hosted(execution, name) else f"layer {execution.graph.outputs[name]}"
+        results.add(name, maker, values + (" …" if flat.size > 16 else ""))
     output.show(results)
     output.show(*verdict(execution))
+
+
+def hosted(execution: Execution, output: str) -> bool:
+    """Whether the host computes this output of the model."""
+    return execution.graph.tail is not None and output in execution.graph.tail.outputs
 
 
 def layer_table(execution: Execution, title: str) -> Table:

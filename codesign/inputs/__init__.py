@@ -1,15 +1,15 @@
 """Arrays of .npz files, and the inputs of a model that they hold; a file is trusted in nothing."""
 
 from .archive import Archive, open_npz, read_npz, write_npz
-from .model_inputs import InputType, input_types, load_inputs, quantized, random_codes, read_inputs
+from .model_inputs import InputType, graph_codes, input_types, load_inputs, random_codes, read_inputs
 
 __all__ = [
     "Archive",
     "InputType",
+    "graph_codes",
     "input_types",
     "load_inputs",
     "open_npz",
-    "quantized",
     "random_codes",
     "read_inputs",
     "read_npz",

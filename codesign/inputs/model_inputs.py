@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Codes, Graph, file_shape, to_file_layout
-from emulator.inputs import check_inputs
+from emulator.inputs import model_inputs
 
 from .archive import Archive, open_npz
 from .npy_header import NpyHeader
@@ -24,34 +24,51 @@ MOST_RANDOM_BYTES = 1 << 28
 class InputType:
     """What a model takes as one of its inputs.
 
-    shape : without the batch axis, in the model's own layout
-    unsigned : its codes are those of uint8, 128 above the integers of the graph
+    shape : without the batch axis, in the model's own layout; None: only the model's host part knows
+    floats : whether it takes floats
+    integers : the integer types that it takes, as codes or whatever the model makes of them
     """
 
     name: str
-    shape: tuple[int, ...]
-    unsigned: bool = False
+    shape: tuple[int, ...] | None
+    floats: bool = True
+    integers: tuple[str, ...] = ("int8",)
 
     def reason_against(self, header: NpyHeader) -> str | None:
         """Why an array with this header cannot be this input; None: it can."""
-        wanted = np.uint8 if self.unsigned else np.int8
-        if header.dtype.kind != "f" and header.dtype != wanted:
-            return f"must be an array of floats or of {np.dtype(wanted)} codes, not {header.dtype}"
-        if not header.shape or header.shape[1:] != self.shape:
-            return f"must have shape (batch, {', '.join(map(str, self.shape))}), not {header.shape}"
+        if not (header.dtype.kind == "f" and self.floats) and header.dtype.name not in self.integers:
+            integers = " or ".join(f"{name} codes" if name in ("int8", "uint8") else name for name in self.integers)
+            wanted = " or of ".join(part for part in ("floats" if self.floats else "", integers) if part)
+            return f"must be an array of {wanted}, not {header.dtype}"
+        if not header.shape or (self.shape is not None and header.shape[1:] != self.shape):
+            sizes = ("batch", *map(str, self.shape)) if self.shape is not None else ("batch", "…")
+            return f"must have shape ({', '.join(sizes)}), not {header.shape}"
         return "must hold at least one sample" if header.shape[0] == 0 else None
 
 
 def input_types(graph: Graph) -> tuple[InputType, ...]:
-    """What the model of `graph` takes."""
-    unsigned = graph.metadata.get("unsigned_inputs", ())
-    return tuple(InputType(tensor.name, file_shape(tensor), tensor.name in unsigned) for tensor in graph.inputs)
+    """What the model of `graph` takes: the inputs of its head, and those of the graph that no head makes."""
+    tensors = {tensor.name: tensor for tensor in graph.inputs}
+    head, unsigned = graph.head, graph.metadata.get("unsigned_inputs", ())
+    made = () if head is None else head.outputs
+    known = {} if head is None else head.types
+    names = dict.fromkeys((*(() if head is None else head.inputs), *(name for name in tensors if name not in made)))
+    found = []
+    for name in names:
+        if name in known:
+            shape, dtype = known[name].shape, known[name].dtype
+            floats = dtype.kind == "f"
+            found.append(InputType(name, shape, floats, () if floats else (dtype.name,)))
+        else:
+            integers = ("uint8",) if name in unsigned else ("int8",)
+            found.append(InputType(name, file_shape(tensors[name]) if name in tensors else None, True, integers))
+    return tuple(found)
 
 
 def read_inputs(
     types: Sequence[InputType], path: str | PathLike[str], samples: int | None = None
 ) -> dict[str, NDArray[Any]]:
-    """{input name: floats, or int8 codes}, the first `samples` (None: all) of an .npz file, in the model's layout.
+    """{input name: array}, the first `samples` (None: all) of an .npz file, in the model's layout.
 
     An archive with one array serves a model with one input, whatever their names. Names, shapes, types and the numbers
     of samples are those of the arrays' headers: they are checked first, and only what is needed is read. Raises
@@ -71,7 +88,7 @@ def read_inputs(
         if len(set(counts.values())) > 1:
             raise ValueError(f"{path}: the inputs must have one batch size, not {counts}")
         arrays = archive.read(samples)
-    return {kind.name: _codes(arrays[names[kind.name]]) for kind in types}
+    return {kind.name: arrays[names[kind.name]] for kind in types}
 
 
 def _names(types: Sequence[InputType], archive: Archive) -> dict[str, str]:
@@ -89,16 +106,13 @@ def _names(types: Sequence[InputType], archive: Archive) -> dict[str, str]:
     return {name: name for name in known}
 
 
-def _codes(array: NDArray[Any]) -> NDArray[Any]:
-    return (array ^ 0x80).view(np.int8) if array.dtype == np.uint8 else array
-
-
 def load_inputs(
     graph: Graph, path: str | PathLike[str] | None, samples: int | None = None, seed: int = 0
 ) -> dict[str, Codes]:
-    """{input name: int8 codes in the model's layout}: the first `samples` of an .npz file (None: all), or random codes.
+    """{input of the graph: int8 codes, in the file's layout}: an .npz file's first `samples` (None: all), or random.
 
-    Raises what `read_inputs` raises, and ``ValueError`` naming the file for NaN and for codes that are not legal.
+    The file's arrays are the model's own inputs; the graph's head, if it has one, makes the graph's of them. Raises
+    what `read_inputs` raises, and ``ValueError`` naming the file for NaN and for codes that are not legal.
     """
     size = sum(int(np.prod(tensor.shape)) for tensor in graph.inputs)
     most = max(1, MOST_RANDOM_BYTES // size)
@@ -106,21 +120,22 @@ def load_inputs(
         if samples is None or not 1 <= samples <= most:
             raise ValueError(f"samples must be from 1 to {most} without a file of inputs, not {samples}")
         return random_codes(graph, samples, seed)
-    arrays = read_inputs(input_types(graph), path, samples)
-    return quantized(graph, arrays, path)
+    return graph_codes(graph, read_inputs(input_types(graph), path, samples), path)
 
 
-def quantized(graph: Graph, arrays: Mapping[str, NDArray[Any]], path: str | PathLike[str]) -> dict[str, Codes]:
-    """The codes of a file's arrays, in the model's layout; errors name the file."""
+def graph_codes(
+    graph: Graph, arrays: Mapping[str, NDArray[Any]], path: str | PathLike[str] | None = None
+) -> dict[str, Codes]:
+    """The codes of the graph's inputs, in the file's layout, of the model's own inputs; errors name the file `path`."""
     try:
-        codes = check_inputs(graph.inputs, arrays)
-        return {tensor.name: to_file_layout(tensor, codes[tensor.name]) for tensor in graph.inputs}
+        codes = model_inputs(graph, arrays)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(str(error) if path is None else f"{path}: {error}") from None
+    return {tensor.name: to_file_layout(tensor, codes[tensor.name]) for tensor in graph.inputs}
 
 
 def random_codes(graph: Graph, samples: int, seed: int = 0) -> dict[str, Codes]:
-    """Uniform legal codes of every input, in the model's layout."""
+    """Uniform legal codes of every input of the graph, in the file's layout."""
     rng = np.random.default_rng(seed)
     return {
         tensor.name: to_file_layout(

@@ -23,6 +23,7 @@ class OnnxSlices:
     """A model whose tensors can be computed from any others that cut it off from the graph's inputs.
 
     batch : the batch size if the file fixes it, otherwise None
+    outputs : the names of the model's outputs
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -32,8 +33,9 @@ class OnnxSlices:
         self._maker = {name: node for node in graph.node for name in node.output if name}
         inputs = [value for value in graph.input if value.name not in self._initializers]
         self._types = {value.name: value.type.tensor_type.elem_type for value in inputs}
-        dims = [value.type.tensor_type.shape.dim[0] for value in inputs]
-        fixed = {dim.dim_value for dim in dims if dim.dim_value > 0}
+        self.outputs = tuple(value.name for value in graph.output)
+        shapes = [value.type.tensor_type.shape.dim for value in inputs]
+        fixed = {shape[0].dim_value for shape in shapes if len(shape) and shape[0].dim_value > 0}
         self.batch: int | None = fixed.pop() if fixed else None
 
     def rounded_from(self, codes: str) -> str | None:
@@ -41,14 +43,27 @@ class OnnxSlices:
         node = self._maker.get(codes)
         return node.input[0] if node is not None and node.op_type == "QuantizeLinear" else None
 
-    def run(self, feeds: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
-        """The tensors `wanted`, computed from the tensors of `feeds` alone, without graph optimization, on the CPU.
+    def typed(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+        """The model's inputs, floats in the float type that the file declares."""
+        made = {}
+        for name, array in arrays.items():
+            dtype = helper.tensor_dtype_to_np_dtype(self._types[name]) if name in self._types else array.dtype
+            made[name] = array.astype(dtype) if array.dtype.kind == dtype.kind == "f" else array
+        return made
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], wanted: Sequence[str], optimized: bool = False) -> Arrays:
+        """The tensors `wanted`, computed from the tensors of `feeds` alone, on the CPU.
+
+        optimized : as a session with default options does it, or without any graph optimization
 
         Raises ``ValueError`` with ONNX Runtime's reason where it cannot run that part.
         """
+        if not wanted:
+            return {}
         model = self._slice(feeds, wanted)
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if not optimized:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         try:
             session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -118,5 +133,10 @@ class OnnxSlices:
             [helper.make_empty_tensor_value_info(name) for name in wanted],
             [self._initializers[name] for name in sorted(leaves) if name in self._initializers],
         )
-        model = helper.make_model(graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
+        model = helper.make_model(
+            graph,
+            opset_imports=self._model.opset_import,
+            ir_version=self._model.ir_version,
+            functions=self._model.functions,
+        )
         return bytes(model.SerializeToString())

@@ -1,0 +1,33 @@
+"""How far from a tie the contract's quotients of some elements are, where a runtime does not show what it rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from emulator.graph import Graph
+
+from ..diverge.element import ElementTracer
+from ..diverge.trace import Index
+
+MOST_ELEMENTS = 256
+"""Elements of a layer that are looked at."""
+
+
+def tie_distance(
+    graph: Graph, layer: str, codes: Mapping[str, NDArray[Any]], places: list[tuple[int, Index]]
+) -> float | None:
+    """The farthest distance of an element's quotient from a tie, in codes; None where an element has no quotient.
+
+    codes : {layer: its codes, batch axis first, stored layout}; places : (sample, stored index) of the elements
+    """
+    farthest = 0.0
+    for sample, index in places[:MOST_ELEMENTS]:
+        tracer = ElementTracer(graph, {name: array[sample] for name, array in codes.items() if name != layer})
+        quotient = tracer.trace(layer, index).quotient
+        if quotient is None:
+            return None
+        farthest = max(farthest, abs(float(quotient - int(quotient // 1)) - 0.5))
+    return farthest

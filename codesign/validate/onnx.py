@@ -1,0 +1,141 @@
+"""The emulator against ONNX Runtime: layer by layer on equal inputs, and the whole model from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.arithmetic import Arithmetic
+from emulator.graph import Graph, from_file_layout
+from emulator.inputs import model_outputs
+from emulator.run import LayerCounts, run_graph_counts
+
+from ..inputs import graph_codes
+from ..peers.counterparts import Counterparts
+from ..peers.onnx_slices import Arrays, OnnxSlices
+from .comparison import LayerComparison, OutputComparison, compare_codes, compare_output, operator_name
+from .distance import tie_distance
+from .hidden import compared_within, inside
+from .saturation import may_saturate, saturates_pairs
+
+RUNTIME = "ONNX Runtime"
+
+
+def runtime_arithmetic(arithmetic: Arithmetic) -> Arithmetic:
+    """What ONNX Runtime computes like, with an arithmetic's widths of activations and weights."""
+    return replace(
+        arithmetic,
+        accumulator_bits=32,
+        overflow="saturate",
+        multiplier_bits=24,
+        rounding="half_even",
+        adder="shared_shift",
+    )
+
+
+@dataclass(eq=False)
+class OnnxComparison:
+    """One graph and the file that it was read from, on the same inputs.
+
+    arrays : the model's own inputs
+    """
+
+    graph: Graph
+    slices: OnnxSlices
+    arrays: Mapping[str, NDArray[Any]]
+
+    def __post_init__(self) -> None:
+        self.counterparts = Counterparts(self.graph)
+        self.core = replace(self.graph, head=None, tail=None)
+        self.codes: Arrays = dict(graph_codes(self.graph, self.arrays))
+        layers, self.counts = run_graph_counts(self.core, self.codes)
+        self.codes |= layers
+        self.feeds = self.slices.typed(self.arrays)
+        held = self.counterparts.held
+        whole = self.slices.run(self.feeds, sorted(set(held.values()) - set(self.feeds)))
+        types = {name: array.dtype for name, array in (whole | self.feeds).items()}
+        self._file_codes = {
+            held[name]: self.counterparts.to_file(name, codes, types[held[name]])
+            for name, codes in self.codes.items()
+            if name in held
+        }
+        self._within = compared_within(self.graph, held)
+
+    def layers(self, optimized: bool = False) -> tuple[LayerComparison, ...]:
+        """Every layer on the emulator's own codes; `optimized`: as a session with default options computes it."""
+        return tuple(self._layer(tensor.name, optimized) for tensor in (*self.graph.inputs, *self.graph.nodes))
+
+    def _layer(self, name: str, optimized: bool) -> LayerComparison:
+        tensor, counts = self.counterparts.tensors[name], self.counts.get(name)
+        operator, overflows = operator_name(tensor), overflowed(counts)
+        if name not in self.counterparts.held:
+            return LayerComparison(name, operator, None, self._within.get(name), overflows=overflows)
+        held = self.counterparts.held[name]
+        if held in self.feeds:  # an input of codes: nothing makes it
+            return LayerComparison(name, operator, held, compared=self.codes[name].size)
+        cut = self.slices.cut(held, set(self._file_codes))
+        given = {part: self.feeds[part] if part in self.feeds else self._file_codes[part] for part in cut}
+        rounded = None if optimized else self.slices.rounded_from(held)
+        theirs = self.slices.run(given, [held] if rounded is None else [held, rounded], optimized)
+        real = None if rounded is None else theirs[rounded].astype(np.float64) / tensor.scale
+        ours = self._file_codes[held]
+        differing, fields = compare_codes(tensor, ours, theirs[held], real, RUNTIME)
+        parts = (name, *inside(self._within).get(name, ()))
+        if real is None and differing.any():
+            fields["tie_distance"] = self._distance(name, differing)
+        return LayerComparison(
+            name,
+            operator,
+            held,
+            **fields,
+            bias_error=sum(self.graph.metadata["bias_errors"].get(part, 0.0) for part in parts),
+            overflows=overflows,
+            saturating=bool(optimized and differing.any() and saturates_pairs() and self._saturating(parts, differing)),
+        )
+
+    def _places(self, name: str, differing: NDArray[np.bool_]) -> list[tuple[int, tuple[int, ...]]]:
+        tensor = self.counterparts.tensors[name]
+        stored = from_file_layout(tensor, self.counterparts.from_file(name, differing))
+        return [(sample, tuple(index)) for sample, *index in np.argwhere(stored).tolist()]
+
+    def _stored(self) -> Arrays:
+        return {name: from_file_layout(self.counterparts.tensors[name], codes) for name, codes in self.codes.items()}
+
+    def _distance(self, name: str, differing: NDArray[np.bool_]) -> float | None:
+        if not self.graph.tensor(name) in self.graph.nodes:
+            return None
+        return tie_distance(self.core, name, self._stored(), self._places(name, differing))
+
+    def _saturating(self, parts: tuple[str, ...], differing: NDArray[np.bool_]) -> bool:
+        return len(parts) == 1 and may_saturate(self.core, parts[0], self._stored(), self._places(parts[0], differing))
+
+    def outputs(self, optimized: bool = True) -> tuple[OutputComparison, ...]:
+        """Every output of the model, from its own inputs to its own outputs; `optimized`: in a default session."""
+        made = {output: self.codes[name] for output, name in self.graph.outputs.items()}
+        ours = model_outputs(self.graph, made)
+        wanted = [name for name in self.slices.outputs if name in ours]
+        theirs = self.slices.run(self.feeds, wanted, optimized)
+        return tuple(compare_output(name, self._as_theirs(name, ours[name], theirs[name]), theirs[name], RUNTIME)
+                     for name in wanted)
+
+    def _as_theirs(self, name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+        """Codes that the graph shows, where the file shows the codes or the real numbers that they stand for."""
+        tail = self.graph.tail
+        if tail is not None and name in tail.outputs:
+            return ours
+        tensor = self.graph.tensor(self.graph.outputs[name])
+        if theirs.dtype.kind == "f":
+            from emulator.quantize import dequantize
+
+            codes = self.counterparts.to_file(tensor.name, ours, np.int8)
+            return dequantize(codes, tensor.scale, tensor.zero_point).astype(theirs.dtype)
+        return self.counterparts.to_file(tensor.name, ours, theirs.dtype)
+
+
+def overflowed(counts: LayerCounts | None) -> int:
+    """Sums of a layer that left the accumulator's range."""
+    return 0 if counts is None else int(counts.overflows.sum())
