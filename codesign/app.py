@@ -180,6 +180,13 @@ def validate(
     model: Model,
     inputs: Inputs = None,
     config: Config = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="onnxruntime|litert|tflm",
+            help="The runtime to compare with. Default: onnxruntime for an ONNX file, tflm for a TFLite file.",
+        ),
+    ] = None,
     rtl: Annotated[int, typer.Option(min=0, metavar="N", help="Also run the first N inputs in the simulated RTL.")] = 0,
     samples: Annotated[int | None, samples_option("validate")] = None,
     simulator: SimulatorOption = Simulator.VERILATOR,
@@ -189,11 +196,11 @@ def validate(
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Compare the emulator with ONNX Runtime, layer by layer on equal inputs."""
+    """Compare the emulator with another runtime of the same file: layer by layer on equal inputs, and end to end."""
     from .commands.validate import run
 
     chosen = _chosen(model, config, arithmetic, override, outputs)
-    return _status(run(chosen, inputs, rtl, samples, simulator, json))
+    return _status(run(chosen, inputs, against, rtl, samples, simulator, json))
 
 
 @app.command()

@@ -71,6 +71,12 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
+def short(name: str, most: int = 40) -> str:
+    """A name in at most `most` characters: of a longer one, the beginning and the end."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"
+
+
 def percent(share: float) -> str:
     """0.9722 → ``97.2 %``."""
     return f"{100 * share:.1f} %"

@@ -2,6 +2,7 @@
 
 from .archive import Archive, open_npz, read_npz, write_npz
 from .model_inputs import InputType, graph_codes, input_types, load_inputs, random_codes, read_inputs
+from .random_inputs import random_model_inputs
 
 __all__ = [
     "Archive",
@@ -11,6 +12,7 @@ __all__ = [
     "load_inputs",
     "open_npz",
     "random_codes",
+    "random_model_inputs",
     "read_inputs",
     "read_npz",
     "write_npz",

@@ -27,6 +27,7 @@ class OnnxSlices:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = path
         self._model = onnx.load(path)
         graph = self._model.graph
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
@@ -75,7 +76,8 @@ class OnnxSlices:
             ]
         except Exception as error:  # ONNX Runtime raises a dozen classes that share nothing but Exception
             reason = str(error).splitlines()[0]
-            raise ValueError(f"ONNX Runtime cannot compute {', '.join(map(repr, wanted))}: {reason}") from None
+            names = ", ".join(map(repr, wanted[:3])) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
+            raise ValueError(f"{self._path}: ONNX Runtime cannot compute {names}: {reason}") from None
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(wanted)}
 
     def input_feeds(self, counterparts: Counterparts, codes: Mapping[str, NDArray[np.int8]]) -> Arrays:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph, from_file_layout
 from emulator.inputs import model_outputs
+from emulator.quantize import dequantize
 from emulator.run import LayerCounts, run_graph_counts
 
 from ..inputs import graph_codes
@@ -106,21 +107,37 @@ class OnnxComparison:
         return {name: from_file_layout(self.counterparts.tensors[name], codes) for name, codes in self.codes.items()}
 
     def _distance(self, name: str, differing: NDArray[np.bool_]) -> float | None:
-        if not self.graph.tensor(name) in self.graph.nodes:
+        if name not in self.counts:
             return None
         return tie_distance(self.core, name, self._stored(), self._places(name, differing))
 
     def _saturating(self, parts: tuple[str, ...], differing: NDArray[np.bool_]) -> bool:
         return len(parts) == 1 and may_saturate(self.core, parts[0], self._stored(), self._places(parts[0], differing))
 
-    def outputs(self, optimized: bool = True) -> tuple[OutputComparison, ...]:
-        """Every output of the model, from its own inputs to its own outputs; `optimized`: in a default session."""
-        made = {output: self.codes[name] for output, name in self.graph.outputs.items()}
-        ours = model_outputs(self.graph, made)
-        wanted = [name for name in self.slices.outputs if name in ours]
-        theirs = self.slices.run(self.feeds, wanted, optimized)
-        return tuple(compare_output(name, self._as_theirs(name, ours[name], theirs[name]), theirs[name], RUNTIME)
-                     for name in wanted)
+    def outputs(self) -> tuple[OutputComparison, ...]:
+        """Every output of the model, from its own inputs to its own outputs, in a session with default options."""
+        wanted = self._wanted()
+        return self._compared(self.slices.run(self.feeds, wanted, optimized=True))
+
+    def host_outputs(self) -> tuple[OutputComparison, ...]:
+        """The same, from the emulator's last codes on: what the operators behind them make of equal codes."""
+        theirs = {}
+        for name in self._wanted():
+            cut = self.slices.cut(name, set(self._file_codes)) if name not in self._file_codes else []
+            given = {part: self.feeds[part] if part in self.feeds else self._file_codes[part] for part in cut}
+            theirs |= self.slices.run(given, [name]) if given else {name: self._file_codes[name]}
+        return self._compared(theirs)
+
+    def _wanted(self) -> list[str]:
+        shown = {*self.graph.outputs, *(() if self.graph.tail is None else self.graph.tail.outputs)}
+        return [name for name in self.slices.outputs if name in shown]
+
+    def _compared(self, theirs: Arrays) -> tuple[OutputComparison, ...]:
+        ours = model_outputs(self.graph, {output: self.codes[name] for output, name in self.graph.outputs.items()})
+        return tuple(
+            compare_output(name, self._as_theirs(name, ours[name], array), array, RUNTIME)
+            for name, array in theirs.items()
+        )
 
     def _as_theirs(self, name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
         """Codes that the graph shows, where the file shows the codes or the real numbers that they stand for."""
@@ -129,8 +146,6 @@ class OnnxComparison:
             return ours
         tensor = self.graph.tensor(self.graph.outputs[name])
         if theirs.dtype.kind == "f":
-            from emulator.quantize import dequantize
-
             codes = self.counterparts.to_file(tensor.name, ours, np.int8)
             return dequantize(codes, tensor.scale, tensor.zero_point).astype(theirs.dtype)
         return self.counterparts.to_file(tensor.name, ours, theirs.dtype)
