@@ -48,7 +48,7 @@ def test_the_help_tells_how_many_random_samples_run_takes(capsys: pytest.Capture
     [
         ([], "command"),
         (["bogus"], "bogus"),
-        (["run"], "MODEL.onnx"),
+        (["run"], "MODEL"),
         (["verilog", "c.toml"], "--output"),
         (["compile", "m.onnx", "-o", "build"], "Missing option '--config'"),
         (["run", "m.onnx", "--bogus"], "--bogus"),

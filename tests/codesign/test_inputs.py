@@ -136,13 +136,14 @@ def test_one_array_serves_a_model_with_one_input(tmp_path: Path) -> None:
 def test_codes_of_both_signs(tmp_path: Path) -> None:
     codes = np.array([[0, 1, 127], [128, 129, 255]], np.uint8)
     np.savez(tmp_path / "x.npz", x=codes)
-    found = read_inputs((InputType("x", (3,), unsigned=True),), tmp_path / "x.npz")["x"]
-    np.testing.assert_array_equal(found, np.array([[-128, -127, -1], [0, 1, 127]], np.int8), strict=True)
+    unsigned = (InputType("x", (3,), integers=("uint8",)),)
+    found = read_inputs(unsigned, tmp_path / "x.npz")["x"]
+    np.testing.assert_array_equal(found, codes, strict=True)
     with pytest.raises(TypeError, match=r"array 'x' must be an array of floats or of int8 codes, not uint8"):
         read_inputs((InputType("x", (3,)),), tmp_path / "x.npz")
     np.savez(tmp_path / "x.npz", x=codes.view(np.int8))
     with pytest.raises(TypeError, match=r"array 'x' must be an array of floats or of uint8 codes, not int8"):
-        read_inputs((InputType("x", (3,), unsigned=True),), tmp_path / "x.npz")
+        read_inputs(unsigned, tmp_path / "x.npz")
 
 
 def test_a_shape_is_refused_before_the_data_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
