@@ -15,6 +15,7 @@ from .operator import Operator
 from .operators.constant import lower_constant
 from .operators.qoperator import LOWERINGS as QOPERATORS
 from .operators.table import LOWERINGS, REASONS
+from .revisions import check_revision
 from .schema import check_schema
 from .shapes import fold_shape, shape_of
 from .values import AnyValue, Hosted, Refused
@@ -46,7 +47,9 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
     try:
         if "." not in op.type:
             with located(str(op)):
-                check_schema(op, env.opset)
+                since = check_schema(op, env.opset)
+                if op.type in LOWERINGS:
+                    check_revision(op.type, since)
         elif op.type not in LOWERINGS and op.node.domain not in KNOWN_DOMAINS:
             raise ValueError(f"{op} (the operators of {op.node.domain!r} are not known) is not supported")
     except ValueError as error:

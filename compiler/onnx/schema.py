@@ -9,10 +9,11 @@ from .operator import Operator
 ATTRIBUTE_TYPES: dict[int, str] = {number: name for name, number in AttributeProto.AttributeType.items()}
 
 
-def check_schema(op: Operator, opset: int) -> None:
-    """Raise ``ValueError`` unless `op` has the inputs, outputs and attributes that ONNX gives it, if it does."""
-    if "." in op.type:
-        return  # of another domain, whose operators are checked where they are read
+def check_schema(op: Operator, opset: int) -> int:
+    """The operator set that brought the version of `op`, an operator of the default domain, that `opset` has.
+
+    Raises ``ValueError`` unless it has the inputs, outputs and attributes that the standard gives it.
+    """
     try:
         schema = defs.get_schema(op.type, opset, "")
     except defs.SchemaError:
@@ -31,6 +32,7 @@ def check_schema(op: Operator, opset: int) -> None:
     for name, definition in schema.attributes.items():
         if definition.required and name not in op.attributes:
             raise ValueError(f"attribute {name!r} is missing")
+    return int(schema.since_version)
 
 
 def _expected(schema: defs.OpSchema, name: str) -> str:

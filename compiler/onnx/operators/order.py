@@ -59,6 +59,7 @@ def lower_depth_to_space(env: Environment, op: Operator) -> Value:
 
 def lower_space_to_depth(env: Environment, op: Operator) -> Value:
     """SpaceToDepth: blocks of pixels become blocks of channels, the pixels of all channels side by side."""
+    op.only("mode", "DCR", "a channel's pixels side by side are a Transpose and two Reshapes")
     size = _block_size(op)
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
