@@ -11,9 +11,11 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from compiler import load_model
+from compiler import compile_graph, load_model
 from emulator.arithmetic import Arithmetic
+from emulator.config import AcceleratorConfig
 from emulator.graph import Graph, file_shape
+from emulator.machine import Machine
 from emulator.run import run_graph
 
 from .litert import run_litert
@@ -101,6 +103,34 @@ def against_litert(path: str | Path, count: int = 20, seed: int = 0, resolver: s
         theirs = run_litert(cut, {name: values[name] for name in reads}, resolver=resolver)
         for name in makes:
             found[code] = found.get(code, Agreement()).with_codes(values[name], theirs[name])
+    return found
+
+
+def against_hardware(
+    path: str | Path, config: AcceleratorConfig, count: int = 1, seed: int = 0, rtl: bool = True
+) -> dict[str, Agreement]:
+    """``machine`` and ``rtl`` (in Verilator): outputs and all layers in memory against the emulator's operators.
+
+    config : its arithmetic is the graph's; count : random inputs. Raises ``ValueError`` where the memories or the cycle
+    counts of machine and RTL differ.
+    """
+    graph = load_model(path, config.arithmetic, override=True)
+    program = compile_graph(graph, config)
+    codes = {name: array[:count] for name, array in sample_codes(graph, count, seed).items()}
+    outputs, layers = run_graph(graph, codes), run_graph(graph, codes, every=True)
+    results = {"machine": Machine(config).run(program, codes)}
+    if rtl:
+        from rtl import simulate
+
+        results["rtl"] = simulate(program, config, codes)
+        if (results["rtl"].cycles, results["rtl"].memory) != (results["machine"].cycles, results["machine"].memory):
+            raise ValueError(f"{path}: machine and RTL must have one memory and one cycle count")
+    found = {}
+    for name, result in results.items():
+        made = _counted(outputs, result.outputs)
+        for layer, array in result.layers.items():
+            made = made.with_codes(layers[layer], array)
+        found[name] = made
     return found
 
 
