@@ -10,6 +10,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .compare import Comparison, compare
 from .distributed import data_parallel
 from .export import export_onnx
+from .export_tflite import export_tflite
 from .model import PreparedModel, codes, freeze_statistics, host_inputs, overflow_counts
 from .prepare import prepare
 from .recipes.distill import Distillation, distillation_loss
@@ -38,6 +39,7 @@ __all__ = [
     "data_parallel",
     "distillation_loss",
     "export_onnx",
+    "export_tflite",
     "factorize",
     "fit_accumulator",
     "freeze_statistics",

@@ -55,7 +55,7 @@ class Table(Requantized):
         """
         key = (x.scale.item(), x.zero_point, y_scale, zero_point, y_min, y_max)
         if self._made is None or self._made[0] != key:
-            if tflm_operator(self.expression, self.arithmetic) is None:
+            if self.native is None:
                 codes = make_table(self.expression.function(), *key, self.arithmetic)
             else:
                 codes = free_table(self.expression, *key)
@@ -68,6 +68,11 @@ class Table(Requantized):
             table, smooth = torch.from_numpy(codes), real.isfinite() & slope.isfinite()
             self._made = key, (table - float(zero_point)), (free >= y_min) & (free <= y_max), smooth
         return self._made[1:]
+
+    @property
+    def native(self) -> str | None:
+        """The ONNX operator that the function is, if TFLM has a kernel for it and the arithmetic is TFLM's."""
+        return tflm_operator(self.expression, self.arithmetic)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         return self.clamped(self.expression.real(inputs[0]))

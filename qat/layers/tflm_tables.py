@@ -73,6 +73,11 @@ class FixedTable(Layer):
         centered = straight_through(surrogate, values, (free >= y_min) & (free <= y_max))
         return replace(x, centered=centered, scale=y_scale, zero_point=zero_point, y_min=y_min, y_max=y_max)
 
+    @property
+    def native(self) -> str:
+        """The ONNX operator that the function is."""
+        return self.expression.operator
+
     def codes(self, x: QuantizedTensor, y_min: int, y_max: int) -> NDArray[np.int8]:
         """The table for the codes of `x`, smallest first."""
         *_, table = FIXED[self.expression.operator]
