@@ -44,9 +44,6 @@ _OPTIONS = {
     "SUM": "ReducerOptions",
     "REDUCE_MAX": "ReducerOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
-    "GATHER": "GatherOptions",
-    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
-    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
 }
 
 

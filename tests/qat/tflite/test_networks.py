@@ -61,7 +61,17 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "GRU cell": (UnrolledGRU, (3, 5)),
     "LSTM": (Tagger, (3, 5)),
 }
-READ = ("a small network", "ResNet-8", "DS-CNN", "MobileNetV2", "autoencoder", "TCN", "LSTM")
+READ = (
+    "a small network",
+    "ResNet-8",
+    "DS-CNN",
+    "MobileNetV2",
+    "autoencoder",
+    "TCN",
+    "ShuffleNetV2",
+    "super-resolution",
+    "LSTM",
+)
 
 
 def trained(name: str) -> tuple[qat.PreparedModel, Tensor]:
