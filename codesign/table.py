@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     import rich.table
 
 
+MOST_NAME = 36
+"""Characters of a row's name in a terminal."""
+
+
 @dataclass
 class Table:
-    """A title, columns and rows of text; `left` columns are text, the others are numbers and stand to the right."""
+    """A title, columns and rows of text; `left` columns are text, the others are numbers and stand to the right.
+
+    The first column has the rows' names, of which a terminal shows the beginning and the end where they are long.
+    """
 
     title: str
     columns: Sequence[str]
@@ -43,7 +50,7 @@ class Table:
         for index, column in enumerate(self.columns):
             table.add_column(column, justify="left" if index < self.left else "right", overflow="fold")
         for row in self.rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(Text(short(row[0], MOST_NAME)), *(Text(cell) for cell in row[1:]))
         return table
 
     def html(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from emulator import Graph, LayerCertificate, Linear, attaining_input, certify, convolve, linear
 from emulator.certificate import NARROWEST, weighted_layers
 
@@ -51,14 +53,15 @@ def attains(graph: Graph, certificate: LayerCertificate) -> bool:
     for largest, extreme in ((True, certificate.high[channel]), (False, certificate.low[channel])):
         found = attaining_input(graph, node.name, channel, largest)
         weight = node.weight.copy()
+        zeros = np.zeros(len(node.bias), np.int64) if node.weight_zero_point is None else node.weight_zero_point
         if isinstance(node, Linear):
-            weight[found.steps :] = 0  # what follows is not part of the sum at its extreme
-            sums, _ = linear(found.codes.reshape(1, -1), weight, node.bias, wide, zero)
+            weight[found.steps :] = zeros  # what follows is not part of the sum at its extreme
+            sums, _ = linear(found.codes.reshape(1, -1), weight, node.bias, wide, zero, zeros)
         else:
-            weight.reshape(len(weight), -1)[:, found.steps :] = 0
+            weight.reshape(len(weight), -1)[:, found.steps :] = zeros[:, None]
             maps = found.codes.reshape(1, -1, *found.codes.shape[-2:])  # a sequence is a map of height 1
             sums, _ = convolve(
-                maps, weight, node.bias, wide, zero, node.strides, node.padding, node.dilations, node.groups
+                maps, weight, node.bias, wide, zero, node.strides, node.padding, node.dilations, node.groups, zeros
             )
         if sums[(0, *found.position, channel)] != extreme:
             return False

@@ -10,7 +10,7 @@ from ..diverge import IMPLEMENTATIONS, diverge, sentence, write_page
 from ..diverge.page import check_suffix, summary
 from ..execution import ModelChoice
 from ..files import check_writable
-from ..inputs import load_inputs
+from ..inputs import graph_codes, load_inputs
 from . import SAMPLES
 
 
@@ -35,7 +35,7 @@ def run(
         check_writable(file)
     graph, config = chosen.load()
     count = samples if samples is not None or inputs is not None else SAMPLES["diverge"]
-    codes = load_inputs(graph, inputs, count)
+    codes = graph_codes(graph, load_inputs(graph, inputs, count))
     core = replace(graph, head=None, tail=None)
     with Phases() as phases, phases.phase(" and ".join(between)):
         found = diverge(core, *between, codes, config=config, file=chosen.model, simulator=simulator)

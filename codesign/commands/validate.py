@@ -10,7 +10,7 @@ from ..console import Output, Phases
 from ..execution import Execution, ModelChoice
 from ..execution.progress import run_machine, run_rtl
 from ..execution.report import as_dict, layer_table, verdict
-from ..inputs import graph_codes, input_types, load_inputs, read_inputs
+from ..inputs import graph_codes, input_types, load_inputs, read_inputs, takes_codes
 from . import SAMPLES
 
 
@@ -37,7 +37,7 @@ def run(
     if inputs is not None:
         arrays = read_inputs(input_types(graph), inputs, samples)
         graph_codes(graph, arrays, inputs)  # no NaN, with the file named
-        codes = [name for name, array in arrays.items() if array.dtype.kind != "f"] if graph.head is None else []
+        codes = [name for name, array in arrays.items() if array.dtype.kind != "f"] if takes_codes(graph) else []
         if codes and against in (None, "onnxruntime") and not graph.inputs[0].channels_last:
             raise ValueError(f"{inputs}: input {codes[0]!r} must be floats: ONNX Runtime takes no codes")
     with Phases() as phases, phases.phase(f"emulator and {NAMES.get(against or '', 'the runtime')}"):

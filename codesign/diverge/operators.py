@@ -13,6 +13,7 @@ from emulator.graph import (
     Add,
     AveragePool,
     Concat,
+    ConstantTensor,
     Convolution,
     Linear,
     LookupTable,
@@ -201,6 +202,10 @@ def _pad(given: Operands, node: Pad, index: Index) -> ElementTrace:
     return _element(node, index, zero, operands=(Operand(node.inputs[0], None, zero),))
 
 
+def _constant(given: Operands, node: ConstantTensor, index: Index) -> ElementTrace:
+    return _element(node, index, int(node.codes[index]))
+
+
 def _reshape(given: Operands, node: Reshape, index: Index) -> ElementTrace:
     flat = 0
     for at, size in zip(index, node.shape, strict=True):
@@ -220,6 +225,7 @@ TRACES: dict[type[Node], Callable[[Operands, Any, Index], ElementTrace]] = {
     Add: _add,
     AveragePool: _average_pool,
     Concat: _concat,
+    ConstantTensor: _constant,
     Convolution: _convolution,
     Linear: _linear,
     LookupTable: _table,

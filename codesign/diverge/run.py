@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from compiler import compile_graph
 from emulator.config import AcceleratorConfig
-from emulator.graph import Graph, to_file_layout
+from emulator.graph import Graph, file_shape, to_file_layout
 from emulator.inputs import check_inputs
 from emulator.instructions import Error
 from emulator.machine import Machine
@@ -144,12 +145,16 @@ def _onnxruntime(subject: Subject) -> Run:
 def _tflm(subject: Subject) -> Run:
     if subject.file is None:
         raise ValueError("tflm needs the TFLite file that the graph was read from, not the graph alone")
-    from ..peers.tflm import run_tflm
+    from ..peers.process import run_peer
 
-    counterparts = Counterparts(subject.graph)
-    inputs = {counterparts.held[name]: codes for name, codes in subject.codes.items()}
-    every = run_tflm(str(subject.file), inputs, every=True)
-    return Run(counterparts.layers(every))
+    graph, counterparts = subject.graph, Counterparts(subject.graph)
+    unsigned = graph.metadata.get("unsigned_inputs", ())
+    inputs = {
+        counterparts.held[name]: counterparts.to_file(name, codes, np.uint8 if name in unsigned else np.int8)
+        for name, codes in subject.codes.items()
+    }
+    found = counterparts.layers(run_peer("tflm", Path(subject.file), inputs, every=True))
+    return Run({name: codes.reshape(len(codes), *file_shape(graph.tensor(name))) for name, codes in found.items()})
 
 
 _RUNS: dict[str, Callable[[Subject], Run]] = {

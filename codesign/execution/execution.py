@@ -21,6 +21,7 @@ from emulator.program import Program
 from emulator.run import LayerCounts, run_graph_counts
 
 from ..files import replacing
+from ..inputs import graph_codes
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches, output_mismatches
 from .timeline import Span, spans
 
@@ -40,7 +41,8 @@ def compile_machine() -> None:
 class Execution:
     """A model's codes and counters from up to three implementations.
 
-    inputs : {input of the graph: int8 codes}, what its head, if it has one, has made of the model's own
+    own : {input of the model: array}, as `run_graph` takes them
+    inputs : {input of the graph: int8 codes} that its head, if it has one, has made of them
     core : the graph without its host parts, which all implementations run
     layers, counts : the emulator's, of every layer
     machine, rtl : None where that was not run; they ran the first samples
@@ -48,7 +50,8 @@ class Execution:
 
     graph: Graph
     config: AcceleratorConfig
-    inputs: Mapping[str, Codes]
+    own: Mapping[str, NDArray[Any]]
+    inputs: dict[str, Codes] = field(init=False)
     core: Graph = field(init=False)
     layers: dict[str, Codes] = field(init=False)
     counts: dict[str, LayerCounts] = field(init=False)
@@ -57,6 +60,7 @@ class Execution:
     rtl: Result | None = None
 
     def __post_init__(self) -> None:
+        self.inputs = graph_codes(self.graph, self.own)
         self.core = replace(self.graph, head=None, tail=None)
         self.layers, self.counts = run_graph_counts(self.core, self.inputs)
 
@@ -69,7 +73,7 @@ class Execution:
     def outputs(self) -> dict[str, NDArray[Any]]:
         """{output of the model: its array} of the emulator: codes, or what the graph's tail makes of codes and sums."""
         every = {**self.inputs, **self.layers}
-        return model_outputs(self.graph, {output: every[name] for output, name in self.graph.outputs.items()})
+        return self._shown({output: every[name] for output, name in self.graph.outputs.items()})
 
     def compile(self) -> Program:
         """The program for `config`, compiled once."""
@@ -148,9 +152,10 @@ class Execution:
         counters = emulator_counters(counts, list(self.machine.counters["overflowed"]))
         found["emulator_machine_counters"] = counter_mismatches(counters, self.machine.counters)
         if self.graph.tail is not None:
-            found["emulator_machine_outputs"] = output_mismatches(self.outputs, self._shown(self.machine))
+            machine = self._shown(self.machine.outputs)
+            found["emulator_machine_outputs"] = output_mismatches(self.outputs, machine)
             if self.rtl is not None:
-                found["machine_rtl_outputs"] = output_mismatches(self._shown(self.machine), self._shown(self.rtl))
+                found["machine_rtl_outputs"] = output_mismatches(machine, self._shown(self.rtl.outputs))
         if self.rtl is not None:
             found["machine_rtl_counters"] = counter_mismatches(self.machine.counters, self.rtl.counters)
             found["machine_rtl_memory"] = memory_mismatches(self.machine, self.rtl)
@@ -158,8 +163,9 @@ class Execution:
             found["machine_rtl_telemetry"] = sum(ours[name] != theirs[name] for name in ours)
         return found
 
-    def _shown(self, result: Result) -> dict[str, NDArray[Any]]:
-        return model_outputs(self.graph, result.outputs)
+    def _shown(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        samples = len(next(iter(outputs.values()), ()))
+        return model_outputs(self.graph, outputs, {name: array[:samples] for name, array in self.own.items()})
 
     def utilization(self) -> float | None:
         """Multiplications / (cycles × rows × columns) of the machine's run, 0 to 1."""

@@ -1,7 +1,8 @@
 """Arrays of .npz files, and the inputs of a model that they hold; a file is trusted in nothing."""
 
 from .archive import Archive, open_npz, read_npz, write_npz
-from .model_inputs import InputType, graph_codes, input_types, load_inputs, random_codes, read_inputs
+from .load_inputs import load_inputs
+from .model_inputs import InputType, graph_codes, input_types, random_codes, read_inputs, takes_codes
 from .random_inputs import random_model_inputs
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "random_model_inputs",
     "read_inputs",
     "read_npz",
+    "takes_codes",
     "write_npz",
 ]

@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Codes, Graph, file_shape, to_file_layout
-from emulator.inputs import model_inputs
+from emulator.host_part import ArrayType
+from emulator.inputs import input_names, model_inputs
 
 from .archive import Archive, open_npz
 from .npy_header import NpyHeader
-
-MOST_RANDOM_BYTES = 1 << 28
-"""Random codes that a run may draw; a file of inputs has its own limit."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,14 @@ class InputType:
 
 
 def input_types(graph: Graph) -> tuple[InputType, ...]:
-    """What the model of `graph` takes: the inputs of its head, and those of the graph that no head makes."""
+    """What the model of `graph` takes."""
     tensors = {tensor.name: tensor for tensor in graph.inputs}
-    head, unsigned = graph.head, graph.metadata.get("unsigned_inputs", ())
-    made = () if head is None else head.outputs
-    known = {} if head is None else head.types
-    names = dict.fromkeys((*(() if head is None else head.inputs), *(name for name in tensors if name not in made)))
+    unsigned = graph.metadata.get("unsigned_inputs", ())
+    known: dict[str, ArrayType] = {}
+    for part in (graph.tail, graph.head):
+        known |= {} if part is None else part.types
     found = []
-    for name in names:
+    for name in input_names(graph):
         if name in known:
             shape, dtype = known[name].shape, known[name].dtype
             floats = dtype.kind == "f"
@@ -63,6 +61,11 @@ def input_types(graph: Graph) -> tuple[InputType, ...]:
             integers = ("uint8",) if name in unsigned else ("int8",)
             found.append(InputType(name, file_shape(tensors[name]) if name in tensors else None, True, integers))
     return tuple(found)
+
+
+def takes_codes(graph: Graph) -> bool:
+    """Whether the model's own inputs are the graph's: no host part reads them."""
+    return graph.head is None and set(input_names(graph)) == {tensor.name for tensor in graph.inputs}
 
 
 def read_inputs(
@@ -104,23 +107,6 @@ def _names(types: Sequence[InputType], archive: Archive) -> dict[str, str]:
             held = ", ".join(map(repr, archive.headers))
             raise ValueError(f"{archive.file}: inputs must have {name!r}, not only {held}")
     return {name: name for name in known}
-
-
-def load_inputs(
-    graph: Graph, path: str | PathLike[str] | None, samples: int | None = None, seed: int = 0
-) -> dict[str, Codes]:
-    """{input of the graph: int8 codes, in the file's layout}: an .npz file's first `samples` (None: all), or random.
-
-    The file's arrays are the model's own inputs; the graph's head, if it has one, makes the graph's of them. Raises
-    what `read_inputs` raises, and ``ValueError`` naming the file for NaN and for codes that are not legal.
-    """
-    size = sum(int(np.prod(tensor.shape)) for tensor in graph.inputs)
-    most = max(1, MOST_RANDOM_BYTES // size)
-    if path is None:
-        if samples is None or not 1 <= samples <= most:
-            raise ValueError(f"samples must be from 1 to {most} without a file of inputs, not {samples}")
-        return random_codes(graph, samples, seed)
-    return graph_codes(graph, read_inputs(input_types(graph), path, samples), path)
 
 
 def graph_codes(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emulator.graph import Graph
 from emulator.quantize import dequantize
 
-from .model_inputs import InputType, graph_codes, input_types, random_codes
+from .model_inputs import InputType, graph_codes, input_types, random_codes, takes_codes
 
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (-3.0, 3.0), (0.0, 255.0), (-128.0, 127.0))
 """Ranges in which people have their floats; the one that makes the most different codes is taken."""
@@ -24,7 +24,7 @@ def random_model_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, 
     """
     unsigned = graph.metadata.get("unsigned_inputs", ())
     codes = random_codes(graph, samples, seed)
-    if graph.head is None:
+    if takes_codes(graph):
         return {tensor.name: dequantize(codes[tensor.name], tensor.scale, tensor.zero_point) for tensor in graph.inputs}
     tried = []
     for low, high in RANGES:

@@ -133,7 +133,8 @@ class OnnxComparison:
         return [name for name in self.slices.outputs if name in shown]
 
     def _compared(self, theirs: Arrays) -> tuple[OutputComparison, ...]:
-        ours = model_outputs(self.graph, {output: self.codes[name] for output, name in self.graph.outputs.items()})
+        shown = {output: self.codes[name] for output, name in self.graph.outputs.items()}
+        ours = model_outputs(self.graph, shown, self.arrays)
         return tuple(
             compare_output(name, self._as_theirs(name, ours[name], array), array, RUNTIME)
             for name, array in theirs.items()

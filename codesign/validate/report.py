@@ -29,9 +29,7 @@ def report(found: Validation, title: str) -> list[Table | str]:
         )
         for output in found.outputs:
             why = found.reason(output) or UNEXPLAINED
-            outputs.add(
-                short(output.name), output.kind, output.compared, output.differing, f"{output.largest:.3g}", why
-            )
+            outputs.add(output.name, output.kind, output.compared, output.differing, f"{output.largest:.3g}", why)
         parts.append(outputs)
     parts += _without(found)
     where = "" if same else f"at {runtime}'s arithmetic, "
@@ -57,12 +55,10 @@ def _layers(title: str, layers: tuple[LayerComparison, ...], otherwise: str = UN
         tie = None if layer.tie_distance is None else f"{layer.tie_distance:.1e}"
         if layer.counterpart is None:
             why = "no codes in the file" if layer.within is None else f"with {short(layer.within, 24)}"
-            made.add(short(layer.name), layer.operator, None, None, None, None, layer.overflows, why)
+            made.add(layer.name, layer.operator, None, None, None, None, layer.overflows, why)
             continue
         why = "equal" if not layer.differing else layer.reason or otherwise
-        made.add(
-            short(layer.name), layer.operator, layer.compared, layer.differing, layer.largest, tie, layer.overflows, why
-        )
+        made.add(layer.name, layer.operator, layer.compared, layer.differing, layer.largest, tie, layer.overflows, why)
     return made
 
 

@@ -138,7 +138,8 @@ class TfliteComparison:
         return self._compared(self._settled)
 
     def _compared(self, codes: Mapping[str, NDArray[Any]]) -> tuple[OutputComparison, ...]:
-        ours = model_outputs(self.graph, {output: codes[name] for output, name in self.graph.outputs.items()})
+        shown = {output: codes[name] for output, name in self.graph.outputs.items()}
+        ours = model_outputs(self.graph, shown, self.arrays)
         return tuple(
             compare_output(name, self._as_shown(name, ours[name], theirs), theirs, self.runtime)
             for name, theirs in self._shown.items()

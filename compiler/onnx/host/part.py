@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.host_part import HostPart
+from emulator.host_part import ArrayType, HostPart
 from emulator.quantize import dequantize
 
 from .runtime import Arrays, function
@@ -107,6 +107,11 @@ class OnnxPart(HostPart):
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     shifted: frozenset[str] = frozenset()
     batch: int | None = None
+
+    @property
+    def types(self) -> dict[str, ArrayType]:
+        """What the model's own inputs must be."""
+        return {name: ArrayType(feed.type, feed.shape) for name, feed in self.feeds.items()}
 
     def run(self, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
         """{name: array} of `outputs`; ``ValueError`` naming the operator that cannot be computed."""
