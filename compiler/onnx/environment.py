@@ -71,6 +71,8 @@ class Environment:
             raise ValueError(f"reads {name!r}, which no QuantizeLinear rounded; one must stand between")
         if isinstance(value, Refused):
             raise ValueError(f"reads {name!r} of {value.root}, which is refused")
+        if isinstance(value, Codes) and value.channel_scale is not None:
+            raise ValueError(f"the codes {name!r} have one scale per channel, so only a DequantizeLinear can read them")
         return value
 
     def input_from_host(self, name: str) -> Real:

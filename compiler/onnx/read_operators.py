@@ -14,6 +14,7 @@ from .host.submodel import KNOWN_DOMAINS
 from .operator import Operator
 from .operators.constant import lower_constant
 from .operators.qoperator import LOWERINGS as QOPERATORS
+from .operators.quantize import is_by_channel
 from .operators.table import LOWERINGS, REASONS
 from .revisions import check_revision
 from .schema import check_schema
@@ -97,6 +98,8 @@ def _quantizer(env: Environment, op: Operator) -> Sequence[AnyValue]:
     first = env.values.get(op.input(0))
     if isinstance(first, Hosted) and first.quantized:
         return [Hosted(name) for name in op.outputs]
+    if (isinstance(first, Hosted) or (isinstance(first, Real) and _is_float(first))) and is_by_channel(env, op):
+        return [Hosted(name) for name in op.outputs]  # an input of the accelerator has one scale
     made = _layer(env, op)
     if not isinstance(made, Refused):
         return made

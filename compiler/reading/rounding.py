@@ -6,6 +6,7 @@ from emulator.graph import Rescale, Tensor
 from emulator.multiplier import quantize_multiplier
 from emulator.quantize import quantize
 
+from .channel_scaled import WAY_OUT, ChannelScaled
 from .errors import located
 from .graph_builder import GraphBuilder
 from .origin import Origin
@@ -15,6 +16,8 @@ from .values import Dequantized, Move, Real, Target
 def operand(builder: GraphBuilder, real: Real) -> Tensor:
     """The codes that `real` stands for; ``ValueError`` if nothing rounded it."""
     source, exact = real.source, real.exact()
+    if isinstance(source, ChannelScaled):
+        raise ValueError(f"reads codes with one scale per channel, as only a depthwise Conv does; {WAY_OUT}")
     if exact is None:
         waiting = real.clamps[-1] if isinstance(source, Dequantized) else source.operator
         raise ValueError(f"reads the unrounded result of {waiting}; a QuantizeLinear must stand between")

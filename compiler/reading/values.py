@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.graph import Tensor
 
@@ -19,10 +20,15 @@ from .origin import Origin
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """An activation's codes between quantization and dequantization; type : their element type in the file."""
+    """An activation's codes between quantization and dequantization.
+
+    type : their element type in the file
+    channel_scale : float32 (channels,), where the channels have scales of their own
+    """
 
     tensor: Tensor
     type: np.dtype[Any]
+    channel_scale: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ...reading.channel_scaled import WAY_OUT, ChannelScaled
 from ...reading.convolution import ConvolutionSource
 from ...reading.values import Real, Value
 from ...reading.windows import spatial_axes
@@ -13,7 +16,9 @@ from ..windows import node_geometry
 
 def lower_conv(env: Environment, op: Operator) -> Value:
     """Conv of an activation with constant weights; 3-D convolutions are refused."""
-    x = env.operand(op, 0)
+    real = env.real(op, 0)
+    by_channel = real.source if real.bare and isinstance(real.source, ChannelScaled) else None
+    x = env.operand(op, 0) if by_channel is None else by_channel.tensor
     weights = read_weights(env, op, 1, axis=0, rank=2 + spatial_axes(x))
     groups = op.integer("group", 1)
     outputs, depth, *kernel = weights.codes.shape
@@ -25,5 +30,10 @@ def lower_conv(env: Environment, op: Operator) -> Value:
     if op.integers("kernel_shape") not in (None, tuple(kernel)):
         raise ValueError(f"kernel_shape must be the weight's {tuple(kernel)}, not {op.integers('kernel_shape')}")
     geometry = node_geometry(op, x, tuple(kernel))
-    bias = env.bias(op, 2)
-    return Real(ConvolutionSource(op, x, weights, bias, geometry=geometry, groups=groups))
+    x_scale = None
+    if by_channel is not None:
+        if depth != 1 or len(by_channel.scale) != groups:
+            raise ValueError(f"its input has one scale per channel, and it is not depthwise; {WAY_OUT}")
+        x_scale = np.repeat(by_channel.scale, outputs // groups)
+    source = ConvolutionSource(op, x, weights, env.bias(op, 2), x_scale=x_scale, geometry=geometry, groups=groups)
+    return Real(source)

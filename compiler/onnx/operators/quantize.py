@@ -11,6 +11,8 @@ from onnx import TensorProto
 
 from emulator.graph import stored_shape
 
+from ...reading.channel_scaled import ChannelScaled
+from ...reading.channels import quantized_by_channel
 from ...reading.constants import Constant, QuantizedConstant
 from ...reading.graph_input import graph_input
 from ...reading.rounding import quantized
@@ -64,10 +66,13 @@ def lower_quantize_linear(env: Environment, op: Operator) -> Value:
         value = env.values[op.input(0)] = env.input_from_host(op.input(0))
     if not isinstance(value, Real):
         raise ValueError(f"input {op.input(0)!r} must be real numbers, it holds codes")
-    if not parameters.single:
-        raise ValueError("an activation must have one scale, not one per channel")
-    zero_point = int(parameters.zero_point) - offset
     low, high = _read(env, op, (low, high))
+    if not parameters.single:
+        zero_point = _common_zero_point(op, parameters) - offset
+        bounds = zero_point, low - offset, high - offset
+        tensor = quantized_by_channel(env.builder, value, op, parameters.scale, *bounds)
+        return Codes(tensor, parameters.type, parameters.scale)
+    zero_point = int(parameters.zero_point) - offset
     tensor = quantized(env.builder, value, op, float(parameters.scale), zero_point, low - offset, high - offset)
     return Codes(tensor, parameters.type)
 
@@ -82,6 +87,12 @@ def lower_dequantize_linear(env: Environment, op: Operator) -> Value:
     if isinstance(value, Codes):
         parameters = _parameters(env, op, value.type)
         offset = CODE_TYPES[value.type][2]
+        if value.channel_scale is not None:
+            zero_point = _common_zero_point(op, parameters) - offset
+            same = np.array_equal(parameters.scale, value.channel_scale) and zero_point == value.tensor.zero_point
+            if not same:
+                raise ValueError("scales and zero points must be those of the QuantizeLinear that made the codes")
+            return Real(ChannelScaled(op, value.tensor, value.channel_scale))
         same = parameters.single and float(parameters.scale) == value.tensor.scale
         if not same or int(parameters.zero_point) - offset != value.tensor.zero_point:
             raise ValueError("scale and zero point must be those of the QuantizeLinear that made the codes")
@@ -105,11 +116,34 @@ def _input_codes(env: Environment, op: Operator) -> Real:
     if kind not in (np.int8, np.uint8):
         raise ValueError(f"{name!r} must be INT8 or UINT8 codes, not {type_name(kind)}")
     parameters = _parameters(env, op, kind)
-    if not parameters.single:
-        raise ValueError("an activation must have one scale, not one per channel")
     low, high, offset = CODE_TYPES[kind]
-    target = Target(float(parameters.scale), int(parameters.zero_point) - offset, low - offset, high - offset)
-    return Real(Dequantized(graph_input(env.builder, name, stored_shape(shape), target)))
+    zero_point = _common_zero_point(op, parameters) - offset
+    target = Target(float(parameters.scale.max()), zero_point, low - offset, high - offset)
+    tensor = graph_input(env.builder, name, stored_shape(shape), target)
+    if parameters.single:
+        return Real(Dequantized(tensor))
+    env.builder.channel_scales[tensor.name] = parameters.scale.tolist()
+    return Real(ChannelScaled(op, tensor, parameters.scale))
+
+
+def is_by_channel(env: Environment, op: Operator) -> bool:
+    """Whether a quantizer has a scale per channel, for convolutions alone."""
+    if op.type not in ("QuantizeLinear", "com.microsoft.QuantizeLinear"):
+        return False
+    scale, pairs = env.any_value(op.input(1)), env.readers.get(op.output, ())
+    readers = {reader.type for pair in pairs for reader in env.readers.get(pair.output, ())}
+    return isinstance(scale, Constant) and scale.values.ndim == 1 and scale.values.size > 1 and readers == {"Conv"}
+
+
+def _common_zero_point(op: Operator, parameters: Parameters) -> int:
+    """The zero point of an activation, which has one; its scales, if several, are those of its channels."""
+    if not (parameters.zero_point == parameters.zero_point.flat[0]).all():
+        raise ValueError("an activation must have one zero point, not several")
+    if not parameters.single and op.integer("axis", 1) != 1:
+        raise ValueError(
+            f"scales of an activation must be per channel (axis 1), not along axis {op.integer('axis', 1)}"
+        )
+    return int(parameters.zero_point.flat[0])
 
 
 def _read(env: Environment, op: Operator, codes: tuple[int, int]) -> tuple[int, int]:
@@ -145,7 +179,7 @@ def _parameters(env: Environment, op: Operator, expected: np.dtype[Any] | None) 
         check_code_type(op, type_name(stored.data_type))
     zero = env.plain(op, 2, "zero point")
     if zero is None:
-        implied = op.integer("output_dtype", 0) if op.type.endswith("QuantizeLinear") else 0
+        implied = op.integer("output_dtype", 0) if op.type in ("QuantizeLinear", "com.microsoft.QuantizeLinear") else 0
         check_code_type(op, type_name(implied))
         kind = expected or DTYPES.get(implied, UINT8)
         values = np.zeros(scales.shape, np.int64)

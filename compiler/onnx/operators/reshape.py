@@ -17,6 +17,9 @@ from ..tensor import type_name
 
 BATCH = -2  # an entry of a Reshape's shape that is the size of the batch, whatever that is
 
+MOST_AXES = 8
+"""Of a tensor between two layers: axes are taken apart, moved and put together."""
+
 
 def lower_flatten(env: Environment, op: Operator) -> Value:
     """Flatten with axis 1: one vector per image."""
@@ -66,8 +69,8 @@ def lower_unsqueeze(env: Environment, op: Operator) -> Value:
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
         shape = list(logical_shape(x.shape))
         rank = len(shape) + 1 + len(axes)
-        if rank > 4:
-            raise ValueError(f"the result must have at most 4 axes, not {rank}")
+        if rank > MOST_AXES:
+            raise ValueError(f"the result must have at most {MOST_AXES} axes, not {rank}")
         places = sorted({axis % rank for axis in axes if -rank <= axis < rank})
         if len(places) < len(axes) or 0 in places:
             raise ValueError(f"axes must differ and be from 1 to {rank - 1} or from {1 - rank} to -1, not {axes}")
@@ -102,8 +105,8 @@ def lower_dropout(env: Environment, op: Operator) -> Value:
 def _resolved(wanted: list[int], x: Tensor, op: Operator, batch: int | None) -> tuple[int, ...]:
     """The logical shape without the batch that `wanted` asks for."""
     logical = logical_shape(x.shape)
-    if not 2 <= len(wanted) <= 4:
-        raise ValueError(f"shape must have 2 to 4 entries, not {wanted}")
+    if not 2 <= len(wanted) <= MOST_AXES:
+        raise ValueError(f"shape must have 2 to {MOST_AXES} entries, not {wanted}")
     copies = not op.integer("allowzero", 0)
     first, rest = wanted[0], wanted[1:]
     if not (first == BATCH or (first == 0 and copies) or first == -1 or (batch is not None and first == batch)):
