@@ -57,12 +57,14 @@ def raw_average_multipliers(
     return multiplier, shift
 
 
-def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
+def raw_average_multiplier(n: int, arithmetic: Arithmetic, code_bits: int | None = None) -> tuple[int, int]:
     """(multiplier, shift) with which the arithmetic's requantizer makes half_away(total / n) of every total of n codes.
 
-    The shift is the smallest with which one of these holds. With ε = multiplier / 2^shift − 1/n the product lies at
-    most |total · ε| ≤ 2^(activation_bits − 1) · n · |ε| from total / n; a total that is no tie lies at least 1 / n
-    (n even) or 1 / 2n (n odd) from one.
+    code_bits : signed width of a code, None: activation_bits; 9 for the differences of 8-bit codes from the least one
+
+    With activation_bits for that width, the shift is the smallest with which one of these holds. With
+    ε = multiplier / 2^shift − 1/n the product lies at most |total · ε| ≤ 2^(activation_bits − 1) · n · |ε| from
+    total / n; a total that is no tie lies at least 1 / n (n even) or 1 / 2n (n odd) from one.
 
     - n even, multiplier = floor(2^shift / n) + 1: the product lies beyond total / n, seen from 0, so that ties go away
       from zero, and no other total reaches one: 2^(activation_bits − 1) · n · ε < 1 / n.
@@ -85,8 +87,9 @@ def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
             f"rounding must be one of {', '.join(EXACT_ROUNDINGS)} for an average of raw codes, "
             f"not {arithmetic.rounding!r}"
         )
+    code_bits = arithmetic.activation_bits if code_bits is None else check_int("code_bits", code_bits, 2, 9)
     for shift in range(MAX_SHIFT + 1):
-        multiplier = _multiplier(count, shift, arithmetic)
+        multiplier = _multiplier(count, shift, code_bits, arithmetic)
         if multiplier is not None:
             return multiplier, shift
     raise ValueError(
@@ -95,17 +98,17 @@ def raw_average_multiplier(n: int, arithmetic: Arithmetic) -> tuple[int, int]:
     )
 
 
-def _multiplier(n: int, shift: int, arithmetic: Arithmetic) -> int | None:
+def _multiplier(n: int, shift: int, code_bits: int, arithmetic: Arithmetic) -> int | None:
     """The multiplier of `raw_average_multiplier` for this shift, None if there is none."""
     one, bits, largest = 1 << shift, arithmetic.multiplier_bits, (1 << arithmetic.multiplier_bits) - 1
     if n == 1:
         return 1 if shift == 0 else None
     if arithmetic.rounding == "double" and shift > bits:
         multiplier = min(one // n, largest)
-        ties_hold = (one - multiplier * n) << (arithmetic.activation_bits - 1) < 1 << (bits - 1)
+        ties_hold = (one - multiplier * n) << (code_bits - 1) < 1 << (bits - 1)
         return multiplier if n % 2 == 0 and ties_hold and n << (bits - 1) < one else None
     multiplier = one // n + 1 if n % 2 == 0 else (2 * one + n) // (2 * n)
-    reach = (n * abs(multiplier * n - one)) << arithmetic.activation_bits
+    reach = (n * abs(multiplier * n - one)) << code_bits
     return multiplier if multiplier <= largest and reach < (one << (n % 2 == 0)) else None
 
 

@@ -91,6 +91,16 @@ def test_totals_at_the_ends_and_around_ties_of_large_windows(n: int, arithmetic:
                 assert exact == oracle.round_fraction(Fraction(total, n), "half_away"), (total, n)
 
 
+@pytest.mark.parametrize("arithmetic", [TFLM, Arithmetic(), Arithmetic(rounding="half_away", multiplier_bits=16)])
+def test_totals_of_differences_from_the_least_code(arithmetic: Arithmetic) -> None:
+    """0 … 255 · n, which take a code of 9 bits; with −128 as the zero point they are the codes of uint8."""
+    for n in (1, 2, 3, 4, 6, 9, 12, 25, 48, 49, 64):
+        totals = np.arange(0, 255 * n + 1)
+        multiplier, shift = raw_average_multiplier(n, arithmetic, 9)
+        expected = (2 * totals + n) // (2 * n) - 128
+        assert_array_equal(requantize(totals, multiplier, shift, -128, -128, 127, arithmetic), expected)
+
+
 def test_errors() -> None:
     message = "rounding must be one of half_even, half_up, half_away, double for an average of raw codes, not 'floor'"
     with pytest.raises(ValueError, match=message):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from emulator.graph import AveragePool, MaxPool, Tensor
-from emulator.raw_average_pool import raw_average_multipliers
+from emulator.raw_average_pool import raw_average_multiplier
 
 from ...reading.pool import AveragePoolSource, average_pool, pooled_shape
 from ...reading.rearrange import kept
@@ -20,33 +22,46 @@ MAX_SCALE_DIFFERENCE = 1e-6
 
 
 def lower_average_pool(env: Environment, op: Operator) -> None:
-    """The mean of the raw codes, where a multiplier of the arithmetic divides exactly; otherwise the contract's."""
+    """The mean of the file's own codes, half away from zero, where a multiplier of the arithmetic divides exactly.
+
+    Otherwise it is the contract's (section 4). Codes of uint8 are no less than 0, so their ties go up.
+    """
     x, window, target = _window(env, op)
+    unsigned = env.file_tensor(op, 0).type == "uint8"
     own = Target(x.scale, x.zero_point, target.y_min, target.y_max)
     arithmetic, pool = env.builder.arithmetic, average_pool(env.builder, op, x, window)
-    name = env.label(op, "" if own == target else "codes")
+    counts = window.counts(False)
     try:
-        multiplier, shift = raw_average_multipliers(
-            window.size, window.kernel, window.strides, window.padding, window.dilations, arithmetic=arithmetic
-        )
+        pairs = {
+            int(n): raw_average_multiplier(int(n), arithmetic, arithmetic.activation_bits + unsigned)
+            for n in np.unique(counts)
+        }
     except ValueError:
         assert isinstance(pool.source, AveragePoolSource)
-        made = pool.source.emit(env.builder, name, own)
-    else:
-        made = env.builder.add(
-            AveragePool(
-                name=name,
-                shape=pooled_shape(x, window),
-                **vars(own),
-                inputs=(x.name,),
-                kernel=window.kernel,
-                strides=window.strides,
-                padding=window.padding,
-                multiplier=multiplier,
-                shift=shift,
-                raw=True,
-            )
+        name = env.label(op, "" if own == target else "codes")
+        _put(env, op, pool.source.emit(env.builder, name, own), target)
+        return
+    if unsigned:
+        low = arithmetic.activation_range[0]
+        x = relabelled(env.builder, x, env.label(op, "unsigned"), x.shape, x.scale, low)
+        own = Target(x.scale, low, target.y_min, target.y_max)
+    multiplier, shift = (
+        np.array([[pairs[n][part] for n in row] for row in counts.tolist()], np.int64) for part in range(2)
+    )
+    made = env.builder.add(
+        AveragePool(
+            name=env.label(op, "" if own == target else "codes"),
+            shape=pooled_shape(x, window),
+            **vars(own),
+            inputs=(x.name,),
+            kernel=window.kernel,
+            strides=window.strides,
+            padding=window.padding,
+            multiplier=multiplier,
+            shift=shift,
+            raw=not unsigned,
         )
+    )
     _put(env, op, made, target)
 
 

@@ -194,3 +194,24 @@ def test_old_uint8_weights_have_zero_points(tmp_path: Path) -> None:
     found = run_graph(read, {"x0": codes})["y0"]
     assert found.dtype == np.uint8
     assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("kernel", [(2, 2), (3, 1), (4, 4)])
+def test_average_pool_of_uint8_codes(tmp_path: Path, kernel: tuple[int, int]) -> None:
+    """The file's codes are at least 0: ties go up, where those of the graph's signed codes would go down."""
+    net = Net(4)
+    quantization = 0.02, 117
+    net.input((1, 8, 8, 3), quantization, type="uint8")
+    rows, columns = kernel
+    fields = {"Padding": 0, "StrideH": 2, "StrideW": 2, "FilterHeight": rows, "FilterWidth": columns}
+    net.add("AVERAGE_POOL_2D", ["x0"], (1, 4, 4, 3), quantization, type="uint8", **fields)
+    codes = net.codes(20)["x0"]
+    expected = np.empty((20, 4, 4, 3), np.uint8)
+    top, left = (max(3 * 2 + size - 8, 0) // 2 for size in kernel)
+    for i in range(4):
+        for j in range(4):
+            window = codes[:, max(2 * i - top, 0) : 2 * i - top + rows, max(2 * j - left, 0) : 2 * j - left + columns]
+            n = window.shape[1] * window.shape[2]
+            expected[:, i, j] = (window.astype(np.int64).sum(axis=(1, 2)) + n // 2) // n
+    for arithmetic in (Arithmetic(), Arithmetic(rounding="half_up"), Arithmetic.tflm()):
+        assert_array_equal(run_graph(graph(net, tmp_path, arithmetic), {"x0": codes})["y0"], expected)
