@@ -21,42 +21,35 @@ WEIGHTS: dict[str, Any] = {
 }
 
 
-def _prepared(family: Family) -> Any:
-    return graph.preprocess_for_quantize(family.network(), trace_model=True)
+def quantize(name: str, family: Family, path: Path) -> None:
+    """Write `family` with int8 activations and weights of 8 bits per channel, or of 4 bits.
+
+    What the graph quantization cannot follow is quantized layer by layer, as a user would do.
+    """
+    try:
+        prepared = graph.preprocess_for_quantize(family.network(), trace_model=True)
+        _write(graph.quantize(prepared, compute_layer_map=_layers(graph.COMPUTE_LAYER_MAP, name)), family, path)
+    except (AttributeError, KeyError, TypeError):
+        layers = _layers(graph.LAYERWISE_COMPUTE_LAYER_MAP, name)
+        _write(graph.layerwise_quantize(family.network(), layers), family, path)
 
 
-def _layerwise(name: str) -> Any:
-    layers = deepcopy(graph.LAYERWISE_COMPUTE_LAYER_MAP)
+def _layers(defaults: Any, name: str) -> Any:
+    """Brevitas' `defaults` for each kind of layer, with the weights of the quantizer `name`."""
+    layers = deepcopy(defaults)
     for kind in layers.values():
         if kind is not None and "weight_quant" in kind[1]:
             kind[1]["weight_quant"] = WEIGHTS[name]
     return layers
 
 
-def _calibrated(model: Any, family: Family) -> Any:
+def _write(model: Any, family: Family, path: Path) -> None:
     model.eval()
     with torch.no_grad(), calibrate.calibration_mode(model):
         for seed in range(CALIBRATION_BATCHES):
             model(*family.inputs(200 + seed))
-    return model
-
-
-def quantize(name: str, family: Family, path: Path) -> None:
-    """Write `family` with int8 activations and weights of 8 bits per channel, or of 4 bits.
-
-    What the graph quantization cannot follow is quantized layer by layer, as a user would do.
-    """
-    layers = deepcopy(graph.COMPUTE_LAYER_MAP)
-    for kind in layers.values():
-        if kind is not None and "weight_quant" in kind[1]:
-            kind[1]["weight_quant"] = WEIGHTS[name]
     outputs = outputs_of(family.network(), family)
-    try:
-        model = _calibrated(graph.quantize(_prepared(family), compute_layer_map=layers), family)
-    except (AttributeError, KeyError, TypeError):
-        model = _calibrated(graph.layerwise_quantize(_prepared(family), _layerwise(name)), family)
-    batch = {0: "n"}
-    axes = {tensor: batch for tensor in (*family.names, *outputs)} if family.dynamic else None
+    axes = {tensor: {0: "n"} for tensor in (*family.names, *outputs)} if family.dynamic else None
     export_onnx_qcdq(
         model, args=family.inputs(0, 1), export_path=str(path), opset_version=OPSET, dynamo=False,
         input_names=list(family.names), output_names=outputs, dynamic_axes=axes,
