@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,8 @@ def _absent(folder: Path | None) -> str | None:
         if not (folder / f"mlperf_tiny_{name}.tflite").is_file():
             return f"{folder} has no mlperf_tiny_{name}.tflite"
     try:
-        import tflite  # noqa: F401
-        from tflite_micro.python.tflite_micro import runtime  # noqa: F401
+        for package in ("tflite", "tflite_micro"):
+            import_module(package)
     except ModuleNotFoundError as error:
         return f"the package {error.name} is absent"
     return None
