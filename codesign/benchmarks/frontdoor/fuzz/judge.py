@@ -1,0 +1,119 @@
+"""One damaged file: read within bounds of time and memory, and compared with its runtime where it was read."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import onnxruntime
+
+from compiler import ModelError, load_model
+from emulator.arithmetic import Arithmetic
+from emulator.graph import Graph
+from emulator.run import run_graph
+
+from ....inputs import random_codes
+from ....validate import validate
+
+SECONDS = 20
+"""Of processor time, for one file of at most some hundred kilobytes."""
+MEMORY = 1 << 30
+"""Bytes beside what the process has before the first file."""
+LONGEST = 4000
+"""Characters of a sentence; one names all the operators of a file that are not read."""
+REFUSED, RIGHT, NOT_RUN = "refused", "right", "not run by the runtime"
+
+
+class Hangs(BaseException):
+    """The time is over; no ``Exception``, so that nobody takes it for one of his."""
+
+
+def judge(path: Path, compare: Callable[[Path, Graph], str]) -> str:
+    """`REFUSED` for a sentence, what `compare` says of a file that is read, otherwise the fault in words."""
+    try:
+        with _bounded():
+            try:
+                graph = load_model(path, Arithmetic.tflm() if path.suffix == ".tflite" else None)
+            except ModelError as error:
+                return _sentence(str(error), path)
+    except Hangs:
+        return f"hangs for more than {SECONDS} s"
+    except Exception as error:  # any other class is the fault that is looked for
+        return f"raises {type(error).__name__}: {str(error)[:200]}"
+    return compare(path, graph)
+
+
+def _sentence(text: str, path: Path) -> str:
+    if not text.startswith(f"{path}: ") or "\n" in text or len(text) > LONGEST + len(str(path)):
+        return f"says no sentence of the file: {text[:200]!r}"
+    return REFUSED
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """`Hangs` is raised after `SECONDS` of processor time."""
+
+    def over(number: int, frame: FrameType | None) -> None:
+        raise Hangs
+
+    before = signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def limit_memory() -> None:
+    """From now on a ``MemoryError`` ends what takes more than `MEMORY` beside what is taken already."""
+    with open("/proc/self/statm") as stream:
+        taken = int(stream.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
+
+
+def against_onnx_runtime(path: Path, graph: Graph) -> str:
+    """`RIGHT` where every layer is ONNX Runtime's or explained, `NOT_RUN` where that lacks a kernel."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        feeds = {}
+        for node in session.get_inputs():
+            shape = [size if isinstance(size, int) else 1 for size in node.shape]
+            dtype = {"tensor(int8)": np.int8, "tensor(uint8)": np.uint8, "tensor(int64)": np.int64}.get(node.type)
+            feeds[node.name] = np.zeros(shape, dtype or np.float32)
+        session.run(None, feeds)
+    except Exception as error:  # ONNX Runtime's classes share nothing but Exception
+        text = str(error).splitlines()[0]
+        return NOT_RUN if "NOT_IMPLEMENTED" in text else f"is read, but not by ONNX Runtime: {text[:300]}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            validation = validate(path, images=2)
+    except Exception as error:  # a file that both read must be compared
+        return f"cannot be validated: {type(error).__name__}: {str(error)[:200]}"
+    if validation.holds:
+        return RIGHT
+    first = next(layer for layer in validation.reference if not layer.explained)
+    return f"is wrong in {first.operator} {first.name!r}: {first.differing} of {first.compared}"
+
+
+def against_tflm(path: Path, graph: Graph) -> str:
+    """`RIGHT` where every output code is TFLM's, `NOT_RUN` where that does not take the file."""
+    from ....peers.tflm import run_tflm
+
+    codes = random_codes(graph, 1)
+    try:
+        theirs = run_tflm(path, codes)
+    except Exception:  # whatever TFLM says of it
+        return NOT_RUN
+    ours = run_graph(graph, codes)
+    differing = sum(int((ours[name] != theirs[name]).sum()) for name in ours if name in theirs)
+    return RIGHT if not differing else f"is wrong: {differing} output codes differ from TFLM's"
