@@ -137,6 +137,9 @@ class Environment:
             return op.integers(what)
         if np.issubdtype(constant.values.dtype, np.inexact):
             raise ValueError(f"{what} must be integers, not {type_name(constant.values.dtype)}")
+        axes = constant.values.ndim
+        if axes != 1 and not (axes == 0 and op.type == "Unsqueeze"):  # which ONNX gives a scalar too
+            raise ValueError(f"{what} must have one axis, not {axes}")
         return tuple(int(value) for value in constant.values.reshape(-1))
 
     def sizes(self, op: Operator, index: int, what: str) -> tuple[int | None, ...] | None:

@@ -100,6 +100,8 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
 def fixed_batch(value: ValueInfoProto) -> int | None:
     """The batch size of a graph input if the file fixes it, None if it is symbolic."""
     dims = value.type.tensor_type.shape.dim
+    if dims and dims[0].WhichOneof("value") == "dim_value" and dims[0].dim_value == 0:
+        raise ValueError(f"graph input {value.name!r} must have a batch of at least 1, or one that is left open, not 0")
     return int(dims[0].dim_value) if dims and dims[0].dim_value > 0 else None
 
 

@@ -29,6 +29,7 @@ from .operator import Operator, operator
 from .order import needed_in_order
 from .read_operators import read_operators
 from .refusals import RefusedError, refusal
+from .standard import check_standard
 from .values import AnyValue, Hosted, Refused
 
 
@@ -118,6 +119,7 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
     for value in file.inputs:
         if value.name not in used:
             raise ValueError(f"graph input {value.name!r} reaches no QuantizeLinear")
+    check_standard(file, operators, outputs)  # last: a sentence about what is read above says more
     return Graph(
         inputs=inputs,
         nodes=tuple(builder.nodes),

@@ -113,17 +113,18 @@ def _external(tensor: TensorProto, folder: Path, what: str, expected: int) -> by
     root = folder.resolve()
     try:
         file = (root / location).resolve()
+        regular = file.is_file()
+        size = file.stat().st_size if regular else 0
         offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(expected)))
     except (ValueError, OSError, RuntimeError):
         raise ValueError(f"{what} has a broken reference to external data {location[:80]!r}") from None
     if not location or Path(location).is_absolute() or not file.is_relative_to(root):
         raise ValueError(f"{what} must keep its external data inside the model's folder, not at {location[:80]!r}")
-    if not file.is_file():
+    if not regular:
         raise ValueError(f"{what} needs the external file {location[:80]!r}, which is missing")
-    if length != expected or offset < 0 or offset + length > file.stat().st_size:
+    if length != expected or offset < 0 or offset + length > size:
         raise ValueError(
-            f"{what} must be {expected} bytes inside {location[:80]!r} ({file.stat().st_size} bytes), "
-            f"not {length} at offset {offset}"
+            f"{what} must be {expected} bytes inside {location[:80]!r} ({size} bytes), not {length} at offset {offset}"
         )
     with file.open("rb") as stream:
         stream.seek(offset)

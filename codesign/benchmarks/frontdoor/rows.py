@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ def rows(
 
     models : a folder of what `generate` wrote, QUANTIZER/FAMILY.onnx; the quantizers that can be imported here and have
         no folder in it are run first. None: a temporary one, with those only
-    cases : a folder that holds ``onnx/``, scripts of small graphs, and ``tflite/``, MLPerf Tiny's files; what it lacks is
-        "not run"
+    cases : a folder that holds ``onnx/``, scripts of small graphs, and ``tflite/``, MLPerf Tiny's files; rows of what
+        it lacks say "not run"
     rtl : also run MLPerf Tiny's networks in Verilator
     files : how many mutated files are read, at least, of both formats together
 
@@ -60,5 +59,3 @@ def _importable(module: str) -> bool:
     except ImportError:
         return False
     return True
-
-

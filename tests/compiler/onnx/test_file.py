@@ -212,6 +212,9 @@ def test_external_data(tmp_path):
     refused(store(location="data.bin", length="999999999999"), "not 999999999999 at offset 0")
     refused(store(location="data.bin", offset="many"), "has a broken reference to external data 'data.bin'")
     refused(store(location="a\0b"), "has a broken reference to external data")
+    refused(store(location="x" * 5000), "has a broken reference to external data")
+    refused(store(location="x/" * 2500), "has a broken reference to external data")
+    refused(store(location="."), "needs the external file '.', which is missing")
 
 
 def test_absurd_windows_cost_no_time_or_memory(tmp_path):

@@ -15,9 +15,10 @@ from .byte_mutations import mutated_bytes
 INTEGERS = (-(2**63), -(2**31), -129, -128, -2, -1, 0, 1, 2, 3, 5, 7, 8, 64, 127, 128, 255, 256, 2**31 - 1, 2**63 - 1)
 FLOATS = (math.nan, math.inf, -math.inf, 0.0, -0.0, -1.0, 1.0, 1e-45, 1e-38, 3.4e38, 0.5, 127.5)
 TEXTS = (
-    "", "x", "x" * 5000, "../x", "/dev/zero", "/etc/passwd", ".", "a\0b", "weights.bin", "ä" * 100, "\ud7ff", "Conv", "Add",
-    "Relu", "Reshape", "Transpose", "Concat", "Clip", "QuantizeLinear", "DequantizeLinear", "MatMul", "Cast", "Resize",
-    "Slice", "Pad", "Gather", "MaxPool", "Constant", "Shape", "com.microsoft", "QLinearConv", "Softmax", "Identity",
+    "", "x", "x" * 5000, "../x", "/dev/zero", "/etc/passwd", ".", "a\0b", "weights.bin", "ä" * 100, "\ud7ff", "Conv",
+    "Add", "Relu", "Reshape", "Transpose", "Concat", "Clip", "QuantizeLinear", "DequantizeLinear", "MatMul", "Cast",
+    "Resize", "Slice", "Pad", "Gather", "MaxPool", "Constant", "Shape", "com.microsoft", "QLinearConv", "Softmax",
+    "Identity",
 )  # fmt: skip
 BYTE_SHARE = 0.3
 """Of the changes, how many know nothing of the format."""
@@ -67,7 +68,9 @@ def _change(message: Message, field: Any, draw: random.Random) -> None:
     if way < 0.3:
         del values[index]
     elif way < 0.5 or field.type == FieldDescriptor.TYPE_MESSAGE:
-        values.append(values[index]) if field.type != FieldDescriptor.TYPE_MESSAGE else values.add().CopyFrom(values[index])
+        values.append(values[index]) if field.type != FieldDescriptor.TYPE_MESSAGE else values.add().CopyFrom(
+            values[index]
+        )
     else:
         _set(lambda value: values.__setitem__(index, value), field, draw)
 

@@ -1,7 +1,7 @@
 """A process that damages files and judges them, one after the other; what kills it kills nothing else.
 
-``python -m codesign.benchmarks.frontdoor.fuzz.worker SEEDS WORK FIRST LAST`` prints a line "INDEX read" before a file is
-compared with its runtime, and "INDEX verdict" after it. Every file can be made again from its index alone.
+``python -m codesign.benchmarks.frontdoor.fuzz.worker SEEDS WORK FIRST LAST`` prints a line [INDEX, READ] before a file
+is compared with its runtime, and [INDEX, VERDICT] after it. Every file can be made again from its index alone.
 """
 
 from __future__ import annotations

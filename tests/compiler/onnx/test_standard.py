@@ -1,0 +1,91 @@
+"""Files that contradict the ONNX standard in types, shapes or attributes: refused, as ONNX Runtime does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from compiler import ModelError, load_onnx
+from tests.compiler.models import Model, small_network
+from tests.compiler.refusals import map_model
+
+
+def wrong_output_type(proto: onnx.ModelProto) -> None:
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
+
+
+def wrong_inner_type(proto: onnx.ModelProto) -> None:
+    codes = next(node.output[0] for node in proto.graph.node if node.op_type == "QuantizeLinear")
+    proto.graph.value_info.append(onnx.helper.make_tensor_value_info(codes, TensorProto.FLOAT, None))
+
+
+def integer_beside_integers(proto: onnx.ModelProto) -> None:
+    """An attribute that is said to hold INTS holds a FLOAT too."""
+    attribute = next(a for node in proto.graph.node if node.op_type == "Conv" for a in node.attribute)
+    attribute.f = 1.0
+
+
+CHANGES: dict[Callable[[onnx.ModelProto], None], str] = {
+    wrong_output_type: "contradicts the ONNX standard",
+    wrong_inner_type: "contradicts the ONNX standard",
+    integer_beside_integers: "says that it holds 'ints', and holds ['f', 'ints']",
+}
+
+
+def check(proto: onnx.ModelProto, path: Path, text: str) -> None:
+    """ONNX Runtime refuses to load or run the file, and so does the reader, in one sentence."""
+    path.write_bytes(proto.SerializeToString())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    with pytest.raises(Exception, match="ONNXRuntimeError"):
+        session = onnxruntime.InferenceSession(path, options)
+        session.run(None, {node.name: np.zeros([1, *node.shape[1:]], np.float32) for node in session.get_inputs()})
+    with pytest.raises(ModelError) as caught:
+        load_onnx(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and text in message and "\n" not in message, message
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_contradictions(change: Callable[[onnx.ModelProto], None], tmp_path: Path) -> None:
+    proto = small_network().proto()
+    load_onnx(small_network().save(tmp_path))
+    change(proto)
+    check(proto, tmp_path / "changed.onnx", CHANGES[change])
+
+
+def test_slice_by_scalars(tmp_path: Path) -> None:
+    def sliced(model: Model, x: str, start: object) -> str:
+        ends, axes = (model.constant([number], "int64") for number in (4, 2))
+        return model.node("Slice", [x, model.constant(start, "int64"), ends, axes])
+
+    load_onnx(map_model(lambda model, x: sliced(model, x, [1])).save(tmp_path))
+    check(
+        map_model(lambda model, x: sliced(model, x, 1)).proto(),
+        tmp_path / "scalar.onnx",
+        "starts must have one axis, not 0",
+    )
+
+
+def test_batch_of_zero(tmp_path: Path) -> None:
+    """Nothing can be run with it; a negative one is left open, as in ONNX Runtime."""
+    assert load_onnx(small_network(batch=-1).save(tmp_path)).nodes
+    with pytest.raises(ModelError, match=r"input.* must have a batch of at least 1, or one that is left open, not 0$"):
+        load_onnx(small_network(batch=0).save(tmp_path))
+
+
+def test_declared_shapes_are_not_held_against_a_file(tmp_path: Path) -> None:
+    """ONNX Runtime runs files whose declared shapes are those of another batch."""
+    model = small_network()
+    proto = model.proto()
+    inner = next(node.output[0] for node in proto.graph.node if node.op_type == "Conv")
+    proto.graph.value_info.append(onnx.helper.make_tensor_value_info(inner, TensorProto.FLOAT, [7, 1, 2, 3]))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    assert len(load_onnx(path).nodes) == len(load_onnx(model.save(tmp_path)).nodes)
