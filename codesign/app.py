@@ -252,12 +252,19 @@ def certify(
 @app.command()
 def benchmark(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all if none is given.")] = None,
-    rtl: Annotated[bool, typer.Option("--rtl", help="utilization: check some layers in Verilator too.")] = False,
+    rtl: Annotated[bool, typer.Option("--rtl", help="utilization, frontdoor: run in Verilator too.")] = False,
     mnist: Annotated[Path | None, data_set("MNIST's four files")] = None,
     cifar10: Annotated[Path | None, data_set("CIFAR-10's binary version")] = None,
     speech_commands: Annotated[Path | None, data_set("Speech Commands")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png|svg", help="qat: write accuracy against accumulator width.")
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="frontdoor: files of quantizers, as its generator writes them."),
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="frontdoor: small graphs in onnx/, MLPerf Tiny's in tflite/.")
     ] = None,
     json: Json = None,
     debug: Debug = False,
@@ -271,11 +278,20 @@ def benchmark(
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
 
     - qat: a training step's time and memory, accuracy, and how narrow the accumulator can be (a quarter of an hour)
+
+    - frontdoor: files of other quantizers, MLPerf Tiny's, and damaged ones (a quarter of an hour)
     """
     from .commands.benchmark import run
 
     qat = {"mnist": mnist, "cifar10": cifar10, "speech_commands": speech_commands, "plot": plot}
-    options = {"utilization": {"rtl": True} if rtl else {}, "qat": {k: v for k, v in qat.items() if v is not None}}
+    frontdoor = {"models": models, "cases": cases}
+    options = {
+        name: {key: value for key, value in given.items() if value is not None}
+        for name, given in {"qat": qat, "frontdoor": frontdoor, "utilization": {}}.items()
+    }
+    simulated = [name for name in ("utilization", "frontdoor") if not names or name in names]
+    for name in (simulated or ["utilization"]) if rtl else ():
+        options[name]["rtl"] = True
     return _status(run(names or [], options, json))
 
 

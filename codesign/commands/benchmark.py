@@ -14,6 +14,7 @@ BENCHMARKS = {
     "utilization": "codesign.benchmarks.utilization",
     "simulation": "codesign.benchmarks.simulation",
     "qat": "codesign.benchmarks.qat",
+    "frontdoor": "codesign.benchmarks.frontdoor.rows",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
 

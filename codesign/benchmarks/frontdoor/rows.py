@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import cases as onnx_cases
-from . import matrix, mutants, speed, tiny
+from . import matrix, speed, tiny
+from .fuzz import rows as damaged
 
 MUTANTS = 10_000
 
@@ -33,12 +34,12 @@ def rows(
     onnx_folder, tflite_folder = (None if cases is None else cases / name for name in ("onnx", "tflite"))
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        found = list(matrix.outcomes(generated(models or work / "models")))
-        table = matrix.rows(found, models or work / "models")
+        folder = generated(models or work / "models")
+        table = matrix.rows(list(matrix.outcomes(folder)), folder)
         table += onnx_cases.rows(onnx_folder, work)
         table += tiny.rows(tflite_folder, rtl)
         table += speed.rows(work / "mobilenet_v2.onnx")
-        return table + mutants.rows(work, files, tflite_folder)
+        return table + damaged.rows(folder, tflite_folder, work, files)
 
 
 def generated(folder: Path) -> Path:
@@ -47,6 +48,7 @@ def generated(folder: Path) -> Path:
     from .generate import generate
     from .quantizers import QUANTIZERS
 
+    folder.mkdir(exist_ok=True)
     for quantizer, module in QUANTIZERS.items():
         if not (folder / quantizer).is_dir() and _importable(module):
             generate(quantizer, list(FAMILIES), folder)
