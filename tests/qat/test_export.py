@@ -13,8 +13,10 @@ import torch
 from torch import nn
 
 import qat
-from emulator import Arithmetic
-from tests.qat.networks import Mixed, Pooled, images, randomized
+from compiler import load_onnx
+from emulator import Arithmetic, Convolution, Linear, certify, run_graph_counts
+from emulator.arithmetic import OVERFLOWS
+from tests.qat.networks import Mixed, Pooled, assert_equal_codes, images, randomized
 
 
 def runtime(file: Path, x: torch.Tensor) -> np.ndarray:
@@ -40,6 +42,31 @@ def test_onnx_runtime_runs_it(network: type[nn.Module], bits: int, tmp_path: Pat
     distance = np.rint(np.abs(found - expected.numpy()) / scale)
     assert distance.max() <= 2 and (distance != 0).mean() < 0.02
     assert runtime(tmp_path / "model.onnx", x[:1]).shape == expected[:1].shape
+
+
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+@pytest.mark.parametrize(("bits", "width"), [(8, 32), (8, 14), (4, 11)])
+def test_weights_with_zero_points(bits: int, width: int, overflow: str, tmp_path: Path) -> None:
+    arithmetic = Arithmetic(accumulator_bits=width, weight_bits=bits, overflow=overflow, multiplier_bits=15)
+    settings = {"*": {"symmetric_weights": False}, "mix": {"per_channel": False}, "head": {"symmetric_weights": True}}
+    x = images(16, 3)
+    prepared = qat.prepare(randomized(Mixed()), x, arithmetic, settings=settings).train()
+    prepared(x).square().mean().backward()
+    torch.optim.SGD(prepared.parameters(), lr=1e-3).step()
+    assert_equal_codes(prepared, x, tmp_path)
+    graph = load_onnx(tmp_path / "model.onnx")
+    zeros = {node.name: node.weight_zero_point for node in graph.nodes if isinstance(node, (Convolution, Linear))}
+    assert zeros.pop("head") is None and all(zero is not None and zero.any() for zero in zeros.values())
+    assert len(set(zeros["mix"].tolist())) == 1 and len(set(zeros["features.0"].tolist())) > 1
+    counts = run_graph_counts(graph, {"input": x.numpy()})[1]
+    overflows = qat.overflow_counts(prepared, x)
+    for name, expected in overflows.items():
+        np.testing.assert_array_equal(counts[name].overflows, expected)
+    assert any(found.any() for found in overflows.values()) == (width < 32)
+    if width < 32:
+        qat.guarantee(prepared)  # takes symmetric weights
+        assert_equal_codes(prepared, x, tmp_path)
+        assert all(certificate.safe for certificate in certify(load_onnx(tmp_path / "model.onnx")).values())
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
