@@ -11,7 +11,7 @@ import numpy as np
 import tflite  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 
-_TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
+_TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "int4": 17}
 _OPTIONS = {
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
@@ -87,7 +87,7 @@ def tflite_file(
         buffer = 0
         if tensor.data is not None:
             buffer = len(buffers)
-            buffers.append(np.ascontiguousarray(tensor.data).tobytes())
+            buffers.append(_bytes(tensor))
         made.append(_tensor(builder, tensor, buffer))
     codes = sorted({(operator.code, operator.version) for operator in operators})
     written = [_operator(builder, operator, codes, number) for operator in operators]
@@ -126,6 +126,16 @@ def tflite_file(
         getattr(tflite, f"ModelAdd{name}")(builder, offset)
     builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _bytes(tensor: FileTensor) -> bytes:
+    """A constant's data; int4 two to a byte, the first in the low half."""
+    data = np.ascontiguousarray(tensor.data)
+    if tensor.type != "int4":
+        return data.tobytes()
+    halves = np.zeros((data.size + 1) // 2 * 2, np.uint8)
+    halves[: data.size] = data.astype(np.uint8).reshape(-1) & 15
+    return (halves[::2] | halves[1::2] << 4).tobytes()
 
 
 def _tensor(builder: flatbuffers.Builder, tensor: FileTensor, buffer: int) -> int:

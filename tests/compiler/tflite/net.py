@@ -116,11 +116,11 @@ def graph(net: Net, folder: Path, arithmetic: Arithmetic | None = None, *outputs
     return load_model(net.save(folder, *outputs), arithmetic)
 
 
-def check_tflm(net: Net, folder: Path, *outputs: str) -> Graph:
+def check_tflm(net: Net, folder: Path, *outputs: str, count: int = 4) -> Graph:
     """Assert that every output and every tensor has the codes of TFLM; gives the graph."""
     pytest.importorskip("tflite_micro", reason="the package tflite-micro is not installed (extra tflm)")
     read = graph(net, folder, Arithmetic.tflm(), *outputs)
-    codes = net.codes()
+    codes = net.codes(count)
     path = folder / "net.tflite"
     found, expected = run_graph(read, codes), run_tflm(path, codes)
     assert found.keys() == expected.keys()

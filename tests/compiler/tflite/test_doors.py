@@ -66,6 +66,23 @@ def test_softmax_beside_its_input(tmp_path: Path) -> None:
     check_tflm(net, tmp_path, "y2", "y1")
 
 
+def test_a_file_with_a_batch_of_its_own(tmp_path: Path) -> None:
+    """Any number of samples in the graph; whole batches in TFLM."""
+    net = Net(5)
+    x = net.input((3, 6, 6, 4))
+    w, scale = net.weights((5, 3, 3, 4), 0)
+    y = net.add("CONV_2D", [x, w, net.bias(5, x, scale)], (3, 6, 6, 5), StrideH=1, StrideW=1)
+    y = net.add("RESHAPE", [y, net.integers(3, 180)], (3, 180), y)
+    w, scale = net.weights((7, 180), None)
+    y = net.add("FULLY_CONNECTED", [y, w, net.bias(7, y, scale)], (3, 7))
+    net.add("SOFTMAX", [y], (3, 7), PROBABILITY, Beta=1.0)
+    read = check_tflm(net, tmp_path, count=6)
+    codes = net.codes(5)
+    assert_array_equal(run_graph(read, codes)["y3"][4], run_graph(read, {"x0": codes["x0"][4:]})["y3"][0])
+    net.add("RESHAPE", [y, net.integers(21)], (21,), y)
+    assert "must keep the batch of 3 as its first axis" in refusal(net, tmp_path)
+
+
 def test_arg_max(tmp_path: Path) -> None:
     net = small()
     net.add("ARG_MAX", ["y0", net.integers(3)], (1, 4, 5), type="int32", OutputType=2)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from compiler import load_model
+from compiler.tflite.writer import FileTensor
+from emulator import Arithmetic
 from tests.compiler.tflite.net import Net, check_tflm
 
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
@@ -124,3 +128,18 @@ def test_transpose_conv(tmp_path: Path, stride: int, padding: int) -> None:
             StrideW=stride,
         )
         check_tflm(net, tmp_path)
+
+
+def test_weights_of_four_bits(tmp_path: Path) -> None:
+    """Two to a byte; an odd number of them leaves half of the last byte."""
+    net = Net(5)
+    x = net.input((1, 5, 5, 3))
+    values = net.rng.integers(-8, 8, (5, 3, 3, 3)).astype(np.int8)
+    scale = (2.0 ** net.rng.uniform(-6, -3, 5)).astype(np.float32)
+    net.tensors.append(FileTensor("w0", values.shape, "int4", scale, np.zeros(5, np.int64), values))
+    y = net.add("CONV_2D", [x, "w0", net.bias(5, x, scale)], (1, 5, 5, 5), StrideH=1, StrideW=1)
+    values = net.rng.integers(-8, 8, (3, 125)).astype(np.int8)
+    net.tensors.append(FileTensor("w1", values.shape, "int4", 0.05, 0, values))
+    net.add("FULLY_CONNECTED", [y, "w1", net.bias(3, y, np.float32([0.05]))], (1, 3))
+    check_tflm(net, tmp_path)
+    assert load_model(tmp_path / "net.tflite", Arithmetic(weight_bits=4)).nodes
