@@ -22,6 +22,7 @@ class LayerComparison:
     compared, differing : numbers of codes; largest : the largest difference
     tie_distance : of the differing codes, the farthest from a tie before rounding, in codes; None if none differs
     bias_error : how far rounding a float or foreign bias can move a result, in codes; the runtime adds the float
+    second_rounding : how far codes of a layer's sums in front of a function, which the file lacks, can move a result
     overflows : sums that left the accumulator's range
     saturating : every differing element can hold a pair of products that 16 bits do not
     """
@@ -35,6 +36,7 @@ class LayerComparison:
     largest: int = 0
     tie_distance: float | None = None
     bias_error: float = 0.0
+    second_rounding: float = 0.0
     overflows: int = 0
     saturating: bool = False
 
@@ -45,6 +47,8 @@ class LayerComparison:
             return None
         if self.largest == 1 and self.tie_distance is not None and self.tie_distance <= TIE + self.bias_error:
             return "ties of float32" if self.tie_distance <= TIE else "the rounded bias"
+        if self.second_rounding and self.largest <= 1 + self.second_rounding:
+            return "sums rounded in front of a function"
         return "saturating 16-bit pairs" if self.saturating else None
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.arithmetic import Arithmetic
-from emulator.graph import Graph, from_file_layout
+from emulator.graph import Graph, Tensor, from_file_layout
 from emulator.inputs import model_outputs
 from emulator.quantize import dequantize
 from emulator.run import LayerCounts, run_graph_counts
@@ -82,7 +82,7 @@ class OnnxComparison:
         given = {part: self.feeds[part] if part in self.feeds else self._file_codes[part] for part in cut}
         rounded = None if optimized else self.slices.rounded_from(held)
         theirs = self.slices.run(given, [held] if rounded is None else [held, rounded], optimized)
-        real = None if rounded is None else theirs[rounded].astype(np.float64) / tensor.scale
+        real = None if rounded is None else theirs[rounded].astype(np.float64) / self._steps(tensor)
         ours = self._file_codes[held]
         differing, fields = compare_codes(tensor, ours, theirs[held], real, RUNTIME)
         parts = (name, *inside(self._within).get(name, ()))
@@ -94,9 +94,15 @@ class OnnxComparison:
             held,
             **fields,
             bias_error=sum(self.graph.metadata["bias_errors"].get(part, 0.0) for part in parts),
+            second_rounding=self.graph.metadata["second_roundings"].get(name, {}).get("error", 0.0),
             overflows=overflows,
             saturating=bool(optimized and differing.any() and saturates_pairs() and self._saturating(parts, differing)),
         )
+
+    def _steps(self, tensor: Tensor) -> NDArray[np.float64]:
+        """The scale, or those of the channels, as the file's arrays have them."""
+        scales = np.array(self.graph.metadata["channel_scales"].get(tensor.name, [tensor.scale]), np.float64)
+        return scales.reshape(-1, *(1 for _ in tensor.shape[1:])) if scales.size > 1 else scales
 
     def _places(self, name: str, differing: NDArray[np.bool_]) -> list[tuple[int, tuple[int, ...]]]:
         tensor = self.counterparts.tensors[name]
