@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..distributed import gathered
-from ..integers.accumulate import accumulate
 from ..integers.tensor import QuantizedTensor
 from ..layers.layer import Step
 from ..layers.weighted import Weighted
@@ -42,8 +40,7 @@ def missing_bias(model: PreparedModel, layer: Weighted, pairs: Sequence[tuple[Te
     rounding: Tensor | float = 0.0
     for real, x in pairs:
         weight, bias, w_scale = layer.integers(x, Step(model))
-        rows = replace(x, centered=layer.rows(x.centered))
-        acc, _, _ = accumulate(rows, layer.kernel(weight), bias, layer.geometry, layer.arithmetic, layer.zero_points)
+        acc, _, _ = layer.sums(x, weight, bias)
         unit = x.scale.double() * w_scale.double()
         folded = layer.folded(model)
         expected = layer.plain(real, *folded).double()

@@ -49,21 +49,17 @@ def pairs(model: PreparedModel) -> list[tuple[Weighted, Weighted]]:
     """All pairs of layers whose common channels can be scaled."""
     layers = list(model.quantizers)
     weighted = [layer for layer in layers if isinstance(layer, Weighted)]
-    uses = Counter(name for layer in weighted for name in _parameters(layer))
+    uses = Counter(name for layer in weighted for name in layer.parameter_names)
     result = []
     for first in weighted:
         second = _reader(first, layers, set(model.quantizers.results.layers.values()))
         norm = first.batch_norm
         scalable = norm is None or (norm.weight is not None and norm.bias is not None)
-        if second is not None and scalable and all(uses[n] == 1 for n in (*_parameters(first), second.weight_name)):
+        if second is None or not (scalable and first.rewritable and second.rewritable):
+            continue
+        if all(uses[name] == 1 for name in (*first.parameter_names, second.parameter)):
             result.append((first, second))
     return result
-
-
-def _parameters(layer: Weighted) -> list[str]:
-    norm = layer.batch_norm
-    names = [layer.weight_name, layer.bias_name, *((norm.weight, norm.bias) if norm else ())]
-    return [name for name in names if name is not None]
 
 
 def _reader(first: Weighted, layers: list[Layer], shown: set[str]) -> Weighted | None:
@@ -103,5 +99,5 @@ def _equalize(first: Weighted, second: Weighted, model: PreparedModel) -> float:
             tensor = tensor_named(model, name)
             tensor.div_(factor.view(-1, *[1] * (tensor.ndim - 1)))
     factors = factor.view(groups, 1, -1, 1).expand_as(grouped).reshape(weight.shape)
-    tensor_named(model, second.weight_name).mul_(factors)
+    tensor_named(model, second.parameter).mul_(factors)
     return float(factor.log().abs().max())

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..host import tensor_named
 from ..layers.weighted import Weighted
 from ..model import PreparedModel, check_prepared, evaluating
 from ..scales.quantizers import ActivationQuantizer, WeightQuantizer
@@ -60,7 +59,7 @@ def stored_weights(model: PreparedModel) -> list[Stored]:
         if isinstance(layer, Weighted):
             first.setdefault(layer.weight, layer)
     return [
-        Stored(layer.name, "weight_bits", quantizer, tensor_named(model, layer.weight_name).numel())
+        Stored(layer.name, "weight_bits", quantizer, layer.floats(model)[0].numel())
         for quantizer, layer in first.items()
     ]
 

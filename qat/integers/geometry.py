@@ -54,24 +54,34 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Kernel, stride, padding on either side, and dilation of a pool, (height, width) each; a sequence has height 1."""
+    """Kernel, stride, padding on either side, and dilation of a pool, (height, width) each; a sequence has height 1.
+
+    beyond : what ceil_mode adds behind the padding so that a last window fits, which no mean counts
+    """
 
     kernel: tuple[int, int]
     strides: tuple[int, int]
     padding: tuple[int, int] = (0, 0)
     dilations: tuple[int, int] = (1, 1)
+    beyond: tuple[int, int] = (0, 0)
 
     @property
     def area(self) -> int:
         """Positions of the kernel."""
         return self.kernel[0] * self.kernel[1]
 
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """Padding on each side and what is beyond: (top, left, bottom, right)."""
+        (top, left), (bottom, right) = self.padding, self.beyond
+        return top, left, top + bottom, left + right
+
     def attributes(self, axes: int) -> dict[str, Any]:
         """The attributes of an ONNX pool over the last 1 or 2 `axes`."""
-        attributes = {
+        attributes: dict[str, Any] = {
             "kernel_shape": self.kernel[-axes:],
             "strides": self.strides[-axes:],
-            "pads": self.padding[-axes:] * 2,
+            "pads": self.sides[:2][-axes:] + self.sides[2:][-axes:],
         }
         # ONNX Runtime's integer average pool knows no dilations, not even of 1.
         return attributes if self.dilations == (1, 1) else attributes | {"dilations": self.dilations[-axes:]}

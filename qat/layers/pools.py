@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emulator import Arithmetic, average_pool_scales
+from emulator import Arithmetic
+from emulator.checks import check_scale
 
 from ..integers.geometry import Window
 from ..integers.tensor import QuantizedTensor, as_map
@@ -23,7 +25,8 @@ from .onnx_writer import OnnxWriter
 class AveragePool(Requantized):
     """Exact window sum, then requantization with a multiplier per position.
 
-    size : (height, width) of the map; window : without dilation; count_padding : whether the mean counts padding
+    size : (height, width) of the map; window : without dilation; count_padding : whether the mean counts padding, which
+    it cannot where the window reaches beyond that
     """
 
     def __init__(
@@ -53,8 +56,7 @@ class AveragePool(Requantized):
         sequence = x.centered.ndim == 3
 
         def scales(y_scale: float) -> NDArray[np.float64]:
-            windows = self.size, window.kernel, window.strides, window.padding * 2
-            found = average_pool_scales(x.scale.item(), y_scale, *windows, count_padding=self.count_padding)
+            found = pool_scales(x.scale.item(), y_scale, self.counts().numpy().astype(np.int64))
             return found[0] if sequence else found
 
         if sequence:
@@ -69,12 +71,11 @@ class AveragePool(Requantized):
     def sums(self, x: Tensor) -> Tensor:
         """The sum over each window of the map `x`."""
         window = self.window
-        return F.avg_pool2d(x, window.kernel, window.strides, window.padding, divisor_override=1)
+        return F.avg_pool2d(beyond(x, window), window.kernel, window.strides, window.padding, divisor_override=1)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         (x,) = inputs
-        kernel, strides, padding = self.window.kernel, self.window.strides, self.window.padding
-        y = F.avg_pool2d(as_map(x), kernel, strides, padding, count_include_pad=self.count_padding)
+        y = self.sums(as_map(x)) / self.counts().to(x.device)
         return self.clamped(y.squeeze(2) if x.ndim == 3 else y)
 
     def write(
@@ -85,6 +86,17 @@ class AveragePool(Requantized):
             **self.window.attributes(inputs[0].centered.ndim - 2),
         )  # fmt: skip
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
+
+
+def beyond(x: Tensor, window: Window, value: float = 0.0) -> Tensor:
+    """The map `x` with what ceil_mode adds below it and to its right."""
+    bottom, right = window.beyond
+    return F.pad(x, (0, right, 0, bottom), value=value) if window.beyond != (0, 0) else x
+
+
+def pool_scales(x_scale: float, y_scale: float, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The contract's real scale ``sx / (sy · n)`` of each position."""
+    return np.asarray(float(check_scale("x_scale", x_scale)) / (float(check_scale("y_scale", y_scale)) * counts))
 
 
 class MaxPool(Layer):
@@ -101,7 +113,8 @@ class MaxPool(Layer):
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         (x,) = inputs
         window = self.window
-        y = F.max_pool2d(as_map(x), window.kernel, window.strides, window.padding, window.dilations)
+        x_map = beyond(as_map(x), window, -math.inf)
+        y = F.max_pool2d(x_map, window.kernel, window.strides, window.padding, window.dilations)
         return y.squeeze(2) if x.ndim == 3 else y
 
     def write(

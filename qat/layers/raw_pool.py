@@ -16,6 +16,7 @@ from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor, as_map
 from .layer import Layer, Step
 from .onnx_writer import OnnxWriter
+from .pools import beyond
 
 
 class RawAveragePool(Layer):
@@ -49,12 +50,11 @@ class RawAveragePool(Layer):
     def sums(self, x: Tensor) -> Tensor:
         """The sum over each window of the map `x`."""
         window = self.window
-        return F.avg_pool2d(x, window.kernel, window.strides, window.padding, divisor_override=1)
+        return F.avg_pool2d(beyond(x, window), window.kernel, window.strides, window.padding, divisor_override=1)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         (x,) = inputs
-        window = self.window
-        y = F.avg_pool2d(as_map(x), window.kernel, window.strides, window.padding, count_include_pad=False)
+        y = self.sums(as_map(x)) / self.counts(as_map(x)).float()
         return y.squeeze(2) if x.ndim == 3 else y
 
     def write(

@@ -13,6 +13,7 @@ from emulator import Arithmetic, make_table
 
 from ..integers.tensor import QuantizedTensor, as_int
 from ..scales.settings import Settings
+from .computed import Computed
 from .expression import Expression
 from .layer import Requantized, Step
 from .onnx_writer import OnnxWriter
@@ -32,37 +33,49 @@ class Table(Requantized):
     ) -> None:
         super().__init__(name, source, arithmetic=arithmetic, settings=settings)
         self.expression = expression
+        self.parameters_read = nn.ModuleList(expression.computed())
         self._made: tuple[tuple[object, ...], Tensor, Tensor, Tensor] | None = None
+
+    def values(self, owner: nn.Module) -> dict[Computed, Tensor]:
+        """The numbers of the function that the model's parameters give: scalars with their gradients."""
+        return {number: number(owner).reshape(()) for number in self.expression.computed()}
+
+    def known(self, owner: nn.Module) -> Expression:
+        """The function with the present values of these numbers."""
+        return self.expression.at({number: value.item() for number, value in self.values(owner).items()})
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
         y_scale = self.output.step_size(x.centered.shape)
         limits = self.output.limits(self.clamp, y_scale)
-        table = (part.to(x.centered.device) for part in self.table(x, y_scale.item(), *limits))
+        made = self.table(x, step.owner, y_scale.item(), *limits)
+        table = (part.to(x.centered.device) for part in made)
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
         values, inside, smooth = (part[index] for part in table)
         # An infinite slope times a gradient of 0 would be NaN.
-        real = self.expression.real(torch.where(smooth, x.real, x.real.detach()))
+        real = self.expression.real(torch.where(smooth, x.real, x.real.detach()), self.values(step.owner))
         surrogate = torch.where(smooth, real, 0) / y_scale
         result = self.quantized(values, inside, limits, surrogate, y_scale, real.detach, step)
         return replace(result, map_shape=x.map_shape)
 
     def table(
-        self, x: QuantizedTensor, y_scale: float, zero_point: int, y_min: int, y_max: int
+        self, x: QuantizedTensor, owner: nn.Module, y_scale: float, zero_point: int, y_min: int, y_max: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """For each code of `x`, smallest first: the result minus `zero_point`, float32; whether it is unclamped; and
         whether function and slope are finite there.
         """
-        key = (x.scale.item(), x.zero_point, y_scale, zero_point, y_min, y_max)
+        scales = (x.scale.item(), x.zero_point, y_scale, zero_point, y_min, y_max)
+        key = (*scales, *(value.item() for value in self.values(owner).values()))
         if self._made is None or self._made[0] != key:
+            expression = self.known(owner)
             if self.native is None:
-                codes = make_table(self.expression.function(), *key, self.arithmetic)
+                codes = make_table(expression.function(), *scales, self.arithmetic)
             else:
-                codes = free_table(self.expression, *key)
+                codes = free_table(expression, *scales)
             low, high = self.arithmetic.activation_range
             with torch.inference_mode(False), torch.enable_grad():
                 grid = ((torch.arange(low, high + 1) - x.zero_point) * x.scale.item()).requires_grad_()
-                real = self.expression.real(grid)
+                real = expression.real(grid)
                 (slope,) = torch.autograd.grad(real.sum(), grid)
             free = (real.detach() / y_scale).round() + zero_point
             table, smooth = torch.from_numpy(codes), real.isfinite() & slope.isfinite()
@@ -75,12 +88,12 @@ class Table(Requantized):
         return tflm_operator(self.expression, self.arithmetic)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
-        return self.clamped(self.expression.real(inputs[0]))
+        return self.clamped(self.expression.real(inputs[0], self.values(owner)))
 
     def write(
         self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
     ) -> None:
-        centered, *_ = self.table(inputs[0], y.scale.item(), y.zero_point, y.y_min, y.y_max)
+        centered, *_ = self.table(inputs[0], owner, y.scale.item(), y.zero_point, y.y_min, y.y_max)
         writer.tables[self.name] = as_int(centered + y.zero_point, np.int8)
-        result = self.expression.write(writer, self.name, writer.reals[self.sources[0]])
+        result = self.known(owner).write(writer, self.name, writer.reals[self.sources[0]])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)

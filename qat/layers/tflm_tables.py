@@ -46,6 +46,7 @@ def free_table(
         codes = hard_swish_table(*scales)
     else:
         ((_, alpha),) = expression.attributes
+        assert isinstance(alpha, float)
         codes = leaky_relu_table(*scales, float(alpha))
     return np.clip(codes, y_min, y_max).astype(np.int8)
 

@@ -19,8 +19,9 @@ from ..integers.accumulate import accumulate, walk
 from ..integers.geometry import Geometry
 from ..integers.tensor import QuantizedTensor, as_int, as_map
 from ..scales.constrain import constrained_codes
-from ..scales.quantizers import WeightQuantizer, quantize_bias
+from ..scales.quantizers import FixedWeightQuantizer, WeightQuantizer, quantize_bias
 from ..scales.settings import Settings
+from .computed import Computed, value_of
 from .layer import Requantized, Step
 from .masks import mask_of, masked
 from .onnx_writer import OnnxWriter
@@ -28,7 +29,10 @@ from .onnx_writer import OnnxWriter
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm:
-    """A BatchNorm to fold: the names of its module and tensors in the float model."""
+    """A BatchNorm to fold: the names of its module and tensors in the float model.
+
+    frozen : its statistics stay as they are in training, too
+    """
 
     module: str
     weight: str | None
@@ -37,13 +41,18 @@ class BatchNorm:
     running_var: str
     eps: float
     momentum: float
+    frozen: bool = False
 
 
 class Weighted(Requantized):
     """Convolution or matrix product, with a folded BatchNorm, a bias and a clamp.
 
-    weight, bias : names of the parameters in the float model; geometry : None for a matrix product. A 1-D convolution
-    is one of a map of height 1; a matrix product of (batch, rows, length) is one of all rows.
+    weight, bias : names of the parameters in the float model, or what computes such tensors; geometry : None for a
+    matrix product. A 1-D convolution is one of a map of height 1; a matrix product of (batch, rows, length) is one of
+    all rows.
+    unit : of weights that are never trained: their scale if it fits, so that multiples of it are exact
+
+    weight_name, bias_name : the parameters that have the layer's own layout and may be rewritten, None for others
 
     Buffers: `correction` (channels,), what a bias correction adds to the float bias before it is quantized;
     `guaranteed`, whether the weights are kept such that no sum can overflow (`qat.guarantee`), and `centered`, whether
@@ -61,24 +70,65 @@ class Weighted(Requantized):
         *,
         arithmetic: Arithmetic,
         settings: Settings,
-        weight: str,
-        bias: str | None,
+        weight: str | Computed,
+        bias: str | Computed | None,
         channels: int,
         geometry: Geometry | None,
+        unit: float | None = None,
     ) -> None:
         super().__init__(name, source, arithmetic=arithmetic, settings=settings)
-        self.weight_name, self.bias_name = weight, bias
+        self.weight_tensor, self.bias_tensor = weight, bias
         self.geometry = geometry
         self.batch_norm: BatchNorm | None = None
-        self.weight = WeightQuantizer(channels, settings.of(name), arithmetic)
+        self.weight: WeightQuantizer
+        if unit is None:
+            self.weight = WeightQuantizer(channels, settings.of(name), arithmetic)
+        else:
+            self.weight = FixedWeightQuantizer(channels, settings.of(name), arithmetic, unit)
         self.register_buffer("correction", torch.zeros(channels))
         self.register_buffer("guaranteed", torch.tensor(False))
         self.register_buffer("centered", torch.tensor(False))
 
+    @property
+    def weight_name(self) -> str | None:
+        """The parameter that is the weight as it is."""
+        return self.weight_tensor if isinstance(self.weight_tensor, str) else None
+
+    @property
+    def parameter(self) -> str:
+        """The name of the weight of a layer that is `rewritable`."""
+        assert self.weight_name is not None
+        return self.weight_name
+
+    @property
+    def bias_name(self) -> str | None:
+        """The parameter that is the bias as it is."""
+        return self.bias_tensor if isinstance(self.bias_tensor, str) else None
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """Of all parameters and buffers that weight, bias and BatchNorm's affine function are made of."""
+        norm = self.batch_norm
+        tensors = (self.weight_tensor, self.bias_tensor, *((norm.weight, norm.bias) if norm else ()))
+        names = [
+            tensor.names if isinstance(tensor, Computed) else (tensor,) for tensor in tensors if tensor is not None
+        ]
+        return [name for part in names for name in part]
+
+    @property
+    def rewritable(self) -> bool:
+        """Whether weight and bias are parameters of their own layout, which tools may rewrite."""
+        return self.weight_name is not None and not isinstance(self.bias_tensor, Computed)
+
+    def floats(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
+        """Float weight and bias, masks applied, without BatchNorm."""
+        weight = value_of(owner, self.weight_tensor)
+        bias = weight.new_zeros(weight.shape[0]) if self.bias_tensor is None else value_of(owner, self.bias_tensor)
+        return weight, bias
+
     def folded(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
         """Float weight and bias, masks applied, with BatchNorm's running statistics folded in."""
-        weight = masked(owner, self.weight_name)
-        bias = weight.new_zeros(weight.shape[0]) if self.bias_name is None else masked(owner, self.bias_name)
+        weight, bias = self.floats(owner)
         norm = self.batch_norm
         if norm is None:
             return weight, bias
@@ -106,7 +156,7 @@ class Weighted(Requantized):
         integers = quantize_bias(bias + self.correction, x.scale, scale, self.arithmetic)
         if self.guaranteed:
             codes = self.constrained(weight, scale, integers, x)
-            mask = mask_of(step.owner, self.weight_name)
+            mask = mask_of(step.owner, self.weight_name) if self.weight_name else None
             # Centering moves pruned weights, too. Weights of 0 never widen the range of the sums.
             codes = codes if mask is None else codes * mask
         return codes, integers, scale
@@ -116,6 +166,11 @@ class Weighted(Requantized):
         """Of the weights, int64 (channels,); None where all are 0, as those of guaranteed weights are."""
         return None if self.guaranteed else self.weight.zero_points
 
+    @property
+    def spread_zeros(self) -> Tensor | None:
+        """`zero_points` for the channels of `kernel`."""
+        return None if self.zero_points is None else self.spread(self.zero_points)
+
     def constrained(self, weight: Tensor, scale: Tensor, bias: Tensor, x: QuantizedTensor) -> Tensor:
         """Codes of the float `weight` with which no sum can overflow, whatever the codes of a tensor like `x` are."""
         limit, center = self.weight.limit, bool(self.centered)
@@ -124,12 +179,7 @@ class Weighted(Requantized):
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
         weight, bias, w_scale = self.integers(x, step)
-        rows = self.rows(x.centered)
-        acc, ideal, bound = accumulate(
-            replace(x, centered=rows), self.kernel(weight), bias, self.geometry, self.arithmetic, self.zero_points
-        )
-        if rows is not x.centered:
-            acc = self.unrowed(acc, x.centered)
+        acc, ideal, bound = self.sums(x, weight, bias)
         shape = (-1,) if self.geometry is None else (-1, *[1] * (acc.ndim - 2))
         x_step, w_steps = x.scale.item(), w_scale.detach().cpu().numpy().reshape(shape)
         result = self.requantized(
@@ -140,10 +190,21 @@ class Weighted(Requantized):
             step.statistics.append(lambda: self.update_statistics(x, *seen))
         return result
 
+    def sums(self, x: QuantizedTensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, int]:
+        """What `accumulate` gives for the integers of weight and bias, in the shape of the layer's result."""
+        rows = replace(x, centered=self.rows(x.centered))
+        acc, ideal, bound = accumulate(
+            rows, self.kernel(weight), self.spread(bias), self.geometry, self.arithmetic, self.spread_zeros
+        )
+        shaped = self.unrowed(acc, x.centered)
+        return shaped, shaped if ideal is acc else self.unrowed(ideal, x.centered), bound
+
     def normalizing(self, owner: nn.Module) -> bool:
         """Whether BatchNorm's statistics follow the batches; those of the float weights do not fit guaranteed ones."""
         norm = self.batch_norm
-        return norm is not None and not self.guaranteed and owner.get_submodule(norm.module).training
+        return (
+            norm is not None and not norm.frozen and not self.guaranteed and owner.get_submodule(norm.module).training
+        )
 
     def rows(self, x: Tensor) -> Tensor:
         """The operand (rows, length) of a matrix product, or the map of a convolution, whose height may be 1."""
@@ -155,6 +216,10 @@ class Weighted(Requantized):
         """The weight for `rows`."""
         return weight if self.geometry is None else as_map(weight)
 
+    def spread(self, bias: Tensor) -> Tensor:
+        """The bias for the channels of `kernel`."""
+        return bias
+
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The float convolution or matrix product of `rows`; output channels are axis 1."""
         x, weight = self.rows(x), self.kernel(weight)
@@ -162,20 +227,19 @@ class Weighted(Requantized):
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         (x,) = inputs
-        y = self.clamped(self.plain(x, *self.folded(owner)))
-        if x.ndim == 3:
-            return self.unrowed(y, x)
-        return y
+        return self.clamped(self.unrowed(self.plain(x, *self.folded(owner)), x))
 
     def unrowed(self, y: Tensor, x: Tensor) -> Tensor:
-        """The result of `rows` in the shape that belongs to the sequence `x`."""
+        """The result of `rows` in the shape that belongs to `x`, which for maps and vectors it has."""
+        if x.ndim != 3:
+            return y
         return y.reshape(*x.shape[:2], y.shape[1]) if self.geometry is None else y.squeeze(2)
 
     def overflows(self, x: QuantizedTensor, step: Step) -> NDArray[np.int64]:
         """Sums that overflowed, per output channel."""
         codes, bias, _ = self.integers(x, step)
         rows = replace(x, centered=self.rows(x.centered))
-        _, flags = walk(rows, self.kernel(codes), bias, self.geometry, self.arithmetic, self.zero_points)
+        _, flags = walk(rows, self.kernel(codes), self.spread(bias), self.geometry, self.arithmetic, self.spread_zeros)
         return as_int(flags.transpose(0, 1).flatten(1).sum(1), np.int64)
 
     @torch.no_grad()
@@ -194,7 +258,7 @@ class Weighted(Requantized):
         assert norm is not None
         if seen.count < 2:
             return  # less than two values per channel have no variance
-        weight = masked(owner, self.weight_name)
+        weight, own_bias = self.floats(owner)
         lengths = [torch.linalg.vector_norm(w.flatten(1), dim=1).double() for w in (weight, codes)]
         if norm.weight is not None:
             lengths[1] = lengths[1] * masked(owner, norm.weight).sign()
@@ -205,8 +269,7 @@ class Weighted(Requantized):
             exact = combined(moments(self.plain(x.real.detach(), weight, None)))
             mean = torch.where(unknown, exact.mean, mean)
             variance = torch.where(unknown, exact.variance, variance)
-        if self.bias_name is not None:
-            mean = mean + masked(owner, self.bias_name)
+        mean = mean + own_bias
         module, momentum = owner.get_submodule(norm.module), norm.momentum
         count = getattr(module, "num_batches_tracked", None)
         if isinstance(count, Tensor):
@@ -217,31 +280,48 @@ class Weighted(Requantized):
             running = tensor_named(owner, name)
             running.lerp_(value.to(running), momentum)
 
-    def write(
-        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
-    ) -> None:
-        (x,) = inputs
+    def stored(self, codes: Tensor, x: Tensor) -> Tensor:
+        """The weight codes as the file has them for an input like `x`."""
+        return codes
+
+    def written(self, writer: OnnxWriter, x: QuantizedTensor, owner: nn.Module) -> tuple[str, str, Sequence[int]]:
+        """The names of the dequantized weight and bias, and the shape of the convolution's kernel."""
         codes, bias, w_scale = self.integers(x, Step(owner))
-        scale = w_scale.detach().cpu().numpy()
+        bias, scale = self.spread(bias), self.spread(w_scale).detach().cpu().numpy()
         with np.errstate(over="ignore", under="ignore"):
             bias_scale = x.scale.detach().cpu().numpy() * scale
         if not (np.isfinite(bias_scale) & (bias_scale > 0)).all():
             raise ValueError("input scale times weight scale must be a positive finite float32")
         if self.guaranteed or self.weight not in writer.weights:  # what is guaranteed also depends on the layer's input
-            zeros = None if self.zero_points is None else as_int(self.zero_points, np.int8)
-            integers = as_int(codes, np.int16)
+            zeros = None if self.spread_zeros is None else as_int(self.spread_zeros, np.int8)
+            integers = as_int(self.stored(codes, x.centered), np.int16)
             if zeros is not None:
-                integers += zeros.reshape(-1, *[1] * (codes.ndim - 1))
+                integers += zeros.reshape(-1, *[1] * (integers.ndim - 1))
             writer.weights[self.weight] = writer.dequantized(
                 f"{self.name}/weight", integers.astype(np.int8), scale, self.weight.bits, zeros
             )
-        real, weight = writer.reals[self.sources[0]], writer.weights[self.weight]
         biases = writer.dequantized(f"{self.name}/bias", as_int(bias, np.int32), bias_scale)
+        return writer.weights[self.weight], biases, self.kernel(codes).shape[2:]
+
+    def convolution(
+        self, writer: OnnxWriter, name: str, real: str, constants: tuple[str, str, Sequence[int]], axes: int
+    ) -> str:
+        """A Conv over `axes` axes with what `written` gives; returns its result."""
+        weight, biases, kernel = constants
+        assert self.geometry is not None
+        attributes = self.geometry.attributes(kernel)
+        if axes == 1:
+            attributes = {n: v if n == "group" else v[1::2] for n, v in attributes.items()}
+        return writer.node("Conv", name, [real, weight, biases], **attributes)
+
+    def write(
+        self, writer: OnnxWriter, inputs: Sequence[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+    ) -> None:
+        (x,) = inputs
+        constants, real, axes = self.written(writer, x, owner), writer.reals[self.sources[0]], x.centered.ndim - 2
+        weight, biases, _ = constants
         if self.geometry is not None:
-            attributes = self.geometry.attributes(self.kernel(codes).shape[2:])
-            if x.centered.ndim == 3:
-                attributes = {n: v if n == "group" else v[1::2] for n, v in attributes.items()}
-            result = writer.node("Conv", self.name, [real, weight, biases], **attributes)
+            result = self.convolution(writer, self.name, real, constants, axes)
         elif x.centered.ndim == 2:
             result = writer.node("Gemm", self.name, [real, weight, biases], transB=1)
         else:

@@ -13,6 +13,7 @@ from ..layers.layer import Layer
 from ..results import result_names
 from ..scales.settings import Settings
 from .arguments import shape_of
+from .constants import Constants
 from .host_builder import HostBuilder, is_batched
 from .made import Made, Steps
 from .trace import describe, layer_name
@@ -21,6 +22,7 @@ from .trace import describe, layer_name
 class Lowering:
     """The layers of one exported program, in order, and the nodes that they stand for.
 
+    constants : what the model's code makes of parameters and constants alone
     layers : name → layer; inputs : name → shape without the batch axis; outputs : what the model returns, name in the
     file → layer; builder : what is computed on the host
     """
@@ -36,6 +38,7 @@ class Lowering:
         self.outputs = dict.fromkeys(result_names(self.structure), "")
         self.inputs: dict[str, tuple[int, ...]] = {}
         self.builder = HostBuilder(program)
+        self.constants = Constants(program)
         users = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in signature.user_inputs]
         self._arguments = {node: "input" if len(users) == 1 else node.name for node in users}
         self.states: dict[str, str] = {}  # input that starts a recurrence → the layer of the next such state
@@ -44,6 +47,14 @@ class Lowering:
         self._starts: dict[tuple[fx.Node, int], str] = {}  # host's node, index along its first axis → input
         self._overwritten: dict[fx.Node, fx.Node] = {}  # node → the in-place operator behind which it is another value
         self.batches = {batch for node in users for batch in symbols(node.meta["val"])}
+
+    def insert(self, before: str, layer: Layer) -> None:
+        """Put a layer in front of the layer `before`, for the same node."""
+        layers = list(self.layers.items())
+        place = list(self.layers).index(before)
+        self.layers.clear()
+        self.layers.update([*layers[:place], (layer.name, layer), *layers[place:]])
+        self._nodes[layer.name] = self._nodes[before]
 
     def error(self, layer: str, text: str) -> ValueError:
         """An error about the node that `layer` stands for."""
@@ -145,6 +156,10 @@ class Lowering:
         """Note which states come behind which, where the former are inputs."""
         self.states |= {a: b for a, b in zip(before, after, strict=True) if a in self.inputs and a not in self.states}
 
+    def number(self, value: object) -> float | None:
+        """A number, or the only element of a constant; None for anything else."""
+        return float(value) if isinstance(value, (int, float)) else self.constants.number(value)
+
     def parameter(self, node: object, what: str) -> str | None:
         """The qualified name of a parameter or buffer; None for None."""
         if node is None:
@@ -167,7 +182,10 @@ class Lowering:
 
     def unique(self, node: fx.Node, part: str = "") -> str:
         """A free name for a layer that stands for `node`, or for a part of what it does."""
-        name = layer_name(node) + (f".{part}" if part else "")
+        return self.free(layer_name(node) + (f".{part}" if part else ""))
+
+    def free(self, name: str) -> str:
+        """`name`, with a number behind it if a layer or an input bears it."""
         arguments = {name for node, name in self._arguments.items() if node.meta["val"].is_floating_point()}
         taken, number, candidate = {*arguments, *self.inputs, *self.layers}, 0, name
         while candidate in taken:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from ..integers.geometry import Geometry
 from ..layers.activation import Activation, Dropout
+from ..layers.choice import Condition, Gate
+from ..layers.computed import Computed, ones
 from ..layers.elementwise import Add, Product
 from ..layers.expression import Expression, X
 from ..layers.layer import Layer, Requantized
@@ -75,11 +78,33 @@ class Fusion:
             or not self.alone(before.name)
             or (before.geometry is None and self.lowering.rank(before.name) > 1)
         ):
-            raise self.lowering.error(
-                layer.name, "a BatchNorm must follow a convolution or a linear layer directly, as its only reader"
-            )
+            self.layers[layer.name] = self.depthwise(layer)
+            return
         before.batch_norm = layer.norm
         self.remove(layer)
+
+    def depthwise(self, layer: Normalization) -> Layer:
+        """A BatchNorm that no weights before it can take: a depthwise 1×1 convolution, of a vector as one position."""
+        channels, *sizes = layer.shape
+        made = Weighted(
+            layer.name,
+            *layer.sources,
+            arithmetic=self.lowering.arithmetic,
+            settings=self.lowering.settings,
+            weight=ones(channels, max(len(sizes), 1)),
+            bias=None,
+            channels=channels,
+            geometry=Geometry(groups=channels),
+        )
+        made.batch_norm = layer.norm
+        if sizes:
+            return made
+        made.name = self.lowering.free(f"{layer.name}.norm")
+        column = Reshape(self.lowering.free(f"{layer.name}.column"), layer.sources[0], (channels, 1))
+        made.sources = (column.name,)
+        self.lowering.insert(layer.name, column)
+        self.lowering.insert(layer.name, made)
+        return Reshape(layer.name, made.name, (channels,))
 
     def clamp(self, layer: Activation) -> None:
         """An activation function into the layer whose requantization makes its input.
@@ -139,6 +164,17 @@ class Fusion:
             isinstance(one, Function) and tflm_operator(one.expression, arithmetic) is not None for one in layers
         )
 
+    def gates(self, layer: Binary) -> list[Gate]:
+        """The product without rounding that a layer may be: with a condition as one of its factors."""
+        found = []
+        for gate, other in (layer.sources[::-1], layer.sources):
+            behind = self.layers.get(gate)
+            while isinstance(behind, (Gather, Reshape, Transpose, Slice)):
+                behind = self.layers.get(behind.sources[0])
+            if isinstance(behind, Function) and behind.gates and layer.clamp == behind.clamp == NO_CLAMP:
+                found.append(Gate(layer.name, other, gate))
+        return found
+
     def alone(self, name: str) -> bool:
         """Whether exactly one layer reads the tensor, and it is not one of the model's results."""
         return len(self.readers(name)) == 1 and name not in self.lowering.outputs.values()
@@ -169,22 +205,27 @@ class Fusion:
     def finish(self) -> None:
         """Make real layers of all, and share weights."""
         arithmetic, settings = self.lowering.arithmetic, self.lowering.settings
-        shared: dict[tuple[str, BatchNorm | None], Weighted] = {}
+        gated = {name: self.gates(layer) for name, layer in self.layers.items() if isinstance(layer, Binary)}
+        shared: dict[tuple[str | Computed, BatchNorm | None], Weighted] = {}
         for name, layer in self.layers.items():
             match layer:
+                case Binary(operator="Mul") if gated[name]:
+                    self.layers[name] = gated[name][0]
+                    continue
                 case Function() if tflm_operator(layer.expression, arithmetic) in FIXED:
                     (source,) = layer.sources
                     made: Requantized | FixedTable = FixedTable(name, source, layer.expression)
                 case Function():
                     (source,) = layer.sources
-                    made = Table(name, source, arithmetic=arithmetic, settings=settings, expression=layer.expression)
+                    kind = Condition if layer.gates and layer.clamp == NO_CLAMP else Table
+                    made = kind(name, source, arithmetic=arithmetic, settings=settings, expression=layer.expression)
                 case Binary(operator="Mul"):
                     made = Product(name, *layer.sources, arithmetic=arithmetic, settings=settings)
                 case Binary():
                     a, b = layer.sources
                     made = Add(name, a, b, arithmetic=arithmetic, settings=settings, subtract=layer.operator == "Sub")
                 case Weighted():
-                    first = shared.setdefault((layer.weight_name, layer.batch_norm), layer)
+                    first = shared.setdefault((layer.weight_tensor, layer.batch_norm), layer)
                     layer.weight = first.weight
                     continue
                 case _:

@@ -107,16 +107,6 @@ class HostBuilder:
         """Whether the host has the value of `node`."""
         return node in self._values
 
-    def constant(self, node: object) -> float | None:
-        """A number, or the only element of a constant tensor; None for anything else."""
-        if isinstance(node, (int, float)):
-            return float(node)
-        if isinstance(node, fx.Node) and node.name in self._constants:
-            value = self._program.constants[self._constants[node.name]]
-            if isinstance(value, Tensor) and value.numel() == 1:
-                return float(value)
-        return None
-
     def integers(self, node: object) -> list[int] | None:
         """The elements of a constant vector or a buffer of integers; None for anything else."""
         while isinstance(node, fx.Node) and str(node.target) in (

@@ -47,7 +47,7 @@ def _lower(lowering: Lowering, node: fx.Node) -> None:
             if not isinstance(result, fx.Node):
                 raise ValueError(f"the model must return tensors that its layers make, not {result!r}")
             lowering.outputs[name] = lowering.source(result)
-    elif lowering.builder.computes(node):
+    elif lowering.builder.computes(node) or node in lowering.constants:
         return
     elif node.target is operator.getitem:
         lowering.pick(node)

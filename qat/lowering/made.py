@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..layers.expression import Expression
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -57,4 +59,18 @@ class Regrouped:
         raise ValueError(f"a tensor of {self.places.ndim + 1} axes can only be transposed, and reshaped to at most 4")
 
 
-Made = str | Steps | Regrouped
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """A comparison: the tensor that it looks at, and functions of that which are 1 where it holds, and where not."""
+
+    source: str
+    yes: Expression
+    no: Expression
+
+    @property
+    def layer(self) -> str:
+        """Raises ``ValueError``: there are no codes yet."""
+        raise ValueError("a comparison can only choose, in torch.where or masked_fill, or be a factor")
+
+
+Made = str | Steps | Regrouped | Condition

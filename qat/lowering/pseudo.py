@@ -9,19 +9,27 @@ from ..scales.quantizers import NO_CLAMP, Clamp
 
 
 class Normalization(Layer):
-    """A BatchNorm that is to be folded into the layer before it."""
+    """A BatchNorm that is to be folded into the layer before it, or to become one of its own.
 
-    def __init__(self, name: str, source: str, norm: BatchNorm) -> None:
+    shape : of its tensor, without the batch axis
+    """
+
+    def __init__(self, name: str, source: str, norm: BatchNorm, shape: tuple[int, ...]) -> None:
         super().__init__(name, source)
-        self.norm = norm
+        self.norm, self.shape = norm, shape
 
 
 class Function(Layer):
-    """A function of one tensor and a clamp behind it."""
+    """A function of one tensor and a clamp behind it.
 
-    def __init__(self, name: str, source: str, expression: Expression, clamp: Clamp = NO_CLAMP) -> None:
+    gates : its values are 0 and 1, and a product with them rounds nothing
+    """
+
+    def __init__(
+        self, name: str, source: str, expression: Expression, clamp: Clamp = NO_CLAMP, *, gates: bool = False
+    ) -> None:
         super().__init__(name, source)
-        self.expression, self.clamp = expression, clamp
+        self.expression, self.clamp, self.gates = expression, clamp, gates
 
     @property
     def whole(self) -> Expression:

@@ -61,7 +61,7 @@ def prune_pattern(
     check_layers(layers, (layer.name for layer, _ in weighted))
     for layer, map_shape in weighted:
         if fnmatchcase(layer.name, layers):
-            weight = tensor_named(model, layer.weight_name)
+            weight = tensor_named(model, layer.parameter)
             order = reduction_order(weight, map_shape)
             magnitude = weight.detach().flatten(1)[:, order].abs()
             steps = magnitude.shape[1]
@@ -70,7 +70,7 @@ def prune_pattern(
             kept = torch.zeros_like(groups, dtype=torch.bool).scatter(2, largest, True).flatten(1)[:, :steps]
             mask = torch.empty_like(kept)
             mask[:, order] = kept
-            set_mask(model, layer.weight_name, mask.view_as(weight))
+            set_mask(model, layer.parameter, mask.view_as(weight))
 
 
 def weighted_layers(
@@ -82,7 +82,11 @@ def weighted_layers(
     examples = example_inputs if isinstance(example_inputs, (tuple, list)) else (example_inputs,)
     with evaluating(prepared):
         tensors = layers(layers.host([x[:1] for x in examples], prepared), Step(prepared))
-    return [(layer, tensors[layer.sources[0]].map_shape) for layer in layers if isinstance(layer, Weighted)]
+    return [
+        (layer, tensors[layer.sources[0]].map_shape)
+        for layer in layers
+        if isinstance(layer, Weighted) and layer.rewritable
+    ]
 
 
 def reduction_order(weight: Tensor, map_shape: tuple[int, ...] | None) -> Tensor:

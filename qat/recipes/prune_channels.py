@@ -93,12 +93,12 @@ def prune_channels(
 def chains(model: PreparedModel) -> list[Chain]:
     """All layers that may lose output channels, with those that are concerned."""
     weighted = [layer for layer in model.quantizers if isinstance(layer, Weighted)]
-    uses = Counter(name for layer in weighted for name in (layer.weight_name, layer.bias_name))
+    uses = Counter(name for layer in weighted for name in layer.parameter_names)
     found = (_chain(first, list(model.quantizers), model) for first in weighted)
     return [
         chain
         for chain in found
-        if chain is not None and all(uses[name] <= 1 for name in (*chain.per_channel(), chain.reader.weight_name))
+        if chain is not None and all(uses[name] <= 1 for name in (*chain.per_channel(), chain.reader.parameter))
     ]
 
 
@@ -106,7 +106,7 @@ def _chain(first: Weighted, layers: list[Layer], model: PreparedModel) -> Chain 
     depthwise: list[Weighted] = []
     layer: Layer = first
     flat = first.geometry is None
-    if first.geometry is not None and first.geometry.groups > 1:
+    if not first.rewritable or (first.geometry is not None and first.geometry.groups > 1):
         return None
     while True:
         readers = [reader for reader in layers if layer.name in reader.sources]
@@ -114,7 +114,9 @@ def _chain(first: Weighted, layers: list[Layer], model: PreparedModel) -> Chain 
             return None
         layer = readers[0]
         if isinstance(layer, Weighted):
-            weight = tensor_named(model, layer.weight_name)
+            if not layer.rewritable:
+                return None
+            weight = tensor_named(model, layer.parameter)
             if layer.geometry is None or layer.geometry.groups == 1:
                 # A matrix product has its channels last, a convolution first: between them there must be a Flatten.
                 return Chain(first, depthwise, layer) if flat == (layer.geometry is None) else None
@@ -142,12 +144,12 @@ def _remove(model: nn.Module, chain: Chain, kept: Tensor) -> None:
     for name in chain.per_channel():
         _select(model, name, 0, channels)
     for layer in chain.depthwise:
-        model.get_submodule(layer.weight_name.rpartition(".")[0]).groups = len(channels)  # type: ignore[assignment]
-        _resize(model, layer.weight_name, 1, len(channels))
+        model.get_submodule(layer.parameter.rpartition(".")[0]).groups = len(channels)  # type: ignore[assignment]
+        _resize(model, layer.parameter, 1, len(channels))
     # Behind a Flatten each channel has several inputs, one behind the other.
-    weight = tensor_named(model, chain.reader.weight_name)
+    weight = tensor_named(model, chain.reader.parameter)
     inputs = torch.arange(weight.shape[1], device=weight.device).view(len(kept), -1)[channels].flatten()
-    _select(model, chain.reader.weight_name, 1, inputs)
+    _select(model, chain.reader.parameter, 1, inputs)
 
 
 def _select(model: nn.Module, name: str, axis: int, index: Tensor) -> None:

@@ -218,6 +218,28 @@ class WeightQuantizer(nn.Module):
             error_messages.append(f"{prefix}zero_point must be from {least} to {most}, not {found.tolist()}")
 
 
+class FixedWeightQuantizer(WeightQuantizer):
+    """Of weights that are never trained, with one scale for all, which nothing learns.
+
+    unit : the scale, where all weights fit the codes with it and it is of the settings' kind
+    """
+
+    def __init__(self, channels: int, settings: LayerSettings, arithmetic: Arithmetic, unit: float) -> None:
+        kind = "power_of_two" if settings.scale == "power_of_two" else "free"
+        super().__init__(channels, replace(settings, scale=kind, per_channel=False, symmetric_weights=True), arithmetic)
+        self.unit = unit
+
+    @torch.no_grad()
+    def settle(self, weight: Tensor) -> None:
+        """Set the scale to the unit, or as for other weights."""
+        is_power = math.frexp(self.unit)[0] == 0.5
+        fits = float(weight.abs().max()) <= self.unit * (self.limit + 0.25)
+        if fits and (is_power or self.settings.scale != "power_of_two"):
+            self.scale.set(torch.tensor(self.unit, device=weight.device))
+        else:
+            super().settle(weight)
+
+
 def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, most: int) -> tuple[int, int]:
     """(y_min, y_max): the real bounds of `clamp` quantized as on the host, within least … most."""
     # The bounds that most layers have need no arithmetic.

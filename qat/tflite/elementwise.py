@@ -78,8 +78,8 @@ def write_table(
             "its function must be one that TFLM has: Sigmoid, Tanh, Hardswish, LeakyReLU or SiLU, or a clamp such as "
             f"ReLU, each as a module or function of its own, not {layer.expression.operator}"
         )
-    attributes = dict(layer.expression.attributes)
-    options = {"Alpha": float(attributes["alpha"])} if operator == "LeakyRelu" else {}
+    known = layer.known(owner) if isinstance(layer, Table) else layer.expression
+    options = {"Alpha": dict(known.attributes)["alpha"]} if operator == "LeakyRelu" else {}
     made = writer.unclamped(layer.name, y)
     tensor = writer.operator(FUNCTIONS[operator], [writer.codes[layer.sources[0]]], made, **options)
     writer.put_clamp(layer.name, tensor, y)

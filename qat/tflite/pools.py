@@ -39,10 +39,10 @@ def write_max_pool(
     tensor = writer.codes[layer.sources[0]]
     padding = _padding(writer, tensor, layer.window)
     if padding is None:
-        vertical, horizontal = layer.window.padding
+        top, left, bottom, right = layer.window.sides
         _, height, width, depth = writer.shape(tensor)
-        shape = (1, height + 2 * vertical, width + 2 * horizontal, depth)
-        pads = np.array([[0, 0], [vertical] * 2, [horizontal] * 2, [0, 0]], np.int32)
+        shape = (1, height + top + bottom, width + left + right, depth)
+        pads = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
         smallest = np.array([-128], np.int8)
         tensor = writer.framed(f"{layer.name}/padded", tensor, shape, pads, smallest)
         padding = VALID
@@ -51,11 +51,11 @@ def write_max_pool(
 
 def _padding(writer: TfliteWriter, tensor: str, window: Window) -> int | None:
     """TFLite's padding that is this window's, None if neither is."""
-    if not any(window.padding):
+    if not any(window.sides):
         return VALID
     size = writer.shape(tensor)[1:3]
     same = same_padding(size, window.kernel, window.strides, window.dilations)
-    return SAME if window.padding * 2 == same else None
+    return SAME if window.sides == same else None
 
 
 def _options(window: Window, padding: int) -> dict[str, Any]:

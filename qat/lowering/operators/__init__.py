@@ -1,5 +1,33 @@
 """What torch's operators become, a file for each family; each handler registers itself."""
 
-from . import activations, elementwise, moves, orders, pools, recurrent, unroll, weights
+from . import (
+    activations,
+    affine,
+    choices,
+    elementwise,
+    gathers,
+    moves,
+    orders,
+    padding,
+    pools,
+    recurrent,
+    unroll,
+    upsampling,
+    weights,
+)
 
-__all__ = ["activations", "elementwise", "moves", "orders", "pools", "recurrent", "unroll", "weights"]
+__all__ = [
+    "activations",
+    "affine",
+    "choices",
+    "elementwise",
+    "gathers",
+    "moves",
+    "orders",
+    "padding",
+    "pools",
+    "recurrent",
+    "unroll",
+    "upsampling",
+    "weights",
+]

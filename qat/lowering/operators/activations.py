@@ -37,9 +37,7 @@ def hardtanh(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 
 def add_clamp(lowering: Lowering, node: fx.Node, operand: object, low: Any, high: Any) -> None:
-    bounds = [
-        default if b is None else lowering.builder.constant(b) for b, default in ((low, -math.inf), (high, math.inf))
-    ]
+    bounds = [default if b is None else lowering.number(b) for b, default in ((low, -math.inf), (high, math.inf))]
     least, most = bounds
     if least is None or most is None:
         raise ValueError("its bounds must be numbers")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import fx
 
+from ...layers.computed import Computed
 from ...layers.expression import Expression, X
-from ..arguments import Arguments
+from ..arguments import Arguments, shape_of
 from ..context import Lowering
+from ..made import Condition
 from ..pseudo import Binary, Function
 from ..registry import handles
+from .affine import add_affine
 
 
 @handles("add.Tensor", "add.Scalar")
@@ -49,14 +52,40 @@ def add_scaled(lowering: Lowering, node: fx.Node, x: object, y: object, alpha: f
     binary(lowering, node, x, y, operator)
 
 
+def scalar(lowering: Lowering, value: object) -> float | Computed | None:
+    """A number, or what gives a number of the model's parameters; None for anything else."""
+    number = lowering.number(value)
+    if number is None and isinstance(value, fx.Node) and value in lowering.constants:
+        return lowering.constants.computed(value) if value.meta["val"].numel() == 1 else None
+    return number
+
+
 def binary(lowering: Lowering, node: fx.Node, x: object, y: object, operator: str) -> None:
-    """x operator y, of which one may be a number."""
-    numbers = [lowering.builder.constant(value) for value in (x, y)]
-    name = lowering.unique(node)
+    """x operator y, of which one may be a number, or what the model's code makes of parameters."""
+    numbers = [scalar(lowering, value) for value in (x, y)]
     if numbers[0] is not None:
-        lowering.add(node, Function(name, lowering.source(y), Expression(operator, (numbers[0], X))))
+        source = operand(lowering, node, y)
+        lowering.add(node, Function(lowering.unique(node), source, Expression(operator, (numbers[0], X))))
     elif numbers[1] is not None:
-        lowering.add(node, Function(name, lowering.source(x), Expression(operator, (X, numbers[1]))))
+        source = operand(lowering, node, x)
+        lowering.add(node, Function(lowering.unique(node), source, Expression(operator, (X, numbers[1]))))
+    elif isinstance(x, fx.Node) and x in lowering.constants:
+        if operator == "Div":
+            raise ValueError(
+                "a constant of several numbers cannot be divided by an activation: multiply it with the activation's "
+                "reciprocal()"
+            )
+        add_affine(lowering, node, operand(lowering, node, y), shape_of(y), x, operator, True)
+    elif isinstance(y, fx.Node) and y in lowering.constants:
+        add_affine(lowering, node, operand(lowering, node, x), shape_of(x), y, operator, False)
     else:
-        sources = lowering.source(x), lowering.source(y)
-        lowering.add(node, Binary(name, *sources, operator))
+        sources = operand(lowering, node, x), operand(lowering, node, y)
+        lowering.add(node, Binary(lowering.unique(node), *sources, operator))
+
+
+def operand(lowering: Lowering, node: fx.Node, value: object) -> str:
+    """The layer of a tensor; a condition becomes one of zeros and ones."""
+    made = lowering.made(value)
+    if isinstance(made, Condition):
+        return lowering.add(node, Function(lowering.unique(node), made.source, made.yes, gates=True))
+    return lowering.source(value)

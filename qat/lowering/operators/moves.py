@@ -8,10 +8,11 @@ from torch import fx
 
 from ...layers.activation import Dropout
 from ...layers.concat import Concat
-from ...layers.moves import Pad, Reshape, Slice, Transpose
+from ...layers.moves import Reshape, Slice, Transpose
 from ..arguments import Arguments, shape_of
 from ..context import Lowering
-from ..made import Steps
+from ..made import Condition, Steps
+from ..pseudo import Function
 from ..registry import handles, register
 from ..regroup import MOST_AXES, regrouped
 from ..steps import taken_apart, whole
@@ -152,30 +153,6 @@ def add_concat(lowering: Lowering, node: fx.Node, sources: Sequence[str], axis: 
     lowering.add(node, layer)
 
 
-@handles("pad.default", "constant_pad_nd.default")
-def pad(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    """Zeros around maps and sequences; negative numbers cut positions off."""
-    if getattr(a, "mode", "constant") != "constant" or a.value not in (None, 0):
-        raise ValueError("only zeros can surround a tensor: mode must be 'constant' and value 0")
-    before, name = list(shape_of(a.self)), lowering.source(a.self)
-    axes = len(before) - 1
-    pairs = [(a.pad[i], a.pad[i + 1]) for i in range(0, len(a.pad), 2)]  # last axis first
-    if any(pair != (0, 0) for pair in pairs[axes:]):
-        raise ValueError("only the axes behind batch and channels can be padded")
-    pairs += [(0, 0)] * (2 - len(pairs))
-    for index, (first, last) in enumerate(pairs[:axes]):
-        axis = len(before) - index
-        size = before[axis - 1]
-        cut = range(max(-first, 0), size - max(-last, 0))
-        name = add_slice(lowering, node, name, tuple(before), axis, cut)
-        before[axis - 1] = len(cut)
-    (left, right), (top, bottom) = ((max(first, 0), max(last, 0)) for first, last in pairs[:2])
-    if any((top, left, bottom, right)):
-        lowering.add(node, Pad(lowering.unique(node), name, (top, left, bottom, right)))
-    else:
-        lowering.alias(node, name)
-
-
 def batch_free(axis: int, shape: tuple[int, ...]) -> int:
     """`axis` counted from the front, the batch being 0, which is an error."""
     place: int = axis % (len(shape) + 1)
@@ -204,6 +181,10 @@ def identity(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 @handles("to.dtype", "_to_copy.default")
 def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    made = lowering.made(a.self)
+    if isinstance(made, Condition) and node.meta["val"].is_floating_point():
+        lowering.add(node, Function(lowering.unique(node), made.source, made.yes, gates=True))
+        return
     if node.meta["val"].dtype != a.self.meta["val"].dtype:
         raise ValueError("the type of its tensor must stay the same")
     lowering.alias(node, lowering.source(a.self))

@@ -1,4 +1,4 @@
-"""What operators become that put codes in another order: shuffles, flips and selections along one axis."""
+"""What operators become that put codes in another order: shuffles and flips."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import fx
 
-from ...layers.orders import Gather
 from ..arguments import Arguments, shape_of
 from ..context import Lowering
 from ..made import Regrouped
@@ -51,15 +50,3 @@ def flip(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if 0 in axes:
         raise ValueError("the batch must stay in its order")
     ordered(lowering, node, a, np.flip(numbered(a), tuple(axis - 1 for axis in axes)))
-
-
-@handles("index_select.default")
-def index_select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
-    places, axis = lowering.builder.integers(a.index), a.dim % (len(shape_of(a.self)) + 1)
-    if places is None or axis == 0:
-        raise ValueError("its index must be a constant or a buffer, along an axis that is not the batch's")
-    source, size = lowering.source(a.self), shape_of(a.self)[axis - 1]
-    if places == list(range(size)):
-        lowering.alias(node, source)
-    else:
-        lowering.add(node, Gather(lowering.unique(node), source, axis, [place % size for place in places]))

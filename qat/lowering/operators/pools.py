@@ -17,6 +17,7 @@ from ..arguments import Arguments, pair, shape_of
 from ..context import Lowering
 from ..registry import handles
 from .moves import add_reshape, add_transpose
+from .padding import add_zeros
 
 Pair = tuple[int, int]
 
@@ -32,8 +33,16 @@ def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     divisor = getattr(a, "divisor_override", None)
     if divisor not in (None, window.area):
         raise ValueError(f"divisor_override must be None, not {divisor}")
-    source, counts = lowering.source(a.self), a.count_include_pad or divisor is not None
-    add_average_pool(lowering, node, source, shape_of(a.self), window, counts)
+    source, shape = lowering.source(a.self), shape_of(a.self)
+    counts = a.count_include_pad or divisor is not None
+    if window.beyond != (0, 0) and counts:  # what is beyond does not count: let the padding be a part of the map
+        added = dict(enumerate(zip(window.padding, window.padding, strict=True), 2 if len(shape) == 3 else 1))
+        added.pop(1, None)
+        source = add_zeros(lowering, node, source, shape, added)
+        before = window.padding[-(len(shape) - 1) :]
+        shape = (shape[0], *(size + 2 * padding for size, padding in zip(shape[1:], before, strict=True)))
+        window, counts = replace(window, padding=(0, 0)), False
+    add_average_pool(lowering, node, source, shape, window, counts)
 
 
 @handles("adaptive_avg_pool1d.default", "adaptive_avg_pool2d.default")
@@ -96,7 +105,7 @@ def pooled(shape: tuple[int, ...], reduced: list[int]) -> tuple[int, ...]:
 
 def add_max_pool(lowering: Lowering, node: fx.Node, operand: fx.Node, window: Window) -> str:
     source, size = lowering.source(operand), size_of(shape_of(operand))
-    lying = Windows(size, window.kernel, window.strides, window.padding * 2, window.dilations)
+    lying = Windows(size, window.kernel, window.strides, window.sides, window.dilations)
     if not lying.valid_counts().all():
         raise ValueError(f"padding must leave every window a position on the map, not {window.padding}")
     return lowering.add(node, MaxPool(lowering.unique(node), source, window))
@@ -131,7 +140,7 @@ def add_average_pool(
 
 
 def window_of(a: Arguments, node: fx.Node) -> Window:
-    """The window of a pool with these arguments; ceil_mode is refused where it adds one."""
+    """The window of a pool with these arguments."""
     axes = spatial(a.self)
     kernel = pair(a.kernel_size, axes)
     window = Window(
@@ -141,10 +150,12 @@ def window_of(a: Arguments, node: fx.Node) -> Window:
         dilations=pair(getattr(a, "dilation", 1), axes),
     )
     pairs = (size_of(shape_of(a.self)), window.kernel, window.strides, window.padding, window.dilations)
-    floor = tuple((size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in zip(*pairs, strict=True))
-    if size_of(shape_of(node)) != floor:
-        raise ValueError("ceil_mode must be False where it would add windows")
-    return window
+    # What the last window reaches beyond the padded map: with ceil_mode, or to the front of it without.
+    beyond = [
+        (count - 1) * s + d * (k - 1) + 1 - size - 2 * p
+        for count, size, k, s, p, d in zip(size_of(shape_of(node)), *pairs, strict=True)
+    ]
+    return replace(window, beyond=(max(beyond[0], 0), max(beyond[1], 0)))
 
 
 def tiling(kernel: Pair) -> Window:

@@ -71,7 +71,26 @@ def add_weighted(
 @handles("batch_norm.default")
 def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if a.running_mean is None or a.running_var is None or a.training:
-        raise ValueError("a BatchNorm must have running statistics")
+        raise ValueError(
+            "a BatchNorm without running statistics normalizes each batch by itself: give it track_running_stats=True, "
+            "and its model eval()"
+        )
+    add_normalization(lowering, node, a, frozen=False)
+
+
+@handles("instance_norm.default")
+def instance_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """With running statistics, in eval mode: an affine function per channel."""
+    if a.running_mean is None or a.running_var is None or a.use_input_stats:
+        raise ValueError(
+            "an InstanceNorm that normalizes each sample by its own statistics is no affine function of its input: use "
+            "BatchNorm, or track_running_stats=True with statistics to keep"
+        )
+    add_normalization(lowering, node, a, frozen=True)
+
+
+def add_normalization(lowering: Lowering, node: fx.Node, a: Arguments, *, frozen: bool) -> None:
+    """Fusing folds it into a layer before it, or makes one of it."""
     mean, variance = lowering.parameter(a.running_mean, "mean"), lowering.parameter(a.running_var, "variance")
     assert mean is not None and variance is not None
     norm = BatchNorm(
@@ -82,5 +101,6 @@ def batch_norm(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         running_var=variance,
         eps=a.eps,
         momentum=a.momentum,
+        frozen=frozen,
     )
-    lowering.add(node, Normalization(lowering.unique(node), lowering.source(a.input), norm))
+    lowering.add(node, Normalization(lowering.unique(node), lowering.source(a.input), norm, shape_of(node)))
