@@ -12,8 +12,10 @@ from torch import Tensor
 
 from emulator import Arithmetic
 from emulator.multiplier import RESCALED_BITS
+from emulator.walk import numba_installed
 
 from .rounding import float_thresholds, integer_thresholds
+from .rows import rows, run
 from .tensor import as_int
 
 EXACT_FLOAT64 = 1 << 53
@@ -38,6 +40,8 @@ def requantize(
     Returns float32 integers and a bool tensor that is true where the clamp changed nothing.
     """
     ratio = exact_ratio(multiplier, shift, bound)
+    if ratio is None and multiplier.numel() == shift.numel() == 1 and _compiled(acc, bound):
+        return _compiled_pass(acc, multiplier, shift, y_min - zero_point, y_max - zero_point, arithmetic)
     if ratio is not None:
         rounded = _round(acc.double() * ratio, shift, arithmetic)
     else:
@@ -73,15 +77,39 @@ def rescaled_sum(
     arithmetic: Arithmetic,
     subtract: bool = False,
 ) -> Tensor:
-    """int64 ``a' + b'``, or a' − b': both operands of the rescaled adder on the scale of their sum (section 11).
+    """``a' + b'``, or a' − b', exact in float64: both operands of the rescaled adder on one scale (section 11).
 
     a, b : exact integers x − zx, of shapes that broadcast; factors : (multiplier, shift) of each
     """
+    largest = arithmetic.activation_range[1] - arithmetic.activation_range[0]
+    every = torch.arange(-largest, largest + 1, device=a.device)
     operands = []
     for x, (multiplier, shift) in ((a, a_factors), (b, b_factors)):
-        scaled = (x.detach().long() << RESCALED_BITS) * multiplier
-        operands.append(round_shift(scaled, torch.tensor(shift, device=scaled.device), arithmetic))
+        scaled = (every << RESCALED_BITS) * multiplier
+        table = round_shift(scaled, torch.tensor(shift, device=scaled.device), arithmetic).double()
+        operands.append(table[(x.detach() + largest).long()])
     return operands[0] - operands[1] if subtract else operands[0] + operands[1]
+
+
+def _compiled(acc: Tensor, bound: int) -> bool:
+    return (
+        acc.device.type == "cpu" and acc.ndim > 0 and acc.numel() > 0 and bound <= EXACT_FLOAT64 and numba_installed()
+    )
+
+
+def _compiled_pass(
+    acc: Tensor, multiplier: Tensor, shift: Tensor, low: int, high: int, arithmetic: Arithmetic
+) -> tuple[Tensor, Tensor]:
+    """`requantize` of one multiplier and products that float64 does not hold."""
+    from . import kernels
+
+    acc = acc.detach().double().contiguous()
+    values, state = (torch.empty_like(acc, dtype=kind) for kind in (torch.float32, torch.uint8))
+    count = len(acc)
+    factor, places = (np.full(count, int(part), np.int64) for part in (multiplier, shift))
+    arrays = rows(acc), factor, places, integer_thresholds(places, arithmetic), rows(values), rows(state)
+    run(kernels.requantize_long, arrays, np.int64(low), np.int64(high))
+    return values, state == kernels.INSIDE
 
 
 def _round(quotient: Tensor, shift: Tensor, arithmetic: Arithmetic) -> Tensor:
