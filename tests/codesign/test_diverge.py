@@ -189,9 +189,13 @@ def test_a_wrong_rounding_in_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     x = {"input": images.numpy()}
     assert diverge(tmp_path / "m.onnx", "torch", "emulator", x, torch_model=model).agree
     right = qat.codes(model, images)
-    honest = requantize._round_shift
-    monkeypatch.setattr(requantize, "_round_shift", lambda product, shift, _: honest(product, shift, "floor"))
-    monkeypatch.setattr(requantize, "_round", lambda quotient, _: torch.floor(quotient))
+    for name in ("round_shift", "_round"):
+        honest = getattr(requantize, name)
+
+        def floor(value, shift, arithmetic, honest=honest):
+            return honest(value, shift, replace(arithmetic, rounding="floor"))
+
+        monkeypatch.setattr(requantize, name, floor)
     wrong = qat.codes(model, images)
     layer = next(name for name in right if (right[name] != wrong[name]).any())
     found = diverge(tmp_path / "m.onnx", "torch", "emulator", x, torch_model=model)
