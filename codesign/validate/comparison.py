@@ -45,10 +45,13 @@ class LayerComparison:
         """Why codes differ, where that is known; None where they do not, or for no known reason."""
         if not self.differing:
             return None
-        if self.largest == 1 and self.tie_distance is not None and self.tie_distance <= TIE + self.bias_error:
-            return "ties of float32" if self.tie_distance <= TIE else "the rounded bias"
+        distance = self.tie_distance if self.largest == 1 and self.tie_distance is not None else 1.0
+        if distance <= TIE:
+            return "ties of float32"
         if self.second_rounding and self.largest <= 1 + self.second_rounding:
             return "sums rounded in front of a function"
+        if self.bias_error and distance <= TIE + self.bias_error:
+            return "the rounded bias"
         return "saturating 16-bit pairs" if self.saturating else None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,17 +17,23 @@ MOST_ELEMENTS = 256
 
 
 def tie_distance(
-    graph: Graph, layer: str, codes: Mapping[str, NDArray[Any]], places: list[tuple[int, Index]]
+    graph: Graph, parts: Sequence[str], codes: Mapping[str, NDArray[Any]], places: list[tuple[int, Index]]
 ) -> float | None:
     """The farthest distance of an element's quotient from a tie, in codes; None where an element has no quotient.
 
+    parts : the layer, and those that are compared within it: an element that only moves is rounded in one of them
     codes : {layer: its codes, batch axis first, stored layout}; places : (sample, stored index) of the elements
     """
     farthest = 0.0
     for sample, index in places[:MOST_ELEMENTS]:
-        tracer = ElementTracer(graph, {name: array[sample] for name, array in codes.items() if name != layer})
-        quotient = tracer.trace(layer, index).quotient
-        if quotient is None:
+        tracer = ElementTracer(graph, {name: array[sample] for name, array in codes.items()})
+        trace = tracer.trace(parts[0], index)
+        while trace.quotient is None and len(trace.operands) == 1 and trace.operands[0].tensor in parts:
+            (moved,) = trace.operands
+            if moved.place is None:
+                break
+            trace = tracer.trace(moved.tensor, moved.place)
+        if trace.quotient is None:
             return None
-        farthest = max(farthest, abs(float(quotient - int(quotient // 1)) - 0.5))
+        farthest = max(farthest, abs(float(trace.quotient % 1) - 0.5))
     return farthest

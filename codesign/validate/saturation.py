@@ -44,7 +44,7 @@ def may_saturate(graph: Graph, layer: str, codes: dict[str, NDArray], places: li
     if not isinstance(node, Convolution | Linear):
         return False
     for sample, index in places[:MOST_ELEMENTS]:
-        tracer = ElementTracer(graph, {name: array[sample] for name, array in codes.items() if name != layer})
+        tracer = ElementTracer(graph, {name: array[sample] for name, array in codes.items()})
         if not _beyond(tracer.trace(layer, index)):
             return False
     return bool(places)

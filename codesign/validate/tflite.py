@@ -122,7 +122,7 @@ class TfliteComparison:
             places = [
                 (sample, tuple(index)) for sample, *index in np.argwhere(from_file_layout(node, differing)).tolist()
             ]
-            fields["tie_distance"] = tie_distance(self.graph, node.name, stored, places)
+            fields["tie_distance"] = tie_distance(self.graph, (node.name,), stored, places)
         held = self.counterparts.held[node.name]
         return LayerComparison(node.name, operator_name(node), held, **fields, overflows=overflows)
 

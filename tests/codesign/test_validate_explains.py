@@ -1,0 +1,199 @@
+"""What `validate` explains, and what it does not: hidden roundings, saturating pairs, host parts, other runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.peers.onnx_slices import OnnxSlices
+from codesign.validate import onnx as against_onnx
+from codesign.validate import validate
+from codesign.validate.hidden import compared_within
+from codesign.validate.saturation import may_saturate, saturates_pairs
+from compiler import load_onnx
+from emulator import run_graph
+from tests.codesign.command import fails
+from tests.codesign.models import small_model
+from tests.compiler.models import Model
+
+CPU = "processor\t: 0\nflags\t\t: fpu sse2 avx2 {}\n"
+
+
+def moved_rounding(bias: float = 0.0) -> Model:
+    """Conv → Transpose → QuantizeLinear: the graph rounds in front of the move, the file behind it."""
+    model = Model()
+    x = model.qdq(model.input((3, 4, 5)), 0.1)
+    weight = model.weight(np.random.default_rng(0).integers(-127, 128, (6, 3, 1, 1)), 0.3)
+    y = model.node("Conv", [x, weight, model.constant(np.full(6, bias))], "conv")
+    y = model.node("Transpose", [y], "turn", perm=[0, 1, 3, 2])
+    model.output(model.qdq(y, 0.371))
+    return model
+
+
+def test_a_rounding_that_was_moved_past_a_move(tmp_path: Path) -> None:
+    """The float bias of the convolution is known to the move's comparison: without it, nothing explains the codes."""
+    report = validate(moved_rounding(bias=0.0137).save(tmp_path), images=64)
+    layers = {layer.name: layer for layer in report.reference}
+    assert (layers["conv"].counterpart, layers["conv"].within) == (None, "turn")
+    turn = layers["turn"]
+    assert turn.differing > 0 and turn.reason == "the rounded bias" and turn.bias_error > 0
+    assert report.holds and not replace(turn, bias_error=0.0).explained
+
+
+def test_layers_without_a_counterpart_are_said(tmp_path: Path) -> None:
+    graph = load_onnx(moved_rounding().save(tmp_path))
+    held = {name: code for name, code in graph.metadata["codes"].items()}
+    assert compared_within(graph, held) == {"conv": "turn"}
+    assert compared_within(graph, {"input": "x"}) == {}  # nothing behind them has codes
+
+
+def u8s8(path: Path, weight: int) -> Path:
+    """A Gemm of uint8 codes and int8 weights of one size, without zero points."""
+    model = Model()
+    x = model.qdq(model.input((8,)), 0.02, 0, "uint8")
+    codes = np.full((4, 8), weight)
+    codes[1::2] *= -1
+    y = model.node("Gemm", [x, model.weight(codes, 0.01)], "fc", transB=1)
+    model.output(model.qdq(y, 2.0, 128, "uint8"))
+    return model.save(path)
+
+
+def saturating(honest: object, graph: object, inputs: np.ndarray) -> object:
+    """`OnnxSlices.run` of a processor without VNNI: optimized sessions add pairs of products in 16 bits."""
+
+    def run(self: OnnxSlices, feeds: object, wanted: list[str], optimized: bool = False) -> dict[str, np.ndarray]:
+        made = honest(self, feeds, wanted, optimized)
+        held = graph.metadata["codes"]["fc"]
+        if optimized and held in wanted:
+            node = graph.tensor("fc")
+            products = (inputs.astype(np.int64)[:, :, None] + 128) * node.weight.astype(np.int64)
+            pairs = products.reshape(len(inputs), 4, 2, 4).sum(axis=2).clip(-(1 << 15), (1 << 15) - 1)
+            real = pairs.sum(axis=1) * (0.02 * 0.01) / 2.0
+            made[held] = np.clip(np.rint(real) + 128, 0, 255).astype(np.uint8)
+        return made
+
+    return run
+
+
+@pytest.mark.parametrize(("weight", "flags", "holds"), [(127, "", True), (127, "avx512_vnni", False), (60, "", True)])
+def test_saturating_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weight: int, flags: str, holds: bool
+) -> None:
+    """Pairs of products beyond 16 bits explain what a processor without VNNI makes; one with it has no such excuse."""
+    path, cpu = u8s8(tmp_path, weight), tmp_path / "cpuinfo"
+    cpu.write_text(CPU.format(flags))
+    graph = load_onnx(path)
+    x = {"input": np.random.default_rng(1).uniform(2.6, 5.1, (20, 8)).astype(np.float32)}
+    codes = np.clip(np.rint(x["input"] / np.float32(0.02)), 0, 255).astype(np.int64) - 128
+    monkeypatch.setattr(OnnxSlices, "run", saturating(OnnxSlices.run, graph, codes.astype(np.int8)))
+    monkeypatch.setattr(against_onnx, "saturates_pairs", lambda: saturates_pairs(cpu))
+    report = validate(path, x)
+    (layer,) = (layer for layer in report.session if layer.name == "fc")
+    assert (layer.differing > 0) == (weight == 127)
+    assert report.holds == holds and all(layer.explained for layer in report.reference)
+    if weight == 127:
+        assert layer.largest > 1 and layer.reason == ("saturating 16-bit pairs" if holds else None)
+        assert report.unexplained == (() if holds else ("fc",))
+
+
+def test_the_bound_of_a_pair(tmp_path: Path) -> None:
+    """255 · 64 + 255 · 64 fits 16 bits, 255 · 65 + 255 · 64 does not."""
+    for weight, beyond in ((64, False), (65, True)):
+        graph = load_onnx(u8s8(tmp_path, weight))
+        codes = {"input": np.full((1, 8), 127, np.int8)}
+        layers = codes | run_graph(graph, codes, every=True)
+        assert may_saturate(graph, "fc", layers, [(0, (0,))]) is beyond
+
+
+def test_processors(tmp_path: Path) -> None:
+    cpu = tmp_path / "cpuinfo"
+    for flags, expected in (("", True), ("avx512_vnni", False), ("avx_vnni", False), ("amx_int8", False)):
+        cpu.write_text(CPU.format(flags))
+        assert saturates_pairs(cpu) is expected
+    assert saturates_pairs(tmp_path / "absent") is False
+
+
+def softmax_model(folder: Path) -> Path:
+    """Gemm, its codes, and a Softmax that the host computes."""
+    model = Model()
+    x = model.qdq(model.input((12,)), 0.05)
+    y = model.node(
+        "Gemm", [x, model.weight(np.random.default_rng(2).integers(-127, 128, (5, 12)), 0.01)], "fc", transB=1
+    )
+    model.output(model.node("Softmax", [model.qdq(y, 0.1)], "softmax", axis=1))
+    return model.save(folder)
+
+
+def test_outputs_that_the_host_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = softmax_model(tmp_path)
+    report = validate(path)
+    (output,) = report.outputs
+    assert report.holds and output.kind == "float32" and output.compared == 16 * 5
+    assert report.reason(output) in ("equal", "the layers that differ", "float32 of the host part")
+    honest = against_onnx.model_outputs
+    monkeypatch.setattr(
+        against_onnx, "model_outputs", lambda *given: {name: 1 - array for name, array in honest(*given).items()}
+    )
+    wrong = validate(path)
+    assert not wrong.holds and wrong.unexplained == (f"output {output.name}",)
+
+
+def test_what_cannot_be_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model(tmp_path)
+    fails(
+        capsys, ["validate", model, "--against", "tensorflow"], "--against", "onnxruntime, litert, tflm", "tensorflow"
+    )
+    fails(capsys, ["validate", model, "--against", "tflm"], str(model), "an ONNX file", "onnxruntime")
+    monkeypatch.setattr("codesign.validate.validation.find_spec", lambda name: None)
+    fails(capsys, ["validate", model], "onnxruntime", "pip install 'lockstep[qat]'")
+
+
+def test_an_opset_that_onnx_runtime_does_not_know(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    def refuses(*_: object, **__: object) -> None:
+        raise RuntimeError("opset 99 is under development\nand more")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuses)
+    model = small_model(tmp_path)
+    fails(capsys, ["validate", model], str(model), "ONNX Runtime cannot compute", "opset 99 is under development")
+
+
+@pytest.mark.skipif(find_spec("tflite_micro") is None, reason="needs the extra lockstep[tflm]")
+@pytest.mark.parametrize("against", ["tflm", "litert"])
+def test_tflite_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, against: str) -> None:
+    """Against its own kernels nothing differs; a wrong shift of one layer is found in that layer, behind equal ones."""
+    from codesign.validate import validation
+    from emulator import Arithmetic, Convolution
+    from tests.compiler.tflite.whole import classifier
+
+    path = classifier().save(tmp_path)
+    if against == "litert" and find_spec("ai_edge_litert") is None:
+        pytest.skip("needs the extra lockstep[litert]")
+    arithmetic = Arithmetic.tflm() if against == "tflm" else Arithmetic()
+    report = validate(path, arithmetic=arithmetic, images=8, against=against)
+    assert report.holds and report.reference is report.layers
+    assert sum(layer.compared for layer in report.layers) > 100 and report.outputs
+    if against == "tflm":
+        assert not any(layer.differing for layer in report.layers) and not any(out.differing for out in report.outputs)
+    right = validation.load_model
+
+    def wrong(*arguments: object, **options: object) -> object:
+        graph = right(*arguments, **options)
+        last = [node for node in graph.nodes if isinstance(node, Convolution)][-1]
+        changed = replace(last, shift=last.shift + 1)
+        return replace(graph, nodes=tuple(changed if node is last else node for node in graph.nodes))
+
+    monkeypatch.setattr(validation, "load_model", wrong)
+    report = validate(path, arithmetic=arithmetic, images=8, against=against)
+    graph = right(path, arithmetic)
+    last = [node.name for node in graph.nodes if isinstance(node, Convolution)][-1]
+    assert not report.holds and [layer.name for layer in report.layers if not layer.explained] == [last]
