@@ -41,6 +41,7 @@ class Environment:
     opset : version of the default operator set
     readers : tensor name → the operators that read it; graph outputs have none
     host : what the host computes in front of the accelerator
+    folded : bytes of each constant that an operator made
     wide_head : it may take over the first quantizers, where what stands behind them is no layer
     """
 
@@ -52,6 +53,7 @@ class Environment:
     readers: Mapping[str, Sequence[Operator]]
     host: Host
     wide_head: bool = False
+    folded: list[int] = field(default_factory=list)
     values: MutableMapping[str, AnyValue] = field(default_factory=dict)
 
     def any_value(self, name: str) -> AnyValue:

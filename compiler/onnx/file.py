@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message  # type: ignore[import-
 from onnx import IR_VERSION, GraphProto, ModelProto, TensorProto, ValueInfoProto
 
 from ..reading.file_bytes import read_bytes
+from .inline import inlined
 from .tensor import type_name
 
 Entry = TypeVar("Entry")
@@ -47,9 +48,10 @@ def read_onnx(path: str | PathLike[str]) -> OnnxFile:
     """Read and check a file; ``ValueError`` if it is missing, truncated, foreign or of an unknown version."""
     file = Path(path)
     model = _parse(read_bytes(file, MAX_BYTES))
-    graph = model.graph
-    if not model.HasField("graph") or not (graph.node or graph.output):
+    if not model.HasField("graph") or not (model.graph.node or model.graph.output):
         raise ValueError("is not an ONNX model: it holds no graph")
+    model = inlined(model)
+    graph = model.graph
     if not MIN_IR_VERSION <= model.ir_version <= IR_VERSION:
         raise ValueError(f"ir_version must be from {MIN_IR_VERSION} to {IR_VERSION}, not {model.ir_version}")
     if graph.sparse_initializer:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..reading.constants import QuantizedConstant
+from onnx import GraphProto
+
+from ..reading.constants import Constant, QuantizedConstant
 from ..reading.errors import located
 from ..reading.values import Codes, Dequantized, Real
 from .constants.fold import Known, fold
 from .environment import Environment
 from .formats import FormatError
 from .host.submodel import KNOWN_DOMAINS
-from .operator import Operator
+from .operator import Operator, operator
 from .operators.constant import lower_constant
 from .operators.qoperator import LOWERINGS as QOPERATORS
 from .operators.quantize import is_by_channel
 from .operators.table import LOWERINGS, REASONS
+from .order import needed_in_order
 from .revisions import check_revision
 from .schema import check_schema
 from .shapes import fold_shape, shape_of
 from .values import AnyValue, Hosted, Refused
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear")
+
+MAX_FOLDED = 1 << 27  # bytes more than those of the constants that they are made of
 
 
 def read_operators(env: Environment, operators: Sequence[Operator]) -> dict[str, str]:
@@ -57,6 +64,9 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)
     if op.type in QUANTIZERS:
         return _quantizer(env, op)
+    condition = env.values.get(op.input(0)) if op.type == "If" else None
+    if isinstance(condition, Constant) and condition.values.size == 1:
+        return _branch(env, op, op.attributes["then_branch" if condition.scalar else "else_branch"].g)
     if any(isinstance(value, Hosted) for value in read) and not any(_is_layered(env, value) for value in read):
         if op.type not in QOPERATORS:
             return [Hosted(name) for name in op.outputs]
@@ -68,6 +78,26 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         reason = f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
         return _left(env, Refused(op, reason, foreign=True, hostable=True), read)
     return _lowered(env, op, read)
+
+
+def _branch(env: Environment, op: Operator, graph: GraphProto) -> Sequence[AnyValue]:
+    """What an If makes whose condition is constant: what the chosen branch does."""
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    inside = replace(
+        env, values=ChainMap({}, env.values), initializers=ChainMap(initializers, dict(env.initializers)), readers={}
+    )
+    outputs = [value.name for value in graph.output]
+    try:
+        with located(str(op)):
+            if len(outputs) != len(op.outputs):
+                raise ValueError(f"its branches must have {len(op.outputs)} outputs, as the node has")
+            operators = [operator(node) for node in graph.node]
+            read_operators(inside, needed_in_order(operators, [*inside.values, *inside.initializers], outputs))
+            return [inside.any_value(name) for name in outputs]
+    except FormatError:
+        raise
+    except ValueError as error:
+        return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)
 
 
 def _left(env: Environment, refused: Refused, read: Sequence[AnyValue]) -> Sequence[AnyValue]:
@@ -147,12 +177,21 @@ def _known(value: AnyValue) -> Known:
     return value
 
 
+def _bytes(values: Sequence[AnyValue | None]) -> int:
+    return sum(value.values.nbytes for value in values if isinstance(value, Constant))
+
+
 def _constant(env: Environment, op: Operator) -> Sequence[AnyValue]:
     """What an operator makes of constants."""
     try:
         with located(str(op)):
             if op.type == "Constant":
                 return [lower_constant(env, op)]
-            return fold(op, [_known(env.any_value(name)) if name else None for name in op.inputs], env.opset)
+            read = [_known(env.any_value(name)) if name else None for name in op.inputs]
+            made = fold(op, read, env.opset)
+            env.folded.append(max(_bytes(made) - _bytes(read), 0))
+            if sum(env.folded) > MAX_FOLDED:
+                raise ValueError("what operators make of constants must have at most 2^27 bytes; store it in the file")
+            return made
     except ValueError as error:
         return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)

@@ -35,7 +35,6 @@ VECTORIZED = frozenset(
         "Flatten",
         "Floor",
         "Gather",
-        "GatherElements",
         "Greater",
         "GreaterOrEqual",
         "Identity",
@@ -87,6 +86,7 @@ VECTORIZED = frozenset(
 RANDOM = frozenset(
     ["Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"]
 )
+MAX_MADE = 1 << 22  # elements of a result that is not of the size of what it is made of
 MAX_SLOW = 1 << 14  # elements read and made by any other operator
 MAX_MULTIPLICATIONS = 1 << 33  # of a MatMul, at most
 MAX_SHOWN = 1 << 10  # elements of an integer constant that shape inference may look at
@@ -104,6 +104,8 @@ def evaluate(op: Operator, inputs: Sequence[NDArray[Any] | None], opset: int) ->
     model = _model(op, inputs, opset)
     count = _elements(op, model, inputs)
     read = max((array.size for array in inputs if array is not None), default=0)
+    if count > max(MAX_MADE, 2 * read):
+        raise ValueError(f"its result must have at most 2^22 elements, not {count}; store it in the file")
     if op.type == "MatMul" and count * max(read, 1) > MAX_MULTIPLICATIONS:
         raise ValueError("the product of constants is too large to be computed; store its result in the file")
     if op.type not in VECTORIZED and max(read, count) > MAX_SLOW:
