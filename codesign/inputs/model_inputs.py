@@ -17,6 +17,9 @@ from emulator.inputs import input_names, model_inputs
 from .archive import Archive, open_npz
 from .npy_header import NpyHeader
 
+PART_BYTES = 1 << 24
+"""Bytes of floats that are quantized at once."""
+
 
 @dataclass(frozen=True)
 class InputType:
@@ -113,11 +116,22 @@ def graph_codes(
     graph: Graph, arrays: Mapping[str, NDArray[Any]], path: str | PathLike[str] | None = None
 ) -> dict[str, Codes]:
     """The codes of the graph's inputs, in the file's layout, of the model's own inputs; errors name the file `path`."""
+    samples = {len(array) for array in arrays.values() if np.ndim(array)}
+    size = sum(array.nbytes for array in arrays.values())
+    count = samples.pop() if len(samples) == 1 else 0
+    # Quantizing holds some copies of the floats: not of all at once.
+    step = max(1, count * PART_BYTES // max(size, 1)) if takes_codes(graph) and size > PART_BYTES else max(count, 1)
+    parts = []
     try:
-        codes = model_inputs(graph, arrays)
+        for first in range(0, max(count, 1), step):
+            some = arrays if step >= count else {name: array[first : first + step] for name, array in arrays.items()}
+            parts.append(model_inputs(graph, some))
     except (TypeError, ValueError) as error:
         raise type(error)(str(error) if path is None else f"{path}: {error}") from None
-    return {tensor.name: to_file_layout(tensor, codes[tensor.name]) for tensor in graph.inputs}
+    return {
+        tensor.name: to_file_layout(tensor, np.concatenate([part[tensor.name] for part in parts]))
+        for tensor in graph.inputs
+    }
 
 
 def random_codes(graph: Graph, samples: int, seed: int = 0) -> dict[str, Codes]:

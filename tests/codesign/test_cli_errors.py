@@ -14,7 +14,9 @@ from codesign.commands.benchmark import BENCHMARKS
 from tests.codesign.command import fails, runs
 from tests.codesign.models import SHAPE, small_config, small_inputs, small_model
 
-COMMANDS = ("demo", "verilog", "synthesize", "compile", "run", "simulate", "validate", "benchmark")
+COMMANDS = (
+    "demo", "verilog", "synthesize", "compile", "run", "simulate", "validate", "diverge", "certify", "benchmark",
+)  # fmt: skip
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,35 @@ def test_a_wrong_rounding_in_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     layer = next(name for name in right if (right[name] != wrong[name]).any())
     found = diverge(tmp_path / "m.onnx", "torch", "emulator", x, torch_model=model)
     check_element(found, layer, "torch", right[layer], wrong[layer])
+
+
+@pytest.mark.skipif(find_spec("tflite_micro") is None, reason="needs the extra lockstep[tflm]")
+def test_a_fault_in_tflm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its file has one other weight: a bit of the convolution's is turned around in its bytes."""
+    from codesign.peers import process
+    from compiler import load_model
+    from emulator import Arithmetic
+    from tests.compiler.tflite.whole import classifier
+
+    file, other = classifier().save(tmp_path), tmp_path / "other.tflite"
+    graph = load_model(file, Arithmetic.tflm())
+    assert diverge(file, "tflm", "emulator", arithmetic=Arithmetic.tflm()).agree
+    first = graph.nodes[0]
+    stored = first.weight.tobytes()
+    data = file.read_bytes()
+    assert data.count(stored) == 1
+    turned = bytes([stored[40] ^ 0x20])
+    other.write_bytes(data.replace(stored, stored[:40] + turned + stored[41:]))
+    honest = process.run_peer
+    monkeypatch.setattr(process, "run_peer", lambda peer, _, *given, **options: honest(peer, other, *given, **options))
+    codes = {"x0": np.random.default_rng(1).integers(-128, 128, (2, 4, 5, 3), np.int8)}
+    found = diverge(file, "tflm", "emulator", codes, arithmetic=Arithmetic.tflm())
+    right, wrong = (
+        run_graph(load_model(path, Arithmetic.tflm()), codes, every=True)[first.name] for path in (file, other)
+    )
+    place = found.element.place
+    assert (place.layer, place.sample, *place.index) == (first.name, *np.argwhere(right != wrong)[0].tolist())
+    assert found.element.right == ("emulator",) and found.layers[0].differing == np.count_nonzero(right != wrong)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.inputs import InputType, read_inputs, read_npz
+from codesign.inputs import InputType, graph_codes, model_inputs, read_inputs, read_npz
 from codesign.inputs.archive import CHUNK
+from compiler import load_onnx
 from tests.codesign.command import fails, runs
 from tests.codesign.models import SHAPE, small_inputs, small_model
 from tests.codesign.test_npz import archive, header
@@ -161,3 +162,43 @@ def test_run_takes_one_array_of_any_name(capsys: pytest.CaptureFixture[str], tmp
     named = runs(capsys, ["run", model, "--inputs", small_inputs(tmp_path, input=array), "--samples", 3])
     other = runs(capsys, ["run", model, "--inputs", small_inputs(tmp_path, other=array), "--samples", 3])
     assert named["samples"] == 3 and named["outputs"] == other["outputs"]
+
+
+def test_many_floats_are_quantized_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = load_onnx(small_model(tmp_path))
+    array = np.random.default_rng(0).normal(size=(700, *SHAPE)).astype(np.float32)
+    whole = graph_codes(graph, {"input": array})["input"]
+    monkeypatch.setattr(model_inputs, "PART_BYTES", 100_000)
+    tracemalloc.start()
+    try:
+        parts = graph_codes(graph, {"input": array})["input"]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(parts, whole, strict=True)
+    assert peak < 3 * whole.nbytes + 6 * 100_000 < 2 * array.nbytes + 6 * 100_000
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    """Whatever happens to the bytes of a file: its arrays, or one sentence that names it."""
+    rng = np.random.default_rng(9)
+    file, whole = tmp_path / "x.npz", tmp_path / "whole.npz"
+    arrays = {"a": rng.normal(size=(6, 20)).astype(np.float32), "b": np.asfortranarray(rng.integers(0, 9, (5, 12)))}
+    refused = 0
+    for save in (np.savez, np.savez_compressed):
+        save(whole, **arrays)
+        data = np.frombuffer(whole.read_bytes(), np.uint8)
+        for _ in range(400):
+            changed = data.copy()
+            places = rng.integers(0, len(data), int(rng.choice([1, 1, 2, 8])))
+            changed[places] = rng.choice([0, 1, 127, 128, 255], len(places))
+            file.write_bytes(
+                changed.tobytes()[: int(rng.choice([len(data), rng.integers(1, len(data))], p=[0.9, 0.1]))]
+            )
+            for samples in (None, 2):
+                try:
+                    read_npz(file, samples)
+                except ValueError as error:
+                    refused += 1
+                    assert str(error).startswith(str(file)) and "\n" not in str(error)
+    assert refused > 800
