@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.graph import ConstantTensor, Tensor, logical_shape, stored_shape
+from emulator.quantize import quantize
 
 from .constants import QuantizedConstant
 from .graph_builder import GraphBuilder
+from .origin import Origin
+from .values import Source, Target
 
 
 def constant_tensor(builder: GraphBuilder, value: QuantizedConstant, like: Tensor, name: str) -> Tensor:
@@ -43,3 +50,29 @@ def constant_tensor(builder: GraphBuilder, value: QuantizedConstant, like: Tenso
             codes=np.ascontiguousarray(codes.astype(np.int8)),
         )
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantSource(Source):
+    """Constant real numbers as an operand, of `rank` axes behind the batch's; float32."""
+
+    operator: Origin
+    values: NDArray[Any]
+    rank: int
+
+    def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
+        """Add the `ConstantTensor` of the rounded numbers."""
+        values = self.values
+        if values.ndim == self.rank + 1 and values.shape[0] == 1:
+            values = values[0]
+        if values.ndim != self.rank:
+            raise ValueError(
+                f"a constant operand must have {self.rank} axes behind the batch's, not {self.values.shape}"
+            )
+        codes = quantize(values, target.scale, target.zero_point, target.y_min, target.y_max)
+        shape = stored_shape(values.shape)
+        return builder.add(
+            ConstantTensor(
+                name=name, shape=shape, **vars(target), inputs=(), codes=np.ascontiguousarray(np.moveaxis(codes, 0, -1))
+            )
+        )

@@ -75,12 +75,12 @@ class Move:
     """An operator that selects or regroups codes and computes nothing: max pool, flatten, reshape, pad.
 
     apply : (builder, tensor, layer name) → tensor
-    fills : it adds real zeros of its own
+    fill : the real number that it adds, None if it adds none
     """
 
     operator: Origin
     apply: MoveFunction
-    fills: bool = False
+    fill: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,8 @@ class Real:
     """Real numbers: what `source` computes, clamped to low … high, then moved.
 
     A clamp and a move commute, and both commute with rounding, because rounding is monotone: so one quantizer
-    behind the whole chain is one rounding right at the source. Zeros that a move adds must be their own clamps' result.
+    behind the whole chain is one rounding right at the source. Numbers that a move adds must be what
+    their own clamps make of them.
 
     clamps : the operators that clamped
     """
@@ -100,11 +101,12 @@ class Real:
     moves: tuple[Move, ...] = ()
 
     def __post_init__(self) -> None:
-        filling = [move.operator for move in self.moves if move.fills]
-        if filling and not self.low <= 0 <= self.high:
-            raise ValueError(
-                f"a clamp to {self.low} … {self.high} and the zeros of {filling[0]} need a QuantizeLinear between them"
-            )
+        for move in self.moves:
+            if move.fill is not None and not self.low <= move.fill <= self.high:
+                raise ValueError(
+                    f"a clamp to {self.low} … {self.high} and the {move.fill:g} of {move.operator} need a "
+                    "QuantizeLinear between them"
+                )
 
     def exact(self) -> Target | None:
         """The target at which nothing is rounded, None where there is none."""

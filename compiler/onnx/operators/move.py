@@ -1,16 +1,20 @@
-"""Transpose, Slice, Split and Pad: codes selected, put in another order or framed by zeros."""
+"""Transpose, Slice, Split and Pad: codes selected, put in another order or framed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emulator.graph import Pad, Tensor, logical_shape, stored_shape
+import numpy as np
+
+from emulator.graph import Tensor, logical_shape
+from emulator.quantize import quantize
 
 from ...reading.constants import Constant, QuantizedConstant
 from ...reading.graph_builder import GraphBuilder
-from ...reading.rearrange import checked_axis, kept, sliced, transposed
-from ...reading.sizes import check_elements
+from ...reading.padding import extended, padded
+from ...reading.rearrange import checked_axis, gathered, sliced, transposed
 from ...reading.values import Codes, Move, MoveFunction, Value
 from ...reading.windows import MAX_SIZE
 from ..environment import Environment
@@ -34,14 +38,14 @@ def lower_transpose(env: Environment, op: Operator) -> Value:
 
 
 def lower_slice(env: Environment, op: Operator) -> Value:
-    """Slice with constant starts, ends, axes and steps of at least 1, along any axes but the batch's."""
+    """Slice with constant starts, ends, axes and steps, backwards too, along any axes but the batch's."""
     starts, ends = env.integers(op, 1, "starts") or (), env.integers(op, 2, "ends") or ()
     axes = env.integers(op, 3, "axes") or tuple(range(len(starts)))
     steps = env.integers(op, 4, "steps") or (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or not starts:
         raise ValueError("starts, ends, axes and steps must have one length of at least 1")
-    if min(steps) < 1:
-        raise ValueError(f"steps must be at least 1, not {steps}")
+    if 0 in steps:
+        raise ValueError(f"steps must not be 0, as in {steps}")
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
         cuts = {}
@@ -55,7 +59,7 @@ def lower_slice(env: Environment, op: Operator) -> Value:
                 raise ValueError(f"elements {start} to {end} of axis {axis} must not be empty; it has {size} elements")
         cuts = {axis: cut for axis, cut in cuts.items() if cut != range(logical_shape(x.shape)[axis - 1])}
         for index, (axis, cut) in enumerate(cuts.items(), 1):
-            x = sliced(builder, x, axis, cut, name if index == len(cuts) else builder.unique(f"{name}/{index}"))
+            x = gathered(builder, x, axis, cut, name if index == len(cuts) else builder.unique(f"{name}/{index}"))
         return x
 
     return env.moved(op, apply)
@@ -89,46 +93,56 @@ def lower_split(env: Environment, op: Operator) -> tuple[Value, ...]:
 
 
 def lower_pad(env: Environment, op: Operator) -> Value:
-    """Pad with zeros above, below and beside maps, before and behind sequences."""
-    op.only("mode", "constant", "only zeros can surround codes")
+    """Pad along any axes but the batch's: with zeros, another number that is a code, or the tensor's own elements."""
+    mode = op.text("mode", "constant")
+    if mode not in ("constant", "edge", "reflect", "wrap"):
+        raise ValueError(f"mode must be constant, edge, reflect or wrap, not {mode!r}")
     found = env.value(op.input(0))
     value = env.scalar(op, 2) if op.input(2) else op.real("value", 0.0)
-    zero = found.tensor.zero_point + OFFSETS.get(found.type.name, 0) if isinstance(found, Codes) else 0
-    if value != zero:
-        what = f"{zero}, the code of 0," if isinstance(found, Codes) else "the constant 0,"
-        raise ValueError(f"the value must be {what} not {value}")
+    if value is None or math.isnan(value):
+        raise ValueError("the value must be one constant number")
     pads, axes = env.integers(op, 1, "pads") or (), env.integers(op, 3, "axes")
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
-        before, after = _borders(pads, axes, len(x.shape) + 1)
-        top, left = (0, *before[1:])[-2:]
-        bottom, right = (0, *after[1:])[-2:]
-        if not any((top, left, bottom, right)):
+        borders = _borders(pads, axes, len(x.shape) + 1)
+        if not any(map(any, borders)):
             return x
-        sizes = zip(logical_shape(x.shape), before, after, strict=True)
-        shape = stored_shape(tuple(first + size + last for size, first, last in sizes))
-        check_elements(shape, "the padded tensor")
-        codes = {"y_min": min(x.y_min, x.zero_point), "y_max": max(x.y_max, x.zero_point)}
-        return builder.add(Pad(name=name, shape=shape, **kept(x) | codes, padding=(top, left, bottom, right)))
+        if mode != "constant":
+            return extended(builder, x, borders, mode, name)
+        return padded(builder, x, borders, _fill(builder, found, x, value), name)
 
     if isinstance(found, Codes):
         return Codes(apply(env.builder, found.tensor, env.builder.unique(op.label)), found.type)
-    return env.real(op, 0).moved(Move(op, apply, fills=True))
+    return env.real(op, 0).moved(Move(op, apply, fill=float(value) if mode == "constant" else None))
 
 
-def _borders(pads: Sequence[int], axes: Sequence[int] | None, rank: int) -> tuple[list[int], list[int]]:
+def _fill(builder: GraphBuilder, found: Value, x: Tensor, value: float) -> int:
+    """The code of `value`, which is a code of the file already where codes are padded."""
+    low, high = builder.arithmetic.activation_range
+    if isinstance(found, Codes):
+        code = int(value) - OFFSETS.get(found.type.name, 0)
+        if not low <= code <= high:
+            raise ValueError(f"the value must be a code of the tensor's type, not {value}")
+        return code
+    code = int(quantize(value, x.scale, x.zero_point, low, high))
+    if np.float32(code - x.zero_point) * np.float32(x.scale) != np.float32(value):
+        raise ValueError(f"the value must be a code times the scale {x.scale}, as the codes around are, not {value}")
+    return code
+
+
+def _borders(pads: Sequence[int], axes: Sequence[int] | None, rank: int) -> list[tuple[int, int]]:
     """Positions before and behind each logical axis but the batch's."""
     axes = range(rank) if axes is None else axes
-    if len(pads) != 2 * len(axes) or not all(0 <= pad <= MAX_SIZE for pad in pads):
-        raise ValueError(f"pads must be {2 * len(axes)} integers from 0 to {MAX_SIZE}, not {tuple(pads)}")
-    before, after = [0] * rank, [0] * rank
+    if len(pads) != 2 * len(axes) or not all(abs(pad) <= MAX_SIZE for pad in pads):
+        raise ValueError(f"pads must be {2 * len(axes)} integers from {-MAX_SIZE} to {MAX_SIZE}, not {tuple(pads)}")
+    borders = [(0, 0)] * rank
     for axis, first, last in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         if not -rank <= axis < rank:
             raise ValueError(f"axes must be from {-rank} to {rank - 1}, not {axis}")
-        if (first or last) and axis % rank < 2:
-            raise ValueError("only the axes behind batch and channels can be padded")
-        before[axis % rank], after[axis % rank] = first, last
-    return before[1:], after[1:]
+        if (first or last) and axis % rank == 0:
+            raise ValueError("only the axes behind the batch can be padded")
+        borders[axis % rank] = first, last
+    return borders[1:]
 
 
 def _transpose(op: Operator) -> MoveFunction:

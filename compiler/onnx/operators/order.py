@@ -13,25 +13,25 @@ from ..operator import Operator
 
 
 def lower_gather(env: Environment, op: Operator) -> Value:
-    """Gather with constant indices along an axis other than the batch's; a scalar index drops the axis."""
+    """Gather with constant indices along an axis other than the batch's; a scalar drops the axis."""
     constant = env.plain(op, 1, "indices")
-    if constant is None or constant.values.size < 1 or constant.values.ndim > 1:
-        raise ValueError("indices must be a constant number or a constant vector of some")
-    indices, drops = [int(index) for index in constant.integers.reshape(-1)], constant.values.ndim == 0
+    if constant is None or constant.values.size < 1:
+        raise ValueError("indices must be constants, at least one")
+    indices, axes = [int(index) for index in constant.integers.reshape(-1)], constant.values.shape
 
     def apply(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
         axis = checked_axis(op.integer("axis", 0), len(x.shape) + 1)
-        shape = list(logical_shape(x.shape))
-        size = shape.pop(axis - 1)
+        logical = logical_shape(x.shape)
+        size, shape = logical[axis - 1], (*logical[: axis - 1], *axes, *logical[axis:])
         wrong = [index for index in indices if not -size <= index < size]
         if wrong:
             raise ValueError(f"indices must be from {-size} to {size - 1}, not {wrong[0]}")
-        if drops and not shape:
+        if not shape:
             raise ValueError("one number of a vector is not a tensor with a batch; indices must have one axis")
-        label = builder.unique(f"{name}/kept") if drops and size > 1 else name
-        check_elements((*shape, len(indices)), "the gathered tensor")
+        label = name if len(axes) == 1 or (not axes and size == 1) else builder.unique(f"{name}/kept")
+        check_elements(shape, "the gathered tensor")
         x = gathered(builder, x, axis, [index % size for index in indices], label)
-        return reshaped(builder, x, tuple(shape), name) if drops else x
+        return x if len(axes) == 1 else reshaped(builder, x, shape, name)
 
     return env.moved(op, apply)
 

@@ -1,13 +1,12 @@
-"""MaxPool, GlobalMaxPool, AveragePool, GlobalAveragePool and ReduceMean."""
+"""MaxPool, GlobalMaxPool, AveragePool and GlobalAveragePool."""
 
 from __future__ import annotations
 
-from emulator.graph import Tensor, logical_shape
+from emulator.graph import Tensor
 
 from ...reading.graph_builder import GraphBuilder
 from ...reading.pool import average_pool, max_pool, whole_window
-from ...reading.rearrange import reshaped
-from ...reading.values import Move, Value
+from ...reading.values import Value
 from ..environment import Environment
 from ..operator import Operator
 from ..windows import node_geometry
@@ -46,17 +45,3 @@ def lower_global_average_pool(env: Environment, op: Operator) -> Value:
     """GlobalAveragePool: the window is the whole map."""
     x = env.operand(op, 0)
     return average_pool(env.builder, op, x, whole_window(x, range(2, len(x.shape) + 1)))
-
-
-def lower_reduce_mean(env: Environment, op: Operator) -> Value:
-    """ReduceMean over height, width or both, or a length: an average pool; keepdims = 0 drops the axes behind it."""
-    x, axes = env.operand(op, 0), env.integers(op, 1, "axes")
-    rank = len(x.shape) + 1
-    if not axes or not all(-rank <= axis < rank and axis % rank > 1 for axis in axes):
-        raise ValueError(f"only the mean over axes behind batch and channels is supported, not axes {axes}")
-    places = {axis % rank for axis in axes}
-    mean = average_pool(env.builder, op, x, whole_window(x, places))
-    if op.integer("keepdims", 1):
-        return mean
-    shape = tuple(size for axis, size in enumerate(logical_shape(x.shape), 1) if axis not in places)
-    return mean.moved(Move(op, lambda builder, tensor, name: reshaped(builder, tensor, shape, name)))

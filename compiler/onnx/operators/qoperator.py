@@ -23,8 +23,9 @@ from .convolution import lower_conv
 from .elementwise import lower_elementwise
 from .function import lower_function
 from .linear import lower_gemm, lower_matmul
-from .pool import lower_average_pool, lower_global_average_pool, lower_reduce_mean
+from .pool import lower_average_pool, lower_global_average_pool
 from .quantize import CODE_TYPES, lower_dequantize_linear, lower_quantize_linear
+from .reduce import lower_reduce
 
 TWINS = {
     "Add": lower_elementwise,
@@ -36,7 +37,7 @@ TWINS = {
     "LeakyRelu": lower_function,
     "MatMul": lower_matmul,
     "Mul": lower_elementwise,
-    "ReduceMean": lower_reduce_mean,
+    "ReduceMean": lower_reduce,
     "Sigmoid": lower_function,
 }
 

@@ -15,6 +15,7 @@ from .constant import lower_constant
 from .conv_transpose import lower_conv_transpose
 from .convolution import lower_conv
 from .elementwise import lower_elementwise
+from .extremes import lower_extreme
 from .function import lower_function, lower_prelu
 from .linear import lower_gemm, lower_matmul
 from .move import lower_pad, lower_slice, lower_split, lower_transpose
@@ -25,10 +26,11 @@ from .pool import (
     lower_global_average_pool,
     lower_global_max_pool,
     lower_max_pool,
-    lower_reduce_mean,
 )
 from .qoperator import LOWERINGS as QOPERATORS
 from .quantize import lower_dequantize_linear, lower_quantize_linear
+from .reduce import lower_reduce, lower_reduce_max
+from .replicate import lower_expand, lower_tile
 from .reshape import (
     lower_cast,
     lower_dropout,
@@ -57,6 +59,7 @@ LOWERINGS: dict[str, Lowering] = {
     "DequantizeLinear": lower_dequantize_linear,
     "com.microsoft.DequantizeLinear": lower_dequantize_linear,
     "Div": lower_elementwise,
+    "Expand": lower_expand,
     "Dropout": lower_dropout,
     "Flatten": lower_flatten,
     "Gather": lower_gather,
@@ -65,13 +68,17 @@ LOWERINGS: dict[str, Lowering] = {
     "GlobalMaxPool": lower_global_max_pool,
     "Identity": lower_identity,
     "MatMul": lower_matmul,
+    "Max": lower_extreme,
     "MaxPool": lower_max_pool,
+    "Min": lower_extreme,
     "Mul": lower_elementwise,
     "PRelu": lower_prelu,
     "Pad": lower_pad,
     "QuantizeLinear": lower_quantize_linear,
     "com.microsoft.QuantizeLinear": lower_quantize_linear,
-    "ReduceMean": lower_reduce_mean,
+    "ReduceMax": lower_reduce_max,
+    "ReduceMean": lower_reduce,
+    "ReduceSum": lower_reduce,
     "Relu": lower_relu,
     "Resize": lower_resize,
     "Reshape": lower_reshape,
@@ -80,6 +87,7 @@ LOWERINGS: dict[str, Lowering] = {
     "SpaceToDepth": lower_space_to_depth,
     "Squeeze": lower_squeeze,
     "Sub": lower_elementwise,
+    "Tile": lower_tile,
     "Transpose": lower_transpose,
     "Unsqueeze": lower_unsqueeze,
     "Upsample": lower_resize,
