@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from emulator.instructions import (
     FORMATS,
     INSTRUCTION_BYTES,
+    RAW_OUTPUTS,
+    RESCALED_ADDER,
     Error,
     Instruction,
     Opcode,
@@ -38,6 +40,25 @@ def test_decode_gives_back_what_was_encoded(made: Instruction) -> None:
 def test_a_spare_bit_is_refused(made: Instruction) -> None:
     word = int.from_bytes(made.encode(), "little") | 1 << used_bits(made.opcode)
     assert decode(word.to_bytes(INSTRUCTION_BYTES, "little")) == (Error.FIELD, None)
+
+
+def test_fields_that_not_every_accelerator_has() -> None:
+    """They may be left out, are then 0, and are illegal bits where the accelerator has not what they steer."""
+    for opcode, name, feature in (
+        (Opcode.REQUANTIZE, "byte", RAW_OUTPUTS),
+        (Opcode.ADDER, "a_shift", RESCALED_ADDER),
+        (Opcode.ADDER, "multiplier", RESCALED_ADDER),
+    ):
+        always = {f.name: max(f.low, min(1, f.high)) for f in FORMATS[opcode] if not f.feature}
+        without, made = Instruction(opcode, always), Instruction(opcode, {**always, name: 3})
+        assert (without[name], made[name]) == (0, 3)
+        assert decode(without.encode(), frozenset()) == (Error.NONE, without)
+        assert decode(made.encode(), frozenset()) == (Error.FIELD, None)
+        error, found = decode(made.encode(), {feature})
+        assert error == Error.NONE and found is not None and found[name] == 3
+        assert used_bits(opcode, {feature}) == used_bits(opcode) > used_bits(opcode, frozenset())
+        with pytest.raises(KeyError):
+            without["no such field"]
 
 
 @pytest.mark.parametrize("code", sorted(set(range(256)) - set(Opcode)))

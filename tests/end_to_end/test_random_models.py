@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import qat
-from tests.end_to_end.configs import CONFIGS
+from tests.end_to_end.configs import CONFIGS, VERSION_2
 from tests.end_to_end.whole_way import assert_torch, exported, run_everywhere
 
+EVERY = CONFIGS | VERSION_2
 MODELS = {"verilator": 5, "icarus": 1}
 IMAGES = 2
 
@@ -62,7 +63,7 @@ def pick(rng: np.random.Generator, *choices: Any) -> Any:
 def trained(model: nn.Module, x: Tensor, name: str, seed: int) -> qat.PreparedModel:
     """`model` for a config's arithmetic after two steps, which move statistics, scales and weights."""
     settings = {"*": {"scale": ("learned_log", "free", "learned", "power_of_two")[seed % 4]}}
-    prepared = qat.prepare(model, x, CONFIGS[name].arithmetic, settings=settings).train()
+    prepared = qat.prepare(model, x, EVERY[name].arithmetic, settings=settings).train()
     optimizer = torch.optim.Adam(prepared.parameters(), lr=1e-2)
     for _ in range(2):
         optimizer.zero_grad()
@@ -71,12 +72,12 @@ def trained(model: nn.Module, x: Tensor, name: str, seed: int) -> qat.PreparedMo
     return prepared
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_torch_emulator_machine_and_rtl_are_equal(name: str, simulator: str, tmp_path: Path) -> None:
-    config, cases, expected = CONFIGS[name], [], []
+    config, cases, expected = EVERY[name], [], []
     for seed in range(MODELS[simulator]):
         torch.manual_seed(seed)
-        model, shape = random_model(np.random.default_rng([seed, len(CONFIGS), list(CONFIGS).index(name)]))
+        model, shape = random_model(np.random.default_rng([seed, len(CONFIGS), list(EVERY).index(name)]))
         prepared = trained(model, torch.randn(16, *shape), name, seed)
         x = torch.randn(IMAGES, *shape)
         cases.append(exported(prepared, (x,), config, tmp_path))
