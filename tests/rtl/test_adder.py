@@ -89,13 +89,22 @@ def random_vectors(rng: np.random.Generator, arithmetic: Arithmetic, count: int)
         low, high = sorted(int(code) for code in rng.integers(-128, 128, 2))
         vector |= {"y_min": low, "y_max": high, "subtract": int(rng.integers(2)), "b_valid": int(rng.random() < 0.9)}
         if arithmetic.adder == "rescaled":
-            for side in "ab":  # terms of at most half of 255 · 2^20
-                vector[f"{side}_multiplier"] = factor = int(rng.integers(1 << min(bits, arithmetic.multiplier_bits)))
-                vector[f"{side}_shift"] = factor.bit_length() + int(rng.integers(1, 8))
-            vector["multiplier"] = int(rng.integers(1 << min(bits, arithmetic.multiplier_bits)))
-            vector["shift"] = min(vector["multiplier"].bit_length() + int(rng.integers(15, 24)), 62)
+            vector |= rescaled_factors(rng, min(bits, arithmetic.multiplier_bits))
         vectors.append(vector)
     return vectors
+
+
+def rescaled_factors(rng: np.random.Generator, bits: int) -> dict[str, int]:
+    """Terms of at most half of 255 · 2^20, or ones so small that the code shows their last bit."""
+    fine, factors = rng.random() < 0.5, {}
+    for side in "ab":
+        factors[f"{side}_multiplier"] = factor = int(rng.integers(1 << int(rng.integers(1, bits + 1))))
+        factors[f"{side}_shift"] = factor.bit_length() + (
+            19 + int(rng.integers(5)) if fine else int(rng.integers(1, 8))
+        )
+    factors["multiplier"] = 1 << int(rng.integers(bits)) if fine else int(rng.integers(1 << bits))
+    places = factors["multiplier"].bit_length() - 1
+    return factors | {"shift": min(max(places + (0 if fine else int(rng.integers(16, 25))), 0), 62)}
 
 
 def test_random_codes() -> None:
