@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,15 @@ from ..reading.values import Target
 from .file import FileTensor, TfliteFile
 from .operator import Operator
 from .ranges import activation_range
-from .tail import TailBuilder
+from .tail import Array, Step, TailBuilder
 
 CODE_TYPES = ("int8", "uint8")
+
+
+def check_without_data(found: FileTensor) -> None:
+    """Raise ``ValueError`` if a tensor that is an input or made by an operator is a constant, too."""
+    if found.data is not None:
+        raise ValueError(f"{found} has data in the file, which only a constant may")
 
 
 class Environment:
@@ -118,8 +125,10 @@ class Environment:
         scale = float(found.scale[0])
         if not (math.isfinite(scale) and scale > 0):
             raise ValueError(f"{found} must have a positive finite scale, not {scale}")
-        shift = 128 if found.type == "uint8" else 0
-        return scale, (int(found.zero_point[0]) if found.zero_point.size else 0) - shift
+        zero_point = (int(found.zero_point[0]) if found.zero_point.size else 0) - 128 * (found.type == "uint8")
+        if not -128 <= zero_point <= 127:
+            raise ValueError(f"{found} must have one of its codes as zero point, not {found.zero_point[0]}")
+        return scale, zero_point
 
     def sample_shape(self, found: FileTensor, constant: bool = False) -> tuple[int, ...]:
         """A tensor's stored shape, without its batch axis where it has one."""
@@ -167,6 +176,16 @@ class Environment:
         scale, zero_point = self.quantization(found)
         return Target(scale, zero_point, *activation_range(activation, scale, zero_point, self.builder.arithmetic))
 
+    def hosted(self, op: Operator, shape: tuple[int, ...], compute: Callable[[Array], Array]) -> None:
+        """Note that the host makes output 0 of input 0; shape : what it makes, with the batch axis."""
+        found = self.output(op)
+        if found.shape != shape:
+            raise ValueError(f"the file gives {found} the shape {found.shape}, and the operator makes {shape}")
+        check_without_data(found)
+        if found.index in self.made:
+            raise ValueError(f"{found} is made twice")
+        self.tail.add(Step(str(op), (op.inputs[0],), found.index, compute))
+
     def label(self, op: Operator, part: str = "", index: int = 0) -> str:
         """A layer's name: that of the tensor it makes, with `/part` behind it for a step on the way."""
         return self.builder.unique(self.output(op, index).name + (f"/{part}" if part else ""))
@@ -179,6 +198,7 @@ class Environment:
             raise ValueError(f"the file gives {found} the shape {found.shape}, which the operator does not make")
         if found.index in self.made:
             raise ValueError(f"{found} is made twice")
+        check_without_data(found)
         self.made[found.index] = tensor
         if isinstance(tensor, Node):
             self.holders.setdefault(tensor.name, found.name)

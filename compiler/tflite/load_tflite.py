@@ -15,7 +15,7 @@ from ..reading.graph_builder import GraphBuilder
 from ..reading.stored_arithmetic import choose_arithmetic
 from ..reading.stored_layers import read_layers
 from ..reading.stored_tables import read_tables
-from .environment import Environment
+from .environment import Environment, check_without_data
 from .file import TfliteFile, read_tflite
 from .head import TfliteHead, float_input
 from .operator import Operator, operator
@@ -131,6 +131,7 @@ def _inputs(env: Environment, operators: list[Operator]) -> HostPart | None:
             rounded[found.name] = scale, zero_point
         else:
             scale, zero_point = env.quantization(found)
+        check_without_data(found)
         tensor = Tensor(
             name=found.name,
             shape=env.sample_shape(found),

@@ -40,6 +40,8 @@ def sliced(builder: GraphBuilder, x: Tensor, axis: int, places: range, name: str
     """Elements `places` (step at least 1) along a stored axis, from 0."""
     if places == range(x.shape[axis]):
         return x
+    if len(places) == 1:
+        places = range(places[0], places[0] + 1)
     shape = (*x.shape[:axis], len(places), *x.shape[axis + 1 :])
     start, stop = places[0], places[-1] + 1
     return builder.add(

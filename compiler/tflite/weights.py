@@ -44,6 +44,8 @@ def read_weights(env: Environment, op: Operator, index: int, axis: int, rank: in
         raise ValueError(f"{found} must have its scales along axis {axis}, not {found.axis}")
     if not (np.isfinite(found.scale) & (found.scale > 0)).all():
         raise ValueError(f"{found} must have positive finite scales")
+    if found.type != "uint8" and found.zero_point.any():
+        raise ValueError(f"{found} must have zero point 0, as TFLite takes it for {found.type} weights")
     zero_point = found.zero_point - (128 if found.type == "uint8" else 0)
     if ((zero_point < low) | (zero_point > high)).any():
         raise ValueError(f"{found} must have zero points that are codes")

@@ -46,6 +46,10 @@ def lower_depthwise(env: Environment, op: Operator) -> None:
     if one != 1 or outputs % x.shape[-1]:
         raise ValueError(f"weights of shape {weights.codes.shape} do not match an input of {x.shape[-1]} channels")
     options = "DepthwiseConv2DOptions"
+    # Newer TFLite takes the multiplier from the shapes, TFLM from here.
+    multiplier = op.integer(options, "DepthMultiplier")
+    if env.tflm and multiplier * x.shape[-1] != outputs:
+        raise ValueError(f"option DepthMultiplier must be {outputs // x.shape[-1]}, not {multiplier}")
     window = geometry(op, options, x, (kernel[0], kernel[1]), pair(op, options, "DilationHFactor", "DilationWFactor"))
     target = env.target(op, op.activation(options))
     env.add(

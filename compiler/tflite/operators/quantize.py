@@ -1,16 +1,12 @@
-"""QUANTIZE and DEQUANTIZE: another scale inside the network, floats at its ends."""
+"""QUANTIZE: another scale, uint8 and int8, or a float input that the host has quantized."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from emulator.graph import Rescale, Tensor
+from emulator.graph import Rescale
 from emulator.multiplier import quantize_multiplier
 
-from ..environment import CODE_TYPES, Environment
+from ..environment import Environment
 from ..operator import Operator
-from ..tail import Step
 
 
 def lower_quantize(env: Environment, op: Operator) -> None:
@@ -35,17 +31,3 @@ def lower_quantize(env: Environment, op: Operator) -> None:
             shift=shift,
         ),
     )
-
-
-def lower_dequantize(env: Environment, op: Operator) -> None:
-    """float32(code − zero point) · scale, behind the graph."""
-    x: Tensor = env.operand(op, 0)
-    found = env.output(op)
-    if found.type != "float32" or env.file_tensor(op, 0).type not in CODE_TYPES:
-        raise ValueError(f"must make float32 of int8 or uint8, not {found.type} of {env.file_tensor(op, 0).type}")
-    scale, zero_point = np.float32(x.scale), x.zero_point
-
-    def compute(codes: NDArray[np.int8]) -> NDArray[np.float32]:
-        return (codes.astype(np.int32) - zero_point).astype(np.float32) * scale
-
-    env.tail.add(Step(str(op), (op.inputs[0],), found.index, compute))

@@ -10,12 +10,12 @@ from .convolution import lower_conv, lower_depthwise
 from .elementwise import lower_elementwise
 from .fully_connected import lower_fully_connected
 from .function import lower_function
-from .host import lower_arg_max, lower_host_dequantize, lower_host_move, lower_host_quantize, lower_softmax
+from .host import lower_arg_max, lower_dequantize, lower_host_move, lower_host_quantize, lower_softmax
 from .join import lower_concatenation, lower_pack
 from .move import lower_pad, lower_reshape, lower_transpose
 from .order import lower_depth_to_space, lower_gather, lower_reverse, lower_space_to_depth
 from .pool import lower_average_pool, lower_max_pool
-from .quantize import lower_dequantize, lower_quantize
+from .quantize import lower_quantize
 from .reduce import lower_reduce, lower_reduce_max
 from .resize import lower_resize_nearest
 from .select import lower_slice, lower_split, lower_strided_slice, lower_unpack
@@ -72,7 +72,7 @@ LOWERINGS: dict[str, Lowering] = {
 HOST: dict[str, Lowering] = {
     "ARG_MAX": lower_arg_max,
     "ARG_MIN": lower_arg_max,
-    "DEQUANTIZE": lower_host_dequantize,
+    "DEQUANTIZE": lower_dequantize,
     "EXPAND_DIMS": lower_host_move,
     "QUANTIZE": lower_host_quantize,
     "RESHAPE": lower_host_move,
