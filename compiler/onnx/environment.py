@@ -15,10 +15,10 @@ from emulator.graph import Tensor, stored_shape
 
 from ..reading.constants import Constant, QuantizedConstant
 from ..reading.graph_builder import GraphBuilder
-from ..reading.graph_input import InputSource
+from ..reading.graph_input import InputSource, graph_input
 from ..reading.origin import Origin
 from ..reading.rounding import operand
-from ..reading.values import Codes, Move, MoveFunction, Real, Value
+from ..reading.values import Codes, Dequantized, Move, MoveFunction, Real, Target, Value
 from .operator import Operator
 from .tensor import decode, type_name
 from .values import AnyValue, BatchConstant, Hosted, Refused
@@ -83,6 +83,11 @@ class Environment:
         if kind not in (np.float32, np.float16):
             raise ValueError(f"{name!r} must be FLOAT to be quantized, not {type_name(kind)}")
         return Real(InputSource(Origin(name, "tensor", (name,)), stored_shape(shape)))
+
+    def rounded_by_host(self, name: str, target: Target) -> Real:
+        """A float tensor that the host makes of codes, as an input of the accelerator."""
+        shape = self.host.tensor(name)[1]
+        return Real(Dequantized(graph_input(self.builder, name, stored_shape(shape), target)))
 
     def real(self, op: Operator, index: int) -> Real:
         """Input `index` as real numbers made of activations; ``ValueError`` for a constant or for codes."""

@@ -10,15 +10,15 @@ from onnx import GraphProto
 
 from ..reading.constants import Constant, QuantizedConstant
 from ..reading.errors import located
-from ..reading.values import Codes, Dequantized, Real
-from .constants.fold import Known, fold
+from ..reading.values import Codes, Dequantized, Real, Target
+from .constants.fold import MOVES, Known, fold
 from .environment import Environment
 from .formats import FormatError
 from .host.submodel import KNOWN_DOMAINS
 from .operator import Operator, operator
 from .operators.constant import lower_constant
 from .operators.qoperator import LOWERINGS as QOPERATORS
-from .operators.quantize import is_by_channel
+from .operators.quantize import is_by_channel, quantizer_target
 from .operators.table import LOWERINGS, REASONS
 from .order import needed_in_order
 from .revisions import check_revision
@@ -69,7 +69,7 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         return _branch(env, op, op.attributes["then_branch" if condition.scalar else "else_branch"].g)
     if any(isinstance(value, Hosted) for value in read) and not any(_is_layered(env, value) for value in read):
         if op.type not in QOPERATORS:
-            return [Hosted(name) for name in op.outputs]
+            return _hosted(env, op, read)
     elif not any(isinstance(value, Codes | Real | Hosted) for value in read):
         return _constant(env, op)
     elif op.type in ("Shape", "Size"):
@@ -100,6 +100,30 @@ def _branch(env: Environment, op: Operator, graph: GraphProto) -> Sequence[AnyVa
         return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)
 
 
+def _hosted(env: Environment, op: Operator, read: Sequence[AnyValue]) -> Sequence[AnyValue]:
+    """Behind what the host makes: a layer where that is rounded, otherwise the host's too."""
+    rounded = {name: value for name in op.inputs if isinstance(value := env.values.get(name), Hosted) and value.target}
+    first = env.values.get(op.input(0))
+    if op.type in MOVES and len(rounded) == 1 and isinstance(first, Hosted):
+        return [Hosted(name, target=first.target) for name in op.outputs]
+    hosted = [Hosted(name) for name in op.outputs]
+    if op.type not in LOWERINGS or not rounded:
+        return hosted
+    try:
+        with env.builder.attempt():
+            inputs: dict[str, AnyValue] = {
+                name: env.rounded_by_host(name, value.target) for name, value in rounded.items() if value.target
+            }
+            # The host dequantizes, and the graph's door finds the same codes again.
+            made = _layer(replace(env, values=ChainMap(inputs, env.values)), op)
+            if isinstance(made, Refused):
+                raise ValueError(made.reason)
+    except ValueError:
+        return hosted
+    env.values.update(inputs)
+    return made
+
+
 def _left(env: Environment, refused: Refused, read: Sequence[AnyValue]) -> Sequence[AnyValue]:
     """What is no layer is the host's where no quantizer stands before it, or only such as it can do, too."""
     quantized = any(isinstance(value, Codes) or (isinstance(value, Real) and not _is_float(value)) for value in read)
@@ -127,7 +151,7 @@ def _quantizer(env: Environment, op: Operator) -> Sequence[AnyValue]:
     """QuantizeLinear and DequantizeLinear."""
     first = env.values.get(op.input(0))
     if isinstance(first, Hosted) and first.quantized:
-        return [Hosted(name) for name in op.outputs]
+        return [Hosted(name, target=first.target) for name in op.outputs]
     if (isinstance(first, Hosted) or (isinstance(first, Real) and _is_float(first))) and is_by_channel(env, op):
         return [Hosted(name) for name in op.outputs]  # an input of the accelerator has one scale
     made = _layer(env, op)
@@ -136,8 +160,15 @@ def _quantizer(env: Environment, op: Operator) -> Sequence[AnyValue]:
     moved = isinstance(first, Hosted) or (isinstance(first, Real) and first.moves and not _is_layered(env, first))
     if env.wide_head and moved:
         # A shape or a move that the accelerator lacks is left to the host, and the quantizer behind it, too.
-        return [Hosted(name, quantized=True, instead=made) for name in op.outputs]
+        return [Hosted(name, quantized=True, target=_target(env, op), instead=made) for name in op.outputs]
     return [made] * len(op.outputs)
+
+
+def _target(env: Environment, op: Operator) -> Target | None:
+    try:
+        return quantizer_target(env, op)
+    except ValueError:
+        return None
 
 
 def _shape(env: Environment, op: Operator, read: Sequence[AnyValue]) -> Sequence[AnyValue]:

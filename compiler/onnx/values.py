@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from ..reading.values import Value
+from ..reading.values import Target, Value
 from .operator import Operator
 
 
@@ -41,11 +41,13 @@ class Hosted:
     """What only the model's own inputs and constants make, in front of any layer: the host computes it.
 
     quantized : a QuantizeLinear of the host made it
+    target : how a quantizer of the host has rounded it, which other quantizers and moves leave as it is
     instead : why it is no layer
     """
 
     name: str
     quantized: bool = False
+    target: Target | None = None
     instead: Refused | None = None
 
 

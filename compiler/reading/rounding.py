@@ -20,7 +20,10 @@ def operand(builder: GraphBuilder, real: Real) -> Tensor:
         raise ValueError(f"reads codes with one scale per channel, as only a depthwise Conv does; {WAY_OUT}")
     if exact is None:
         waiting = real.clamps[-1] if isinstance(source, Dequantized) else source.operator
-        raise ValueError(f"reads the unrounded result of {waiting}; a QuantizeLinear must stand between")
+        raise ValueError(
+            f"reads the unrounded result of {waiting}; a QuantizeLinear must stand between, so have the quantizer "
+            f"round what {waiting.type} makes"
+        )
     key = (id(real), None)
     if key not in builder.rounded:
         if isinstance(source, Dequantized):

@@ -109,6 +109,15 @@ def lower_dequantize_linear(env: Environment, op: Operator) -> Value:
     return QuantizedConstant(value.integers - offset, parameters.scale, parameters.zero_point - offset, axis)
 
 
+def quantizer_target(env: Environment, op: Operator) -> Target | None:
+    """What a QuantizeLinear asks for, None where it has a scale per channel."""
+    parameters = _parameters(env, op, None)
+    if not parameters.single or parameters.type not in CODE_TYPES:
+        return None
+    low, high, offset = CODE_TYPES[parameters.type]
+    return Target(float(parameters.scale), int(parameters.zero_point) - offset, low - offset, high - offset)
+
+
 def _input_codes(env: Environment, op: Operator) -> Real:
     """The model's own input, or what the host makes of it, that holds codes already."""
     name = op.input(0)

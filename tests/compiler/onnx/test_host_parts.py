@@ -291,3 +291,20 @@ def many_sums(model: Model, y: str) -> str:
         made.append(model.node("Flatten", [x], f"flat{index}"))
     joined = model.qdq(model.node("Concat", made, "join", axis=1), S)
     return model.qdq(gemm(model, joined, depth=12 * 64), S)
+
+
+def test_codes_that_the_host_moves(tmp_path) -> None:
+    """A quantizer whose tensor has the time first: the host moves what it rounded, and the graph finds its codes."""
+    rng = np.random.default_rng(0)
+    model = Model()
+    x = model.node("Transpose", [model.input((7, 4))], "time", perm=[1, 0, 2])
+    w, r = (model.constant(rng.normal(scale=0.3, size=(1, 24, n))) for n in (4, 8))
+    model.node("GRU", [x, w, r], "gru", outputs=2, hidden_size=8)
+    steps = model.qdq(model.nodes[-1].output[0], 1 / 128, 7)
+    last = model.node("Gather", [steps, model.constant(-1, "int64")], "last", axis=0)
+    last = model.node("Squeeze", [last, model.constant([0], "int64")], "flat")
+    model.outputs = [model.quantize(gemm(model, last), S)]
+    same(model, tmp_path, feed(model, 3))
+    graph = load_onnx(model.save(tmp_path))
+    assert [type(node).__name__ for node in graph.nodes] == ["Linear"]
+    assert (graph.inputs[0].scale, graph.inputs[0].zero_point) == (1 / 128, 7)
