@@ -30,6 +30,7 @@ class OnnxSlices:
         self._path = path
         self._model = onnx.load(path)
         graph = self._model.graph
+        _join_twins(graph)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._maker = {name: node for node in graph.node for name in node.output if name}
         inputs = [value for value in graph.input if value.name not in self._initializers]
@@ -142,3 +143,20 @@ class OnnxSlices:
             functions=self._model.functions,
         )
         return bytes(model.SerializeToString())
+
+
+def _join_twins(graph: onnx.GraphProto) -> None:
+    """Let all read the first of quantizers that round one tensor alike, as the compiler does; the codes are equal.
+
+    Some quantizers give each reader of a tensor a QuantizeLinear of its own.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    twins: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":
+            attributes = sorted(attribute.SerializeToString() for attribute in node.attribute)
+            key = (node.domain, *node.input, *attributes)
+            twins[node.output[0]] = first.setdefault(key, node.output[0])
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = twins.get(name, name)

@@ -19,7 +19,7 @@ from emulator.graph import Graph
 from emulator.machine import Machine
 from emulator.run import run_graph
 
-from ...inputs import random_codes
+from ...inputs import random_model_inputs
 from ...validate import validate
 from ..rows import row
 from .generate import FAILURES
@@ -75,7 +75,7 @@ def evaluate(path: Path, machine: bool = False) -> Outcome:
             validation = validate(path, images=IMAGES)
     except Exception as error:  # what was accepted must be validated: anything else is a fault to be shown
         return replace(outcome, reason=f"not validated: {type(error).__name__}: {error}")
-    wrong = None if validation.holds else _first_unexplained(validation.reference)
+    wrong = None if validation.holds else f"not explained: {', '.join(validation.unexplained)}"
     if wrong is None and machine:
         wrong = _on_machine(graph)
     return replace(
@@ -87,16 +87,9 @@ def evaluate(path: Path, machine: bool = False) -> Outcome:
     )
 
 
-def _first_unexplained(layers: Sequence[Any]) -> str:
-    for layer in layers:
-        if not layer.explained:
-            return f"{layer.operator} {layer.name!r}: {layer.differing} of {layer.compared} codes differ"
-    return "the outputs differ from end to end"
-
-
 def _on_machine(graph: Graph) -> str | None:
     """What is wrong on the machine with one input; None if nothing is."""
-    inputs = random_codes(graph, 1)
+    inputs = random_model_inputs(graph, 1)
     expected = run_graph(graph, inputs)
     try:
         result = Machine(CONFIG).run(compile_graph(graph, CONFIG), inputs)

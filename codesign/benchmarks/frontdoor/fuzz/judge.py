@@ -101,8 +101,7 @@ def against_onnx_runtime(path: Path, graph: Graph) -> str:
         return f"cannot be validated: {type(error).__name__}: {str(error)[:200]}"
     if validation.holds:
         return RIGHT
-    first = next(layer for layer in validation.reference if not layer.explained)
-    return f"is wrong in {first.operator} {first.name!r}: {first.differing} of {first.compared}"
+    return f"is wrong in {', '.join(validation.unexplained)}"
 
 
 def against_tflm(path: Path, graph: Graph) -> str:
