@@ -30,7 +30,7 @@ class OnnxSlices:
         self._path = path
         self._model = onnx.load(path)
         graph = self._model.graph
-        _join_twins(graph)
+        self._twins = _join_twins(graph)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._maker = {name: node for node in graph.node for name in node.output if name}
         inputs = [value for value in graph.input if value.name not in self._initializers]
@@ -62,6 +62,7 @@ class OnnxSlices:
         """
         if not wanted:
             return {}
+        feeds = {self._twins.get(name, name): array for name, array in feeds.items()}
         model = self._slice(feeds, wanted)
         options = onnxruntime.SessionOptions()
         if not optimized:
@@ -71,15 +72,17 @@ class OnnxSlices:
             session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             count = max(array.shape[0] for array in feeds.values())
             step = self.batch or max(count, 1)
+            read = [node.name for node in session.get_inputs()]
             parts = [
-                session.run(list(wanted), {name: array[first : first + step] for name, array in feeds.items()})
+                session.run(list(wanted), {name: feeds[name][first : first + step] for name in read})
                 for first in range(0, max(count, 1), step)
             ]
         except Exception as error:  # ONNX Runtime raises a dozen classes that share nothing but Exception
             reason = str(error).splitlines()[0]
             names = ", ".join(map(repr, wanted[:3])) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
             raise ValueError(f"{self._path}: ONNX Runtime cannot compute {names}: {reason}") from None
-        return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(wanted)}
+        made = ([part[i] for part in parts] for i in range(len(wanted)))
+        return {name: np.concatenate(m) if m[0].ndim else m[0] for name, m in zip(wanted, made, strict=True)}
 
     def input_feeds(self, counterparts: Counterparts, codes: Mapping[str, NDArray[np.int8]]) -> Arrays:
         """{tensor of the file: array} that gives the inputs of the graph these codes.
@@ -110,8 +113,10 @@ class OnnxSlices:
 
     def cut(self, wanted: str, known: set[str]) -> list[str]:
         """The tensors of `known` or graph inputs that `wanted` is computed from, cutting at the nearest ones."""
-        _, leaves = self._needed([wanted], known - {wanted})
-        return sorted(name for name in leaves if name in known or name in self._types)
+        read = {self._twins.get(name, name): name for name in known}
+        read.pop(self._twins.get(wanted, wanted), None)
+        _, leaves = self._needed([wanted], set(read))
+        return sorted(read.get(name, name) for name in leaves if name in read or name in self._types)
 
     def _needed(self, wanted: Sequence[str], given: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:
         pending, seen, outputs = list(wanted), set[str](), set[str]()
@@ -145,10 +150,11 @@ class OnnxSlices:
         return bytes(model.SerializeToString())
 
 
-def _join_twins(graph: onnx.GraphProto) -> None:
-    """Let all read the first of quantizers that round one tensor alike, as the compiler does; the codes are equal.
+def _join_twins(graph: onnx.GraphProto) -> dict[str, str]:
+    """{codes: those that are read in their place}: all read the first of the quantizers that round one tensor alike.
 
-    Some quantizers give each reader of a tensor a QuantizeLinear of its own.
+    Some quantizers give each reader of a tensor a QuantizeLinear of its own; which of them the compiler names its
+    tensor after is its choice.
     """
     first: dict[tuple[object, ...], str] = {}
     twins: dict[str, str] = {}
@@ -160,3 +166,4 @@ def _join_twins(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = twins.get(name, name)
+    return twins

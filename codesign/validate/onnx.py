@@ -133,7 +133,10 @@ class OnnxComparison:
         for name in self._wanted():
             cut = self.slices.cut(name, set(self._file_codes)) if name not in self._file_codes else []
             given = {part: self.feeds[part] if part in self.feeds else self._file_codes[part] for part in cut}
-            theirs |= self.slices.run(given, [name]) if given else {name: self._file_codes[name]}
+            if name in self._file_codes:
+                theirs[name] = self._file_codes[name]
+            else:  # a constant reads no codes
+                theirs |= self.slices.run(given or self.feeds, [name])
         return self._compared(theirs)
 
     def _wanted(self) -> list[str]:
