@@ -33,12 +33,12 @@ def result_names(structure: Any) -> list[str]:
     """
     paths = dict(_paths(structure, ()))
     if not paths:
-        raise ValueError("the model must return at least one tensor, not none")
+        raise ValueError("the model must return at least one tensor, not none: return what a layer makes")
     if len(paths) == 1:
         return ["output"]
     names = ["_".join(paths[index]) for index in range(len(paths))]
     if any(not name or "/" in name or names.count(name) > 1 for name in names):
-        raise ValueError(f"the model's results must have different names without a slash, not {names}")
+        raise ValueError(f"the model's results must have different names without a slash, not {names}: rename some")
     return names
 
 
@@ -52,7 +52,10 @@ def _paths(part: Any, path: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, .
             before = path if path or isinstance(part, dict) else ("output",)
             yield from _paths(part[key], (*before, str(key)))
     else:
-        raise ValueError(f"the model must return tensors in tuples, lists and dictionaries, not {type(part).__name__}")
+        raise ValueError(
+            f"the model must return tensors in tuples, lists and dictionaries, not {type(part).__name__}: leave "
+            "others out"
+        )
 
 
 def _filled(part: Any, tensors: list[Tensor]) -> Any:

@@ -24,7 +24,9 @@ def pair(value: Any, axes: int = 2, unit: int = 1) -> tuple[int, int]:
     """Constant integers of a window on a map, or of one on a sequence (1 axis), whose other axis has `unit`."""
     values = [value] if isinstance(value, int) else list(value)
     if not values or not all(type(v) is int for v in values):
-        raise ValueError("sizes, strides and padding must be constant integers")
+        raise ValueError(
+            "sizes, strides and padding must be constant integers, not computed of the batch: write them as numbers"
+        )
     return values[0] if axes > 1 else unit, values[-1]
 
 
@@ -33,8 +35,11 @@ def shape_of(node: object, index: int = 0) -> tuple[int, ...]:
     value = node.meta.get("val") if isinstance(node, fx.Node) else None
     value = value[index] if isinstance(value, (tuple, list)) else value
     if not isinstance(value, Tensor):
-        raise ValueError("its input must be a tensor that the model's layers make")
+        raise ValueError(
+            "its input must be a tensor that the model's layers make: compute others on the host, as arguments "
+            "of the model"
+        )
     shape = tuple(value.shape[1:])
     if not all(type(size) is int for size in shape):
-        raise ValueError("all sizes but the batch's must be constant")
+        raise ValueError("all sizes but the batch's must be constant: leave the batch as axis 0")
     return shape

@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 
 from emulator import Arithmetic
 
+from ..layers.computed import Computed
 from ..layers.layer import Layer
 from ..results import result_names
 from ..scales.settings import Settings
@@ -106,7 +107,11 @@ class Lowering:
         """What makes the tensor of `node`."""
         if isinstance(node, fx.Node):
             if node in self._overwritten:
-                raise ValueError(f"its input shares memory with what {describe(self._overwritten[node])} overwrites")
+                raise ValueError(
+                    f"its input shares memory with what {describe(self._overwritten[node])} overwrites: use the "
+                    "operator "
+                    "there that makes a new tensor"
+                )
             if node not in self._made and self.builder.has(node) and is_batched(node):
                 self._made[node] = self._input(node)
             made = self._made.get(node)
@@ -114,14 +119,19 @@ class Lowering:
                 made = made[0]
             if made is not None:
                 return made
-        raise ValueError("its input must be a tensor that the model's layers make")
+        raise ValueError(
+            "its input must be a tensor that the model's layers make: give others to the model as arguments of its own"
+        )
 
     def _input(self, node: fx.Node) -> str:
         if not node.meta["val"].is_floating_point():
-            raise ValueError("its input must be a float tensor, not one of integers")
+            raise ValueError(
+                "its input must be a float tensor, not one of integers: look it up in an embedding, or convert "
+                "it before"
+            )
         shape = shape_of(node)
         if not 1 <= len(shape) <= 3:
-            raise ValueError(f"its input must have 1 to 3 axes behind the batch's, not {shape}")
+            raise ValueError(f"its input must have 1 to 3 axes behind the batch's, not {shape}: reshape it before")
         name = self._arguments.get(node) or self.unique(node)
         number, candidate = 0, name
         while candidate in self.outputs:  # the file's results have those names
@@ -143,7 +153,8 @@ class Lowering:
             return made.parts[index]
         if not self.builder.has(node) or len(shape) != 3 or type(shape[1]) is int:
             raise ValueError(
-                "its states must be tensors (layers, batch, length) that the model's layers or the host make"
+                "its states must be tensors (layers, batch, length) that the model's layers or the host make: "
+                "stack them with unsqueeze and cat"
             )
         index = 0 if self.builder.is_uniform(node) else index
         if (node, index) not in self._starts:
@@ -165,9 +176,21 @@ class Lowering:
         if node is None:
             return None
         if not isinstance(node, fx.Node) or node.name not in self.tensors:
-            raise ValueError(f"its {what} must be a parameter of the model")
+            raise ValueError(f"its {what} must be a parameter or a buffer of the model: register it")
         name: str = self.tensors[node.name]
         return name
+
+    def tensor(self, node: object, what: str) -> str | Computed | None:
+        """A parameter or buffer, or what the model's code makes of them; None for None."""
+        if isinstance(node, fx.Node) and node.name not in self.tensors and node in self.constants:
+            return self.constants.computed(node)
+        if node is not None and node not in self.constants:
+            raise ValueError(
+                f"its {what} must be a parameter of the model, or made of parameters alone: a product of two "
+                "activations "
+                "has no layer"
+            )
+        return self.parameter(node, what)
 
     def add(self, node: fx.Node, layer: Layer) -> str:
         """Append a layer that makes the value of `node`; returns its name."""

@@ -148,7 +148,10 @@ class Fusion:
             self.layers[layer.name] = function
             self.function(function)
         elif layer.operator == "Div":
-            raise self.lowering.error(layer.name, "a quotient must be of one tensor and a number or a function of it")
+            raise self.lowering.error(
+                layer.name,
+                "a quotient must be of one tensor and a number or a function of it: multiply by its reciprocal()",
+            )
 
     def operand(self, name: str) -> tuple[str, Expression]:
         """The tensor that a binary operator's operand is a function of, and that function."""

@@ -13,6 +13,7 @@ from ..host import Host
 from ..results import Results
 from ..scales.settings import Settings
 from . import operators, regroup, steps
+from .advice import way_out
 from .arguments import Arguments
 from .context import Lowering, symbols
 from .fuse import fuse
@@ -45,8 +46,14 @@ def _lower(lowering: Lowering, node: fx.Node) -> None:
     if node.op == "output":
         for name, result in zip(lowering.outputs, node.args[0], strict=True):  # type: ignore[arg-type]
             if not isinstance(result, fx.Node):
-                raise ValueError(f"the model must return tensors that its layers make, not {result!r}")
-            lowering.outputs[name] = lowering.source(result)
+                raise ValueError(
+                    f"the model must return tensors that its layers make, not {result!r}: return it from a "
+                    "function around the model"
+                )
+            try:
+                lowering.outputs[name] = lowering.source(result)
+            except ValueError as error:
+                raise ValueError(f"{describe(result)}: {error}") from None
     elif lowering.builder.computes(node) or node in lowering.constants:
         return
     elif node.target is operator.getitem:
@@ -61,7 +68,7 @@ def _lower(lowering: Lowering, node: fx.Node) -> None:
 def _operator(lowering: Lowering, node: fx.Node) -> None:
     kind, arguments = str(node.target).replace("_.", "."), Arguments(node)
     if kind not in HANDLERS:
-        raise ValueError("this operator is not supported")
+        raise ValueError(f"this operator is not supported: {way_out(kind)}")
     operand = node.args[0]
     made = lowering.made(operand) if isinstance(operand, fx.Node) and lowering.has(operand) else None
     if isinstance(made, Steps) and kind not in READERS_OF_STEPS:
@@ -78,4 +85,7 @@ def _check_batch(lowering: Lowering, node: fx.Node) -> None:
     values = node.meta["val"]
     for value in values if isinstance(values, (tuple, list)) else (values,):
         if isinstance(value, Tensor) and not symbols(value) <= lowering.batches:
-            raise ValueError(f"the batch must stay a whole axis, which it is not in {tuple(value.shape)}")
+            raise ValueError(
+                f"the batch must stay a whole axis, which it is not in {tuple(value.shape)}: keep it as axis 0, "
+                "and reshape the others"
+            )

@@ -33,7 +33,7 @@ class Steps:
         if self.batch_second:
             raise ValueError(
                 "a tensor with the batch on its second axis can only be indexed, sliced, transposed or read by a "
-                "recurrent module"
+                "recurrent module: transpose it back first"
             )
         return self.whole
 
@@ -56,7 +56,10 @@ class Regrouped:
     @property
     def layer(self) -> str:
         """Raises ``ValueError``: no layer has so many axes."""
-        raise ValueError(f"a tensor of {self.places.ndim + 1} axes can only be transposed, and reshaped to at most 4")
+        raise ValueError(
+            f"a tensor of {self.places.ndim + 1} axes can only be transposed, and reshaped to at most 4: reshape "
+            "it first"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,9 @@ class Condition:
     @property
     def layer(self) -> str:
         """Raises ``ValueError``: there are no codes yet."""
-        raise ValueError("a comparison can only choose, in torch.where or masked_fill, or be a factor")
+        raise ValueError(
+            "a comparison can only choose, in torch.where or masked_fill, or be a factor: give it to one of them"
+        )
 
 
 Made = str | Steps | Regrouped | Condition

@@ -47,7 +47,7 @@ def handled(lowering: Lowering, node: fx.Node, kind: str, made: Regrouped, a: Ar
     elif kind not in KEEPING:
         return False
     if axes[0] != 0:
-        raise ValueError("the batch must stay the first axis")
+        raise ValueError("the batch must stay the first axis: permute the axes behind it")
     places = made.places.transpose([axis - 1 for axis in axes[1:]]).reshape(shape_of(node))
     add_regrouped(lowering, node, replace(made, places=places))
     return True
@@ -92,5 +92,5 @@ def _layer(name: str, made: Regrouped) -> tuple[Layer, tuple[int, ...]]:
                 return layer, made.places.shape
     raise ValueError(
         "an order by way of more than 4 axes must be one along a single axis, such as a channel shuffle, or a pixel "
-        "shuffle or unshuffle"
+        "shuffle or unshuffle: go by reshapes and transposes of at most 4 axes"
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 import io
+import linecache
 import logging
 import re
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
+from types import FrameType
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,6 +25,12 @@ from ..surroundings import check_data, own
 
 TORCH = Path(torch.__file__).parent
 STANDARD_LIBRARY = Path(inspect.__file__).parent
+SHAPES = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+VIOLATED = "Constraints violated"  # how torch begins its words about a batch size that became a constant
+FIXED_BATCH = (
+    "its code must not depend on the batch size: where the batch is, write x.size(0), as in x.view(x.size(0), -1), or "
+    "flatten(1)"
+)
 
 
 def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[nn.Module, ExportedProgram]:
@@ -47,13 +56,12 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     batches = tuple(x.expand(2, *x.shape[1:]) if len(x) == 1 else x for x in floats)
     try:
         with _quiet():
-            arguments = inspect.signature(owner.forward).bind(*batches).arguments
-            shapes = tree_map(lambda _: {0: Dim.DYNAMIC}, arguments)
-            program = torch.export.export(owner, batches, dynamic_shapes=shapes, strict=False)
+            program = _exported(owner, batches)
     except Exception as error:  # torch.export raises many kinds, also its internal ones
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        message = f"model must be traceable by torch.export for any batch size: {reason}{_line_of(error)}"
-        raise ValueError(message) from error
+        reason = _reason(error)
+        violated = str(error).startswith(VIOLATED)
+        place = _place_of_batch(owner, batches) if violated else place_of(_frames_of(error), owner)
+        raise ValueError(f"model must be traceable by torch.export for any batch size: {reason}{place}") from error
     for module, training in modes:
         module.training = training
     return owner, program
@@ -70,26 +78,102 @@ def _copied(model: nn.Module) -> nn.Module:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without what torch says about its own ways to compute the model, and the graph that it prints behind an error."""
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    level = logger.level
+    loggers = SHAPES, logging.getLogger("torch._subclasses.fake_tensor")
+    kept = [(logger, logger.level, logger.propagate) for logger in loggers]
     with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+            logger.propagate = False
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level, propagate in kept:
+                logger.setLevel(level)
+                logger.propagate = propagate
 
 
-def _line_of(error: Exception) -> str:
-    """`` (model.py, line 12: `if x.sum() > 0:`)``, the innermost line of the user's source that led to the error."""
-    ours = Path(__file__).parents[1]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        outside = not any(path.is_relative_to(folder) for folder in (TORCH, ours, STANDARD_LIBRARY))
-        if outside and not frame.filename.startswith("<"):
-            return f" ({frame.filename}, line {frame.lineno}: `{frame.line}`)"
-    return ""
+Frame = tuple[FrameType, int]
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong and what to do, in our words where torch's say little."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    if text.startswith(VIOLATED) or re.search(r"invalid for input of size .*s\d+", text):
+        return FIXED_BATCH
+    if "data-dependent" in text:
+        return "its code must not branch on values of tensors, or compute numbers of them: choose with torch.where"
+    if ".numpy()" in text or "numpy" in text.lower():
+        return f"its code must stay in torch, not go through NumPy: write it with torch's functions ({text})"
+    return text
+
+
+def _exported(owner: nn.Module, batches: tuple[Tensor, ...]) -> ExportedProgram:
+    arguments = inspect.signature(owner.forward).bind(*batches).arguments
+    shapes = tree_map(lambda _: {0: Dim.DYNAMIC}, arguments)
+    return torch.export.export(owner, batches, dynamic_shapes=shapes, strict=False)
+
+
+def _place_of_batch(owner: nn.Module, batches: tuple[Tensor, ...]) -> str:
+    """Where a model's code makes a constant of the batch size, for which it is captured once more."""
+    places = _Places(owner)
+    with _quiet(), places, suppress(Exception):
+        _exported(owner, batches)
+    return places.found
+
+
+class _Places:
+    """While a model is captured, notes where its code makes a constant of the batch size; torch logs when, not "
+    "where."""
+
+    def __init__(self, owner: nn.Module) -> None:
+        self.owner, self.found = owner, ""
+        self.handler = logging.Handler(logging.DEBUG)
+        self.handler.emit = self.note  # type: ignore[method-assign]
+
+    def note(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if not self.found and "set_replacement" in message and re.search(r" = \d+ ", message):
+            self.found = place_of(list(traceback.walk_stack(sys._getframe()))[::-1], self.owner)
+
+    def __enter__(self) -> None:
+        self.others, SHAPES.handlers = SHAPES.handlers, [self.handler]
+        SHAPES.setLevel(logging.INFO)
+
+    def __exit__(self, *_: object) -> None:
+        SHAPES.handlers = self.others
+
+
+def _frames_of(error: Exception) -> list[Frame]:
+    """The calls that led to an error, outermost first."""
+    return list(traceback.walk_tb(error.__traceback__))
+
+
+def place_of(frames: Sequence[Frame], owner: nn.Module) -> str:
+    """`` (module 'head' Head, model.py, line 12: `if x.sum() > 0:`)``: the innermost module, and line of the user's."""
+    ours, parts = Path(__file__).parents[1], []
+    names = {module: name for name, module in owner.named_modules() if name}
+    for frame, _ in reversed(frames):
+        module = frame.f_locals.get("self")
+        if isinstance(module, nn.Module) and module in names:
+            parts.append(f"module {names[module]!r} {type(module).__name__}")
+            break
+    for frame, line in reversed(frames):
+        file = frame.f_code.co_filename
+        outside = not any(Path(file).is_relative_to(folder) for folder in (TORCH, ours, STANDARD_LIBRARY))
+        if outside and not file.startswith("<") and _belongs(frame, owner):
+            parts.append(f"{file}, line {line}: `{linecache.getline(file, line).strip()}`")
+            break
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _belongs(frame: FrameType | None, owner: nn.Module) -> bool:
+    """Whether the frame was called, by whatever way, from the forward of the model."""
+    while frame is not None:
+        if frame.f_locals.get("self") is owner and frame.f_code.co_name == "forward":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def check_examples(example_inputs: object) -> tuple[Tensor, ...]:
@@ -121,11 +205,13 @@ def module_path(node: fx.Node) -> str:
 
 
 def describe(node: fx.Node) -> str:
-    """``node 'pool' (aten.max_pool2d.default, model.py, line 12: `x = self.pool(x)`)``, as far as it is known.
+    """``node 'pool' (module 'pool' MaxPool2d, aten.max_pool2d.default, model.py, line 12: `x = self.pool(x)`)``.
 
-    The line is the innermost one outside torch itself.
+    As far as it is known; the line is the innermost one outside torch itself, and none in a model of torch's modules.
     """
-    parts = [str(node.target)]
+    path, stack = module_path(node), list(node.meta.get("nn_module_stack", {}).values())
+    kind = str(stack[-1][1]).rpartition(".")[2] if stack else ""
+    parts = [f"module {path!r} {kind}", str(node.target)] if path else [str(node.target)]
     lines = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines() if line.strip()]
     for index in range(len(lines) - 1, -1, -1):
         found = re.match(r'File "(.*)", line (\d+)', lines[index])

@@ -95,7 +95,6 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
     ),
     "all reduced": (lambda m, x: m.conv(x).mean((1, 2, 3)), "node 'mean' .*: a reduction must leave an axis"),
     "ones around": (lambda m, x: F.pad(m.conv(x), (1, 1), value=1), "node 'pad' .*: only zeros can surround a tensor"),
-    "weight": (lambda m, x: F.conv2d(x, m.conv.weight * 2), "node 'conv2d' .*: its weight must be a parameter of the"),
     "dropout": (lambda m, x: F.dropout(m.conv(x), 0.5, True), "a dropout must be off in eval mode"),
     "type": (lambda m, x: m.conv(x).double(), "the type of its tensor must stay the same"),
     "a number beside": (lambda m, x: (m.conv(x), 3), "the model must return tensors .*, not 3"),  # type: ignore[dict-item]
@@ -114,14 +113,21 @@ UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_what_is_not_supported_is_named(name: str) -> None:
     function, message = UNSUPPORTED[name]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         qat.prepare(Written(function), images(2))
+    text = str(error.value)
+    # Where, what, and what to do.
+    assert re.search(r"\.py, line \d+: `.+`\)", text) or "the model" in text, text
+    assert re.search(r"[^:`]: [a-z]", text.split("`)")[-1].removeprefix(": ")) or "torch.export" in text, text
 
 
 def test_the_line_of_the_source_is_named() -> None:
     with pytest.raises(ValueError) as error:
         qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), images(2))
-    assert str(error.value) == "node '1' (aten.softmax.int): this operator is not supported"  # no line but torch's own
+    # There is no line but torch's own.
+    assert str(error.value).startswith(
+        "node '1' (module '1' Softmax, aten.softmax.int): this operator is not supported: "
+    )
     with pytest.raises(ValueError, match=r"networks/__init__\.py, line \d+: `return self"):
         qat.prepare(Written(lambda m, x: m.conv(x).logsumexp(1)), images(2))
 
@@ -135,3 +141,43 @@ def test_the_line_of_the_source_is_named() -> None:
 
     with pytest.raises(ValueError, match=re.escape(Path(__file__).name) + r", line \d+: `return self\.part\(x\)`\)"):
         qat.prepare(Model(), images(2))
+
+
+class Nested(nn.Module):
+    """A module of the user's in a Sequential."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(8, -1)
+
+
+FIXED: dict[str, tuple[nn.Module, str]] = {
+    "a view": (Written(lambda m, x: m.conv(x).view(8, -1)), r"lambda m, x: m\.conv\(x\)\.view\(8, -1\)"),
+    "a branch": (Written(lambda m, x: x if x.shape[0] == 2 else -x), r"if x\.shape\[0\] == 2"),
+    "a loop": (Written(lambda m, x: sum(x[i] for i in range(len(x)))), r"for i in range\(len\(x\)\)"),
+    "a module": (nn.Sequential(nn.ReLU(), nn.Sequential(nn.Unflatten(0, (2, -1)))), "module '1.0' Unflatten"),
+    "a module of the user's": (nn.Sequential(nn.ReLU(), Nested()), r"module '1' Nested, .*`return x\.view\(8, -1\)`"),
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_fixed_batch_is_named_by_its_line(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    model, place = FIXED[name]
+    with pytest.raises(ValueError, match=rf"for any batch size: its code .* flatten\(1\) \(.*{place}"):
+        qat.prepare(model, images(2))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda m, x: x if x.sum() > 0 else -x, r"not branch on values .* torch\.where .*`.*if x\.sum\(\) > 0"),
+        (lambda m, x: x * torch.from_numpy(x.numpy()), r"in torch, not go through NumPy: .*`.*x\.numpy\(\)"),
+        (
+            lambda m, x: m.linear(m.conv(x)),
+            r"a and b must have same .* \(module 'linear' Linear, .*m\.linear\(m\.conv\(x\)\)",
+        ),
+    ],
+)
+def test_what_cannot_be_captured_is_named(function: Callable[[Written, Tensor], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        qat.prepare(Written(function), images(2))

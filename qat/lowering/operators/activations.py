@@ -40,7 +40,7 @@ def add_clamp(lowering: Lowering, node: fx.Node, operand: object, low: Any, high
     bounds = [default if b is None else lowering.number(b) for b, default in ((low, -math.inf), (high, math.inf))]
     least, most = bounds
     if least is None or most is None:
-        raise ValueError("its bounds must be numbers")
+        raise ValueError("its bounds must be numbers: use torch.maximum and torch.minimum with tensors")
     lowering.add(node, Activation(lowering.unique(node), lowering.source(operand), (min(least, most), most)))
 
 
@@ -71,21 +71,37 @@ def silu(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 def elu(a: Arguments) -> Expression:
     if (a.scale, a.input_scale) != (1, 1):
-        raise ValueError(f"scale and input_scale must be 1, not {a.scale} and {a.input_scale}")
+        raise ValueError(
+            f"scale and input_scale must be 1, not {a.scale} and {a.input_scale}: multiply before and behind"
+        )
     return unary("Elu", alpha=float(a.alpha))
 
 
 def softplus(a: Arguments) -> Expression:
     # Above its threshold torch leaves out a term, which at the default one is below 1e-9 of the result.
     if a.threshold < 20:
-        raise ValueError(f"threshold must be at least 20, not {a.threshold}")
+        raise ValueError(f"threshold must be at least 20, not {a.threshold}: leave it at its default")
     if a.beta == 1:
         return unary("Softplus")
     return Expression("Div", (unary("Softplus").of(times(X, float(a.beta))), float(a.beta)))
 
 
+def threshold(least: float, value: float) -> Expression:
+    """X above `least`, `value` elsewhere."""
+    chosen = Expression("Mul", (Expression("Sub", (X, value)), above(X, least)))
+    return Expression("Add", (chosen, value))
+
+
 def times(x: Expression, number: float) -> Expression:
     return Expression("Mul", (x, number))
+
+
+def above(x: Expression, y: Expression | float, *, also_equal: bool = False, below: bool = False) -> Expression:
+    """1 where x > y, and 0 elsewhere; with `below` where x < y, with `also_equal` also where they are equal."""
+    if also_equal:
+        return Expression("Sub", (1.0, above(x, y, below=not below)))
+    difference = Expression("Sub", (y, x) if below else (x, y))
+    return unary("Ceil").of(Expression("Clip", (X, 0.0, 1.0)).of(difference))
 
 
 HALF_SIXTH = {"alpha": 1 / 6, "beta": 0.5}
@@ -101,6 +117,9 @@ FUNCTIONS: dict[str, Callable[[Arguments], Expression]] = {
     "expm1": lambda a: Expression("Sub", (unary("Exp"), 1.0)),
     "floor": lambda a: unary("Floor"),
     "gelu": lambda a: unary("Gelu", approximate=a.approximate),
+    "hardshrink": lambda a: Expression(
+        "Mul", (X, Expression("Add", (above(X, float(a.lambd)), above(X, -float(a.lambd), below=True))))
+    ),
     "hardsigmoid": lambda a: unary("HardSigmoid", **HALF_SIXTH),
     "hardswish": lambda a: unary("HardSwish"),
     "leaky_relu": lambda a: unary("LeakyRelu", alpha=float(a.negative_slope)),
@@ -112,12 +131,15 @@ FUNCTIONS: dict[str, Callable[[Arguments], Expression]] = {
     "reciprocal": lambda a: unary("Reciprocal"),
     "rsqrt": lambda a: unary("Reciprocal").of(unary("Sqrt")),
     "selu": lambda a: unary("Selu"),
+    "sign": lambda a: Expression("Sub", (above(X, 0.0), above(X, 0.0, below=True))),
     "sigmoid": lambda a: unary("Sigmoid"),
     "sin": lambda a: unary("Sin"),
     "softplus": softplus,
+    "softshrink": lambda a: Expression("Sub", (X, Expression("Clip", (X, -float(a.lambd), float(a.lambd))))),
     "softsign": lambda a: Expression("Div", (X, Expression("Add", (unary("Abs"), 1.0)))),
     "sqrt": lambda a: unary("Sqrt"),
     "tanh": lambda a: unary("Tanh"),
+    "threshold": lambda a: threshold(float(a.threshold), float(a.value)),
 }
 
 

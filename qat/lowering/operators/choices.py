@@ -26,14 +26,13 @@ from ..context import Lowering
 from ..made import Condition
 from ..pseudo import Binary, Function
 from ..registry import handles, register
-from .activations import add_clamp, unary
+from .activations import above, add_clamp, unary
 from .affine import add_affine
 from .elementwise import scalar
 from .gathers import add_expanded
 from .moves import add_reshape, add_slice, batch_free
 
 Shape = tuple[int, ...]
-BOUNDS = (X, 0.0, 1.0)
 
 
 @handles("glu.default")
@@ -138,14 +137,6 @@ def extreme(lowering: Lowering, node: fx.Node, a: Arguments, *, largest: bool) -
     negated = [lowering.add(node, Negation(lowering.unique(node), source)) for source in sources]
     made = add_maximum(lowering, node, negated, shape)
     lowering.add(node, Negation(lowering.unique(node), made))
-
-
-def above(x: Expression, y: Expression | float, *, also_equal: bool = False, below: bool = False) -> Expression:
-    """1 where x > y, and 0 elsewhere; with `below` where x < y, with `also_equal` also where they are equal."""
-    if also_equal:
-        return Expression("Sub", (1.0, above(x, y, below=not below)))
-    difference = Expression("Sub", (y, x) if below else (x, y))
-    return unary("Ceil").of(Expression("Clip", BOUNDS).of(difference))
 
 
 KINDS = {

@@ -42,13 +42,15 @@ def divide(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 @handles("square.default", "pow.Tensor_Scalar")
 def square(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if getattr(a, "exponent", 2) != 2:
-        raise ValueError(f"the exponent must be 2, not {a.exponent}")
+        raise ValueError(
+            f"the exponent must be 2, not {a.exponent}: multiply the tensor with itself, or use exp and log"
+        )
     binary(lowering, node, a.self, a.self, "Mul")
 
 
 def add_scaled(lowering: Lowering, node: fx.Node, x: object, y: object, alpha: float, operator: str) -> None:
     if alpha != 1:
-        raise ValueError(f"alpha must be 1, not {alpha}")
+        raise ValueError(f"alpha must be 1, not {alpha}: multiply the second tensor with it first")
     binary(lowering, node, x, y, operator)
 
 

@@ -65,7 +65,7 @@ def repeat(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def repeat_interleave(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Each element along an axis several times."""
     if a.dim is None:
-        raise ValueError("dim must be given, so that the batch stays as it is")
+        raise ValueError("dim must be given, so that the batch stays as it is: flatten(1) first for all elements")
     if not isinstance(a.repeats, int):
         raise ValueError(
             "repeats must be one number, not a tensor: use index_select with a buffer of the places, each as often as "
@@ -80,7 +80,7 @@ def repeat_interleave(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def roll(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     """Along axes; what leaves a tensor at one end comes in at the other."""
     if not a.dims:
-        raise ValueError("dims must be given, so that samples stay apart")
+        raise ValueError("dims must be given, so that samples stay apart: flatten(1) first for all elements")
     shape, source = shape_of(a.self), lowering.source(a.self)
     for shift, dim in zip(a.shifts, a.dims, strict=True):
         axis = batch_free(dim, shape)
@@ -93,6 +93,9 @@ def roll(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def index_select(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     places, axis = lowering.builder.integers(a.index), a.dim % (len(shape_of(a.self)) + 1)
     if places is None or axis == 0:
-        raise ValueError("its index must be a constant or a buffer, along an axis that is not the batch's")
+        raise ValueError(
+            "its index must be a constant or a buffer, along an axis that is not the batch's: register it with "
+            "register_buffer"
+        )
     size = shape_of(a.self)[axis - 1]
     add_gather(lowering, node, lowering.source(a.self), axis, [place % size for place in places], size)

@@ -30,7 +30,9 @@ def reshape(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def add_reshape(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """A `Reshape` unless the shape stays; returns the name of what has it."""
     if not 1 <= len(shape) <= MOST_AXES:
-        raise ValueError(f"its result must have 1 to {MOST_AXES} axes behind the batch's, not {shape}")
+        raise ValueError(
+            f"its result must have 1 to {MOST_AXES} axes behind the batch's, not {shape}: flatten some of them together"
+        )
     if before == shape:
         lowering.alias(node, source)
         return source
@@ -58,7 +60,7 @@ def add_transpose(lowering: Lowering, node: fx.Node, source: str, before: tuple[
         lowering.alias(node, taken_apart(lowering, node, swapped, (before[axes[0] - 1], before[axes[2] - 1])).turned())
         return swapped
     if axes[0] != 0:
-        raise ValueError("the batch must stay the first axis")
+        raise ValueError("the batch must stay the first axis: use the axes behind it")
     moving = [axis for axis in axes[1:] if before[axis - 1] > 1]
     if moving == sorted(moving):
         return add_reshape(lowering, node, source, before, tuple(before[axis - 1] for axis in axes[1:]))
@@ -70,7 +72,7 @@ def slice_(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     rank = len(shape_of(a.self)) + 1
     if a.dim % rank == 0:
         if shape_of(node) != shape_of(a.self) or (a.start or 0) != 0 or a.step != 1 or not whole(a.end):
-            raise ValueError("the batch must stay whole")
+            raise ValueError("the batch must stay whole: cut the samples before they go into the model")
         lowering.alias(node, lowering.source(a.self))
         return
     axis = a.dim % rank
@@ -121,7 +123,7 @@ def split(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 def add_slice(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], axis: int, places: range) -> str:
     """A `Slice` unless it takes all; returns the name of the result."""
     if not places:
-        raise ValueError("a part must have at least one element")
+        raise ValueError("a part must have at least one element: leave it out")
     if places == range(before[axis - 1]):
         lowering.alias(node, source)
         return source
@@ -157,7 +159,7 @@ def batch_free(axis: int, shape: tuple[int, ...]) -> int:
     """`axis` counted from the front, the batch being 0, which is an error."""
     place: int = axis % (len(shape) + 1)
     if place == 0:
-        raise ValueError("the batch must stay the first axis")
+        raise ValueError("the batch must stay the first axis: use the axes behind it")
     return place
 
 
@@ -166,7 +168,7 @@ def dropout(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     if a.train:
         raise ValueError("a dropout must be off in eval mode: give it training=self.training")
     if not 0 <= a.p < 1:
-        raise ValueError(f"p must be at least 0 and below 1, not {a.p!r}")
+        raise ValueError(f"p must be at least 0 and below 1, not {a.p!r}: choose one there")
     whole_channels = "feature" in str(node.target)
     layer = Dropout(
         lowering.unique(node), lowering.source(a.input), p=a.p, whole_channels=whole_channels, module=module_path(node)
@@ -186,7 +188,7 @@ def cast(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         lowering.add(node, Function(lowering.unique(node), made.source, made.yes, gates=True))
         return
     if node.meta["val"].dtype != a.self.meta["val"].dtype:
-        raise ValueError("the type of its tensor must stay the same")
+        raise ValueError("the type of its tensor must stay the same: leave the conversion out, codes have their own")
     lowering.alias(node, lowering.source(a.self))
 
 

@@ -48,5 +48,5 @@ def flip(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     rank = len(shape_of(a.self)) + 1
     axes = [axis % rank for axis in a.dims]
     if 0 in axes:
-        raise ValueError("the batch must stay in its order")
+        raise ValueError("the batch must stay in its order: flip the axes behind it")
     ordered(lowering, node, a, np.flip(numbered(a), tuple(axis - 1 for axis in axes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,13 @@ from torch import fx
 from emulator.windows import Windows
 
 from ...integers.geometry import Window
+from ...layers.expression import Expression, X
 from ...layers.moves import Pad
 from ...layers.pools import AveragePool, MaxPool
 from ...layers.raw_pool import RawAveragePool
 from ..arguments import Arguments, pair, shape_of
 from ..context import Lowering
+from ..pseudo import Function
 from ..registry import handles
 from .moves import add_reshape, add_transpose
 from .padding import add_zeros
@@ -32,7 +35,7 @@ def average_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     window = window_of(a, node)
     divisor = getattr(a, "divisor_override", None)
     if divisor not in (None, window.area):
-        raise ValueError(f"divisor_override must be None, not {divisor}")
+        raise ValueError(f"divisor_override must be None, not {divisor}: multiply the mean behind the pool")
     source, shape = lowering.source(a.self), shape_of(a.self)
     counts = a.count_include_pad or divisor is not None
     if window.beyond != (0, 0) and counts:  # what is beyond does not count: let the padding be a part of the map
@@ -57,19 +60,37 @@ def adaptive_max_pool(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
 
 @handles("mean.dim")
 def mean(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    add_mean(lowering, node, a)
+
+
+def add_mean(lowering: Lowering, node: fx.Node, a: Arguments, factor: int = 1) -> None:
     """Over any axes but the batch's and one other, which is brought to the channels' place."""
     shape, source = shape_of(a.self), lowering.source(a.self)
     reduced = reduced_axes(shape, a.dim)
     axes = [axis for axis in range(1, len(shape) + 1) if axis not in reduced]
     if len(shape) == 1 or not axes:
-        raise ValueError(f"a reduction must leave an axis behind the batch's, not go over all {len(shape)}")
+        raise ValueError(
+            f"a reduction must leave an axis behind the batch's, not go over all {len(shape)}: flatten to (batch, "
+            "1, elements) first"
+        )
     if 1 in reduced:
         axes += reduced
         source = add_transpose(lowering, node, source, shape, [0, *axes])
         shape = tuple(shape[axis - 1] for axis in axes)
         reduced = list(range(len(axes) - len(reduced) + 1, len(axes) + 1))
     made = add_average_pool(lowering, node, source, shape, reduction_window(shape, reduced))
+    if factor != 1:
+        expression = Expression("Mul", (X, float(factor)))
+        made = lowering.add(node, Function(lowering.unique(node), made, expression))
     add_reshape(lowering, node, made, pooled(shape, reduced), shape_of(node))
+
+
+@handles("sum.dim_IntList")
+def total(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """The mean times the number of its elements."""
+    shape = shape_of(a.self)
+    reduced = reduced_axes(shape, a.dim)
+    add_mean(lowering, node, a, factor=math.prod(shape[axis - 1] for axis in reduced))
 
 
 @handles("amax.default")
@@ -77,7 +98,7 @@ def maximum(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     shape = shape_of(a.self)
     reduced = reduced_axes(shape, a.dim)
     if 1 in reduced:
-        raise ValueError("a maximum must go over axes behind the channels")
+        raise ValueError("a maximum must go over axes behind the channels: permute the axes first")
     made = add_max_pool(lowering, node, a.self, reduction_window(shape, reduced))
     add_reshape(lowering, node, made, pooled(shape, reduced), shape_of(node))
 
@@ -88,7 +109,7 @@ def reduced_axes(shape: tuple[int, ...], dims: Any) -> list[int]:
     dims = [dims] if isinstance(dims, int) else list(dims or range(rank))
     axes = sorted(dim % rank for dim in dims)
     if not axes or axes[0] == 0:
-        raise ValueError("a reduction must not go over the batch")
+        raise ValueError("a reduction must not go over the batch: compute it behind the model")
     return axes
 
 
@@ -107,7 +128,7 @@ def add_max_pool(lowering: Lowering, node: fx.Node, operand: fx.Node, window: Wi
     source, size = lowering.source(operand), size_of(shape_of(operand))
     lying = Windows(size, window.kernel, window.strides, window.sides, window.dilations)
     if not lying.valid_counts().all():
-        raise ValueError(f"padding must leave every window a position on the map, not {window.padding}")
+        raise ValueError(f"padding must leave every window a position on the map, not {window.padding}: pad less")
     return lowering.add(node, MaxPool(lowering.unique(node), source, window))
 
 
@@ -167,7 +188,10 @@ def spatial(operand: object) -> int:
     """How many axes there are behind the channels."""
     axes = len(shape_of(operand)) - 1
     if not 1 <= axes <= 2:
-        raise ValueError(f"its input must be a batch of maps or sequences, not {shape_of(operand)} in each sample")
+        raise ValueError(
+            f"its input must be a batch of maps or sequences, not {shape_of(operand)} in each sample: reshape or "
+            "unsqueeze it"
+        )
     return axes
 
 
@@ -182,5 +206,8 @@ def adaptive_window(operand: fx.Node, node: fx.Node) -> Window:
     spatial(operand)
     (height, width), (rows, columns) = size_of(shape_of(operand)), size_of(shape_of(node))
     if height % rows or width % columns:
-        raise ValueError(f"an adaptive pool's output {rows}×{columns} must divide its input {height}×{width}")
+        raise ValueError(
+            f"an adaptive pool's output {rows}×{columns} must divide its input {height}×{width}: use a pool with "
+            "a kernel and a stride"
+        )
     return tiling((height // rows, width // columns))

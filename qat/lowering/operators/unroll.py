@@ -22,7 +22,9 @@ def unrolled(step: Step) -> Handler:
 
     def handler(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
         if a.train:
-            raise ValueError("a recurrent module must be in eval mode with its model")
+            raise ValueError(
+                "a recurrent module must be in eval mode with its model: do not call train() on it in forward"
+            )
         parts = _steps(lowering, node, a).parts
         directions = ("", "_reverse") if a.bidirectional else ("",)
         last: list[list[str]] = []
@@ -52,7 +54,10 @@ def _steps(lowering: Lowering, node: fx.Node, a: Arguments) -> Steps:
     second = made.batch_second if isinstance(made, Steps) else False
     if second is bool(a.batch_first) or type(a.input.meta["val"].shape[1 - second]) is not int:
         where, given = ("first", "True") if a.batch_first else ("second", "False")
-        raise ValueError(f"its input must have the batch on its {where} axis, as batch_first={given} says")
+        raise ValueError(
+            f"its input must have the batch on its {where} axis, as batch_first={given} says: transpose it, or "
+            "set batch_first"
+        )
     if isinstance(made, Steps):
         return made
     return taken_apart(lowering, node, lowering.source(a.input), shape_of(a.input), "step")

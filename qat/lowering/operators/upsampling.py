@@ -29,7 +29,10 @@ def transposed_convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> N
     """A 1-D one is one of a map of height 1."""
     axes = spatial(a.input)
     if a.weight not in lowering.constants:
-        raise ValueError("its weight must be a parameter of the model, or made of parameters alone")
+        raise ValueError(
+            "its weight must be a parameter of the model, or made of parameters alone: use nn.functional.conv2d "
+            "of activations alone"
+        )
     kernel = pair(list(a.weight.meta["val"].shape[2:]), axes)
     fields = pair(a.stride, axes), pair(a.padding, axes, 0), pair(a.output_padding, axes, 0), pair(a.dilation, axes)
     rows, columns = (
@@ -42,7 +45,7 @@ def transposed_convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> N
         arithmetic=lowering.arithmetic,
         settings=lowering.settings,
         weight=lowering.constants.computed(a.weight, (transposed_groups, (a.groups,))),
-        bias=lowering.parameter(a.bias, "bias"),
+        bias=lowering.tensor(a.bias, "bias"),
         channels=int(a.weight.meta["val"].shape[1]) * a.groups,
         groups=a.groups,
         axes=(rows, columns),

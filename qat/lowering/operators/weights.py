@@ -20,7 +20,10 @@ def convolution(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     height, width = (1, *a.weight.meta["val"].shape[2:])[-2:]
     axes = len(shape_of(node)) - 1
     if not 1 <= axes <= 2:
-        raise ValueError(f"its input must be a batch of maps or sequences, not {shape_of(a.input)} in each sample")
+        raise ValueError(
+            f"its input must be a batch of maps or sequences, not {shape_of(a.input)} in each sample: bring its "
+            "axes to 2 or 3 behind the batch"
+        )
     strides, dilations = pair(a.stride, axes), pair(a.dilation, axes)
     if isinstance(a.padding, str):
         total = [d * (k - 1) if a.padding == "same" else 0 for d, k in zip(dilations, (height, width), strict=True)]
@@ -53,15 +56,15 @@ def add_weighted(
     geometry: Geometry | None,
 ) -> str:
     """A convolution or a matrix product; returns its name."""
-    parameter = lowering.parameter(weight, "weight")
-    assert parameter is not None
+    tensor = lowering.tensor(weight, "weight")
+    assert tensor is not None
     layer = Weighted(
         name,
         source,
         arithmetic=lowering.arithmetic,
         settings=lowering.settings,
-        weight=parameter,
-        bias=lowering.parameter(bias, "bias"),
+        weight=tensor,
+        bias=lowering.tensor(bias, "bias"),
         channels=int(weight.meta["val"].shape[0]),
         geometry=geometry,
     )

@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "masked": (lambda m, x: x.masked_fill(torch.arange(6) > 2, 0.0), MAP),
     "masked by itself": (lambda m, x: x.masked_fill(x < 0.1, -1.0), MAP),
     "by a threshold parameter": (lambda m, x: torch.where(x > m.four.weight.view(4, 1, 1), 1.0, x), MAP),
+    "shrunk": (lambda m, x: F.hardshrink(x, 0.4) + F.softshrink(x, 0.3) * F.threshold(x, 0.2, -1.0) - x.sign(), MAP),
     "a condition as a factor": (lambda m, x: _both(x)[0] * (x[:, :1] > 0) + 2 * (x[:, :1] < 0.5).float(), MAP),
 }
 

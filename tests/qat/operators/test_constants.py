@@ -74,6 +74,17 @@ def test_a_parameter_that_is_trained_moves_the_codes(tmp_path: Path) -> None:
     assert_equal_codes(prepared, x, tmp_path)
 
 
+def test_weights_made_of_parameters(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Applied(
+        lambda m, x: F.linear(F.conv2d(x, m.w * m.g.exp().view(3, 1, 1, 1), m.g.abs()).flatten(2), m.r.softmax(1)),
+        w=torch.randn(3, 4, 2, 2), g=torch.randn(3), r=torch.randn(5, 30),
+    )  # fmt: skip
+    check_applied(model, MAP, tmp_path)
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 3, 3))
+    check_applied(nn.Sequential(normed, nn.BatchNorm2d(3), nn.ReLU()), MAP, tmp_path)
+
+
 NORMS: dict[str, tuple[Function, tuple[int, ...], list[str]]] = {
     "read twice": (lambda m, x: (lambda y: m.norm(y) + y)(m.conv(x)), MAP, ["conv", "norm", "add"]),
     "in front of a convolution": (lambda m, x: m.conv(F.relu(m.norm(x))), MAP, ["norm", "conv"]),

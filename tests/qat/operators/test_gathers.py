@@ -24,6 +24,7 @@ VARIANTS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "each twice": (lambda x: x.repeat_interleave(2, 1).repeat_interleave(3, -1), SEQUENCE),
     "repeated": (lambda x: x.repeat(1, 2, 1, 1).tile(2, 1), MAP),
     "expanded": (lambda x: x.amax((2, 3), keepdim=True).expand(-1, -1, 3, 2), MAP),
+    "a sum": (lambda x: x.sum((2, 3)) * 0.1 + x.sum(1).flatten(1)[:, :4], MAP),
     "a maximum more": (lambda x: F.max_pool2d(x, (2, 3), (2, 4), ceil_mode=True), MAP),
     "a padded maximum more": (lambda x: F.max_pool1d(x, 5, 3, 1, ceil_mode=True), SEQUENCE),
     "a mean more": (lambda x: F.avg_pool2d(x, (2, 4), ceil_mode=True), MAP),
