@@ -33,7 +33,11 @@ def tie_distance(
             if moved.place is None:
                 break
             trace = tracer.trace(moved.tensor, moved.place)
-        if trace.quotient is None:
-            return None
-        farthest = max(farthest, abs(float(trace.quotient % 1) - 0.5))
+        quotient = trace.quotient
+        if quotient is None:
+            table = graph.metadata.get("quotients", {}).get(trace.layer)
+            if table is None or len(trace.operands) != 1:
+                return None
+            quotient = table[trace.operands[0].code + len(table) // 2]
+        farthest = max(farthest, abs(float(quotient % 1) - 0.5))
     return farthest

@@ -60,9 +60,9 @@ def load_onnx(
     `Graph.metadata` holds ``producer``, ``opset``, ``codes`` {tensor name: the ONNX tensor that holds its codes},
     ``bias_errors`` {layer name: how far rounding its float bias, or sums in front of a function, can move a result, in
     codes}, ``second_roundings`` {layer name: what is known of such sums}, ``channel_scales`` {tensor: the scales of its
-    channels, where it has several}, ``orders`` {vector: the stored shape of the feature map that it was flattened from,
-    in whose order its codes are}, and ``layers``, what the file's metadata entry ``lockstep.layers`` says about them,
-    {} where it has none.
+    channels, where it has several}, ``quotients`` {table: what it rounds for each code, smallest first}, ``orders``
+    {vector: the stored shape of the feature map that it was flattened from, in whose order its codes are}, and
+    ``layers``, what the file's metadata entry ``lockstep.layers`` says about them, {} where it has none.
 
     Raises `ModelError` (a ``ValueError``), one sentence with file, node, operator and reason, for all that is damaged,
     not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic`.
@@ -133,6 +133,7 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
             "codes": held,
             "bias_errors": builder.bias_errors,
             "channel_scales": builder.channel_scales,
+            "quotients": builder.quotients,
             "second_roundings": builder.second_roundings,
             "orders": builder.orders,
             "layers": read_layers(file.metadata),

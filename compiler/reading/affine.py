@@ -39,7 +39,7 @@ def affine(builder: GraphBuilder, op: Origin, x: Tensor, gain: NDArray[Any], off
     source = x
     if whole != x.shape:
         source = builder.add(Reshape(name=builder.unique(f"{op.label}/channels"), shape=whole, **kept(x)))
-    result = Real(_depthwise(builder.arithmetic, op, source, *channels))
+    result = Real(_depthwise(builder.arithmetic, op, source, channels[0], channels[1]))
     if whole == x.shape:
         return result
 
@@ -49,24 +49,43 @@ def affine(builder: GraphBuilder, op: Origin, x: Tensor, gain: NDArray[Any], off
     return result.moved(Move(op, back))
 
 
-def _depthwise(arithmetic: Arithmetic, op: Origin, x: Tensor, gain: Reals, offset: Reals) -> ConvolutionSource:
-    weights = _steps(arithmetic, x, gain, offset)
+def mean_of_affine(arithmetic: Arithmetic, source: ConvolutionSource, geometry: WindowGeometry) -> Real | None:
+    """The mean of each window of what `affine` makes, with one rounding; None for any other convolution.
+
+    It is the affine map of the mean. Every window must lie on the map.
+    """
+    if source.groups != source.weights.channels or source.geometry.kernel != (1, 1) or source.affine is None:
+        return None
+    if source.bias is not None or source.weights.zero_point is not None or any(geometry.padding):
+        return None
+    if source.geometry.output != source.geometry.size or source.x_scale is not None:
+        return None
+    gain = source.affine.gain * source.weights.codes.reshape(-1) * source.weights.scale
+    return Real(_depthwise(arithmetic, source.operator, source.x, gain, source.affine.offset, geometry))
+
+
+def _depthwise(
+    arithmetic: Arithmetic, op: Origin, x: Tensor, gain: Reals, offset: Reals, window: WindowGeometry | None = None
+) -> ConvolutionSource:
     size = map_size(x)
-    codes = weights.astype(np.int8).reshape(-1, 1, 1, 1)
+    geometry = window or WindowGeometry(size, (1, 1), (1, 1), (0, 0, 0, 0), (0, 0, 0, 0), (1, 1), size)
+    area = math.prod(geometry.kernel)
+    weights = _steps(arithmetic, x, gain / area, offset, area)
+    codes = np.broadcast_to(weights.astype(np.int8).reshape(-1, 1, 1, 1), (len(weights), 1, *geometry.kernel))
     return ConvolutionSource(
         op,
         x,
         Weights(codes, np.ones(len(weights), np.float32), len(weights)),
         None,
-        affine=Affine(gain / weights, offset),
-        geometry=WindowGeometry(size, (1, 1), (1, 1), (0, 0, 0, 0), (0, 0, 0, 0), (1, 1), size),
+        affine=Affine(gain / (area * weights), offset),
+        geometry=geometry,
         groups=len(weights),
     )
 
 
-def _steps(arithmetic: Arithmetic, x: Tensor, gain: Reals, offset: Reals) -> NDArray[np.int64]:
+def _steps(arithmetic: Arithmetic, x: Tensor, gain: Reals, offset: Reals, area: int) -> NDArray[np.int64]:
     """The largest weight of each channel with which neither its bias nor any of its sums leaves the accumulator."""
-    span = max(x.y_max - x.zero_point, x.zero_point - x.y_min)
+    span = area * max(x.y_max - x.zero_point, x.zero_point - x.y_min)
     step = np.abs(gain) * np.float64(x.scale)
     bias = np.divide(np.abs(offset), step, out=np.zeros_like(offset), where=step > 0)
     most = (1 << (arithmetic.accumulator_bits - 1)) - 1

@@ -38,6 +38,10 @@ class FunctionSource(Source):
                 "error": error,
             }
             builder.bias_errors[name] = error
+        low, high = arithmetic.activation_range
+        builder.quotients[name] = [
+            float(self.function(x.scale * (code - x.zero_point))) / target.scale for code in range(low, high + 1)
+        ]
         y = (target.scale, target.zero_point, target.y_min, target.y_max)
         computed = make_table(self.function, x.scale, x.zero_point, *y, arithmetic)
         node = LookupTable(

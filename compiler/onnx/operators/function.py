@@ -21,6 +21,7 @@ from ...reading.values import Dequantized, Real, Source, Value
 from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..operator import Operator
+from .distribute import distributed
 
 
 def lower_function(env: Environment, op: Operator) -> Value:
@@ -28,7 +29,11 @@ def lower_function(env: Environment, op: Operator) -> Value:
 
     Of sums LeakyRelu and HardSigmoid are exact; any other function is a table of sums that are rounded for it.
     """
-    real = env.real(op, 0)
+    joined = distributed(env, op, 0, lambda part, _: _of(env, op, part), any_axis=True)
+    return joined or _of(env, op, env.real(op, 0))
+
+
+def _of(env: Environment, op: Operator, real: Real) -> Real:
     if real.bare and isinstance(real.source, WeightedSource):
         if op.type == "LeakyRelu":
             slopes = np.full(real.source.weights.channels, op.real("alpha", float(np.float32(0.01))), np.float64)

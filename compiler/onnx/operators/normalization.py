@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from ...reading.affine import affine
-from ...reading.values import Value
+from ...reading.rounding import operand
+from ...reading.values import Real, Value
 from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..operator import Operator
+from .distribute import distributed
 
 
 def lower_batch_normalization(env: Environment, op: Operator) -> Value:
@@ -28,15 +30,18 @@ def lower_batch_normalization(env: Environment, op: Operator) -> Value:
         raise ValueError(f"input_var plus epsilon must be positive, not {(variance + epsilon).min()}")
     gain = factor / np.sqrt(variance + epsilon)
     offset = offset - mean * gain
-    value = env.real(op, 0)
-    source = value.source
-    if value.bare and isinstance(source, WeightedSource):
-        _check(factor.size, source.weights.channels)
-        return replace(value, source=source.with_affine(gain, offset))
-    x = env.operand(op, 0)
-    _check(factor.size, x.shape[-1])
-    shape = (-1,) + (1,) * (len(x.shape) - 1)
-    return affine(env.builder, op, x, gain.reshape(shape), offset.reshape(shape))
+
+    def of(value: Real, part: slice) -> Real:
+        source = value.source
+        if value.bare and isinstance(source, WeightedSource):
+            _check(gain[part].size, source.weights.channels)
+            return replace(value, source=source.with_affine(gain[part], offset[part]))
+        x = operand(env.builder, value)
+        _check(gain[part].size, x.shape[-1])
+        shape = (-1,) + (1,) * (len(x.shape) - 1)
+        return affine(env.builder, op, x, gain[part].reshape(shape), offset[part].reshape(shape))
+
+    return distributed(env, op, 0, of) or of(env.real(op, 0), slice(None))
 
 
 def _check(size: int, channels: int) -> None:

@@ -117,9 +117,11 @@ def test_what_is_joined(tmp_path):
     codes = [model.quantize(model.qdq(x, SX), scale) for scale in (SX, 0.2)]
     model.output(model.dequantize(model.node("Concat", codes, "join", axis=1), SX))
     refused(model, tmp_path, "Concat 'join': codes can be joined only where they have one type, scale and zero point")
-    raw = map_model(lambda m, x: m.node("Tanh", [m.node("Concat", [x, m.qdq(x, 0.2)], "join", axis=1)], "act"))
+    raw = map_model(lambda m, x: m.node("MaxPool", [x], "pool", kernel_shape=[2, 2]))
+    joined = raw.node("Concat", [raw.nodes[-1].output[0], raw.qdq(raw.nodes[-1].output[0], 0.2)], "join", axis=1)
+    raw.output(raw.qdq(raw.node("Add", [joined, joined], "sum"), SX))
     refused(
-        raw, tmp_path, "Tanh 'act': reads the unrounded result of Concat 'join'; a QuantizeLinear must stand between"
+        raw, tmp_path, "Add 'sum': reads the unrounded result of Concat 'join'; a QuantizeLinear must stand between"
     )
 
 
