@@ -1,31 +1,15 @@
-"""The commands of ``lockstep``: their arguments, and which module does the work."""
+"""The command line ``lockstep``: its commands, their arguments, and which module does the work."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .cli import FAILS, HOLDS
-from .options import (
-    ArithmeticOption,
-    Config,
-    Debug,
-    Inputs,
-    Json,
-    Model,
-    Outputs,
-    Override,
-    Simulator,
-    SimulatorOption,
-    data_set,
-    samples_option,
-    show_version,
-)
-
-if TYPE_CHECKING:
-    from .execution.model import ModelChoice
+from .model_commands import models
+from .options import Debug, Json, data_set, show_version
 
 app = typer.Typer(
     help="Train, predict and execute a quantized network in lockstep: PyTorch, NumPy and RTL give the same bits.",
@@ -99,154 +83,7 @@ def synthesize(
     return _status(run(config, seed or [1, 2, 3], output, json))
 
 
-@app.command("compile")
-def compile_command(
-    model: Model,
-    config: Annotated[Path, typer.Option(metavar="C.toml", help="The accelerator.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder; one that is there is replaced.")
-    ],
-    base: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Bus address of the memory region, a multiple of 4096.")
-    ] = "0x0",
-    arithmetic: ArithmeticOption = None,
-    override: Override = False,
-    outputs: Outputs = None,
-    json: Json = None,
-    debug: Debug = False,
-) -> int:
-    """Write program, memory image, register sequence and memory map for an integrator."""
-    from .commands.compile import run
-
-    try:
-        address = int(base, 0)
-    except ValueError:
-        raise ValueError(f"--base must be a number such as 0x80000000, not {base!r}") from None
-    return _status(run(_chosen(model, config, arithmetic, override, outputs), output, address, json))
-
-
-@app.command("run")
-def run_command(
-    model: Model,
-    inputs: Inputs = None,
-    config: Config = None,
-    samples: Annotated[int | None, samples_option("run")] = None,
-    arithmetic: ArithmeticOption = None,
-    override: Override = False,
-    outputs: Outputs = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="Write the model's outputs.")
-    ] = None,
-    timeline: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE.json|png|svg",
-            help="Write when each unit executed what: a trace for Perfetto, or a picture. Repeatable.",
-        ),
-    ] = None,
-    json: Json = None,
-    debug: Debug = False,
-) -> int:
-    """Run a model in the emulator; with --config or --timeline also in the machine, cycle by cycle."""
-    from .commands.run import run
-
-    chosen = _chosen(model, config, arithmetic, override, outputs)
-    return _status(run(chosen, inputs, samples, output, timeline or [], json))
-
-
-@app.command()
-def simulate(
-    model: Model,
-    inputs: Inputs = None,
-    config: Config = None,
-    samples: Annotated[int | None, samples_option("simulate")] = None,
-    simulator: SimulatorOption = Simulator.VERILATOR,
-    trace: Annotated[Path | None, typer.Option(metavar="FILE.fst|vcd", help="Write a waveform of the run.")] = None,
-    arithmetic: ArithmeticOption = None,
-    override: Override = False,
-    outputs: Outputs = None,
-    json: Json = None,
-    debug: Debug = False,
-) -> int:
-    """Run a model in the simulated RTL and compare codes, counters, memory and cycles with the machine's."""
-    from .commands.simulate import run
-
-    chosen = _chosen(model, config, arithmetic, override, outputs)
-    return _status(run(chosen, inputs, samples, simulator, trace, json))
-
-
-@app.command()
-def validate(
-    model: Model,
-    inputs: Inputs = None,
-    config: Config = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="onnxruntime|litert|tflm",
-            help="The runtime to compare with. Default: onnxruntime for an ONNX file, tflm for a TFLite file.",
-        ),
-    ] = None,
-    rtl: Annotated[int, typer.Option(min=0, metavar="N", help="Also run the first N inputs in the simulated RTL.")] = 0,
-    samples: Annotated[int | None, samples_option("validate")] = None,
-    simulator: SimulatorOption = Simulator.VERILATOR,
-    arithmetic: ArithmeticOption = None,
-    override: Override = False,
-    outputs: Outputs = None,
-    json: Json = None,
-    debug: Debug = False,
-) -> int:
-    """Compare the emulator with another runtime of the same file: layer by layer on equal inputs, and end to end."""
-    from .commands.validate import run
-
-    chosen = _chosen(model, config, arithmetic, override, outputs)
-    return _status(run(chosen, inputs, against, rtl, samples, simulator, json))
-
-
-@app.command()
-def diverge(
-    model: Model,
-    a: Annotated[
-        str, typer.Argument(metavar="[A", help="One of emulator, machine, rtl, onnxruntime, tflm.")
-    ] = "machine",
-    b: Annotated[str, typer.Argument(metavar="B]", help="Another one.")] = "rtl",
-    inputs: Inputs = None,
-    config: Config = None,
-    samples: Annotated[int | None, samples_option("diverge")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE.html|md", help="Write one page with all that is known."),
-    ] = None,
-    simulator: SimulatorOption = Simulator.VERILATOR,
-    arithmetic: ArithmeticOption = None,
-    override: Override = False,
-    outputs: Outputs = None,
-    json: Json = None,
-    debug: Debug = False,
-) -> int:
-    """Find the first layer and element at which two implementations differ; of machine and RTL, the first cycle too."""
-    from .commands.diverge import run
-
-    chosen = _chosen(model, config, arithmetic, override, outputs)
-    return _status(run(chosen, (a, b), inputs, samples, simulator, output, json))
-
-
-@app.command()
-def certify(
-    model: Model,
-    arithmetic: ArithmeticOption = None,
-    override: Override = False,
-    outputs: Outputs = None,
-    json: Json = None,
-    debug: Debug = False,
-) -> int:
-    """State the worst case of every layer's sums and the smallest accumulator that never overflows.
-
-    The exit status is 1 if an input may overflow the model's own accumulator.
-    """
-    from .commands.certify import run
-
-    return _status(run(_chosen(model, None, arithmetic, override, outputs), json))
+app.add_typer(models)
 
 
 @app.command()
@@ -293,14 +130,6 @@ def benchmark(
     for name in (simulated or ["utilization"]) if rtl else ():
         options[name]["rtl"] = True
     return _status(run(names or [], options, json))
-
-
-def _chosen(
-    model: Path, config: Path | None, arithmetic: str | None, override: bool, outputs: list[str] | None
-) -> ModelChoice:
-    from .execution.model import ModelChoice
-
-    return ModelChoice(model, config, arithmetic, override, tuple(outputs or ()))
 
 
 def _status(holds: bool) -> int:
