@@ -28,9 +28,12 @@ def reduced_mean(
     source = mean.source
     if total and isinstance(source, AveragePoolSource):
         mean = replace(mean, source=replace(source, counts=np.ones_like(source.counts)))
+    return mean if within and keep else without_axes(op, mean, shape, places, keep)
+
+
+def without_axes(op: Origin, mean: Real, shape: tuple[int, ...], places: Collection[int], keep: bool) -> Real:
+    """`mean`, of one position along `places`, in the shape that a reduction of `shape` has."""
     left = _left(shape, places, keep)
-    if within and keep:
-        return mean
     return mean.moved(Move(op, lambda builder, tensor, name: reshaped(builder, tensor, left, name)))
 
 

@@ -18,12 +18,19 @@ def lower_concat(env: Environment, op: Operator) -> Value:
     axis = op.integer("axis", 1)
     codes = [value for value in values if isinstance(value, Codes)]
     if len(codes) < len(values):
-        return Real(ConcatSource(op, tuple(_part(env, op, index) for index in range(len(values))), axis))
+        parts = [inner for index in range(len(values)) for inner in _inner(_part(env, op, index), axis)]
+        return Real(ConcatSource(op, tuple(parts), axis))
     source = ConcatSource(op, tuple(Real(Dequantized(value.tensor)) for value in codes), axis)
     target = source.exact()
     if target is None or len({value.type for value in codes}) > 1:
         raise ValueError("codes can be joined only where they have one type, scale and zero point")
     return Codes(source.emit(env.builder, env.builder.unique(op.label), target), codes[0].type)
+
+
+def _inner(part: Real, axis: int) -> tuple[Real, ...]:
+    """A part, or those of a Concat along the same axis that nothing has rounded."""
+    source = part.source
+    return source.parts if part.bare and isinstance(source, ConcatSource) and source.axis == axis else (part,)
 
 
 def _part(env: Environment, op: Operator, index: int) -> Real:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from emulator.graph import Tensor
+from emulator.graph import Tensor, logical_shape
 
+from ...reading.affine import mean_of_affine
+from ...reading.convolution import ConvolutionSource
 from ...reading.graph_builder import GraphBuilder
-from ...reading.reduce import reduced_max, reduced_mean
+from ...reading.pool import whole_window
+from ...reading.reduce import reduced_max, reduced_mean, without_axes
 from ...reading.values import Value
 from ..environment import Environment
 from ..operator import Operator
@@ -16,9 +19,17 @@ def lower_reduce(env: Environment, op: Operator) -> Value:
     axes = env.integers(op, 1, "axes")
     if not axes and op.integer("noop_with_empty_axes", 0):
         return env.real(op, 0)
+    real, keep = env.real(op, 0), bool(op.integer("keepdims", 1))
+    if real.bare and isinstance(real.source, ConvolutionSource) and op.type == "ReduceMean":
+        x = real.source.x
+        places = _places(op, axes, len(x.shape) + 1)
+        if 1 not in places:
+            mean = mean_of_affine(env.builder.arithmetic, real.source, whole_window(x, places))
+            if mean is not None:
+                return without_axes(op, mean, logical_shape(x.shape), places, keep)
     x = env.operand(op, 0)
     places = _places(op, axes, len(x.shape) + 1)
-    return reduced_mean(env.builder, op, x, places, bool(op.integer("keepdims", 1)), op.type == "ReduceSum")
+    return reduced_mean(env.builder, op, x, places, keep, op.type == "ReduceSum")
 
 
 def lower_reduce_max(env: Environment, op: Operator) -> Value:

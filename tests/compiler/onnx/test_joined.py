@@ -70,14 +70,34 @@ def test_batch_normalization_of_parts_and_its_mean(mean, tmp_path):
     check_machines(graph, {name: array[:1] for name, array in x.items()})
 
 
-def test_a_mean_of_an_affine_map_is_one_rounding(tmp_path):
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "ReduceMean"])
+def test_a_mean_of_an_affine_map_is_one_rounding(op, tmp_path):
     """Two roundings, of the map and of its mean, would differ in a third of the codes."""
     model = Model()
     x = model.qdq(model.input((8, 4, 5)), 0.0371, 3)
-    model.output(model.qdq(model.node("GlobalAveragePool", [norm(model, x)], "pool"), 0.0091, -7))
+    axes = [] if op == "GlobalAveragePool" else [model.constant([2, 3], "int64")]
+    model.output(model.qdq(model.node(op, [norm(model, x), *axes], "pool"), 0.0091, -7))
     feeds = images((300, 8, 4, 5), spread=0.3)
     graph = load_onnx(model.save(tmp_path))
     (ours,), (real,) = run_graph(graph, feeds).values(), runtime(model, [model.nodes[-2].input[0]], feeds)
     exact = np.clip(np.rint(real.astype(float) / float(F32(0.0091))) - 7, -128, 127)
     assert len(graph.nodes) == 1 and np.count_nonzero(ours != exact) < 0.01 * ours.size
+    check_machines(graph, {"input": feeds["input"][:1]})
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "AveragePool"])
+def test_a_convolution_of_a_mean_is_one_rounding(op, tmp_path):
+    """Its kernel is the mean's window, with a float bias as it is."""
+    model, rng = Model(), np.random.default_rng(3)
+    x = model.qdq(model.input((4, 6, 4)), 0.0371, 3)
+    window = {} if op == "GlobalAveragePool" else {"kernel_shape": [3, 2], "strides": [3, 2]}
+    weight = model.weight(rng.integers(-127, 128, (5, 4, 1, 1)), [0.01, 0.02, 0.013, 0.017, 0.011])
+    y = model.node("Conv", [model.node(op, [x], "pool", **window), weight, model.constant(rng.normal(size=5))], "conv")
+    model.output(model.qdq(y, 0.0173, -7))
+    graph, feeds = load_onnx(model.save(tmp_path)), images((50, 4, 6, 4))
+    assert len(graph.nodes) == 1
+    (ours,), (real,) = run_graph(graph, feeds).values(), runtime(model, [model.nodes[-2].input[0]], feeds)
+    exact = real.astype(float) / float(F32(0.0173)) - 7
+    error = graph.metadata["bias_errors"]["conv"]
+    assert np.abs(ours - np.clip(exact, -128, 127)).max() <= 0.5 + error + 2.0**-12 and error < 0.01 and ours.std() > 5
     check_machines(graph, {"input": feeds["input"][:1]})
