@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import AcceleratorConfig
-from ..instructions import PARAMETER_ENTRIES, PARAMETER_PITCH, WEIGHT_ZERO_POINT_ROW, Error, Opcode, Target, Unit
+from ..instructions import PARAMETER_ENTRIES, PARAMETER_PITCH, PARAMETER_ROWS, Error, Opcode, Target, Unit
 from .bursts import (
     ASKS,
     BURSTS,
@@ -127,7 +127,7 @@ def _write(s: State) -> None:
     elif target != _PARAMETER:
         for lane in range(lanes):
             s.table[place, lane] = row[lane]
-    elif place % PARAMETER_PITCH <= WEIGHT_ZERO_POINT_ROW:
+    elif place % PARAMETER_PITCH < PARAMETER_ROWS + s.config[0].weight_zero_points:
         for lane in range(lanes):
             s.parameters[place // PARAMETER_PITCH, place % PARAMETER_PITCH, lane] = row[lane]
 
