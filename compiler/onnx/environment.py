@@ -70,6 +70,8 @@ class Environment:
         if isinstance(value, BatchConstant):
             raise ValueError(f"{name!r} depends on the size of the batch; export the model with a fixed batch size")
         if isinstance(value, Hosted):
+            if value.instead is not None:
+                raise ValueError(f"reads {name!r}, which is the host's: {value.instead.reason}")
             raise ValueError(f"reads {name!r}, which no QuantizeLinear rounded; one must stand between")
         if isinstance(value, Refused):
             raise ValueError(f"reads {name!r} of {value.root}, which is refused")

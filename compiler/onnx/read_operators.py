@@ -24,7 +24,7 @@ from .order import needed_in_order
 from .revisions import check_revision
 from .schema import check_schema
 from .shapes import fold_shape, shape_of
-from .values import AnyValue, Hosted, Refused
+from .values import AnyValue, BatchConstant, Hosted, Refused
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear")
 
@@ -209,20 +209,25 @@ def _known(value: AnyValue) -> Known:
 
 
 def _bytes(values: Sequence[AnyValue | None]) -> int:
-    return sum(value.values.nbytes for value in values if isinstance(value, Constant))
+    plain = sum(value.values.nbytes for value in values if isinstance(value, Constant))
+    return plain + sum(a.nbytes for value in values if isinstance(value, BatchConstant) for a in value.arrays.values())
 
 
 def _constant(env: Environment, op: Operator) -> Sequence[AnyValue]:
-    """What an operator makes of constants."""
+    """What an operator makes of constants; where they depend on the batch, the host may make it for each."""
+    read: list[Known | None] = []
     try:
         with located(str(op)):
             if op.type == "Constant":
                 return [lower_constant(env, op)]
-            read = [_known(env.any_value(name)) if name else None for name in op.inputs]
+            read += [_known(env.any_value(name)) if name else None for name in op.inputs]
             made = fold(op, read, env.opset)
             env.folded.append(max(_bytes(made) - _bytes(read), 0))
             if sum(env.folded) > MAX_FOLDED:
                 raise ValueError("what operators make of constants must have at most 2^27 bytes; store it in the file")
             return made
     except ValueError as error:
-        return [Refused(op, str(error), foreign=False, hostable=False)] * len(op.outputs)
+        refused = Refused(op, str(error), foreign=False, hostable=False)
+    if any(isinstance(value, BatchConstant) for value in read):
+        return [Hosted(name, instead=refused) for name in op.outputs]
+    return [refused] * len(op.outputs)

@@ -76,9 +76,9 @@ def fold(op: Operator, operands: Sequence[Known | None], opset: int) -> tuple[Kn
     do.
     """
     first = operands[0] if operands else None
-    if op.type in MOVES and isinstance(first, QuantizedConstant):
-        return _moved(op, first, [_array(operand, 0) for operand in operands[1:]], opset)
     sizes = [tuple(operand.arrays) for operand in operands if isinstance(operand, BatchConstant)]
+    if not sizes and op.type in MOVES and isinstance(first, QuantizedConstant):
+        return _moved(op, first, [_array(operand, 0) for operand in operands[1:]], opset)
     if not sizes:
         return tuple(Constant(array) for array in evaluate(op, [_array(operand, 0) for operand in operands], opset))
     if op.type not in OF_SIZES:

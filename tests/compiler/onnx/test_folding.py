@@ -163,6 +163,22 @@ def test_shapes_that_compute_with_the_batch(tmp_path) -> None:
     )
 
 
+def test_constants_of_the_batch(tmp_path) -> None:
+    """A state of zeros for each sample, from codes; and one too large to be made while the file is read."""
+    for width in (8, 1 << 15):
+        rng = np.random.default_rng(0)
+        model = Model()
+        x = model.input((8,))
+        batch = model.node("Shape", [x], start=0, end=1)
+        start = model.weight(np.full((1, width), 64), W)
+        state = model.node("Expand", [start, model.node("Concat", [batch, integers(model, width)], axis=0)], "state")
+        state = model.node("Slice", [state, *(integers(model, n) for n in (0, 8, 1))])
+        y = model.qdq(model.node("Add", [x, state], "sum"), S)
+        weights = model.weight(rng.integers(-127, 128, (5, 8)), W)
+        model.output(model.qdq(model.node("Gemm", [y, weights], "fc", transB=1), 1 / 4))
+        same(model, tmp_path, (8,))
+
+
 def test_a_condition_that_is_constant(tmp_path) -> None:
     model = Model()
     x = model.qdq(model.input((3, 4, 4)), S)
