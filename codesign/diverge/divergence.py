@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler import load_model
+from compiler import default_config, load_model
 from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig
 from emulator.graph import Graph, Node, from_file_layout
@@ -132,7 +132,7 @@ def diverge(
     graph = model if isinstance(model, Graph) else load_model(model, arithmetic, override, **_cut(outputs))
     graph = replace(graph, head=None, tail=None)
     codes = random_codes(graph, samples, seed) if inputs is None else input_codes(graph, inputs)
-    config = config or AcceleratorConfig(arithmetic=graph.arithmetic)
+    config = config or default_config(graph)
     subject = Subject(graph, config, codes, file, torch_model, simulator)
     return compare_runs(subject, (a, b), (run(a, subject), run(b, subject)))
 

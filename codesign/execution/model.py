@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from compiler import default_config
 from compiler import load_model as read_model
 from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig, load_config
@@ -81,7 +82,7 @@ def load_model(
     arithmetic: Arithmetic | None = None,
     outputs: Sequence[str] = (),
 ) -> tuple[Graph, AcceleratorConfig]:
-    """A model and the accelerator that it is for: `config`, or the default shape with the model's own arithmetic.
+    """A model and the accelerator that it is for: `config`, or the default shape with what the model needs.
 
     arithmetic : None takes that of `config`, or the file's own where there is none either
     outputs : names of tensors at which the model is cut, () takes its own outputs
@@ -91,8 +92,7 @@ def load_model(
     graph = read_model(path, chosen, override, **cut)
     if config is not None:
         return graph, config
-    zero_points = any(getattr(node, "weight_zero_point", None) is not None for node in graph.nodes)
-    return graph, AcceleratorConfig(arithmetic=graph.arithmetic, weight_zero_points=zero_points)
+    return graph, default_config(graph)
 
 
 @dataclass(frozen=True)

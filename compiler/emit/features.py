@@ -8,6 +8,16 @@ from emulator.graph import Add, Convolution, Graph, Linear, Node, RescaledAdd
 from .compile_error import CompileError
 
 
+def default_config(graph: Graph) -> AcceleratorConfig:
+    """The default accelerator, with the graph's arithmetic and what its layers need."""
+    weighted = [node for node in graph.nodes if isinstance(node, Convolution | Linear)]
+    return AcceleratorConfig(
+        arithmetic=graph.arithmetic,
+        weight_zero_points=any(_has_zero_points(node) for node in weighted),
+        raw_outputs=any(node.raw for node in weighted),
+    )
+
+
 def check_features(graph: Graph, config: AcceleratorConfig) -> None:
     """Raise `CompileError` for the first layer that the accelerator of `config` was not built for."""
     for node in graph.nodes:
@@ -16,9 +26,13 @@ def check_features(graph: Graph, config: AcceleratorConfig) -> None:
             raise CompileError(f"layer {node.name!r}: {missing}")
 
 
+def _has_zero_points(node: Convolution | Linear) -> bool:
+    return node.weight_zero_point is not None and bool(node.weight_zero_point.any())
+
+
 def _missing(node: Node, config: AcceleratorConfig) -> str | None:
     if isinstance(node, Convolution | Linear):
-        if node.weight_zero_point is not None and node.weight_zero_point.any() and not config.weight_zero_points:
+        if _has_zero_points(node) and not config.weight_zero_points:
             return "its weights have a zero point other than 0, for which the config needs weight_zero_points = true"
         if node.raw and not config.raw_outputs:
             return "its sums are an output of the model, for which the config needs raw_outputs = true"

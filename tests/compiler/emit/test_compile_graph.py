@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler import CompileError, compile_graph
+from compiler import CompileError, compile_graph, default_config
 from compiler.emit.cut.packing import packs
 from emulator import (
     AcceleratorConfig,
@@ -134,6 +134,20 @@ def test_what_the_accelerator_was_not_built_for_is_named() -> None:
         graph = replace(plain, nodes=(node,), outputs={"y": "sum"}, arithmetic=chosen)
         with pytest.raises(CompileError, match=f"^layer 'sum': an? {type(node).__name__} needs an .* '{other}', not"):
             compile_graph(graph, AcceleratorConfig(arithmetic=chosen))
+
+
+def test_the_default_accelerator_has_what_the_graph_needs() -> None:
+    plain = one_linear(5, 3, Arithmetic(rounding="double"))
+    assert default_config(plain) == AcceleratorConfig(arithmetic=plain.arithmetic)
+    for changes in (
+        {"raw": True},
+        {"weight_zero_point": np.array([0, 5, 0])},
+        {"raw": True, "weight_zero_point": None},
+    ):
+        graph = replace(plain, nodes=(replace(plain.nodes[0], **changes),))
+        config = default_config(graph)
+        assert (config.raw_outputs, config.weight_zero_points) == ("raw" in changes, "raw" not in changes)
+        check(graph, config, np.random.default_rng(3))
 
 
 def test_a_mean_of_raw_codes_needs_a_rounding_to_the_nearest() -> None:
