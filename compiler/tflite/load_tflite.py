@@ -57,6 +57,7 @@ def graph_of(file: TfliteFile, arithmetic: Arithmetic, outputs: Sequence[str] | 
     """The integer graph of a file's parts."""
     names = [tensor.name for tensor in file.tensors]
     shown = _shown(file, outputs)
+    _check_makers(file)
     operators = _needed([operator(found, names, file.accessors) for found in file.operators], shown)
     builder = GraphBuilder(arithmetic, read_tables(file.metadata, arithmetic))
     env = Environment(file, builder, _batch(file))
@@ -104,6 +105,25 @@ def _needed(operators: list[Operator], shown: list[int]) -> list[Operator]:
             needed.append(op)
             wanted.update(_reads(op))
     return needed[::-1]
+
+
+def _check_makers(file: TfliteFile) -> None:
+    """Raise ``ValueError`` where a tensor has two origins, or is read in front of its own."""
+    inputs, makers = set(file.inputs), dict[int, int]()
+    for found in file.operators:
+        for index in found.outputs:
+            if index in makers or (index in inputs and index >= 0):
+                first = f"operator {makers[index]}" if index in makers else "an input"
+                raise ValueError(f"{file.tensors[index]} must have one origin, not {first} and operator {found.index}")
+            if index >= 0:
+                makers[index] = found.index
+    for found in file.operators:
+        for index in found.inputs:
+            if makers.get(index, -1) >= found.index:
+                raise ValueError(
+                    f"operator {found.index} ({found.code}) reads {file.tensors[index]}, which operator "
+                    f"{makers[index]} makes behind it"
+                )
 
 
 def _reads(op: Operator) -> tuple[int, ...]:
