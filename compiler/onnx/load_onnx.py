@@ -16,9 +16,9 @@ from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource
 from ..reading.origin import Origin
 from ..reading.sizes import check_elements
-from ..reading.stored_arithmetic import choose_arithmetic
-from ..reading.stored_layers import read_layers
-from ..reading.stored_tables import read_tables
+from ..reading.stored.arithmetic import choose_arithmetic
+from ..reading.stored.layers import read_layers
+from ..reading.stored.tables import read_tables
 from ..reading.values import Real
 from .environment import Environment
 from .file import OnnxFile, fixed_batch, input_shape, read_onnx

@@ -17,8 +17,8 @@ from .formats import FormatError
 from .host.submodel import KNOWN_DOMAINS
 from .operator import Operator, operator
 from .operators.constant import lower_constant
-from .operators.qoperator import LOWERINGS as QOPERATORS
-from .operators.quantize import is_by_channel, quantizer_target
+from .operators.quantization.qoperator import LOWERINGS as QOPERATORS
+from .operators.quantization.quantize import is_by_channel, quantizer_target
 from .operators.table import LOWERINGS, REASONS
 from .order import needed_in_order
 from .revisions import check_revision

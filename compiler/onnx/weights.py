@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..reading.constants import Constant, QuantizedConstant
-from ..reading.weights import Weights, checked_weights
+from ..reading.products.weights import Weights, checked_weights
 from .environment import Environment
 from .operator import Operator
 

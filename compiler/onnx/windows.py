@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from emulator.graph import Tensor, map_size
 
-from ..reading.phases import WHOLE, PhasedAxis
-from ..reading.transposed_convolution import transposed_axis
+from ..reading.products.phases import WHOLE, PhasedAxis
+from ..reading.products.transposed_convolution import transposed_axis
 from ..reading.windows import (
     MAX_SIZE,
     Padding,

@@ -12,9 +12,9 @@ from emulator.host_part import HostPart
 
 from ..reading.errors import ModelError, in_file
 from ..reading.graph_builder import GraphBuilder
-from ..reading.stored_arithmetic import choose_arithmetic
-from ..reading.stored_layers import read_layers
-from ..reading.stored_tables import read_tables
+from ..reading.stored.arithmetic import choose_arithmetic
+from ..reading.stored.layers import read_layers
+from ..reading.stored.tables import read_tables
 from .environment import Environment, check_without_data
 from .file import TfliteFile, read_tflite
 from .head import TfliteHead, float_input

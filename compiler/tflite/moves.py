@@ -9,7 +9,7 @@ from emulator.graph import Concat, Pad, Rescale, Reshape, Slice, Tensor
 from emulator.multiplier import quantize_multiplier
 
 from ..reading.graph_builder import GraphBuilder
-from ..reading.rearrange import kept
+from ..reading.moves.rearrange import kept
 
 
 def relabelled(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import qat
 from compiler import ModelError, load_onnx
-from compiler.reading import function
+from compiler.reading.pointwise import function
 from emulator import Arithmetic, Graph, LookupTable, run_graph
 from tests.qat.networks import Mixed, images, randomized
 

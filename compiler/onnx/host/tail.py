@@ -13,14 +13,14 @@ from emulator.graph import Tensor, logical_shape
 
 from ...reading.constants import Constant, QuantizedConstant
 from ...reading.errors import located
-from ...reading.rearrange import in_logical_order
+from ...reading.moves.rearrange import in_logical_order
+from ...reading.products.weighted import WeightedSource
 from ...reading.rounding import operand
 from ...reading.values import Codes, Dequantized, Real
-from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..file import OnnxFile
 from ..operator import Operator
-from ..operators.move import OFFSETS
+from ..operators.moves.move import OFFSETS
 from ..values import AnyValue, Hosted, Refused
 from .head import feed
 from .part import CodesForm, Form, OnnxPart, RealForm, SumsForm

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from emulator.graph import logical_shape
 
-from ...reading.concat import ConcatSource
+from ...reading.moves.concat import ConcatSource
+from ...reading.products.weighted import WeightedSource
 from ...reading.rounding import operand
 from ...reading.values import Real
-from ...reading.weighted import WeightedSource
 from ..environment import Environment
 from ..operator import Operator
 

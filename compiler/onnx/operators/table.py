@@ -9,29 +9,12 @@ from emulator.onnx_functions import UNARY_OPERATORS
 from ...reading.values import Value
 from ..environment import Environment
 from ..operator import Operator
-from .activation import lower_clip, lower_relu
-from .concat import lower_concat
 from .constant import lower_constant
-from .conv_transpose import lower_conv_transpose
-from .convolution import lower_conv
-from .elementwise import lower_elementwise
-from .extremes import lower_extreme
-from .function import lower_function, lower_prelu
-from .linear import lower_gemm, lower_matmul
-from .move import lower_pad, lower_slice, lower_split, lower_transpose
-from .normalization import lower_batch_normalization
-from .order import lower_depth_to_space, lower_gather, lower_space_to_depth
-from .pool import (
-    lower_average_pool,
-    lower_global_average_pool,
-    lower_global_max_pool,
-    lower_max_pool,
-)
-from .qoperator import LOWERINGS as QOPERATORS
-from .quantize import lower_dequantize_linear, lower_quantize_linear
-from .reduce import lower_reduce, lower_reduce_max
-from .replicate import lower_expand, lower_tile
-from .reshape import (
+from .moves.concat import lower_concat
+from .moves.move import lower_pad, lower_slice, lower_split, lower_transpose
+from .moves.order import lower_depth_to_space, lower_gather, lower_space_to_depth
+from .moves.replicate import lower_expand, lower_tile
+from .moves.reshape import (
     lower_cast,
     lower_dropout,
     lower_flatten,
@@ -40,7 +23,24 @@ from .reshape import (
     lower_squeeze,
     lower_unsqueeze,
 )
-from .resize import lower_resize
+from .moves.resize import lower_resize
+from .pointwise.activation import lower_clip, lower_relu
+from .pointwise.elementwise import lower_elementwise
+from .pointwise.extremes import lower_extreme
+from .pointwise.function import lower_function, lower_prelu
+from .pools.pool import (
+    lower_average_pool,
+    lower_global_average_pool,
+    lower_global_max_pool,
+    lower_max_pool,
+)
+from .pools.reduce import lower_reduce, lower_reduce_max
+from .products.conv_transpose import lower_conv_transpose
+from .products.convolution import lower_conv
+from .products.linear import lower_gemm, lower_matmul
+from .products.normalization import lower_batch_normalization
+from .quantization.qoperator import LOWERINGS as QOPERATORS
+from .quantization.quantize import lower_dequantize_linear, lower_quantize_linear
 
 Lowering = Callable[[Environment, Operator], Value | tuple[Value, ...]]
 """Gives the value of the node's first output, or those of all of them."""

@@ -13,7 +13,7 @@ from emulator.arithmetic import Arithmetic
 from emulator.graph import LookupTable, Tensor
 from emulator.lookup import make_table
 
-from ...reading.stored_tables import chosen_table
+from ...reading.stored.tables import chosen_table
 from ...reading.values import Target
 from ..environment import Environment
 from ..operator import Operator

@@ -6,7 +6,7 @@ import math
 
 from emulator.graph import Tensor
 
-from ...reading.rearrange import in_steps
+from ...reading.moves.rearrange import in_steps
 from ...reading.values import Target
 from ...reading.windows import MAX_SIZE
 from ..environment import Environment

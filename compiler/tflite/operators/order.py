@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...reading.rearrange import in_steps
+from ...reading.moves.rearrange import in_steps
 from ..environment import Environment
 from ..moves import gathered
 from ..operator import Operator

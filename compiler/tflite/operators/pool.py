@@ -7,8 +7,8 @@ import numpy as np
 from emulator.graph import AveragePool, MaxPool, Tensor
 from emulator.raw_average_pool import raw_average_multiplier
 
-from ...reading.pool import AveragePoolSource, average_pool, pooled_shape
-from ...reading.rearrange import kept
+from ...reading.moves.rearrange import kept
+from ...reading.pools.pool import AveragePoolSource, average_pool, pooled_shape
 from ...reading.values import Target
 from ...reading.windows import WindowGeometry
 from ..environment import Environment

@@ -10,7 +10,7 @@ from emulator.graph import AveragePool, MaxPool, Tensor
 from emulator.multiplier import quantize_multiplier
 from emulator.tflm import mean_multiplier
 
-from ...reading.rearrange import in_steps, kept
+from ...reading.moves.rearrange import in_steps, kept
 from ..environment import Environment
 from ..moves import reshaped
 from ..operator import Operator

@@ -254,7 +254,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_facts_are_refused(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compiler.reading.stored_layers.MAX_LENGTH", 10000)
+    monkeypatch.setattr("compiler.reading.stored.layers.MAX_LENGTH", 10000)
     qat.export_onnx(qat.prepare(nn.Conv2d(3, 4, 3), images(2)), tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     for entry in model.metadata_props:

@@ -1,0 +1,1 @@
+"""Operators that select, repeat, regroup or frame codes."""

@@ -1,0 +1,1 @@
+"""Operators with weights, and those that become a part of one."""

@@ -1,0 +1,56 @@
+"""Gemm and MatMul: linear layers of vectors, and of every position of a sequence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from emulator.graph import Tensor, logical_shape
+
+from ....reading.constants import Constant
+from ....reading.products.linear import LinearSource
+from ....reading.products.weights import Weights
+from ....reading.values import Real, Value
+from ...environment import Environment
+from ...operator import Operator
+from ...weights import read_weights
+
+
+def lower_gemm(env: Environment, op: Operator) -> Value:
+    """Gemm of an activation (batch, K) with constant weights, stored either way round.
+
+    alpha is a part of the multipliers; a bias of int32 counts in steps of the sums, before alpha and without beta.
+    """
+    op.only("transA", 0, "the batch must be the first axis")
+    transposed = op.integer("transB", 0)
+    weights = read_weights(env, op, 1, axis=0 if transposed else 1, rank=2)
+    if transposed:
+        weights = replace(weights, codes=weights.codes.T)
+    bias, alpha, beta = env.bias(op, 2), op.real("alpha", 1.0), op.real("beta", 1.0)
+    source = LinearSource(op, _rows(env, op, weights), weights, None)
+    if isinstance(bias, Constant) and bias.values.dtype == np.int32:
+        source, bias = source.with_bias(bias), None
+    if alpha != 1:
+        source = source.with_affine(alpha, 0.0)
+    if bias is not None and beta != 1:
+        real = bias.values if isinstance(bias, Constant) else bias.real
+        bias = Constant(real.astype(np.float32) * np.float32(beta))
+    return Real(source if bias is None else source.with_bias(bias))
+
+
+def lower_matmul(env: Environment, op: Operator) -> Value:
+    """MatMul of an activation (batch, K) or (batch, T, K) with constant weights (K, N)."""
+    weights = read_weights(env, op, 1, axis=1, rank=2)
+    return Real(LinearSource(op, _rows(env, op, weights, 2), weights, None))
+
+
+def _rows(env: Environment, op: Operator, weights: Weights, most: int = 1) -> Tensor:
+    """The left operand, with at most `most` axes behind the batch."""
+    x, depth = env.operand(op, 0), weights.codes.shape[0]
+    if len(x.shape) > most or logical_shape(x.shape)[-1] != depth:
+        raise ValueError(
+            f"the input must have the shape (batch, {depth}){f' or (batch, length, {depth})' if most > 1 else ''} "
+            f"to match the weight, not (batch, {', '.join(map(str, logical_shape(x.shape)))})"
+        )
+    return x

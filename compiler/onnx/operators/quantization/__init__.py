@@ -1,0 +1,1 @@
+"""QuantizeLinear, DequantizeLinear, and operators of codes."""

@@ -1,0 +1,1 @@
+"""Codes moved, joined and framed."""

@@ -1,0 +1,1 @@
+"""Layers that compute each code from the codes at the same place."""

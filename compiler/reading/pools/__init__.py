@@ -1,0 +1,1 @@
+"""Means, sums and maxima of windows and along axes."""

@@ -1,0 +1,1 @@
+"""Layers with weights: their codes, biases and scales, and what becomes such a layer."""
