@@ -9,6 +9,7 @@ from emulator.multiplier import RESCALED_BITS
 
 from ..integers.tensor import QuantizedTensor
 from ..layers.activation import Activation
+from ..layers.choice import Joined, Negation
 from ..layers.concat import Concat
 from ..layers.elementwise import Add, Product
 from ..layers.table import Table
@@ -55,6 +56,23 @@ def write_concat(
     axis = file_axis(layer.axis % y.centered.ndim, y.centered.ndim - 1)
     joined = writer.operator("CONCATENATION", parts, writer.unclamped(layer.name, y), Axis=axis)
     writer.put_clamp(layer.name, joined, y)
+
+
+def write_joined(
+    writer: TfliteWriter, layer: Joined, inputs: list[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+) -> None:
+    """CONCATENATION of parts that have one scale and zero point."""
+    pairs = enumerate(zip(layer.sources, inputs, strict=True))
+    parts = [writer.logical(source, x, f"{layer.name}/part{number}") for number, (source, x) in pairs]
+    writer.put(layer.name, "CONCATENATION", parts, y, Axis=file_axis(layer.axis % y.centered.ndim, y.centered.ndim - 1))
+
+
+def write_negation(
+    writer: TfliteWriter, layer: Negation, inputs: list[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
+) -> None:
+    """MUL by −1 of scale 1, which rounds nothing: the product's scale is the output's."""
+    minus_one = writer.constant(f"{layer.name}/minus_one", np.array([-1], np.int8), np.float32(1))
+    writer.put(layer.name, "MUL", [writer.codes[layer.sources[0]], minus_one], y)
 
 
 def write_activation(

@@ -55,8 +55,7 @@ def write_slice(
     begin, end, strides = [0] * len(shape), [*shape], [1] * len(shape)
     axis = file_axis(layer.axis % x.centered.ndim, x.centered.ndim - 1)
     begin[axis], end[axis], strides[axis] = layer.places.start, layer.places.stop, layer.places.step
-    operands = (np.array(values, np.int32) for values in (begin, end, strides))
-    writer.codes[layer.name] = writer.moved(layer.name, "STRIDED_SLICE", tensor, file_shape(y), *operands)
+    writer.codes[layer.name] = writer.sliced(layer.name, tensor, begin, end, strides)
 
 
 def write_pad(

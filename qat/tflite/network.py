@@ -9,6 +9,7 @@ import torch
 
 from ..integers.tensor import QuantizedTensor
 from ..layers.activation import Activation, Dropout
+from ..layers.choice import Joined, Negation
 from ..layers.concat import Concat
 from ..layers.elementwise import Add, Product
 from ..layers.layer import Layer, Step, named
@@ -18,12 +19,21 @@ from ..layers.pools import MaxPool
 from ..layers.raw_pool import RawAveragePool
 from ..layers.table import Table
 from ..layers.tflm_tables import FixedTable
+from ..layers.transposed import TransposedConvolution
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
-from .elementwise import write_activation, write_add, write_concat, write_product, write_table
+from .elementwise import (
+    write_activation,
+    write_add,
+    write_concat,
+    write_joined,
+    write_negation,
+    write_product,
+    write_table,
+)
 from .moves import write_gather, write_pad, write_pixel_shuffle, write_reshape, write_slice, write_transpose
 from .pools import write_average_pool, write_max_pool
-from .weighted import write_weighted
+from .weighted import write_transposed, write_weighted
 from .writer import TfliteWriter, file_shape
 
 WRITERS: dict[type[Layer], Callable[..., None]] = {
@@ -32,7 +42,9 @@ WRITERS: dict[type[Layer], Callable[..., None]] = {
     Concat: write_concat,
     FixedTable: write_table,
     Gather: write_gather,
+    Joined: write_joined,
     MaxPool: write_max_pool,
+    Negation: write_negation,
     Pad: write_pad,
     PixelShuffle: write_pixel_shuffle,
     PixelUnshuffle: write_pixel_shuffle,
@@ -42,6 +54,7 @@ WRITERS: dict[type[Layer], Callable[..., None]] = {
     Slice: write_slice,
     Table: write_table,
     Transpose: write_transpose,
+    TransposedConvolution: write_transposed,
     Weighted: write_weighted,
 }
 
@@ -75,7 +88,7 @@ def _write(writer: TfliteWriter, layer: Layer, tensors: dict[str, QuantizedTenso
     write = WRITERS.get(type(layer))
     if write is None:
         raise ValueError(
-            f"TFLM must have an operator for it, and has none for {type(layer).__name__}: leave it to the host"
+            f"TFLM must have an operator for it, and has none for {type(layer).__name__}: compute it in front of the model, or behind it"
         )
     file_shape(y)
     write(writer, layer, inputs, y, model)

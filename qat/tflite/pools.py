@@ -12,7 +12,7 @@ from ..integers.tensor import QuantizedTensor
 from ..layers.pools import MaxPool
 from ..layers.raw_pool import RawAveragePool
 from .windows import SAME, VALID, same_padding
-from .writer import TfliteWriter
+from .writer import TfliteWriter, file_shape
 
 
 def write_average_pool(
@@ -33,20 +33,45 @@ def write_average_pool(
 def write_max_pool(
     writer: TfliteWriter, layer: MaxPool, inputs: list[QuantizedTensor], y: QuantizedTensor, owner: nn.Module
 ) -> None:
-    """MAX_POOL_2D, with the smallest code around the map where TFLite has no such padding."""
-    if layer.window.dilations != (1, 1):
-        raise ValueError("its dilation must be 1: TFLite's maximum has none")
-    tensor = writer.codes[layer.sources[0]]
-    padding = _padding(writer, tensor, layer.window)
+    """MAX_POOL_2D, or where it is dilated a MAXIMUM of taps; −128 around the map where TFLite has no such padding."""
+    window, tensor = layer.window, writer.codes[layer.sources[0]]
+    padding = _padding(writer, tensor, window) if window.dilations == (1, 1) else None
     if padding is None:
-        top, left, bottom, right = layer.window.sides
-        _, height, width, depth = writer.shape(tensor)
-        shape = (1, height + top + bottom, width + left + right, depth)
-        pads = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-        smallest = np.array([-128], np.int8)
-        tensor = writer.framed(f"{layer.name}/padded", tensor, shape, pads, smallest)
-        padding = VALID
-    writer.put(layer.name, "MAX_POOL_2D", [tensor], y, **_options(layer.window, padding))
+        tensor, padding = _framed(writer, f"{layer.name}/padded", tensor, window), VALID
+    if window.dilations == (1, 1):
+        writer.put(layer.name, "MAX_POOL_2D", [tensor], y, **_options(window, padding))
+    else:
+        writer.codes[layer.name] = _maximum_of_taps(writer, layer.name, tensor, window, y)
+
+
+def _framed(writer: TfliteWriter, name: str, tensor: str, window: Window) -> str:
+    """The map with the window's padding, of the smallest code, which never wins."""
+    if not any(window.padding):
+        return tensor
+    vertical, horizontal = window.padding
+    _, height, width, depth = writer.shape(tensor)
+    shape = (1, height + 2 * vertical, width + 2 * horizontal, depth)
+    pads = np.array([[0, 0], [vertical] * 2, [horizontal] * 2, [0, 0]], np.int32)
+    return writer.framed(name, tensor, shape, pads, np.array([-128], np.int8))
+
+
+def _maximum_of_taps(writer: TfliteWriter, name: str, tensor: str, window: Window, y: QuantizedTensor) -> str:
+    """The map of each tap of a dilated kernel, and the larger ones of them."""
+    shape, result = file_shape(y), ""
+    for tap, (i, j) in enumerate(np.ndindex(*window.kernel)):
+        first = (i * window.dilations[0], j * window.dilations[1])
+        last = [
+            start + (size - 1) * step + 1 for start, size, step in zip(first, shape[1:3], window.strides, strict=True)
+        ]
+        steps = (1, *window.strides, 1)
+        part = writer.sliced(f"{name}/tap{tap}", tensor, (0, *first, 0), (1, *last, shape[3]), steps)
+        if tap:
+            final = tap == window.area - 1
+            part = writer.operator(
+                "MAXIMUM", [result, part], writer.tensor(name if final else f"{name}/to{tap}", shape, y)
+            )
+        result = part
+    return result
 
 
 def _padding(writer: TfliteWriter, tensor: str, window: Window) -> int | None:

@@ -105,6 +105,17 @@ class TfliteWriter:
             return self.reshaped(name, tensor, shape)
         return self.moved(name, "TRANSPOSE", tensor, shape, np.array(axes, np.int32))
 
+    def sliced(
+        self, name: str, tensor: str, begin: Sequence[int], end: Sequence[int], strides: Sequence[int] | None = None
+    ) -> str:
+        """The codes from `begin` to before `end` in each axis, itself where those are all of them."""
+        steps = [1] * len(begin) if strides is None else strides
+        shape = [len(range(*place)) for place in zip(begin, end, steps, strict=True)]
+        if tuple(shape) == self.shape(tensor):
+            return tensor
+        operands = (np.array(values, np.int32) for values in (begin, end, steps))
+        return self.moved(name, "STRIDED_SLICE", tensor, shape, *operands)
+
     def logical(self, source: str, x: QuantizedTensor, reader: str) -> str:
         """The codes of the layer `source`, those of a flattened map in torch's order."""
         tensor = self.codes[source]

@@ -29,6 +29,10 @@ class More(Written):
         self.dilated = nn.Conv2d(4, 5, 2, dilation=(2, 1), padding="same")
         self.strided = nn.Conv2d(4, 4, 3, stride=2, padding=1)
         self.line = nn.Conv1d(4, 6, 3, padding=2)
+        self.up = nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1)
+        self.up_unevenly = nn.ConvTranspose2d(4, 4, (3, 2), stride=(1, 3), padding=(2, 0), groups=2)
+        self.up_depthwise = nn.ConvTranspose2d(4, 4, 4, stride=2, padding=1, groups=4)
+        self.up_line = nn.ConvTranspose1d(4, 3, 5, stride=3, padding=4)
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -53,6 +57,7 @@ FUNCTIONS: dict[str, Function] = {
     "a mean with padding that does not": lambda m, x: F.avg_pool2d(m.conv(x), 3, 1, 1, count_include_pad=False),
     "a global mean": lambda m, x: m.conv(x).mean((2, 3)),
     "a maximum with padding": lambda m, x: F.max_pool2d(m.conv(x), 3, 2, 1),
+    "a dilated maximum with padding": lambda m, x: F.max_pool2d(m.conv(x), (3, 2), (2, 1), 1, dilation=(1, 3)),
     "sigmoid": lambda m, x: torch.sigmoid(m.conv(x)),
     "tanh, clamped": lambda m, x: torch.tanh(m.conv(x)).clamp(-0.4, 0.6),
     "hard swish": lambda m, x: F.hardswish(m.conv(x)),
@@ -74,6 +79,14 @@ FUNCTIONS: dict[str, Function] = {
     "selected channels": lambda m, x: m.conv(x).index_select(1, torch.tensor([2, 0, 3])),
     "pixel shuffle": lambda m, x: F.pixel_shuffle(m.conv(x), 2),
     "pixel unshuffle": lambda m, x: F.pixel_unshuffle(m.conv(x)[:, :, :6, :6], 2),
+    "a transposed convolution": lambda m, x: F.relu(m.up(m.conv(x))),
+    "a transposed convolution of uneven strides": lambda m, x: m.up_unevenly(m.conv(x)),
+    "a transposed depthwise convolution": lambda m, x: m.up_depthwise(m.conv(x)).clamp(-0.4, 0.5),
+    "a transposed convolution of sequences": lambda m, x: m.up_line(m.conv(x).flatten(2)),
+    "nearest pixels": lambda m, x: F.interpolate(m.conv(x), scale_factor=(2, 3)),
+    "pixels in between": lambda m, x: F.interpolate(m.conv(x), scale_factor=2, mode="bilinear"),
+    "the larger one": lambda m, x: (lambda y: torch.maximum(y, m.other(y)))(m.conv(x)),
+    "the smaller one": lambda m, x: (lambda y: torch.minimum(y, m.other(y)))(m.conv(x)),
     "several results": lambda m, x: (lambda y: {"a": y, "b": [m.other(y), y], "c": x})(m.conv(x)),
     "a layer with the name of a result": lambda m, x: {"other": m.conv(x), "conv": m.other(m.conv(x))},
 }
