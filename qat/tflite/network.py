@@ -88,7 +88,8 @@ def _write(writer: TfliteWriter, layer: Layer, tensors: dict[str, QuantizedTenso
     write = WRITERS.get(type(layer))
     if write is None:
         raise ValueError(
-            f"TFLM must have an operator for it, and has none for {type(layer).__name__}: compute it in front of the model, or behind it"
+            f"TFLM must have an operator for it, and has none for {type(layer).__name__}: compute it in front of the "
+            "model, or behind it"
         )
     file_shape(y)
     write(writer, layer, inputs, y, model)
