@@ -101,7 +101,7 @@ def diverge(
     model: Graph | str | PathLike[str],
     a: str,
     b: str,
-    inputs: Mapping[str, NDArray[Any]] | None = None,
+    inputs: Mapping[str, NDArray[Any]] | tuple[Any, ...] | None = None,
     *,
     config: AcceleratorConfig | None = None,
     arithmetic: Arithmetic | None = None,
@@ -117,7 +117,8 @@ def diverge(
 
     model : a graph, or a model file, read by `load_model` with `arithmetic`, `override` and `outputs`
     a, b : two of `IMPLEMENTATIONS`: torch, emulator, machine, rtl, onnxruntime, tflm
-    inputs : {graph input: float32 or int8 codes}, in the file's layout, batch axis first; None: `samples` random ones
+    inputs : {graph input: float32 or int8 codes}, in the file's layout, batch axis first; None: `samples` random ones;
+        a tuple: the arguments of `torch_model`, of which its host part makes them
     config : of machine and RTL; None: an array of 8×8 with the model's arithmetic
     file : the model file of a graph, for runtimes that read it themselves
     torch_model : what `qat.prepare` gave, where torch is one of the two; its layers have the names of the file's
@@ -131,10 +132,21 @@ def diverge(
     file = file if isinstance(model, Graph) else model
     graph = model if isinstance(model, Graph) else load_model(model, arithmetic, override, **_cut(outputs))
     graph = replace(graph, head=None, tail=None)
+    arguments = inputs if isinstance(inputs, tuple) else None
+    if isinstance(inputs, tuple):
+        inputs = _host_inputs(torch_model, inputs)
     codes = random_codes(graph, samples, seed) if inputs is None else input_codes(graph, inputs)
     config = config or default_config(graph)
-    subject = Subject(graph, config, codes, file, torch_model, simulator)
+    subject = Subject(graph, config, codes, file, torch_model, arguments, simulator)
     return compare_runs(subject, (a, b), (run(a, subject), run(b, subject)))
+
+
+def _host_inputs(torch_model: Any, arguments: tuple[Any, ...]) -> dict[str, NDArray[Any]]:
+    if torch_model is None:
+        raise ValueError("inputs must be arrays by name without a torch_model, not a tuple of its arguments")
+    import qat
+
+    return dict(qat.host_inputs(torch_model, *arguments))
 
 
 def _cut(outputs: Sequence[str] | None) -> dict[str, Any]:

@@ -139,6 +139,7 @@ def _cycle_parts(found: Divergence, cycle: CycleDifference) -> list[Part]:
     table = Table(
         f"Cycle {cycle.cycle} of sample {cycle.sample}: the first in which a signal differs",
         ("signal", "machine", "RTL", "what it says"),
+        left=4,
     )
     values = {cycle.signal: (cycle.machine, cycle.rtl), **cycle.others}
     for name, pair in values.items():

@@ -36,6 +36,7 @@ class Subject:
     codes : {input: int8 codes in the file's layout, batch axis first}
     file : the model file; None: there is none
     torch_model : what `qat.prepare` gave; None: there is none
+    torch_inputs : its arguments; None: the real numbers of the codes
     """
 
     graph: Graph
@@ -43,6 +44,7 @@ class Subject:
     codes: Mapping[str, NDArray[np.int8]]
     file: str | PathLike[str] | None = None
     torch_model: Any = None
+    torch_inputs: tuple[Any, ...] | None = None
     simulator: str = "verilator"
 
     @cached_property
@@ -125,11 +127,13 @@ def _torch(subject: Subject) -> Run:
 
     import qat
 
-    graph = subject.graph
-    reals = {
-        tensor.name: dequantize(subject.codes[tensor.name], tensor.scale, tensor.zero_point) for tensor in graph.inputs
-    }
-    found = qat.codes(subject.torch_model, *(torch.from_numpy(array) for array in reals.values()))
+    arguments = subject.torch_inputs
+    if arguments is None:
+        arguments = tuple(
+            torch.from_numpy(dequantize(subject.codes[tensor.name], tensor.scale, tensor.zero_point))
+            for tensor in subject.graph.inputs
+        )
+    found = qat.codes(subject.torch_model, *arguments)
     return Run({name: np.asarray(codes) for name, codes in found.items()})
 
 

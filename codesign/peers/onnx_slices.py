@@ -23,7 +23,7 @@ class OnnxSlices:
     """A model whose tensors can be computed from any others that cut it off from the graph's inputs.
 
     batch : the batch size if the file fixes it, otherwise None
-    outputs : the names of the model's outputs
+    made : the names of the tensors that its operators make
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -35,7 +35,7 @@ class OnnxSlices:
         self._maker = {name: node for node in graph.node for name in node.output if name}
         inputs = [value for value in graph.input if value.name not in self._initializers]
         self._types = {value.name: value.type.tensor_type.elem_type for value in inputs}
-        self.outputs = tuple(value.name for value in graph.output)
+        self.made = frozenset(self._maker)
         shapes = [value.type.tensor_type.shape.dim for value in inputs]
         fixed = {shape[0].dim_value for shape in shapes if len(shape) and shape[0].dim_value > 0}
         self.batch: int | None = fixed.pop() if fixed else None

@@ -65,6 +65,8 @@ class OnnxComparison:
             if name in held
         }
         self._within = compared_within(self.graph, held)
+        shown = {output: self.codes[name] for output, name in self.graph.outputs.items()}
+        self._outputs = model_outputs(self.graph, shown, self.arrays)
 
     def layers(self, optimized: bool = False) -> tuple[LayerComparison, ...]:
         """Every layer on the emulator's own codes; `optimized`: as a session with default options computes it."""
@@ -124,8 +126,7 @@ class OnnxComparison:
 
     def outputs(self) -> tuple[OutputComparison, ...]:
         """Every output of the model, from its own inputs to its own outputs, in a session with default options."""
-        wanted = self._wanted()
-        return self._compared(self.slices.run(self.feeds, wanted, optimized=True))
+        return self._compared(self.slices.run(self.feeds, self._wanted(), optimized=True))
 
     def host_outputs(self) -> tuple[OutputComparison, ...]:
         """The same, from the emulator's last codes on: what the operators behind them make of equal codes."""
@@ -133,21 +134,15 @@ class OnnxComparison:
         for name in self._wanted():
             cut = self.slices.cut(name, set(self._file_codes)) if name not in self._file_codes else []
             given = {part: self.feeds[part] if part in self.feeds else self._file_codes[part] for part in cut}
-            if name in self._file_codes:
-                theirs[name] = self._file_codes[name]
-            else:  # a constant reads no codes
-                theirs |= self.slices.run(given or self.feeds, [name])
+            theirs |= self.slices.run(given, [name]) if given else {name: self._file_codes[name]}
         return self._compared(theirs)
 
     def _wanted(self) -> list[str]:
-        shown = {*self.graph.outputs, *(() if self.graph.tail is None else self.graph.tail.outputs)}
-        return [name for name in self.slices.outputs if name in shown]
+        return [name for name in self._outputs if name in self.slices.made]
 
     def _compared(self, theirs: Arrays) -> tuple[OutputComparison, ...]:
-        shown = {output: self.codes[name] for output, name in self.graph.outputs.items()}
-        ours = model_outputs(self.graph, shown, self.arrays)
         return tuple(
-            compare_output(name, self._as_theirs(name, ours[name], array), array, RUNTIME)
+            compare_output(name, self._as_theirs(name, self._outputs[name], array), array, RUNTIME)
             for name, array in theirs.items()
         )
 

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from codesign.diverge import Divergence, diverge, page_html, page_markdown, sentence
-from codesign.diverge.cycles import first_cycle
+from codesign.diverge.cycles import compare, first_cycle
 from codesign.diverge.divergence import compare_runs
 from codesign.diverge.run import Subject, run
 from codesign.diverge.signals import MEANINGS, machine_rows
 from compiler import compile_graph, load_onnx
 from emulator import AcceleratorConfig, Graph, Machine, run_graph
+from emulator.instructions import INSTRUCTION_BYTES
 from emulator.machine import state
+from emulator.program import Program
 from tests.codesign import planted
 from tests.codesign.planted import Fault, first_difference
 from tests.compiler.models import small_network
@@ -189,6 +191,9 @@ def test_a_wrong_rounding_in_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     qat.export_onnx(model, tmp_path / "m.onnx")
     x = {"input": images.numpy()}
     assert diverge(tmp_path / "m.onnx", "torch", "emulator", x, torch_model=model).agree
+    assert diverge(tmp_path / "m.onnx", "torch", "machine", (images,), torch_model=model).agree
+    with pytest.raises(ValueError, match="arrays by name without a torch_model"):
+        diverge(tmp_path / "m.onnx", "machine", "emulator", (images,))
     right = qat.codes(model, images)
     for name in ("round_shift", "_round"):
         honest = getattr(requantize, name)
@@ -302,6 +307,33 @@ def test_the_page_shows_every_partial_sum(
     assert str(found.element.trace.sums[-1].total) in page.replace("\u202f", "")
     assert sentence(found).startswith("machine and emulator part in layer 'features.0', sample 0, row 0, column 0")
     assert "emulator right, machine wrong" in sentence(found)
+
+
+def test_a_run_that_stops(monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray]) -> None:
+    """An operation code that there is not: what was stored before is equal, the next layer is the first to differ."""
+
+    def illegal(program: Program, image: bytes) -> bytes:
+        at = program.program_address + planted.loads(program, 2)[1] * INSTRUCTION_BYTES
+        return image[:at] + b"\xff" + image[at + 1 :]
+
+    plant(monkeypatch, illegal)
+    found = diverge(graph, "emulator", "machine", codes, config=CONFIG)
+    index = planted.loads(compile_graph(graph, CONFIG), 2)[1]
+    assert found.stops["machine"] == dict.fromkeys((0, 1), f"error OPCODE at instruction {index} (LOAD)")
+    assert found.element.right == ("emulator",)
+    assert f"machine stopped in sample 0: error OPCODE at instruction {index}" in sentence(found)
+    assert "machine, sample 1: error OPCODE" in page_markdown(found, "m")
+
+
+def test_runs_of_different_lengths() -> None:
+    """One run ends while the other goes on; the interrupt's cycle, which the RTL shows, is none of them."""
+    rows = [(cycle, {"load works": 0}) for cycle in range(2, 8)]
+    interrupt = (8, {"load works": 0})
+    assert compare(iter(rows), iter([(1, {}), *rows, interrupt])) is None
+    shorter = compare(iter(rows), iter(rows[:3]))
+    assert (shorter.signal, shorter.cycle, shorter.machine, shorter.rtl) == ("run", 5, 1, 0)
+    longer = compare(iter(rows[:3]), iter([*rows, interrupt]))
+    assert (longer.signal, longer.cycle, longer.machine, longer.rtl) == ("run", 6, 0, 1)
 
 
 def test_what_cannot_be_compared(graph: Graph) -> None:
