@@ -33,7 +33,7 @@ from emulator import (
     Transpose,
 )
 from tests.compiler.models import Model
-from tests.compiler.onnx.test_sequences import temporal_network
+from tests.compiler.onnx.operators.test_sequences import temporal_network
 from tests.compiler.random_moves import SX, random_moves
 from tests.end_to_end.configs import CONFIGS
 from tests.end_to_end.whole_way import assert_torch, compiled, exported, run_everywhere
