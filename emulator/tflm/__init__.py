@@ -10,6 +10,7 @@ from .logistic import logistic_table
 from .mean import mean_multiplier
 from .multiplier import scale_multiplier
 from .relu import clamp_table, relu_table
+from .rounded_softmax import rounded_softmax
 from .softmax import softmax
 from .tanh import tanh_table
 
@@ -20,6 +21,7 @@ __all__ = [
     "logistic_table",
     "mean_multiplier",
     "relu_table",
+    "rounded_softmax",
     "scale_multiplier",
     "softmax",
     "tanh_table",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .fixed_point import divide_by_power, exp_of_negative, multiply, one_over_one_plus
 from .multiplier import scale_multiplier
+from .rounded_softmax import rounded_softmax
 
 INTEGER_BITS = 5
 SUM_INTEGER_BITS = 12
@@ -18,8 +19,8 @@ def softmax(x: NDArray[np.int8], x_scale: float, beta: float = 1.0) -> NDArray[n
     """Softmax of beta · x over the last axis: int8 codes of scale 1/256 and zero point −128, shaped as `x`.
 
     x : int8 codes, any number of axes but 0; their zero point does not matter
-    A row that sums to 512 or more, where TFLM stops, gets code −128 everywhere.
-    ``ValueError`` where beta · x_scale is 2^−26 or less or not finite, or where a row sums to 4096 or more.
+    TFLM stops the program at a row that sums to 512 or more; here it gets the codes of `rounded_softmax`.
+    ``ValueError`` where beta · x_scale is 2^−26 or less or not finite, which TFLM refuses.
     """
     factor = min(beta * float(x_scale) * 2.0 ** (31 - INTEGER_BITS), 2.0**31 - 1)
     if not factor > 1:
@@ -31,8 +32,8 @@ def softmax(x: NDArray[np.int8], x_scale: float, beta: float = 1.0) -> NDArray[n
     scaled = multiply(np.where(near, difference, 0) << exponent, multiplier)
     exponential = exp_of_negative(scaled, INTEGER_BITS)
     total = np.where(near, divide_by_power(exponential, SUM_INTEGER_BITS), 0).sum(axis=-1, keepdims=True)
-    if (total >= 1 << 31).any():
-        raise ValueError(f"a row of softmax must sum to less than 4096, which {x.shape[-1]} codes do not")
+    beyond = total >= 1 << 28
+    total = np.where(beyond, 1 << 19, total)
     # The sum is (1 + fraction) · 2^unit; at least one element, the maximum, contributes 1.
     headroom = 31 - np.floor(np.log2(total)).astype(np.int64)
     reciprocal = one_over_one_plus((total << headroom) - (1 << 31))
@@ -40,4 +41,5 @@ def softmax(x: NDArray[np.int8], x_scale: float, beta: float = 1.0) -> NDArray[n
     amount = SUM_INTEGER_BITS - headroom + 31 - 8
     rest = share & ((np.int64(1) << amount) - 1)
     codes = (share >> amount) + (rest > (((np.int64(1) << amount) - 1) >> 1)) - 128
-    return np.where(near, np.clip(codes, -128, 127), -128).astype(np.int8)
+    codes = np.where(near, np.clip(codes, -128, 127), -128).astype(np.int8)
+    return np.where(beyond, rounded_softmax(x, x_scale, beta), codes) if beyond.any() else codes

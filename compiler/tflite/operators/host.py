@@ -18,7 +18,7 @@ PROBABILITY = (1 / 256, -128)
 
 
 def lower_softmax(env: Environment, op: Operator) -> None:
-    """Codes by TFLM's integers, floats in float64."""
+    """Codes by TFLM's integers or by LiteRT's rounding, floats in float64."""
     found, made = env.file_tensor(op, 0), env.output(op)
     beta = float(op.option("SoftmaxOptions", "Beta"))
     if found.index in env.tail and found.type == "float32":
@@ -27,9 +27,9 @@ def lower_softmax(env: Environment, op: Operator) -> None:
     x = env.operand(op, 0)
     if env.quantization(made) != PROBABILITY:
         raise ValueError(f"the result must have scale 1/256 and the least code as zero point, not {made.scale}")
-    scale = x.scale
-    tflm.softmax(np.zeros((1, 1), np.int8), scale, beta)  # raises what the scale and beta are not good for
-    env.hosted(op, found.shape, lambda codes: tflm.softmax(codes, scale, beta))
+    scale, compute = x.scale, tflm.softmax if env.tflm else tflm.rounded_softmax
+    compute(np.zeros((1, 1), np.int8), scale, beta)  # raises what the scale and beta are not good for
+    env.hosted(op, found.shape, lambda codes: compute(codes, scale, beta))
 
 
 def _softmax(x: Array, beta: float) -> Array:
