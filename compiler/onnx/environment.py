@@ -41,7 +41,7 @@ class Environment:
     opset : version of the default operator set
     readers : tensor name → the operators that read it; graph outputs have none
     host : what the host computes in front of the accelerator
-    folded : bytes of each constant that an operator made
+    folded : one number, the bytes that operators made of constants, beyond those that they read
     wide_head : it may take over the first quantizers, where what stands behind them is no layer
     """
 
@@ -53,7 +53,7 @@ class Environment:
     readers: Mapping[str, Sequence[Operator]]
     host: Host
     wide_head: bool = False
-    folded: list[int] = field(default_factory=list)
+    folded: list[int] = field(default_factory=lambda: [0])
     values: MutableMapping[str, AnyValue] = field(default_factory=dict)
 
     def any_value(self, name: str) -> AnyValue:

@@ -222,8 +222,8 @@ def _constant(env: Environment, op: Operator) -> Sequence[AnyValue]:
                 return [lower_constant(env, op)]
             read += [_known(env.any_value(name)) if name else None for name in op.inputs]
             made = fold(op, read, env.opset)
-            env.folded.append(max(_bytes(made) - _bytes(read), 0))
-            if sum(env.folded) > MAX_FOLDED:
+            env.folded[0] += max(_bytes(made) - _bytes(read), 0)
+            if env.folded[0] > MAX_FOLDED:
                 raise ValueError("what operators make of constants must have at most 2^27 bytes; store it in the file")
             return made
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emulator.graph import logical_shape
+from emulator.graph import Tensor, logical_shape
 
 from ..reading.errors import located
 from ..reading.graph_builder import GraphBuilder
@@ -26,18 +26,16 @@ def shape_of(builder: GraphBuilder, value: Codes | Real) -> tuple[int, ...]:
     if isinstance(value, Codes):
         return logical_shape(value.tensor.shape)
     source = value.source
-    if isinstance(source, Dequantized):
-        tensor = source.tensor
-    else:
-        builder = builder.scratch()
-        if isinstance(source, InputSource):
-            builder.inputs.pop(source.operator.name, None)
-        tensor = source.emit(builder, builder.unique(source.operator.label), ANY)
-    if value.moves:
-        builder = builder.scratch()
-    for move in value.moves:
-        with located(str(move.operator)):
-            tensor = move.apply(builder, tensor, builder.unique(move.operator.label))
+    with builder.trial():
+        if isinstance(source, Dequantized):
+            tensor = source.tensor
+        elif isinstance(source, InputSource):
+            tensor = Tensor(name=source.operator.name, shape=source.shape, **vars(ANY))
+        else:
+            tensor = source.emit(builder, builder.unique(source.operator.label), ANY)
+        for move in value.moves:
+            with located(str(move.operator)):
+                tensor = move.apply(builder, tensor, builder.unique(move.operator.label))
     return logical_shape(tensor.shape)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
 from typing import Any, TypeVar
 
 from emulator.arithmetic import Arithmetic
@@ -45,35 +44,48 @@ class GraphBuilder:
         self.second_roundings: dict[str, dict[str, Any]] = {}
         # The value keeps the object alive, so that its identity stays its own.
         self.rounded: dict[tuple[int, object], tuple[object, Tensor]] = {}
-        self._names: set[str] = set()
+        self._names: dict[str, int] = {}  # name → the last number behind it that was tried
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Take back all that was added inside where it ends in a ``ValueError``, which passes."""
-        saved = {name: value.copy() for name, value in vars(self).items() if isinstance(value, dict | list | set)}
+        sizes = self._sizes()
         try:
             yield
         except ValueError:
-            vars(self).update(saved)
+            self._shrink(sizes)
             raise
 
-    def scratch(self) -> GraphBuilder:
-        """A copy in which one can try what shape a layer has."""
-        other = copy(self)
-        vars(other).update({k: v.copy() for k, v in vars(self).items() if isinstance(v, dict | list | set)})
-        return other
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Take back all that was added inside: for what one only wants to know."""
+        sizes = self._sizes()
+        try:
+            yield
+        finally:
+            self._shrink(sizes)
+
+    def _sizes(self) -> dict[str, int]:
+        return {name: len(value) for name, value in vars(self).items() if isinstance(value, dict | list)}
+
+    def _shrink(self, sizes: Mapping[str, int]) -> None:
+        # All of these only grow, and dictionaries keep the order in which they do: no copy is needed.
+        for name, size in sizes.items():
+            grown: dict[Any, Any] | list[Any] = getattr(self, name)
+            while len(grown) > size:
+                grown.popitem() if isinstance(grown, dict) else grown.pop()
 
     def reserve(self, name: str) -> None:
         """Keep layers from taking `name`."""
-        self._names.add(name)
+        self._names[name] = 0
 
     def unique(self, wanted: str) -> str:
         """`wanted`, with a number behind it if the name is taken; it is taken from then on."""
-        name, number = wanted, 0
+        name = wanted
         while name in self._names:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._names.add(name)
+            self._names[wanted] += 1
+            name = f"{wanted}_{self._names[wanted]}"
+        self._names[name] = 0
         return name
 
     def add(self, node: AnyNode) -> AnyNode:

@@ -16,9 +16,10 @@ from ..operator import Operator
 from ..tensor import DTYPES, type_name
 from .part import Feed, OnnxPart
 from .runtime import function
-from .submodel import Part, part_behind, submodel
+from .submodel import Part, makers, part_behind, submodel
 
 TRIALS = (7, 11)  # batch sizes
+MOST = 1024  # inputs of the graph, each of which has its sizes inferred
 
 
 class Head:
@@ -30,6 +31,7 @@ class Head:
     def __init__(self, file: OnnxFile, operators: Sequence[Operator], batch: int | None) -> None:
         self.file = file
         self.operators = operators
+        self.makers = makers(operators)
         self.batch = batch
         self.own = {value.name: value for value in file.inputs}
         self._known: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
@@ -39,6 +41,8 @@ class Head:
 
         Raises ``ValueError`` where shape inference does not find them, and for a shape that no input has.
         """
+        if len(self._known) >= MOST:
+            raise ValueError(f"at most {MOST} tensors that the host makes can be quantized, {name!r} is one more")
         if name not in self._known:
             self._known[name] = self._own(self.own[name]) if name in self.own else self._made(name)
         return self._known[name]
@@ -59,7 +63,7 @@ class Head:
         return OnnxPart(reads, tuple(wanted), model, feeds, {}, {}, frozenset(shifted), self.batch)
 
     def _part(self, wanted: Sequence[str]) -> Part:
-        return part_behind(wanted, self.operators, lambda name: False)
+        return part_behind(wanted, self.operators, self.makers, lambda name: False)
 
     def _own(self, value: ValueInfoProto) -> tuple[np.dtype[Any], tuple[int, ...]]:
         shape = input_shape(value)

@@ -31,12 +31,18 @@ class Part:
     leaves: tuple[str, ...]
 
 
-def part_behind(wanted: Iterable[str], operators: Sequence[Operator], cut: Callable[[str], bool]) -> Part:
+def makers(operators: Sequence[Operator]) -> dict[str, int]:
+    """Tensor → the index of the operator that makes it."""
+    return {name: index for index, op in enumerate(operators) for name in op.outputs if name}
+
+
+def part_behind(
+    wanted: Iterable[str], operators: Sequence[Operator], maker: Mapping[str, int], cut: Callable[[str], bool]
+) -> Part:
     """What makes the tensors `wanted`, back to those where `cut` says so, inputs and constants.
 
-    operators : those of the file, each behind those that it reads
+    operators, maker : those of the file, each behind those that it reads; their `makers`
     """
-    maker = {name: index for index, op in enumerate(operators) for name in op.outputs if name}
     needed: set[int] = set()
     leaves: dict[str, None] = {}
     stack = list(wanted)[::-1]

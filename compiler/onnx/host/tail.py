@@ -25,7 +25,7 @@ from ..values import AnyValue, Hosted, Refused
 from .head import feed
 from .part import CodesForm, Form, OnnxPart, RealForm, SumsForm
 from .runtime import function
-from .submodel import Part, float_cut, part_behind, submodel
+from .submodel import Part, float_cut, makers, part_behind, submodel
 
 # Layers with weights: behind a quantizer they are the accelerator's, and so what stands before is no tail.
 PRODUCTS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "ConvInteger", "MatMulInteger"])
@@ -53,7 +53,9 @@ class Tail:
         first is a part.
         """
         constants = {name: _array(self.env.any_value(name)) for name in wanted}
-        found = part_behind([name for name in wanted if constants[name] is None], self.operators, self._cut)
+        found = part_behind(
+            [name for name in wanted if constants[name] is None], self.operators, makers(self.operators), self._cut
+        )
         for name in found.leaves:
             self._cut(name)  # also where an output is an input
         refused = self._in_the_way(found)
