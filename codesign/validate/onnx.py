@@ -124,9 +124,9 @@ class OnnxComparison:
     def _saturating(self, parts: tuple[str, ...], differing: NDArray[np.bool_]) -> bool:
         return len(parts) == 1 and may_saturate(self.core, parts[0], self._stored(), self._places(parts[0], differing))
 
-    def outputs(self) -> tuple[OutputComparison, ...]:
-        """Every output of the model, from its own inputs to its own outputs, in a session with default options."""
-        return self._compared(self.slices.run(self.feeds, self._wanted(), optimized=True))
+    def outputs(self, optimized: bool = True) -> tuple[OutputComparison, ...]:
+        """Every output of the model, from its own inputs on, in a session with default options or without optimization."""
+        return self._compared(self.slices.run(self.feeds, self._wanted(), optimized))
 
     def host_outputs(self) -> tuple[OutputComparison, ...]:
         """The same, from the emulator's last codes on: what the operators behind them make of equal codes."""

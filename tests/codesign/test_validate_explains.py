@@ -142,6 +142,24 @@ def test_outputs_that_the_host_computes(tmp_path: Path, monkeypatch: pytest.Monk
     assert not wrong.holds and wrong.unexplained == (f"output {output.name}",)
 
 
+def test_optimizations_across_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default session whose output differs, behind equal layers: explained where the plain session has our values."""
+    honest, path = OnnxSlices.run, u8s8(tmp_path, 60)
+    (output,) = load_onnx(path).outputs
+    for plain_too, reason in ((False, "optimizations across layers"), (True, None)):
+
+        def run(self: OnnxSlices, feeds: object, wanted: list[str], optimized: bool = False, both: bool = plain_too):
+            made = honest(self, feeds, wanted, optimized)
+            if "input" in feeds and (optimized or both) and wanted == [output]:
+                made[output][0, 0] += 2.0  # a code of the last layer
+            return made
+
+        monkeypatch.setattr(OnnxSlices, "run", run)
+        report = validate(path, images=4)
+        assert [report.reason(found) for found in report.outputs] == [reason]
+        assert report.holds == (reason is not None)
+
+
 def test_what_cannot_be_compared(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
