@@ -125,7 +125,7 @@ class OnnxComparison:
         return len(parts) == 1 and may_saturate(self.core, parts[0], self._stored(), self._places(parts[0], differing))
 
     def outputs(self, optimized: bool = True) -> tuple[OutputComparison, ...]:
-        """Every output of the model, from its own inputs on, in a session with default options or without optimization."""
+        """Every output of the model, from its own inputs on, in a default session or one without optimization."""
         return self._compared(self.slices.run(self.feeds, self._wanted(), optimized))
 
     def host_outputs(self) -> tuple[OutputComparison, ...]:
