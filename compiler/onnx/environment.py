@@ -85,6 +85,7 @@ class Environment:
         kind, shape = self.host.tensor(name)
         if kind not in (np.float32, np.float16):
             raise ValueError(f"{name!r} must be FLOAT to be quantized, not {type_name(kind)}")
+        self.builder.reserve(name)
         return Real(InputSource(Origin(name, "tensor", (name,)), stored_shape(shape)))
 
     def rounded_by_host(self, name: str, target: Target) -> Real:

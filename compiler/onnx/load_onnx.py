@@ -108,7 +108,7 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
         raise refusal(_roots(env, operators), readers)
     check_quantized(operators, bool(builder.inputs))
     inputs = _inputs(file, builder, {tensor.name for tensor in tail.outputs.values()})
-    front = head.part(inputs)
+    front = head.part(inputs, builder.copies)
     if not builder.nodes and (front or behind) and any(part.model for part in (front, behind) if part):
         missing = _roots(env, operators) or [
             value.instead for value in env.values.values() if isinstance(value, Hosted) and value.instead

@@ -12,6 +12,9 @@ def read_weights(env: Environment, op: Operator, index: int, axis: int, rank: in
     """The weights at input `index`, output channels on `axis` of `rank` axes; ``ValueError`` unless they are legal."""
     value = env.value(op.input(index))
     if not isinstance(value, QuantizedConstant):
-        found = "not quantized" if isinstance(value, Constant) else "not a constant"
+        if isinstance(value, Constant):
+            found = "not quantized; have the quantizer quantize this layer's weights too"
+        else:
+            found = "not a constant; there is no product of two activations, outputs= can cut the model before it"
         raise ValueError(f"weight {op.input(index)!r} must be a constant behind a DequantizeLinear, it is {found}")
     return checked_weights(value, axis, rank, env.builder.arithmetic)

@@ -17,6 +17,7 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 class GraphBuilder:
     """Collects inputs and layers.
 
+    copies : input that a second quantizer rounds otherwise → the model's own input that it is
     orders : vector → stored shape of the feature map it was flattened from, where its stored order (channels last) is
     not the file's (channels first)
     reordered : such a vector → a copy of it in the file's order, once there is one
@@ -35,6 +36,7 @@ class GraphBuilder:
         self.arithmetic = arithmetic
         self.tables = tables
         self.inputs: dict[str, Tensor] = {}
+        self.copies: dict[str, str] = {}
         self.nodes: list[Node] = []
         self.orders: dict[str, tuple[int, ...]] = {}
         self.reordered: dict[str, Tensor] = {}

@@ -21,8 +21,19 @@ class InputSource(Source):
     is_input: ClassVar[bool] = True
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
-        """Declare the input tensor under the file's name; all its quantizers must agree."""
-        return graph_input(builder, self.operator.name, self.shape, target)
+        """Declare the input tensor under the file's name; where its quantizers differ, further ones are copies."""
+        own = self.operator.name
+        for known in [own, *(copy for copy, origin in builder.copies.items() if origin == own)]:
+            if known not in builder.inputs or target_of(builder.inputs[known]) == target:
+                return graph_input(builder, known, self.shape, target)
+        copy = builder.unique(own)
+        builder.copies[copy] = own
+        return graph_input(builder, copy, self.shape, target)
+
+
+def target_of(tensor: Tensor) -> Target:
+    """What a quantizer would ask for to make such codes."""
+    return Target(tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max)
 
 
 def graph_input(builder: GraphBuilder, name: str, shape: tuple[int, ...], target: Target) -> Tensor:
@@ -32,6 +43,6 @@ def graph_input(builder: GraphBuilder, name: str, shape: tuple[int, ...], target
         known = Tensor(name=name, shape=shape, **vars(target))
         builder.check(known)
         builder.inputs[known.name] = known
-    if Target(known.scale, known.zero_point, known.y_min, known.y_max) != target:
+    if target_of(known) != target:
         raise ValueError("must be quantized with one scale, zero point and clamp, not with several")
     return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,26 +41,28 @@ class Head:
 
         Raises ``ValueError`` where shape inference does not find them, and for a shape that no input has.
         """
-        if len(self._known) >= MOST:
-            raise ValueError(f"at most {MOST} tensors that the host makes can be quantized, {name!r} is one more")
         if name not in self._known:
+            if len(self._known) >= MOST:
+                raise ValueError(f"at most {MOST} tensors that the host makes can be quantized, {name!r} is one more")
             self._known[name] = self._own(self.own[name]) if name in self.own else self._made(name)
         return self._known[name]
 
-    def part(self, inputs: Sequence[Tensor]) -> OnnxPart | None:
-        """What makes the graph's inputs, None where they are the model's own."""
-        made = [tensor.name for tensor in inputs if tensor.name not in self.own]
-        shifted = [tensor.name for tensor in inputs if self._known.get(tensor.name, (None,))[0] == np.uint8]
-        wanted = [*made, *(name for name in shifted if name not in made)]
+    def part(self, inputs: Sequence[Tensor], copies: Mapping[str, str]) -> OnnxPart | None:
+        """What makes the graph's inputs, None where they are the model's own; copies : input → what it is a copy of."""
+        names = [tensor.name for tensor in inputs]
+        copies = {name: origin for name, origin in copies.items() if name in names}
+        shifted = [name for name in names if self._known.get(name, (None,))[0] == np.uint8]
+        wanted = [name for name in names if name not in self.own or name in shifted]
         if not wanted:
             return None
-        found = self._part(wanted)
+        origins = list(dict.fromkeys(copies.get(name, name) for name in wanted))
+        made, found = [name for name in origins if name not in self.own], self._part(origins)
         reads = tuple(name for name in found.leaves if name in self.own)
         model = submodel(self.file, found, made, {}, self.batch).model.SerializeToString() if made else b""
         if model:
             function(model)
         feeds = {name: feed(self.own[name]) for name in reads}
-        return OnnxPart(reads, tuple(wanted), model, feeds, {}, {}, frozenset(shifted), self.batch)
+        return OnnxPart(reads, tuple(wanted), model, feeds, {}, {}, copies, frozenset(shifted), self.batch)
 
     def _part(self, wanted: Sequence[str]) -> Part:
         return part_behind(wanted, self.operators, self.makers, lambda name: False)

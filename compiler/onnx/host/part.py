@@ -95,6 +95,7 @@ class OnnxPart(HostPart):
     feeds : the model's own inputs among `inputs`
     forms : the graph's outputs among `inputs`
     constants : outputs that are the same for all inputs
+    copies : output → the tensor that it is, under another name
     shifted : outputs that are uint8 in the file and int8 codes, 128 lower, in the graph
     batch : the batch size if the file fixes it; more samples are run one batch after the other
     """
@@ -105,6 +106,7 @@ class OnnxPart(HostPart):
     feeds: Mapping[str, Feed]
     forms: Mapping[str, Form]
     constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
     shifted: frozenset[str] = frozenset()
     batch: int | None = None
 
@@ -133,4 +135,6 @@ class OnnxPart(HostPart):
 
     def _run(self, tensors: Arrays) -> Arrays:
         made = function(self.model)(tensors) if self.model else {}
-        return {name: array for name, array in {**tensors, **made}.items() if name in self.outputs}
+        known = {**tensors, **made}
+        named = {name: self.copies.get(name, name) for name in self.outputs}
+        return {name: known[origin] for name, origin in named.items() if origin in known}

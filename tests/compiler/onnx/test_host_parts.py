@@ -5,6 +5,7 @@ All scales are powers of two, so that ONNX Runtime's float32 layers are exact an
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -190,6 +191,19 @@ def test_sums_of_a_sequence(tmp_path) -> None:
     same(model, tmp_path, feed(model, 3))
 
 
+@pytest.mark.parametrize("normal", [False, True])
+def test_a_tensor_with_two_quantizers(normal: bool, tmp_path) -> None:
+    model = Model()
+    x = normalized(model) if normal else model.input((3, 6, 6))
+    first, second = conv(model, model.qdq(x, S)), conv(model, model.qdq(x, 2 * S, 9), seed=1)
+    third = conv(model, model.qdq(x, S), seed=2)
+    model.outputs = [model.quantize(y, 1 / 4) for y in (first, second, third)]
+    same(model, tmp_path, feed(model, 3))
+    graph = load_onnx(model.save(tmp_path))
+    assert [tensor.scale for tensor in graph.inputs] == [S, 2 * S]
+    assert graph.inputs[0].name == x and graph.head is not None and graph.head.inputs == ("input",)
+
+
 def test_a_tail_that_reads_an_input(tmp_path) -> None:
     model = Model()
     x = model.input((3, 6, 6))
@@ -308,3 +322,33 @@ def test_codes_that_the_host_moves(tmp_path) -> None:
     graph = load_onnx(model.save(tmp_path))
     assert [type(node).__name__ for node in graph.nodes] == ["Linear"]
     assert (graph.inputs[0].scale, graph.inputs[0].zero_point) == (1 / 128, 7)
+
+
+def test_without_onnxruntime_the_reference_evaluator_runs_the_parts(tmp_path, monkeypatch) -> None:
+    def missing(name: str):
+        raise ImportError(name)
+
+    model = Model()
+    y = model.qdq(gemm(model, model.qdq(model.node("Neg", [model.input((8,))], "minus"), S)), S)
+    model.outputs = [model.node("ArgMax", [y], "best", axis=1)]
+    x = feed(model, 5)
+    monkeypatch.setattr("compiler.onnx.host.runtime.importlib.import_module", missing)
+    graph = load_onnx(model.save(tmp_path))
+    assert_array_equal(run_graph(graph, x)[model.outputs[0]], runtime(model, model.outputs, x)[0])
+    unknown = Model()
+    y = unknown.qdq(gemm(unknown, unknown.qdq(unknown.input((8,)), S)), S)
+    unknown.outputs = [unknown.node("FastGelu", [y], "fast")]
+    unknown.nodes[-1].domain = "com.microsoft"
+    refused(unknown, tmp_path, "the host cannot compute it: onnxruntime is not installed (pip install onnxruntime)")
+
+
+def test_parts_are_data(tmp_path) -> None:
+    model = Model()
+    model.outputs = softmax(model, model.qdq(normalized_vector(model), S))
+    graph, x = load_onnx(model.save(tmp_path)), feed(model, 2)
+    (again,) = run_graph(pickle.loads(pickle.dumps(graph)), x).values()
+    assert_array_equal(again, run_graph(graph, x)[model.outputs[0]])
+
+
+def normalized_vector(model: Model) -> str:
+    return model.node("Sub", [model.input((8,)), model.constant(0.5)], "mean")

@@ -188,10 +188,6 @@ def test_inputs_and_outputs(tmp_path):
     model = map_model(conv())
     model.outputs = [model.constant(1.0)]
     refused(model, tmp_path, ": is a constant")
-    model = Model()
-    x = model.input((4,))
-    model.outputs = [model.qdq(x, 0.1), model.qdq(x, 0.2)]
-    refused(model, tmp_path, "graph input 'input': must be quantized with one scale, zero point and clamp")
 
 
 def test_input_types_and_shapes(tmp_path):
