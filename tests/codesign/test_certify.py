@@ -14,6 +14,7 @@ from compiler import load_onnx
 from emulator import Arithmetic, Convolution, Graph, Linear, Tensor, certify
 from tests.codesign.command import fails, runs
 from tests.codesign.models import small_model
+from tests.compiler.models import Model
 
 
 def test_json_is_the_certificate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -73,3 +74,24 @@ def test_sequences_and_maps(shape: tuple[int, ...]) -> None:
 
 def test_what_is_no_model_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     fails(capsys, ["certify", tmp_path / "absent.onnx"], "absent.onnx")
+
+
+def test_weights_with_a_zero_point(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The bounds are of w − zw, and inputs attain them; without the zero point they would be others."""
+    model = Model()
+    rng = np.random.default_rng(3)
+    x = model.qdq(model.input((2, 4, 4)), 0.02, 3)
+    y = model.node("Conv", [x, model.weight(rng.integers(0, 256, (3, 2, 3, 3)), 0.01, kind="uint8", zero=200)], "conv")
+    y = model.node("Flatten", [model.qdq(y, 0.05)])
+    y = model.node(
+        "Gemm", [y, model.weight(rng.integers(0, 256, (5, 12)), 0.01, kind="uint8", zero=90)], "fc", transB=1
+    )
+    model.output(model.qdq(y, 0.1))
+    file = model.save(tmp_path)
+    graph = load_onnx(file)
+    assert all(node.weight_zero_point is not None for node in graph.nodes if isinstance(node, Convolution | Linear))
+    result = runs(capsys, ["certify", file])
+    assert len(result["layers"]) == 2 and all(layer["attained"] for layer in result["layers"])
+    nodes = [replace(n, weight_zero_point=None) if isinstance(n, Convolution | Linear) else n for n in graph.nodes]
+    others = certify(replace(graph, nodes=tuple(nodes)))
+    assert result["layers"] != [certificate.as_dict() | {"attained": True} for certificate in others.values()]
