@@ -130,6 +130,11 @@ def _check_text(message: Message) -> None:
 
 
 def _opset(model: ModelProto) -> int:
+    for entry in model.opset_import:
+        if entry.version < 1:
+            raise ValueError(f"must import domain {entry.domain!r} in a version of at least 1, not {entry.version}")
+        if entry.domain == "com.microsoft" and entry.version != 1:
+            raise ValueError(f"must import domain 'com.microsoft' in version 1, not {entry.version}")
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
         raise ValueError(f"must import the default operator set in one version, not {sorted(versions)}")

@@ -18,3 +18,13 @@ def read_weights(env: Environment, op: Operator, index: int, axis: int, rank: in
             found = "not a constant; there is no product of two activations, outputs= can cut the model before it"
         raise ValueError(f"weight {op.input(index)!r} must be a constant behind a DequantizeLinear, it is {found}")
     return checked_weights(value, axis, rank, env.builder.arithmetic)
+
+
+def read_bias(env: Environment, op: Operator, index: int) -> Constant | QuantizedConstant | None:
+    """The bias of a convolution, None where it is left out; ``ValueError`` unless it has one axis."""
+    bias = env.bias(op, index)
+    if bias is not None:
+        axes = (bias.values if isinstance(bias, Constant) else bias.codes).ndim
+        if axes != 1:
+            raise ValueError(f"bias must have one axis, not {axes}")
+    return bias

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from codesign.validate import validate, validation
@@ -87,3 +88,25 @@ def test_float_bias_is_told_from_a_bug(tmp_path):
     model.output(model.qdq(y, 0.0371))
     layer = validate(model.save(tmp_path), images=4000).layers[1]
     assert layer.bias_error == pytest.approx(0.014 / 0.0371) and layer.differing > 0 and layer.explained
+
+
+def test_fused_kernels_are_told_from_a_bug(tmp_path):
+    """ONNX Runtime's fused Resize truncates what its own unfused one and the quantizer behind it round."""
+    model = Model(opset=19)
+    scales = model.constant([1.0, 1.0, 2.0, 2.0])
+    resized = model.node("Resize", [model.qdq(model.input((3, 6, 6)), 0.05), "", scales], mode="linear")
+    model.output(model.qdq(resized, 0.05))
+    path = model.save(tmp_path)
+    report = validate(path)
+    assert report.holds and all(layer.differing == 0 for layer in report.reference)
+    (differing,) = (layer for layer in report.session if layer.differing)
+    assert differing.reason.startswith("fused kernels") and not differing.saturating
+    x = np.random.default_rng(1).normal(size=(4, 3, 6, 6)).astype(np.float32)
+    plain, fused = (session(path, level).run(None, {"input": x})[0] for level in ("ORT_DISABLE_ALL", "ORT_ENABLE_ALL"))
+    assert (plain != fused).any()
+
+
+def session(path, level: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

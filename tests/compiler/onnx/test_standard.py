@@ -31,9 +31,28 @@ def integer_beside_integers(proto: onnx.ModelProto) -> None:
     attribute.f = 1.0
 
 
+def zero_points_with_two_axes(proto: onnx.ModelProto) -> None:
+    next(t for t in proto.graph.initializer if list(t.dims) == [8] and t.data_type == TensorProto.INT8).dims.append(1)
+
+
+def bias_with_two_axes(proto: onnx.ModelProto) -> None:
+    conv = next(node for node in proto.graph.node if node.op_type == "Conv")
+    made = next(node for node in proto.graph.node if conv.input[2] in node.output)
+    for tensor in proto.graph.initializer:
+        if tensor.name == made.input[0]:
+            tensor.dims.append(1)
+
+
+def version_below_one(proto: onnx.ModelProto) -> None:
+    proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", -3))
+
+
 CHANGES: dict[Callable[[onnx.ModelProto], None], str] = {
     wrong_output_type: "contradicts the ONNX standard",
     wrong_inner_type: "contradicts the ONNX standard",
+    zero_points_with_two_axes: "zero point must be one number or one per channel, not of shape (8, 1)",
+    bias_with_two_axes: "bias must have one axis, not 2",
+    version_below_one: "must import domain 'com.microsoft' in a version of at least 1, not -3",
     integer_beside_integers: "says that it holds 'ints', and holds ['f', 'ints']",
 }
 

@@ -11,7 +11,7 @@ from ....reading.values import Real, Value
 from ....reading.windows import spatial_axes
 from ...environment import Environment
 from ...operator import Operator
-from ...weights import read_weights
+from ...weights import read_bias, read_weights
 from ...windows import transposed_axes
 
 
@@ -38,4 +38,4 @@ def lower_conv_transpose(env: Environment, op: Operator) -> Value:
         channels=groups * each,
         zero_point=None if weights.zero_point is None else np.tile(weights.zero_point, groups),
     )
-    return Real(TransposedConvolutionSource(op, x, of_each_group, env.bias(op, 2), axes=axes, groups=groups))
+    return Real(TransposedConvolutionSource(op, x, of_each_group, read_bias(env, op, 2), axes=axes, groups=groups))

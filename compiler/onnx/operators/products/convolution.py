@@ -14,7 +14,7 @@ from ....reading.values import Real, Value
 from ....reading.windows import spatial_axes
 from ...environment import Environment
 from ...operator import Operator
-from ...weights import read_weights
+from ...weights import read_bias, read_weights
 from ...windows import node_geometry
 
 
@@ -41,7 +41,7 @@ def lower_conv(env: Environment, op: Operator) -> Value:
         if depth != 1 or len(by_channel.scale) != groups:
             raise ValueError(f"its input has one scale per channel, and it is not depthwise; {WAY_OUT}")
         x_scale = np.repeat(by_channel.scale, outputs // groups)
-    source = ConvolutionSource(op, x, weights, env.bias(op, 2), x_scale=x_scale, geometry=geometry, groups=groups)
+    source = ConvolutionSource(op, x, weights, read_bias(env, op, 2), x_scale=x_scale, geometry=geometry, groups=groups)
     return Real(source)
 
 

@@ -202,6 +202,8 @@ def _parameters(env: Environment, op: Operator, expected: np.dtype[Any] | None) 
         values = zero.integers
         if values.size != scales.size:
             raise ValueError(f"zero point must have {scales.size} elements, as the scale, not {values.size}")
+        if values.ndim > 1:
+            raise ValueError(f"zero point must be one number or one per channel, not of shape {values.shape}")
     shape = () if scales.size == 1 else scales.shape
     return Parameters(scales.reshape(shape), values.reshape(shape), kind)
 
