@@ -12,18 +12,24 @@ import random
 import sys
 from pathlib import Path
 
-from .byte_mutations import mutated_tflite
+import numpy as np
+
 from .onnx_mutations import mutated_onnx
 
 READ = "was read"
 
 
 def mutant(seeds: list[Path], index: int) -> tuple[bytes, str]:
-    """The damaged file of this index, and its suffix."""
-    draw = random.Random(index)
-    seed = seeds[index % len(seeds)]
-    change = mutated_tflite if seed.suffix == ".tflite" else mutated_onnx
-    return change(seed.read_bytes(), draw), seed.suffix
+    """The damaged file of this index, and its suffix; the formats of `seeds` take turns."""
+    formats = sorted({path.suffix for path in seeds})
+    suffix = formats[index % len(formats)]
+    own = [path for path in seeds if path.suffix == suffix]
+    data = own[index // len(formats) % len(own)].read_bytes()
+    if suffix == ".tflite":
+        from ....peers.tflite_mutants import byte_mutant
+
+        return byte_mutant(data, np.random.default_rng(index)), suffix
+    return mutated_onnx(data, random.Random(index)), suffix
 
 
 def main(seed_folder: Path, work: Path, first: int, last: int) -> None:
