@@ -101,9 +101,9 @@ def test_fused_kernels_are_told_from_a_bug(tmp_path):
     assert (plain != fused).any()
     report = validate(path, {"input": x})
     (output,) = report.outputs
-    assert output.differing == (plain != fused).sum() and report.unfused[0].differing == 0
-    assert report.holds and report.reason(output) == "fused kernels, without which the runtime gives the same"
-    assert not replace(report, unfused=report.outputs).holds
+    assert output.differing == (plain != fused).sum() and report.plain[0].differing == 0
+    assert report.holds and report.reason(output) == "optimizations across layers"
+    assert not replace(report, plain=report.outputs).holds
 
 
 def session(path, level: str) -> onnxruntime.InferenceSession:
