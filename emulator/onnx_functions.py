@@ -66,6 +66,15 @@ def _divide(a: float, b: float) -> float:
     return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1.0, b)
 
 
+def _power(a: float, b: float) -> float:
+    try:
+        return math.pow(a, b)
+    except OverflowError:
+        return math.copysign(math.inf, a) if b % 2 == 1 else math.inf
+    except ValueError:  # a negative number to a fraction, or 0 to a negative number
+        return math.inf if a == 0 else math.nan
+
+
 UNARY: dict[str, Function] = {
     "Abs": abs,
     "Atan": math.atan,
@@ -93,4 +102,5 @@ BINARY: dict[str, Callable[[float, float], float]] = {
     "Sub": lambda a, b: a - b,
     "Mul": lambda a, b: a * b,
     "Div": _divide,
+    "Pow": _power,
 }

@@ -80,11 +80,13 @@ class Move:
 
     apply : (builder, tensor, layer name) → tensor
     fill : the real number that it adds, None if it adds none
+    rows : it regroups the rows of a product, each of which stays as it is
     """
 
     operator: Origin
     apply: MoveFunction
     fill: float | None = None
+    rows: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from .moves.resize import lower_resize
 from .pointwise.activation import lower_clip, lower_relu
 from .pointwise.elementwise import lower_elementwise
 from .pointwise.extremes import lower_extreme
-from .pointwise.function import lower_function, lower_prelu
+from .pointwise.function import lower_function, lower_power, lower_prelu
 from .pools.pool import (
     lower_average_pool,
     lower_global_average_pool,
@@ -74,6 +74,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Mul": lower_elementwise,
     "PRelu": lower_prelu,
     "Pad": lower_pad,
+    "Pow": lower_power,
     "QuantizeLinear": lower_quantize_linear,
     "com.microsoft.QuantizeLinear": lower_quantize_linear,
     "ReduceMax": lower_reduce_max,

@@ -49,7 +49,11 @@ def _behind_sums(env: Environment, op: Operator) -> Real | None:
     """What is added to or multiplied with each channel of a layer's sums before anything rounds them."""
     for index in (0, 1):
         layer, constant = env.value(op.input(index)), env.value(op.input(1 - index))
-        if not isinstance(layer, Real) or not layer.bare or not isinstance(constant, Constant | QuantizedConstant):
+        if (
+            not isinstance(layer, Real)
+            or not _keeps_rows(layer)
+            or not isinstance(constant, Constant | QuantizedConstant)
+        ):
             continue
         source = layer.source
         if not isinstance(source, WeightedSource) or (op.type == "Div" and index == 1):
@@ -64,6 +68,11 @@ def _behind_sums(env: Environment, op: Operator) -> Real | None:
             raise ValueError("the divisor must not be 0")
         return replace(layer, source=source.with_affine(1 / values if op.type == "Div" else values, 0.0))
     return None
+
+
+def _keeps_rows(layer: Real) -> bool:
+    """Whether the channels of a layer's sums lie where its source has them."""
+    return not layer.clamps and all(move.rows for move in layer.moves)
 
 
 def _behind_mean(env: Environment, op: Operator) -> Real | None:

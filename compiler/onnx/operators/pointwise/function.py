@@ -46,6 +46,14 @@ def _of(env: Environment, op: Operator, real: Real) -> Real:
     return Real(FunctionSource(op, x, _chained(unary_function(op.type, _attributes(op)), inner)))
 
 
+def lower_power(env: Environment, op: Operator) -> Value:
+    """Pow of a quantized tensor and one number."""
+    function = combined(env, op)
+    if function is None:
+        raise ValueError("only powers of a quantized tensor and one number are supported")
+    return function
+
+
 def lower_prelu(env: Environment, op: Operator) -> Value:
     """PRelu with one slope, a table; with one per channel, two layers whose codes are put together."""
     real, slopes = env.real(op, 0), env.reals(op, 1, "slope")
@@ -65,7 +73,7 @@ def lower_prelu(env: Environment, op: Operator) -> Value:
 
 
 def combined(env: Environment, op: Operator) -> Real | None:
-    """Add, Sub, Mul or Div as a step of a unary function: of one tensor twice, or of a tensor and one number.
+    """Add, Sub, Mul, Div or Pow as a step of a unary function: of one tensor twice, or of a tensor and one number.
 
     None where it is not: two different tensors, a constant with several elements, or two plain tensors.
     """

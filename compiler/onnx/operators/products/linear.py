@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,17 @@ import numpy as np
 from emulator.graph import Tensor, logical_shape
 
 from ....reading.constants import Constant
+from ....reading.graph_builder import GraphBuilder
+from ....reading.moves.rearrange import reshaped
 from ....reading.products.linear import LinearSource
 from ....reading.products.weights import Weights
-from ....reading.values import Real, Value
+from ....reading.values import Move, Real, Value
 from ...environment import Environment
 from ...operator import Operator
 from ...weights import read_weights
+
+MOST_AXES = 7
+"""Behind the batch, of the left operand of a MatMul."""
 
 
 def lower_gemm(env: Environment, op: Operator) -> Value:
@@ -40,9 +46,19 @@ def lower_gemm(env: Environment, op: Operator) -> Value:
 
 
 def lower_matmul(env: Environment, op: Operator) -> Value:
-    """MatMul of an activation (batch, K) or (batch, T, K) with constant weights (K, N)."""
+    """MatMul of an activation (batch, K), (batch, T, K) or with more axes, with constant weights (K, N)."""
     weights = read_weights(env, op, 1, axis=1, rank=2)
-    return Real(LinearSource(op, _rows(env, op, weights, 2), weights, None))
+    x = _rows(env, op, weights, MOST_AXES)
+    shape = logical_shape(x.shape)
+    if len(shape) <= 2:
+        return Real(LinearSource(op, x, weights, None))
+    rows = reshaped(env.builder, x, (math.prod(shape[:-1]), shape[-1]), env.builder.unique(f"{op.label}/rows"))
+    result = (*shape[:-1], weights.channels)
+
+    def back(builder: GraphBuilder, made: Tensor, name: str) -> Tensor:
+        return reshaped(builder, made, result, name)
+
+    return Real(LinearSource(op, rows, weights, None)).moved(Move(op, back, rows=True))
 
 
 def _rows(env: Environment, op: Operator, weights: Weights, most: int = 1) -> Tensor:

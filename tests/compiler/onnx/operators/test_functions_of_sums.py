@@ -153,3 +153,15 @@ def test_refusals(tmp_path):
     refused(model, tmp_path, "PRelu 'act': slopes must be at least 0, or none of them above 1")
     model = behind("Conv", lambda m, y: m.node("PRelu", [y, m.constant(np.ones((3, 1, 1)))], "act"))
     refused(model, tmp_path, "PRelu 'act': a bias must have the shape (4, 1, 1), not (3, 1, 1)")
+
+
+@pytest.mark.parametrize(("exponent", "first"), [(2.0, False), (3.0, False), (-2.0, False), (1.5, True)])
+def test_powers_are_tables(exponent, first, tmp_path):
+    """Of a tensor to a number, and of a number to a tensor."""
+    model = Model()
+    x, number = model.qdq(model.input((4, 5)), 0.0371, 3), model.constant(exponent)
+    model.output(model.qdq(model.node("Pow", [number, x] if first else [x, number], "power"), 0.0613, -20))
+    feeds = images((20, 4, 5))
+    feeds["input"] += np.where(np.abs(feeds["input"]) < 0.05, np.float32(0.1), 0)
+    graph = check_everywhere(model, tmp_path, feeds, most=4)
+    assert isinstance(graph.nodes[-1], LookupTable)

@@ -10,7 +10,8 @@ import pytest
 from compiler import load_onnx
 from emulator import run_graph
 from tests.compiler.expected import F32, images, multiplier_of
-from tests.compiler.models import Model, check_against_runtime
+from tests.compiler.machines import check_machines
+from tests.compiler.models import Model, check_against_runtime, runtime
 
 SX, SY = 0.0371, 0.3
 
@@ -114,3 +115,30 @@ def test_a_bias_given_twice_is_added_in_real_numbers(tmp_path):
     assert graph.nodes[-1].multiplier[0] == multiplier_of(float(F32(0.02)) * float(scale[0]) / float(F32(0.05)))[0]
     assert differing <= 30
     assert set(run_graph(graph, images((1, 6)))) == set(graph.outputs)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 1.0), (-0.7, 2.0), (1.0, 0.3), (1.5, 0.0)])
+def test_alpha_and_beta_of_a_gemm(alpha, beta, tmp_path):
+    model, rng = Model(), np.random.default_rng(2)
+    weight = model.weight(rng.integers(-127, 128, (3, 6)), np.array([0.01, 0.02, 0.03], F32))
+    inputs = [model.qdq(model.input((6,)), SX), weight, model.constant([0.5, -0.25, 3.0])]
+    model.output(model.qdq(model.node("Gemm", inputs, "fc", transB=1, alpha=alpha, beta=beta), 0.0513))
+    graph, x = load_onnx(model.save(tmp_path)), images((300, 6))
+    (ours,), (real,) = run_graph(graph, x).values(), runtime(model, [model.nodes[-2].input[0]], x)
+    exact = np.clip(real.astype(float) / float(F32(0.0513)), -128, 127)
+    assert np.abs(ours - exact).max() <= 0.5 + graph.metadata["bias_errors"]["fc"] + 2.0**-10 and len(graph.nodes) == 1
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6), (2, 3, 6)], ids=str)
+def test_matmul_and_a_bias_in_all_ranks(shape, tmp_path):
+    model, rng = Model(), np.random.default_rng(2)
+    weight = model.weight(rng.integers(-127, 128, (6, 3)), np.array([0.01, 0.02, 0.03], F32), axis=1)
+    y = model.node("MatMul", [model.qdq(model.input(shape), SX, 3), weight], "product")
+    bias = model.constant(np.array([0.5, -0.25, 3.0]).reshape([1] * (len(shape) - 1) + [3]))
+    model.output(model.qdq(model.node("Relu", [model.node("Add", [bias, y], "biased")], "act"), 0.0513, -100))
+    graph, x = load_onnx(model.save(tmp_path)), images((40, *shape))
+    (ours,), (real,) = run_graph(graph, x).values(), runtime(model, [model.nodes[-2].input[0]], x)
+    exact = np.clip(real.astype(float) / float(F32(0.0513)) - 100, -128, 127)
+    error = max(graph.metadata["bias_errors"].values())
+    assert ours.shape == exact.shape and np.abs(ours - exact).max() <= 0.5 + error + 2.0**-10 and 0 < error < 0.05
+    check_machines(graph, {"input": x["input"][:1]})
