@@ -68,10 +68,15 @@ def load_onnx(
     Raises `ModelError` (a ``ValueError``), one sentence with file, node, operator and reason, for all that is damaged,
     not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic`.
     """
+    if isinstance(outputs, str):
+        raise TypeError(f"outputs must be a sequence of names, not the text {outputs!r}")
     with in_file(path):
         file = read_onnx(path)
         chosen = choose_arithmetic(file.metadata, arithmetic, override)
-        return _read_graph(file, chosen, [value.name for value in file.outputs] if outputs is None else [*outputs])
+        shown = [value.name for value in file.outputs] if outputs is None else list(dict.fromkeys(outputs))
+        if not shown:
+            raise ValueError("outputs must name at least one tensor")
+        return _read_graph(file, chosen, shown)
 
 
 def _read_graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str]) -> Graph:
@@ -103,6 +108,8 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
     tail = Tail(file, operators, env)
     if all(isinstance(env.any_value(name), Constant | QuantizedConstant) for name in outputs):
         raise ValueError(f"graph output {outputs[0]!r}: is a constant")
+    if not operators:
+        raise ValueError("no operator makes its outputs")
     behind, refused = tail.part(outputs)
     if refused:
         raise refusal(_roots(env, operators), readers)

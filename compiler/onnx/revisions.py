@@ -13,7 +13,10 @@ FIRST, LAST = 13, 25
 OLDER: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "Identity", "SpaceToDepth", "Transpose"), (1,)),
     **dict.fromkeys(("DepthToSpace", "Gather", "ReduceMean", "Squeeze", "Unsqueeze"), (1, 11)),
-    **dict.fromkeys(("ReduceMax", "ReduceSum"), (1, 11)),
+    **dict.fromkeys(("Max", "Min"), (8, 12)),
+    "ReduceMax": (1, 11, 12),
+    "ReduceSum": (1, 11),
+    "Tile": (6,),
     **dict.fromkeys(("Pad", "Split"), (2, 11)),
     **dict.fromkeys(("Abs", "Ceil", "Exp", "Floor", "Log", "Neg", "Reciprocal", "Relu", "Sigmoid"), (6,)),
     **dict.fromkeys(("Sqrt", "Tanh"), (6,)),

@@ -28,7 +28,7 @@ def function(model: bytes) -> Function:
     try:
         runtime = importlib.import_module("onnxruntime")
     except ImportError:
-        return _reference(model, "onnxruntime is not installed (pip install onnxruntime)")
+        return _reference(model, "onnxruntime is not installed (pip install 'lockstep[onnxruntime]')")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = SILENT

@@ -259,8 +259,15 @@ def test_cut_outputs(tmp_path) -> None:
     assert_array_equal(run_graph(load_onnx(path, outputs=[sums]), inputs)[sums], theirs[1])
     both = run_graph(load_onnx(path, outputs=[y, sums]), inputs)  # with a tail all outputs are the model's own
     assert_array_equal(both[y], theirs[0] * np.float32(1 / 4))
+    assert list(run_graph(load_onnx(path, outputs=[y, y]), inputs)) == [y]
     with pytest.raises(ValueError, match="output 'nowhere' is made by no node"):
         load_onnx(path, outputs=["nowhere"])
+    with pytest.raises(ValueError, match="outputs must name at least one tensor"):
+        load_onnx(path, outputs=[])
+    with pytest.raises(TypeError, match="outputs must be a sequence of names, not the text 'y'"):
+        load_onnx(path, outputs="y")
+    with pytest.raises(ValueError, match="no operator makes its outputs"):
+        load_onnx(path, outputs=["input"])
 
 
 def test_arrays_that_a_head_does_not_take(tmp_path) -> None:
@@ -339,7 +346,7 @@ def test_without_onnxruntime_the_reference_evaluator_runs_the_parts(tmp_path, mo
     y = unknown.qdq(gemm(unknown, unknown.qdq(unknown.input((8,)), S)), S)
     unknown.outputs = [unknown.node("FastGelu", [y], "fast")]
     unknown.nodes[-1].domain = "com.microsoft"
-    refused(unknown, tmp_path, "the host cannot compute it: onnxruntime is not installed (pip install onnxruntime)")
+    refused(unknown, tmp_path, "the host cannot compute it: onnxruntime is not installed (pip install 'loc")
 
 
 def test_parts_are_data(tmp_path) -> None:
