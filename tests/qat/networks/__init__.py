@@ -89,10 +89,11 @@ def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
             for tensor, low, high in (
                 (module.running_mean, -0.3, 0.3),
                 (module.running_var, 0.3, 1.5),
-                (module.weight.data, 0.5, 2.0),
-                (module.bias.data, -0.5, 0.5),
+                (module.weight, 0.5, 2.0),
+                (module.bias, -0.5, 0.5),
             ):
-                tensor.uniform_(low, high, generator=generator)
+                if tensor is not None:
+                    tensor.data.uniform_(low, high, generator=generator)
         elif isinstance(module, (nn.Conv2d, nn.Linear)):
             for parameter in module.parameters():
                 parameter.data.uniform_(-0.5, 0.5, generator=generator)

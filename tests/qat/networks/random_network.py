@@ -51,19 +51,22 @@ class RandomNetwork(nn.Module):
         return tensors[-1]
 
 
-def random_network(pick: Pick, most_steps: int = 8) -> tuple[RandomNetwork, Shape]:
+def random_network(
+    pick: Pick, most_steps: int = 8, more: Sequence[Function] = (), more_joins: Sequence[Function] = ()
+) -> tuple[RandomNetwork, Shape]:
     """A network in eval mode, and the shape of its input: a map, a sequence or a vector.
 
     The first step is a weighted one, called ``steps.0``, and all others depend on it. Ends of branches are joined.
+    more, more_joins : further kinds of steps, of one tensor and of two of one shape
     """
     shape = pick((3, 6, 5), (2, 5, 6), (4, 4, 4), (3, 12), (4, 9), (10,))
     steps: list[tuple[nn.Module, tuple[int, ...]]] = [(weighted(pick, shape), (0,))]
     shapes = [shape, result_shape(steps[0][0], shape)]
     for _ in range(pick(*range(2, most_steps))):
         source = pick(len(shapes) - 1, len(shapes) - 1, *range(1, len(shapes)))  # mostly a chain, which branches
-        kinds = (weighted, weighted, pool, function, move, reduction, join, join, join)
+        kinds = (weighted, weighted, pool, function, move, reduction, join, join, join, *more, *more_joins)
         kind = pick(*(kind for kind in kinds if kind is not pool or len(shapes[source]) > 1))
-        sources = (source, partner(pick, kind, shapes, source)) if kind is join else (source,)
+        sources = (source, partner(pick, kind, shapes, source)) if kind in (join, *more_joins) else (source,)
         again = [old for old, (index,) in weighted_steps(steps) if shapes[index] == shapes[source]]
         step = pick(*again) if kind is weighted and again and pick(False, False, True) else kind(pick, shapes[source])
         made = result_shape(step, *(shapes[index] for index in sources))
