@@ -48,9 +48,8 @@ def quantize_half_away(array: NDArray[Any], scale: float, zero_point: int) -> ND
     return np.asarray(np.clip(rounded + zero_point, -128, 127), np.int8)
 
 
-def float_input(env: Environment, found: FileTensor, operators: list[Operator]) -> Operator:
+def float_input(env: Environment, found: FileTensor, readers: list[Operator]) -> Operator:
     """The QUANTIZE that alone reads a float input; ``ValueError`` if anything else does."""
-    readers = [op for op in operators if found.index in op.inputs]
     others = [op for op in readers if op.type != "QUANTIZE"]
     if others:
         raise ValueError(
