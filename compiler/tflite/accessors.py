@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _OUTSIDE = (struct.error, TypeError, ValueError, IndexError, OverflowError)
 # A file's own tables come to a fraction of its size; only vectors and tables that many others share come to more.
 _WORK_PER_BYTE = 8
-_WORK_AT_LEAST = 1 << 16
+_WORK_AT_LEAST = 1 << 18
 _WORK_PER_ACCESS = 16
 
 

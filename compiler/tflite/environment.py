@@ -20,6 +20,8 @@ from .ranges import activation_range
 from .tail import Array, Step, TailBuilder
 
 CODE_TYPES = ("int8", "uint8")
+# What all operators of a file together may take beside the file's own data: 512 MiB and some seconds.
+LIMITS = {"positions of average pools": 1 << 25, "pieces that tensors are taken to": 1 << 17}
 
 
 def check_without_data(found: FileTensor) -> None:
@@ -45,11 +47,25 @@ class Environment:
         self.made: dict[int, Tensor] = {}
         self.holders: dict[str, str] = {}
         self.tail = TailBuilder()
+        self._taken = dict.fromkeys(LIMITS, 0)
+        self._arranged: dict[tuple[int, str], NDArray[np.int8]] = {}
 
     @property
     def tflm(self) -> bool:
         """Whether TFLM's own integers hold where the contract's differ (contract, section 11)."""
         return self.builder.arithmetic.is_tflm
+
+    def take(self, what: str, count: int) -> None:
+        """Count what an operator takes, one of `LIMITS`; ``ValueError`` where it is too much with those before it."""
+        self._taken[what] += count
+        if self._taken[what] > LIMITS[what]:
+            raise ValueError(f"the {what} must be at most {LIMITS[what]} in all of the file")
+
+    def arranged(self, tensor: int, order: str, make: Callable[[], NDArray[np.int8]]) -> NDArray[np.int8]:
+        """A constant's codes in another order, made once however many operators read them."""
+        if (tensor, order) not in self._arranged:
+            self._arranged[tensor, order] = make()
+        return self._arranged[tensor, order]
 
     def file_tensor(self, op: Operator, index: int) -> FileTensor:
         """Input `index`; ``ValueError`` if the operator has no such input."""
@@ -104,13 +120,13 @@ class Environment:
             raise ValueError(f"{self.file_tensor(op, index)} must be at most {most} integers, not {kind}")
         return [int(value) for value in values.reshape(-1)]
 
-    @staticmethod
-    def codes(found: FileTensor) -> NDArray[np.int8]:
+    def codes(self, found: FileTensor) -> NDArray[np.int8]:
         """A constant's int8 codes; those of uint8 less 128."""
         if found.type not in (*CODE_TYPES, "int4"):
             raise ValueError(f"{found} must be int8, uint8 or int4, not {found.type}")
-        values = found.values
-        return (values ^ 0x80).view(np.int8) if found.type == "uint8" else values.astype(np.int8)
+        if found.type == "uint8":
+            return self.arranged(found.index, "signed", lambda: (found.values ^ np.uint8(0x80)).view(np.int8))
+        return self.arranged(found.index, "codes", lambda: found.values.astype(np.int8, copy=False))
 
     @staticmethod
     def quantization(found: FileTensor) -> tuple[float, int]:

@@ -58,7 +58,9 @@ def lower_depthwise(env: Environment, op: Operator) -> None:
             name=env.label(op),
             shape=(*window.output, outputs),
             **requantization(env, x, weights, read_bias(env, op, 2, outputs), target),
-            weight=np.ascontiguousarray(weights.codes.transpose(3, 1, 2, 0)),
+            weight=env.arranged(
+                op.inputs[1], "depthwise", lambda: np.ascontiguousarray(weights.codes.transpose(3, 1, 2, 0))
+            ),
             strides=window.strides,
             padding=window.padding,
             dilations=window.dilations,

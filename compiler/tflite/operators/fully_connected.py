@@ -37,7 +37,7 @@ def lower_fully_connected(env: Environment, op: Operator) -> None:
     name = env.label(op, "" if direct else "rows")
     if rows == 1:
         x = reshaped(env.builder, x, (depth,), env.label(op, "vector"))
-        weight = np.ascontiguousarray(weights.codes.T)
+        weight = env.arranged(op.inputs[1], "rows", lambda: np.ascontiguousarray(weights.codes.T))
         made: Linear | Convolution = Linear(
             name=name, shape=(outputs,), **(fields | {"inputs": (x.name,)}), weight=weight
         )

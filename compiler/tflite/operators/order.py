@@ -25,6 +25,7 @@ def lower_gather(env: Environment, op: Operator) -> None:
         raise ValueError(f"indices must be a vector of 1 to {MAX_INDICES} integers, not {indices.shape}")
     if indices.min() < 0 or indices.max() >= x.shape[axis]:
         raise ValueError(f"indices must be from 0 to {x.shape[axis] - 1}, not {indices.min()} to {indices.max()}")
+    env.take("pieces that tensors are taken to", indices.size)
     env.put(op, gathered(env.builder, x, axis, indices.tolist(), env.label(op)))
 
 
@@ -37,6 +38,7 @@ def lower_reverse(env: Environment, op: Operator) -> None:
     places = np.arange(x.shape[axis])[::-1]
     if places.size > MAX_INDICES:
         raise ValueError(f"an axis to reverse must have at most {MAX_INDICES} indices, not {places.size}")
+    env.take("pieces that tensors are taken to", places.size)
     env.put(op, gathered(env.builder, x, axis, places.tolist(), env.label(op)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from emulator.graph import AveragePool, MaxPool, Tensor
@@ -21,6 +23,10 @@ OPTIONS = "Pool2DOptions"
 MAX_SCALE_DIFFERENCE = 1e-6
 
 
+# A large window at a map's border has thousands of numbers of positions, and pools have them in common.
+average_multiplier = lru_cache(maxsize=1 << 16)(raw_average_multiplier)
+
+
 def lower_average_pool(env: Environment, op: Operator) -> None:
     """The mean of the file's own codes, half away from zero, where a multiplier of the arithmetic divides exactly.
 
@@ -30,12 +36,10 @@ def lower_average_pool(env: Environment, op: Operator) -> None:
     unsigned = env.file_tensor(op, 0).type == "uint8"
     own = Target(x.scale, x.zero_point, target.y_min, target.y_max)
     arithmetic, pool = env.builder.arithmetic, average_pool(env.builder, op, x, window)
-    counts = window.counts(False)
+    env.take("positions of average pools", window.output[0] * window.output[1])
+    divisors, position = np.unique(window.counts(False), return_inverse=True)
     try:
-        pairs = {
-            int(n): raw_average_multiplier(int(n), arithmetic, arithmetic.activation_bits + unsigned)
-            for n in np.unique(counts)
-        }
+        pairs = [average_multiplier(int(n), arithmetic, arithmetic.activation_bits + unsigned) for n in divisors]
     except ValueError:
         assert isinstance(pool.source, AveragePoolSource)
         name = env.label(op, "" if own == target else "codes")
@@ -45,9 +49,7 @@ def lower_average_pool(env: Environment, op: Operator) -> None:
         low = arithmetic.activation_range[0]
         x = relabelled(env.builder, x, env.label(op, "unsigned"), x.shape, x.scale, low)
         own = Target(x.scale, low, target.y_min, target.y_max)
-    multiplier, shift = (
-        np.array([[pairs[n][part] for n in row] for row in counts.tolist()], np.int64) for part in range(2)
-    )
+    multiplier, shift = (np.array(part, np.int64)[position] for part in zip(*pairs, strict=True))
     made = env.builder.add(
         AveragePool(
             name=env.label(op, "" if own == target else "codes"),

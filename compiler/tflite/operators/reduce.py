@@ -32,6 +32,7 @@ def lower_reduce(env: Environment, op: Operator) -> None:
         multiplier, shift = quantize_multiplier(x.scale / (target.scale * n), env.builder.arithmetic)
     x, kernel = _as_window(env, op, x, axes)
     output = x.shape[0] // kernel[0], x.shape[1] // kernel[1]
+    env.take("positions of average pools", output[0] * output[1])
     direct = shape == (*output, x.shape[2])
     made = env.builder.add(
         AveragePool(

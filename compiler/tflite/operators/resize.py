@@ -22,6 +22,7 @@ def lower_resize_nearest(env: Environment, op: Operator) -> None:
     align, half = bool(op.option(OPTIONS, "AlignCorners")), bool(op.option(OPTIONS, "HalfPixelCenters"))
     wanted = [axis for axis in range(2) if size[axis] != x.shape[axis]]
     for axis in wanted:
+        env.take("pieces that tensors are taken to", size[axis])
         places = nearest(x.shape[axis], size[axis], align, half)
         x = gathered(env.builder, x, axis, places, env.label(op, "" if axis == wanted[-1] else "rows"))
     env.put(op, x)

@@ -38,7 +38,7 @@ def lower_transpose_conv(env: Environment, op: Operator) -> None:
             name=env.label(op),
             shape=shape,
             **requantization(env, x, weights, read_bias(env, op, 3, outputs), target),
-            weight=np.ascontiguousarray(weights.codes[:, ::-1, ::-1]),
+            weight=env.arranged(op.inputs[1], "turned", lambda: np.ascontiguousarray(weights.codes[:, ::-1, ::-1])),
             padding=(window[0][0], window[1][0], window[0][1], window[1][1]),
         ),
     )

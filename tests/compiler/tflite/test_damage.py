@@ -13,6 +13,7 @@ import tflite
 
 from codesign.peers.tflite_mutants import byte_mutant, field_mutant
 from compiler import ModelError, load_model
+from compiler.tflite.environment import LIMITS
 from emulator import Arithmetic, run_graph
 from tests.compiler.tflite.net import Net
 from tests.compiler.tflite.whole import classifier, mixture, parts, upscaler
@@ -106,3 +107,24 @@ def test_small_files_that_declare_much(tmp_path: Path) -> None:
             assert tracemalloc.get_traced_memory()[1] < 20 << 20, change
         finally:
             tracemalloc.stop()
+
+
+def test_what_all_operators_take_together_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small operators of large results: positions of pools, pieces of resized maps."""
+    for what, most in LIMITS.items():
+        monkeypatch.setitem(LIMITS, what, 100)
+        net = Net(0)
+        x = net.input((1, 6, 6, 1))
+        for index in range(4):
+            if what.startswith("positions"):
+                window = {"StrideH": 1, "StrideW": 1, "FilterHeight": 2, "FilterWidth": 2}
+                net.add("AVERAGE_POOL_2D", [x], (1, 6, 6, 1), x, Padding=0, **window)
+            else:
+                net.add("RESIZE_NEAREST_NEIGHBOR", [x, net.integers(15, 15)], (1, 15, 15, 1), x)
+            names = [operator.outputs[0] for operator in net.operators]
+            (tmp_path / "net.tflite").write_bytes(net.file(*names))
+            if index < 2:
+                assert load_model(tmp_path / "net.tflite").nodes
+        with pytest.raises(ModelError, match=f"the {what} must be at most 100 in all of the file"):
+            load_model(tmp_path / "net.tflite")
+        monkeypatch.setitem(LIMITS, what, most)
