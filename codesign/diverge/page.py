@@ -23,6 +23,8 @@ STYLE = (
 )
 MOST_ROWS = 64
 """Rows of a table that a terminal shows; longer ones are for the page."""
+AXES = {1: ("channel",), 2: ("position", "channel"), 3: ("row", "column", "channel")}
+"""Number of stored axes → what they are."""
 Part = Table | str
 """A paragraph, or a table under its title."""
 
@@ -61,12 +63,10 @@ def _judgement(element: ElementDifference) -> str:
 
 
 def _at(index: Index) -> str:
-    names = {1: ("channel",), 2: ("position", "channel"), 3: ("row", "column", "channel")}
-    return (
-        ", ".join(f"{name} {at}" for name, at in zip(names[len(index)], index, strict=True))
-        if len(index) in names
-        else f"index {index}"
-    )
+    axes = AXES.get(len(index))
+    if axes is None:
+        return f"index {index}"
+    return ", ".join(f"{axis} {at}" for axis, at in zip(axes, index, strict=True))
 
 
 def parts(found: Divergence, title: str) -> list[Part]:

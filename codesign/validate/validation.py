@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from compiler import load_model
+from compiler.load_model import TFLITE_IDENTIFIER
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph
 
@@ -200,8 +201,6 @@ def check_runtime(runtime: str, path: str | PathLike[str], tflite: bool) -> None
 
 
 def _is_tflite(path: str | PathLike[str]) -> bool:
-    from compiler.load_model import TFLITE_IDENTIFIER
-
     try:
         with Path(path).open("rb") as file:
             return file.read(8)[4:] == TFLITE_IDENTIFIER

@@ -148,6 +148,18 @@ def test_outputs_cut_the_model(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     fails(capsys, ["run", model, "--outputs", "absent"], str(model), "'absent'")
 
 
+def test_outputs_cut_an_onnx_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from compiler import load_model
+
+    model = small_model(tmp_path)
+    tensor = load_model(model).metadata["codes"]["pool"]
+    result = runs(capsys, ["run", model, "--outputs", tensor, "--samples", 2])
+    assert list(result["outputs"]) == [tensor] and [layer["name"] for layer in result["layers"]] == ["conv", "pool"]
+    checked = runs(capsys, ["validate", model, "--outputs", tensor])
+    assert checked["holds"] and [output["name"] for output in checked["outputs"]] == [tensor]
+    fails(capsys, ["validate", model, "--outputs", "absent"], str(model), "'absent'")
+
+
 @tflite
 def test_codes_of_uint8_files_are_taken_as_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from compiler import load_model
