@@ -39,8 +39,8 @@ def prepare(
     layer with one rounding, as do a linear layer's; any other function of one tensor becomes a table, and a chain of
     them one table. Modules that are called several times keep one set of weight codes, as the steps of an LSTM, GRU or
     RNN do, which are as many as the example has. The results are the model's in eval mode, one tensor or several in
-    tuples, lists and dictionaries. Raises ``ValueError`` naming the node, and the line of the user's source, where
-    something is not supported.
+    tuples, lists and dictionaries. Raises ``ValueError`` naming the node, the line of the user's source
+    or the module's path, and a way out, where no layer computes something.
     """
     arithmetic = Arithmetic() if arithmetic is None else arithmetic
     if not isinstance(arithmetic, Arithmetic):
