@@ -82,13 +82,7 @@ class OnnxComparison:
             return LayerComparison(name, operator, held, compared=self.codes[name].size)
         cut = self.slices.cut(held, set(self._file_codes))
         given = {part: self.feeds[part] if part in self.feeds else self._file_codes[part] for part in cut}
-        try:
-            theirs = self.slices.run(given, [held], optimized)[held]
-        except ValueError:
-            if not optimized:
-                raise
-            # Its fused kernels refuse what its others take, such as a zero point that is a vector of one element.
-            theirs = self.slices.run(given, [held])[held]
+        theirs = self._run(given, [held], optimized)[held]
         ours = self._file_codes[held]
         rounded = self.slices.rounded_from(held) if ours.shape == theirs.shape and (ours != theirs).any() else None
         # Also of an optimized session, whose kernels do not show it, this is about what it rounds.
@@ -108,6 +102,15 @@ class OnnxComparison:
             overflows=overflows,
             saturating=bool(optimized and differing.any() and saturates_pairs() and self._saturating(parts, differing)),
         )
+
+    def _run(self, given: Arrays, wanted: list[str], optimized: bool) -> Arrays:
+        try:
+            return self.slices.run(given, wanted, optimized)
+        except ValueError:
+            if not optimized:
+                raise
+            # Its fused kernels refuse what its others take, such as a zero point that is a vector of one element.
+            return self.slices.run(given, wanted)
 
     def _steps(self, tensor: Tensor) -> NDArray[np.float64]:
         """The scale, or those of the channels, as the file's arrays have them."""
@@ -132,7 +135,7 @@ class OnnxComparison:
 
     def outputs(self, optimized: bool = True) -> tuple[OutputComparison, ...]:
         """Every output of the model, from its own inputs on, in a default session or one without optimization."""
-        return self._compared(self.slices.run(self.feeds, self._wanted(), optimized))
+        return self._compared(self._run(self.feeds, self._wanted(), optimized))
 
     def host_outputs(self) -> tuple[OutputComparison, ...]:
         """The same, from the emulator's last codes on: what the operators behind them make of equal codes."""

@@ -21,6 +21,7 @@ from .operator import Operator
 
 MOST_ELEMENTS = 256
 """Of a constant whose values the rules may need, as of axes, sizes and paddings; of the others only type and shape."""
+_TYPES = set(TensorProto.DataType.values()) - {TensorProto.UNDEFINED}
 _DATA = {
     AttributeProto.INT: "i",
     AttributeProto.INTS: "ints",
@@ -44,6 +45,9 @@ def check_standard(file: OnnxFile, operators: Sequence[Operator], outputs: Itera
     """
     for op in operators:
         _check_attributes(op)
+    for value in (*file.inputs, *file.outputs, *file.graph.value_info):
+        if value.type.WhichOneof("value") == "tensor_type" and value.type.tensor_type.elem_type not in _TYPES:
+            raise ValueError(f"{value.name!r} is declared with the element type {value.type.tensor_type.elem_type}")
     given = [_small(tensor) for tensor in file.initializers.values()]
     inputs = [*file.inputs, *(value for value in given if isinstance(value, ValueInfoProto))]
     nodes: list[NodeProto] = []

@@ -1,9 +1,10 @@
-"""MLPerf Tiny's five int8 files against the runtime that they were made for, then on the machine and in RTL."""
+"""MLPerf Tiny's five int8 files against TFLM and LiteRT, then on the machine and in RTL."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from emulator.machine import Machine
 from emulator.run import run_graph
 
 from ...inputs import random_codes
+from ...validate import validate
 from ..rows import row
 
 NETWORKS = ("autoencoder", "dscnn", "mobilenet", "resnet8", "wakeword")
 INPUTS = 100
+PRODUCTS = ("Convolution", "Linear")
 CONFIG = AcceleratorConfig(
     rows=16,
     columns=16,
@@ -64,11 +67,29 @@ def rows(folder: Path | None, rtl: bool) -> list[dict[str, Any]]:
     for name in NETWORKS:
         for way, more in _network(folder / f"mlperf_tiny_{name}.tflite", rtl).items():
             compared[way] = compared[way].plus(*more)
-    return [
+    table = [
         row(f"{title}, of {found.codes}", found.differing, "codes", "= 0", found.differing == 0)
         if found.codes
         else row(title, "not run: --rtl asks for it", "codes", "= 0")
         for title, found in ((titles[way], compared[way]) for way in titles)
+    ]
+    return table + _litert(folder)
+
+
+def _litert(folder: Path) -> list[dict[str, Any]]:
+    """Convolutions and fully connected layers on equal inputs, against LiteRT's default resolver."""
+    title = "MLPerf Tiny, default arithmetic: codes of products that differ from LiteRT's, by 10⁶"
+    if find_spec("ai_edge_litert") is None:
+        return [row(title, "not run: the package ai_edge_litert is absent", "codes", "≤ 1")]
+    found = [validate(folder / f"mlperf_tiny_{name}.tflite", images=INPUTS, against="litert") for name in NETWORKS]
+    layers = [layer for report in found for layer in report.reference if layer.operator in PRODUCTS]
+    compared, differing = sum(layer.compared for layer in layers), sum(layer.differing for layer in layers)
+    outputs = [output for report in found for output in report.outputs]
+    final = f"MLPerf Tiny, default arithmetic: output codes that differ, of {sum(o.compared for o in outputs)}"
+    millions = differing / compared * 1e6
+    return [
+        row(f"{title}, {differing} of {compared}", millions, "codes", "≤ 1", millions <= 1),
+        row(f"{final}, by up to {max(o.largest for o in outputs):.0f}", sum(o.differing for o in outputs), "codes"),
     ]
 
 

@@ -20,6 +20,10 @@ def wrong_output_type(proto: onnx.ModelProto) -> None:
     proto.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
 
 
+def undefined_output_type(proto: onnx.ModelProto) -> None:
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.UNDEFINED
+
+
 def wrong_inner_type(proto: onnx.ModelProto) -> None:
     codes = next(node.output[0] for node in proto.graph.node if node.op_type == "QuantizeLinear")
     proto.graph.value_info.append(onnx.helper.make_tensor_value_info(codes, TensorProto.FLOAT, None))
@@ -49,6 +53,7 @@ def version_below_one(proto: onnx.ModelProto) -> None:
 
 CHANGES: dict[Callable[[onnx.ModelProto], None], str] = {
     wrong_output_type: "contradicts the ONNX standard",
+    undefined_output_type: "is declared with the element type 0",
     wrong_inner_type: "contradicts the ONNX standard",
     zero_points_with_two_axes: "zero point must be one number or one per channel, not of shape (8, 1)",
     bias_with_two_axes: "bias must have one axis, not 2",
