@@ -70,6 +70,8 @@ class Environment:
         value = self.any_value(name)
         if isinstance(value, BatchConstant):
             raise ValueError(f"{name!r} depends on the size of the batch; export the model with a fixed batch size")
+        if isinstance(value, Hosted) and value.target is not None:
+            return self.rounded_by_host(name, value.target)
         if isinstance(value, Hosted):
             if value.instead is not None:
                 raise ValueError(f"reads {name!r}, which is the host's: {value.instead.reason}")

@@ -105,9 +105,13 @@ def _hosted(env: Environment, op: Operator, read: Sequence[AnyValue]) -> Sequenc
     rounded = {name: value for name in op.inputs if isinstance(value := env.values.get(name), Hosted) and value.target}
     first = env.values.get(op.input(0))
     if op.type in MOVES and len(rounded) == 1 and isinstance(first, Hosted):
-        return [Hosted(name, target=first.target) for name in op.outputs]
+        return [Hosted(name, target=first.target, selected=first.selected) for name in op.outputs]
+    if op.type == "Gather" and isinstance(first, QuantizedConstant) and not first.scale.ndim:
+        codes = first.codes.min(initial=0), first.codes.max(initial=0)
+        target = Target(float(first.scale), int(first.zero_point), int(codes[0]), int(codes[1]))
+        return [Hosted(name, target=target, selected=True) for name in op.outputs]
     hosted = [Hosted(name) for name in op.outputs]
-    if op.type not in LOWERINGS or not rounded:
+    if op.type not in LOWERINGS or all(value.selected for value in rounded.values()):
         return hosted
     try:
         with env.builder.attempt():

@@ -42,11 +42,13 @@ class Hosted:
 
     quantized : a QuantizeLinear of the host made it
     target : how a quantizer of the host has rounded it, which other quantizers and moves leave as it is
+    selected : of quantized constants, as an embedding is; a layer only together with other layers
     instead : why it is no layer
     """
 
     name: str
     quantized: bool = False
+    selected: bool = False
     target: Target | None = None
     instead: Refused | None = None
 

@@ -278,6 +278,10 @@ def test_arrays_that_a_head_does_not_take(tmp_path) -> None:
         run_graph(graph, {"input": np.zeros((1, 6, 6, 3), np.float32)})
     with pytest.raises(ValueError, match=r"input 'input' must have shape \(batch, 6, 6, 3\), not \(1, 3, 6, 6\)"):
         run_graph(graph, {"input": np.zeros((1, 3, 6, 6), np.uint8)})
+    model = Model()
+    model.output(model.qdq(conv(model, model.qdq(embedded(model), S)), S))
+    with pytest.raises(ValueError, match=r"ONNX Runtime says: .* running Gather node\. Name:'embed'"):
+        run_graph(load_onnx(model.save(tmp_path)), {"input": np.full((1, 6, 6), 99)})
 
 
 def test_what_is_no_host_part(tmp_path) -> None:
@@ -359,3 +363,20 @@ def test_parts_are_data(tmp_path) -> None:
 
 def normalized_vector(model: Model) -> str:
     return model.node("Sub", [model.input((8,)), model.constant(0.5)], "mean")
+
+
+def test_an_embedding_of_codes_joins_a_layer(tmp_path) -> None:
+    """Its table is quantized, what it selects is not again: the graph's door finds the table's codes."""
+    model = Model()
+    ids = typed_input(model, (), TensorProto.INT64, "ids")
+    rows = model.node("Gather", [model.weight(np.arange(-40, 41).reshape(9, 9), 1 / 8, zero=3), ids], "embed")
+    rng = np.random.default_rng(2)
+    first, last = (model.weight(rng.integers(-127, 128, shape), W) for shape in ((6, 8), (17, 5)))
+    y = model.qdq(model.node("MatMul", [model.qdq(model.input((6,)), S), first], "first"), 1 / 4)
+    joined = model.qdq(model.node("Concat", [y, rows], "join", axis=1), 1 / 2)
+    model.outputs = [model.quantize(model.node("MatMul", [joined, last], "last"), 1 / 4)]
+    same(model, tmp_path, feed(model, 4))
+    graph = load_onnx(model.save(tmp_path))
+    assert {tensor.name: (tensor.scale, tensor.zero_point) for tensor in graph.inputs} == {
+        "input": (S, 0), rows: (1 / 8, 3)
+    }  # fmt: skip
