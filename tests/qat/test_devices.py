@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import qat
-from qat.integers import exact_product, planes, quantize
+from qat.integers import exact_product, planes, quantize, requantize
 from tests.qat.networks.prepared_models import assert_equal, models, training
 
 MODELS = models("ResNet-8", "TCN", "recommender", "LSTM cell")
@@ -39,7 +39,7 @@ def route(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     else:
         monkeypatch.setattr(exact_product, "_float32_is_exact", lambda x: False)
-        for module in (planes, quantize):
+        for module in (planes, quantize, requantize):
             monkeypatch.setattr(module, "numba_installed", lambda: False)
 
 
@@ -60,7 +60,7 @@ def test_codes_are_those_of_the_compiled_passes(name: str, device: str, monkeypa
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     route("cpu", monkeypatch)
-    for module in (planes, quantize):
+    for module in (planes, quantize, requantize):
         monkeypatch.setattr(module, "run", None)
     model, inputs = MODELS["ResNet-8, default"]()
     training(model)(*inputs).sum().backward()
