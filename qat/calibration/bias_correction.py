@@ -38,15 +38,16 @@ def missing_bias(model: PreparedModel, layer: Weighted, pairs: Sequence[tuple[Te
     """
     total, count = torch.zeros_like(layer.correction, dtype=torch.float64), 0
     rounding: Tensor | float = 0.0
+    axis = -1 if layer.geometry is None else 1  # of the channels
     for real, x in pairs:
         weight, bias, w_scale = layer.integers(x, Step(model))
         acc, _, _ = layer.sums(x, weight, bias)
         unit = x.scale.double() * w_scale.double()
         folded = layer.folded(model)
-        expected = layer.plain(real, *folded).double()
+        expected = layer.unrowed(layer.plain(real, *folded), real)
         # The sums hold the rounded bias; the correction is added to the one before rounding.
         rounding = bias * unit - folded[1].double()
-        error = expected.transpose(0, 1).flatten(1).sum(1) - acc.double().transpose(0, 1).flatten(1).sum(1) * unit
-        total += error
-        count += acc.numel() // acc.shape[1]
+        of_floats, of_integers = (sums.double().movedim(axis, 0).flatten(1).sum(1) for sums in (expected, acc))
+        total += of_floats - of_integers * unit
+        count += acc.numel() // acc.shape[axis]
     return gathered(total).sum(0) / max(int(gathered(torch.tensor(count)).sum()), 1) + rounding

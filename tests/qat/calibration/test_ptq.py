@@ -126,6 +126,34 @@ def test_corrected_means(tmp_path: Path) -> None:
     assert all(not layer.correction.any() for layer in prepared.quantizers if hasattr(layer, "correction"))
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        (nn.Linear(6, 3), (5, 6), (0, 1)),
+        (nn.Conv1d(4, 3, 3), (4, 9), (0, 2)),
+        (nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1), (4, 5, 6), (0, 2, 3)),
+        (nn.ConvTranspose1d(4, 3, 4, stride=3), (4, 6), (0, 2)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_corrected_means_of_rows_sequences_and_phases(
+    layer: nn.Module, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> None:
+    """Weights of 2 bits move the means of the outputs; the correction brings them back to a fraction of a code."""
+    torch.manual_seed(1)
+    model, x = nn.Sequential(layer).eval(), images(200, 5, shape) + 0.7
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
+    prepared = qat.prepare(model, x, Arithmetic(weight_bits=2))
+    with torch.no_grad():
+        expected, errors = model(x).mean(axes), []
+        for corrected in (False, True):
+            qat.calibrate(prepared, [x], bias_correction=corrected)
+            errors.append((prepared(x).mean(axes) - expected).abs().max())
+    scale = prepared.quantizers.layers["0"].output.scale().item()
+    assert errors[0] > scale and errors[1] < scale / 3
+
+
 @torch.no_grad()
 def assert_means(prepared: qat.PreparedModel, model: nn.Module, x: Tensor, folder: Path, corrected: bool) -> None:
     """The means of two layers' integer sums in real units, from the emulator's codes of the layer before."""
