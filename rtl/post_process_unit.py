@@ -261,18 +261,18 @@ class PostProcessUnit(wiring.Component):
         flight = Signal(output_delay(self.config))
         at_table = code_delay(self.config.arithmetic) - 1
         output, counter_row = Signal(ADDRESS_BITS), Signal.like(control.counter_row)
+        clips = ~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]
+        if self.config.raw_outputs:
+            clips &= settings.byte == 0
         m.d.sync += flight.eq(Cat(issued, flight))
         m.d.comb += [
             control.overflowed.eq(settings.requantize & flight[SUM_DELAY - 1]),
-            control.clipped.eq(~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]),
+            control.clipped.eq(clips),
             control.add_clipped.eq(settings.add & flight[at_table]),
             control.counter_row.eq(counter_row),
             self.output_write.eq(flight[-1]),
             self.output_address.eq(output),
         ]
-        if self.config.raw_outputs:
-            with m.If(settings.byte != 0):
-                m.d.comb += control.clipped.eq(0)
         with m.If(start):
             m.d.sync += [output.eq(self._output_row), counter_row.eq(0)]
         with m.Else():
