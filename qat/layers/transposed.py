@@ -138,18 +138,15 @@ class TransposedConvolution(Weighted):
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The float transposed convolution."""
-        spread = None if bias is None else self.spread(bias)
-        assert self.geometry is not None
-        return self.geometry.convolve(self.rows(x), self.kernel(weight), spread)
+        return self.turned(super().plain(x, weight, None if bias is None else self.spread(bias)))
 
-    def unrowed(self, y: Tensor, x: Tensor) -> Tensor:
-        """The phases taking turns on the result's map or sequence; what is behind its end cut off."""
+    def turned(self, y: Tensor) -> Tensor:
+        """The phases taking turns on the result's map; what is behind its end cut off."""
         rows, columns = self.axes
         batch, _, height, width = y.shape
         split = y.reshape(batch, -1, rows.count, columns.count, height, width).permute(0, 1, 4, 2, 5, 3)
         whole = split.reshape(batch, -1, height * rows.count, width * columns.count)
-        shown = whole[:, :, : rows.output, : columns.output]
-        return shown.squeeze(2) if x.ndim == 3 else shown
+        return whole[:, :, : rows.output, : columns.output]
 
     def overflows(self, x: QuantizedTensor, step: Step) -> NDArray[np.int64]:
         """Sums that overflowed, per output channel, of all phases and also behind the result's end."""

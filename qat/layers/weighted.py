@@ -180,6 +180,7 @@ class Weighted(Requantized):
         (x,) = inputs
         weight, bias, w_scale = self.integers(x, step)
         acc, ideal, bound = self.sums(x, weight, bias)
+        acc = self.unrowed(acc, x.centered)
         shape = (-1,) if self.geometry is None else (-1, *[1] * (acc.ndim - 2))
         x_step, w_steps = x.scale.item(), w_scale.detach().cpu().numpy().reshape(shape)
         result = self.requantized(
@@ -191,13 +192,17 @@ class Weighted(Requantized):
         return result
 
     def sums(self, x: QuantizedTensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, int]:
-        """What `accumulate` gives for the integers of weight and bias, in the shape of the layer's result."""
+        """What `accumulate` gives for the integers of weight and bias, with output channels on axis 1 as in `plain`."""
         rows = replace(x, centered=self.rows(x.centered))
         acc, ideal, bound = accumulate(
             rows, self.kernel(weight), self.spread(bias), self.geometry, self.arithmetic, self.spread_zeros
         )
-        shaped = self.unrowed(acc, x.centered)
-        return shaped, shaped if ideal is acc else self.unrowed(ideal, x.centered), bound
+        made = self.turned(acc)
+        return made, made if ideal is acc else self.turned(ideal), bound
+
+    def turned(self, y: Tensor) -> Tensor:
+        """The output channels of the layer, of those of `kernel`."""
+        return y
 
     def normalizing(self, owner: nn.Module) -> bool:
         """Whether BatchNorm's statistics follow the batches; those of the float weights do not fit guaranteed ones."""

@@ -15,7 +15,7 @@ import qat
 from compiler import compile_graph
 from emulator import AcceleratorConfig, Arithmetic, Convolution, Machine, quantize, run_graph_counts
 from qat.layers.transposed import phases
-from tests.qat.networks import exported, images
+from tests.qat.networks import assert_equal_codes, exported, images
 from tests.qat.networks.applied import MAP, NARROW, SEQUENCE, Applied, check_applied
 
 # kernel, stride, padding, output padding, dilation, groups
@@ -149,3 +149,25 @@ def test_linear_upsampling_is_one_rounding_of_exact_weights() -> None:
     made = prepared.quantizers({"input": x}, qat.layers.layer.Step(prepared))
     exact = F.interpolate(made["input"].real, scale_factor=2, mode="bilinear")
     assert ((made[layer.name].real - exact).abs() <= 0.5001 * made[layer.name].scale).all()
+
+
+def test_calibration_corrects_and_fits_them(tmp_path: Path) -> None:
+    """Their channels, and those of rows of sequences, stand elsewhere in the product than in the result."""
+    torch.manual_seed(0)
+    x = images(16, shape=MAP)
+    model = nn.Sequential(nn.ConvTranspose2d(4, 3, 3, 2, 1), nn.ReLU(), nn.Flatten(2), nn.Linear(143, 5), nn.ReLU())
+    model.append(nn.Linear(5, 4))
+    prepared = qat.prepare(model.eval(), x, Arithmetic(accumulator_bits=11, weight_bits=4))
+    qat.calibrate(prepared, [x], bias_correction=True)
+    means = [(prepared(x) - model(x)).mean((0, 1)).abs().max()]
+    for layer in prepared.quantizers:
+        if hasattr(layer, "correction"):
+            assert layer.correction.abs().max() > 0
+            layer.correction.zero_()
+    means.append((prepared(x) - model(x)).mean((0, 1)).abs().max())
+    assert means[0] < means[1]
+    before = sum(int(counts.sum()) for counts in qat.overflow_counts(prepared, x).values())
+    qat.fit_accumulator(prepared, [x])
+    after = sum(int(counts.sum()) for counts in qat.overflow_counts(prepared, x).values())
+    assert after < before
+    assert_equal_codes(prepared, x, tmp_path)
