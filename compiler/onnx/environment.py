@@ -18,7 +18,6 @@ from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource, graph_input
 from ..reading.origin import Origin
 from ..reading.rounding import operand
-from ..reading.second_rounding import codes
 from ..reading.values import Codes, Dequantized, Move, MoveFunction, Real, Target, Value
 from .operator import Operator
 from .tensor import decode, type_name
@@ -107,13 +106,6 @@ class Environment:
     def operand(self, op: Operator, index: int) -> Tensor:
         """Input `index` as a tensor of codes; ``ValueError`` unless a QuantizeLinear rounded it."""
         return operand(self.builder, self.real(op, index))
-
-    def codes(self, op: Operator, index: int) -> Tensor:
-        """Input `index` in codes: of a QuantizeLinear, or such that cover its range where that is known.
-
-        Raises ``ValueError`` where nothing rounded it and its range is not known.
-        """
-        return codes(self.builder, self.real(op, index), op)
 
     def moved(self, op: Operator, apply: MoveFunction) -> Value:
         """Input 0 with a move behind it; codes are moved at once."""

@@ -15,7 +15,6 @@ from ..reading.errors import in_file
 from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource
 from ..reading.origin import Origin
-from ..reading.second_rounding import note_errors
 from ..reading.sizes import check_elements
 from ..reading.stored.arithmetic import choose_arithmetic
 from ..reading.stored.layers import read_layers
@@ -127,7 +126,6 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
     for value in file.inputs:
         if value.name not in used:
             raise ValueError(f"graph input {value.name!r} reaches no QuantizeLinear")
-    note_errors(builder)
     check_standard(file, operators, outputs)  # last: a sentence about what is read above says more
     return Graph(
         inputs=inputs,

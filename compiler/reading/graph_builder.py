@@ -23,7 +23,6 @@ class GraphBuilder:
     reordered : such a vector → a copy of it in the file's order, once there is one
     turned : sequence → the one with length and channels exchanged, once there is one
     bias_errors : convolution or linear layer → how far rounding its float bias can move a result, in codes
-    between : tensors of codes for real numbers that the file does not round
     quotients : table → what it rounds for each code, smallest first
     channel_scales : tensor whose channels have scales of their own → these; its own scale is the largest of them
     second_roundings : table of sums that a file does not round → their layer, scale and zero point, and the error that
@@ -42,7 +41,6 @@ class GraphBuilder:
         self.reordered: dict[str, Tensor] = {}
         self.turned: dict[str, Tensor] = {}
         self.bias_errors: dict[str, float] = {}
-        self.between: set[str] = set()
         self.quotients: dict[str, list[float]] = {}
         self.channel_scales: dict[str, list[float]] = {}
         self.second_roundings: dict[str, dict[str, Any]] = {}

@@ -55,10 +55,6 @@ class Source(ABC):
         """The target at which nothing is rounded, None where there is none."""
         return None
 
-    def range(self) -> tuple[float, float] | None:
-        """Between which real numbers its results lie, None where that is not known without its inputs' values."""
-        return None
-
     @abstractmethod
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the layer that computes and rounds; returns its tensor."""
@@ -122,17 +118,6 @@ class Real:
             tensor = self.source.tensor
             return Target(tensor.scale, tensor.zero_point, tensor.y_min, tensor.y_max)
         return self.source.exact()
-
-    def range(self) -> tuple[float, float]:
-        """Between which real numbers it lies, infinite ones where that is not known."""
-        if isinstance(self.source, Dequantized):
-            x = self.source.tensor
-            known = x.scale * (x.y_min - x.zero_point), x.scale * (x.y_max - x.zero_point)
-        else:
-            found = self.source.range()
-            known = (-math.inf, math.inf) if found is None else found
-        low, high = known
-        return min(max(low, self.low), self.high), min(max(high, self.low), self.high)
 
     def clamped(self, op: Origin, low: float, high: float) -> Real:
         """min(max(this, low), high)."""

@@ -24,14 +24,6 @@ class FunctionSource(Source):
     x: Tensor | Source
     function: Function
 
-    def range(self) -> tuple[float, float] | None:
-        """Of a quantized tensor the smallest and largest of its function's values."""
-        if isinstance(self.x, Source):
-            return None
-        x = self.x
-        values = [float(self.function(x.scale * (code - x.zero_point))) for code in _codes(x)]
-        return min(values), max(values)
-
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the `LookupTable`, behind a layer NAME/sums where `x` has no codes yet."""
         arithmetic, x = builder.arithmetic, self.x
@@ -60,7 +52,3 @@ class FunctionSource(Source):
             table=chosen_table(builder.tables.get(name), computed, target.y_min, target.y_max),
         )
         return builder.ordered_as(builder.add(node), x)
-
-
-def _codes(x: Tensor) -> range:
-    return range(x.y_min, x.y_max + 1)

@@ -14,7 +14,6 @@ import numpy as np
 
 from emulator.arithmetic import Arithmetic
 
-from ..second_rounding import MOST_ERROR
 from ..values import Target
 
 Function = Callable[[float], float]
@@ -23,6 +22,8 @@ GRID = 16
 """Points of the search to a power of 2."""
 REACH = 24
 """The search goes from 2^−REACH to 2^REACH on either side."""
+MOST_ERROR = 2.0
+"""The largest error of a result, in codes, that is accepted."""
 
 
 def intermediate(function: Function, target: Target, arithmetic: Arithmetic) -> tuple[Target, float]:

@@ -87,7 +87,7 @@ def test_operands(build, text, tmp_path):
     (lambda m, x: m.node("Div", [x, m.constant([1.0, 0, 0, 0])], "div"), "Div 'div': the divisor must not be 0"),
     (lambda m, x: m.node("Div", [m.constant([1.0, 2, 3, 4]), x], "div"), "Div 'div': only a quotient by constants, o"),
     (lambda m, x: m.node("Add", [x, weight(m, 3)], "add"), "a constant operand must broadcast with (4,) (without the"),
-    (lambda m, x: m.node("Add", [gemm()(m, x), x], "add"), "Add 'add': the inputs must have shapes that broadcast"),
+    (lambda m, x: m.node("Add", [gemm()(m, x), x], "add"), "Add 'add': reads the unrounded result of Gemm 'fc'"),
     (lambda m, x: m.node("Sqrt", [x], "act"), "Sqrt 'act': function must not be NaN, as it is for code -128"),
     (lambda m, x: m.node("Div", [x, m.qdq(x, 0.2)], "ratio"), "Div 'ratio': only a quotient by constants, or of one t"),
     (lambda m, x: m.node("Gelu", [x], "act", approximate="poor"), "approximate must be 'none' or 'tanh', not 'poor'"),

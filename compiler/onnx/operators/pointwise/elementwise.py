@@ -16,7 +16,6 @@ from ....reading.pointwise.elementwise import AddSource, ProductSource
 from ....reading.pools.pool import AveragePoolSource
 from ....reading.products.affine import affine
 from ....reading.products.weighted import WeightedSource
-from ....reading.rounding import operand
 from ....reading.values import Real, Value
 from ...environment import Environment
 from ...operator import Operator
@@ -37,12 +36,7 @@ def lower_elementwise(env: Environment, op: Operator) -> Value:
         value = env.value(op.input(index))
         if isinstance(value, Constant | QuantizedConstant):
             return _with_constant(env, op, env.operand(op, 1 - index), value, index)
-    sides = [env.real(op, index) for index in (0, 1)]
-    waiting = [real.exact() is None for real in sides]
-    if op.type in ("Add", "Sub") and waiting.count(True) == 1:
-        a, b = (real if waits else operand(env.builder, real) for real, waits in zip(sides, waiting, strict=True))
-        return Real(AddSource(op, a, b, op.type == "Sub"))
-    return _of_two(env, op, env.codes(op, 0), env.codes(op, 1))
+    return _of_two(env, op, env.operand(op, 0), env.operand(op, 1))
 
 
 def _behind_sums(env: Environment, op: Operator) -> Real | None:

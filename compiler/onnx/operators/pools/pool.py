@@ -10,7 +10,7 @@ from ....reading.graph_builder import GraphBuilder
 from ....reading.pools.pool import average_pool, max_pool, whole_window
 from ....reading.products.affine import mean_of_affine
 from ....reading.products.convolution import ConvolutionSource
-from ....reading.second_rounding import codes
+from ....reading.rounding import operand
 from ....reading.values import Real, Value
 from ....reading.windows import WindowGeometry
 from ...environment import Environment
@@ -65,7 +65,7 @@ def _mean(env: Environment, op: Operator, geometry: Callable[[Tensor], WindowGeo
             made = mean_of_affine(env.builder.arithmetic, source, geometry(source.x))
             if made is not None:
                 return made
-        x = codes(env.builder, real, op)
+        x = operand(env.builder, real)
         return average_pool(env.builder, op, x, geometry(x), padded)
 
     return distributed(env, op, 0, lambda part, _: of(part)) or of(env.real(op, 0))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....reading.products.affine import affine
 from ....reading.products.weighted import WeightedSource
-from ....reading.second_rounding import codes
+from ....reading.rounding import operand
 from ....reading.values import Real, Value
 from ...environment import Environment
 from ...operator import Operator
@@ -36,7 +36,7 @@ def lower_batch_normalization(env: Environment, op: Operator) -> Value:
         if value.bare and isinstance(source, WeightedSource):
             _check(gain[part].size, source.weights.channels)
             return replace(value, source=source.with_affine(gain[part], offset[part]))
-        x = codes(env.builder, value, op)
+        x = operand(env.builder, value)
         _check(gain[part].size, x.shape[-1])
         shape = (-1,) + (1,) * (len(x.shape) - 1)
         return affine(env.builder, op, x, gain[part].reshape(shape), offset[part].reshape(shape))
