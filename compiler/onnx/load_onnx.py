@@ -19,7 +19,7 @@ from ..reading.sizes import check_elements
 from ..reading.stored.arithmetic import choose_arithmetic
 from ..reading.stored.layers import read_layers
 from ..reading.stored.tables import read_tables
-from ..reading.values import Real
+from ..reading.values import Codes, Real
 from .environment import Environment
 from .file import OnnxFile, fixed_batch, input_shape, read_onnx
 from .formats import check_format, check_quantized
@@ -126,7 +126,8 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
     for value in file.inputs:
         if value.name not in used:
             raise ValueError(f"graph input {value.name!r} reaches no QuantizeLinear")
-    check_standard(file, operators, outputs)  # last: a sentence about what is read above says more
+    codes = {name: value.type for name, value in env.values.items() if isinstance(value, Codes)}
+    check_standard(file, operators, outputs, codes)  # last: a sentence about what is read above says more
     return Graph(
         inputs=inputs,
         nodes=tuple(builder.nodes),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
+from typing import Any
 
+import numpy as np
 from onnx import (
     AttributeProto,
     GraphProto,
@@ -18,6 +20,7 @@ from onnx import (
 
 from .file import OnnxFile
 from .operator import Operator
+from .tensor import type_name
 
 MOST_ELEMENTS = 256
 """Of a constant whose values the rules may need, as of axes, sizes and paddings; of the others only type and shape."""
@@ -36,10 +39,13 @@ _DATA = {
 }
 
 
-def check_standard(file: OnnxFile, operators: Sequence[Operator], outputs: Iterable[str]) -> None:
+def check_standard(
+    file: OnnxFile, operators: Sequence[Operator], outputs: Iterable[str], codes: Mapping[str, np.dtype[Any]]
+) -> None:
     """Raise ``ValueError`` where ONNX's own inference finds that operators, types and shapes contradict each other.
 
     operators : each behind those that it reads; outputs : the tensors that are read
+    codes : element types of tensors of codes, of which ONNX does not know those that other domains' operators make
 
     The weights take no part: they are stood for by their types and shapes.
     """
@@ -48,6 +54,11 @@ def check_standard(file: OnnxFile, operators: Sequence[Operator], outputs: Itera
     for value in (*file.inputs, *file.outputs, *file.graph.value_info):
         if value.type.WhichOneof("value") == "tensor_type" and value.type.tensor_type.elem_type not in _TYPES:
             raise ValueError(f"{value.name!r} is declared with the element type {value.type.tensor_type.elem_type}")
+    for value in file.outputs:
+        kind, declared = codes.get(value.name), value.type.tensor_type.elem_type
+        if kind is not None and declared and declared != helper.np_dtype_to_tensor_dtype(kind):
+            raise ValueError(f"graph output {value.name!r} is declared as {type_name(declared)}, not {type_name(kind)}")
+    known = {value.name for value in (*file.inputs, *file.outputs, *file.graph.value_info)} | set(file.initializers)
     given = [_small(tensor) for tensor in file.initializers.values()]
     inputs = [*file.inputs, *(value for value in given if isinstance(value, ValueInfoProto))]
     nodes: list[NodeProto] = []
@@ -63,7 +74,14 @@ def check_standard(file: OnnxFile, operators: Sequence[Operator], outputs: Itera
         input=inputs,
         initializer=[tensor for tensor in given if isinstance(tensor, TensorProto)],
         output=[_typed(value) for value in file.outputs if value.name in set(outputs)],
-        value_info=[_typed(value) for value in file.graph.value_info],
+        value_info=[
+            *(_typed(value) for value in file.graph.value_info),
+            *(
+                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(kind), None)
+                for name, kind in codes.items()
+                if name not in known
+            ),
+        ],
     )
     model = ModelProto(ir_version=file.model.ir_version, graph=graph, opset_import=file.model.opset_import)
     try:

@@ -18,6 +18,7 @@ from .element_types import DTYPES, type_name
 IDENTIFIER = b"TFL3"
 MAX_BYTES = (1 << 31) - 1  # the offsets of a flatbuffer reach no further
 MAX_AXES = 8
+MAX_NAME = 200  # characters of a tensor's name that a sentence shows
 MAX_OPERANDS = 1 << 12
 _OPTIONS = {number: name for name, number in vars(tflite.BuiltinOptions).items() if isinstance(number, int)}
 
@@ -41,7 +42,7 @@ class FileTensor:
     data: NDArray[np.uint8] | None
 
     def __str__(self) -> str:
-        return f"tensor {self.name!r}"
+        return f"tensor {self.name[:MAX_NAME]!r}"
 
     @property
     def values(self) -> NDArray[Any]:

@@ -113,3 +113,25 @@ def test_declared_shapes_are_not_held_against_a_file(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(proto.SerializeToString())
     assert len(load_onnx(path).nodes) == len(load_onnx(model.save(tmp_path)).nodes)
+
+
+def qgemm(bias: list[object], kind: str, declared: int) -> onnx.ModelProto:
+    """QGemm of com.microsoft, whose result's type ONNX's inference does not know, before a Reshape that keeps it."""
+    model = Model()
+    x, scale, zero = model.quantize(model.input((4,)), 0.05), model.constant(0.05), model.constant(0, "int8")
+    weight = model.constant([[1, 2, 3, 4], [5, 6, 7, -8]], "int8")
+    inputs = [x, scale, zero, weight, scale, zero, model.constant(bias, kind), scale, zero]
+    codes = model.node("QGemm", inputs, transB=1, domain="com.microsoft")
+    model.output(model.node("Reshape", [codes, model.constant([0, 2], "int64")]))
+    proto = model.proto()
+    proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    proto.graph.output[0].type.tensor_type.elem_type = declared
+    return proto
+
+
+def test_types_behind_operators_that_onnx_does_not_know(tmp_path: Path) -> None:
+    right = tmp_path / "right.onnx"
+    right.write_bytes(qgemm([1, 2], "int32", TensorProto.INT8).SerializeToString())
+    assert load_onnx(right).nodes
+    check(qgemm([1.0, 2.0], "float32", TensorProto.INT8), tmp_path / "bias.onnx", "must be INT32")
+    check(qgemm([1, 2], "int32", TensorProto.FLOAT), tmp_path / "output.onnx", "is declared as FLOAT, not INT8")

@@ -129,6 +129,9 @@ def lower_qlinear_matmul(env: Environment, op: Operator) -> Value:
 def lower_qgemm(env: Environment, op: Operator) -> Value:
     """QGemm; without a scale of the result that is real numbers. The bias is integers in steps of the sums."""
     _check(op)
+    bias = env.bias(op, 6)
+    if bias is not None and not (isinstance(bias, Constant) and bias.values.dtype == np.int32):
+        raise ValueError(f"bias {op.input(6)!r} must be INT32")
     twin = Twin(env, op)
     weight = twin.dequantized(3, 4, 5, axis=0 if op.integer("transB", 0) else 1)
     result = twin.computed("Gemm", [twin.dequantized(0, 1, 2), weight, op.input(6)])
