@@ -9,6 +9,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=6, help="seeds of the random programs and networks (default: 6)")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names of tests must not hold addresses: two workers would collect different tests."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"the test {item.nodeid} must have ids= that are the same in every process")
+
+
 @pytest.fixture
 def seeds(request: pytest.FixtureRequest) -> range:
     """Seeds of random programs and networks: few in `make test`, a hundred in `make test-long`."""

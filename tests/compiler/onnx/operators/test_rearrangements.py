@@ -46,7 +46,7 @@ def moved(op: str, *integers: object, shape=(4, 3, 6), kind: str = "int8", **att
     moved("Pad", [0, 0, -1, 2, 0, 0, 0, -3]),
     moved("Pad", [0, 1, -1, 0, 0, -2, 1, -1]), moved("Pad", [0, 2, 0, 3], shape=(6,)),
     moved("Pad", [0, 0, -1, -2, 0, 0, 0, -1]), moved("Pad", [1, 2, 0, 1], None, [1, 3], kind="uint8"),
-], ids=str)  # fmt: skip
+], ids=lambda model: next(node.op_type for node in model.nodes if node.name == "move"))  # fmt: skip
 def test_moves(model, tmp_path):
     shape = [dim.dim_value for dim in model.inputs[0].type.tensor_type.shape.dim][1:]
     check(model, tmp_path, images((3, *shape)))
