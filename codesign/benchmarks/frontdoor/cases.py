@@ -21,7 +21,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "dynamic_quantize": "quantize_static",
         "int16_activations": "8 bits",
         "lstm": "float",
-        "conv_then_function_unrounded": "QuantizeLinear",
     }
 )
 """Case → a word of the sentence that refuses it, which says what to do; all others are read, and right."""
