@@ -13,13 +13,14 @@ from .rounded_softmax import rounded_softmax
 
 INTEGER_BITS = 5
 SUM_INTEGER_BITS = 12
+SUM_END = 1 << 28  # the accumulator of the fixed-point sum holds less
 
 
 def softmax(x: NDArray[np.int8], x_scale: float, beta: float = 1.0) -> NDArray[np.int8]:
     """Softmax of beta · x over the last axis: int8 codes of scale 1/256 and zero point −128, shaped as `x`.
 
     x : int8 codes, any number of axes but 0; their zero point does not matter
-    TFLM stops the program at a row that sums to 512 or more; here it gets the codes of `rounded_softmax`.
+    Rows that TFLM's kernel does not compute, whose sum leaves its accumulator, get the codes of `rounded_softmax`.
     ``ValueError`` where beta · x_scale is 2^−26 or less or not finite, which TFLM refuses.
     """
     factor = min(beta * float(x_scale) * 2.0 ** (31 - INTEGER_BITS), 2.0**31 - 1)
@@ -32,7 +33,7 @@ def softmax(x: NDArray[np.int8], x_scale: float, beta: float = 1.0) -> NDArray[n
     scaled = multiply(np.where(near, difference, 0) << exponent, multiplier)
     exponential = exp_of_negative(scaled, INTEGER_BITS)
     total = np.where(near, divide_by_power(exponential, SUM_INTEGER_BITS), 0).sum(axis=-1, keepdims=True)
-    beyond = total >= 1 << 28
+    beyond = total >= SUM_END
     total = np.where(beyond, 1 << 19, total)
     # The sum is (1 + fraction) · 2^unit; at least one element, the maximum, contributes 1.
     headroom = 31 - np.floor(np.log2(total)).astype(np.int64)
