@@ -8,6 +8,7 @@ from ..environment import Environment
 from ..operator import Operator
 from .convolution import lower_conv, lower_depthwise
 from .elementwise import lower_elementwise
+from .extreme import lower_extreme
 from .fully_connected import lower_fully_connected
 from .function import lower_function
 from .host import lower_arg_max, lower_dequantize, lower_host_move, lower_host_quantize, lower_softmax
@@ -40,8 +41,10 @@ LOWERINGS: dict[str, Lowering] = {
     "HARD_SWISH": lower_function,
     "LEAKY_RELU": lower_function,
     "LOGISTIC": lower_function,
+    "MAXIMUM": lower_extreme,
     "MAX_POOL_2D": lower_max_pool,
     "MEAN": lower_reduce,
+    "MINIMUM": lower_extreme,
     "MUL": lower_elementwise,
     "PACK": lower_pack,
     "PAD": lower_pad,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.compiler.tflite.net import Net, check_tflm
+from tests.compiler.tflite.net import Net, check_tflm, refusal
 
 
 @pytest.mark.parametrize("code", ["ADD", "SUB", "MUL"])
@@ -98,3 +98,41 @@ def test_functions(tmp_path: Path, code: str) -> None:
         x = net.input((1, 64, 8))
         net.add(code, [x], (1, 64, 8), fixed.get(code), **options)
         check_tflm(net, tmp_path)
+
+
+@pytest.mark.parametrize("code", ["MAXIMUM", "MINIMUM"])
+@pytest.mark.parametrize("constant", [False, True])
+def test_extremes_of_two(tmp_path: Path, code: str, constant: bool) -> None:
+    net = Net(8)
+    x = net.input((1, 4, 5, 6), (0.1, 7))
+    values = net.rng.integers(-128, 128, (1, 4, 5, 6)).astype(np.int8)
+    other = net.constant(values, 0.1, 7) if constant else net.input((1, 4, 5, 6), (0.1, 7))
+    net.add(code, [other, x], (1, 4, 5, 6), x)
+    check_tflm(net, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1, 1)])
+def test_extremes_with_one_code(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """A clamp, from −40 to 33 here."""
+    net = Net(9)
+    x = net.input((1, 4, 5, 6), (0.1, 7))
+    low, high = (net.constant(np.full(shape, code, np.int8), 0.1, 7) for code in (-40, 33))
+    y = net.add("MAXIMUM", [x, low], (1, 4, 5, 6), x)
+    net.add("MINIMUM", [high, y], (1, 4, 5, 6), x)
+    read = check_tflm(net, tmp_path)
+    assert (read.nodes[-1].y_min, read.nodes[-1].y_max) == (-40, 33)
+
+
+def test_extremes_that_are_refused(tmp_path: Path) -> None:
+    for a, b, text in (
+        ((0.1, 7), (0.1, 8), "put a QUANTIZE between"),
+        ((0.1, 7), (0.2, 7), "put a QUANTIZE between"),
+    ):
+        net = Net(10)
+        x = net.input((1, 4), a)
+        net.add("MAXIMUM", [x, net.constant(np.zeros(1, np.int8), *b)], (1, 4), x)
+        assert text in refusal(net, tmp_path)
+    net = Net(11)
+    x, z = net.input((1, 4, 3), (0.1, 7)), net.input((1, 1, 3), (0.1, 7))
+    net.add("MINIMUM", [x, z], (1, 4, 3), x)
+    assert "must have one shape, or one must be a constant code, not (4, 3) and (1, 3)" in refusal(net, tmp_path)

@@ -1,4 +1,4 @@
-"""Every layer that TFLM has an operator for, by models of a few layers."""
+"""Every layer that TFLM has an operator for, by models of a few layers, which are read back, too."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.testing import assert_array_equal
 from torch import Tensor, nn
 
 import qat
-from emulator import Arithmetic
+from codesign.peers.tflm import run_tflm
+from compiler import load_model
+from emulator import Arithmetic, run_graph
 from tests.qat.networks import Written, images, randomized
-from tests.qat.networks.in_tflm import assert_tflm_agrees
+from tests.qat.networks.in_tflm import assert_tflm_agrees, file_inputs
 
 Function = Callable[[Written, Tensor], Any]
 
@@ -95,7 +98,12 @@ FUNCTIONS: dict[str, Function] = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_codes(name: str, tmp_path: Path) -> None:
     model = qat.prepare(randomized(More(FUNCTIONS[name])), images(8), Arithmetic.tflm())
-    assert_tflm_agrees(model, tmp_path, images(6, 1) * 1.3)
+    x = images(6, 1) * 1.3
+    assert_tflm_agrees(model, tmp_path, x)
+    graph, arrays = load_model(tmp_path / "model.tflite", Arithmetic.tflm()), file_inputs(model, x)
+    read = run_graph(graph, arrays)
+    for output, expected in run_tflm(tmp_path / "model.tflite", arrays).items():
+        assert_array_equal(read[output], expected, err_msg=output)
 
 
 @pytest.mark.parametrize(
