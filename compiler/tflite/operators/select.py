@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.graph import Tensor
 
 from ..environment import Environment
-from ..moves import reshaped, sliced
+from ..moves import gathered, reshaped, sliced
 from ..operator import Operator
 
 
@@ -74,27 +74,34 @@ def lower_strided_slice(env: Environment, op: Operator) -> None:
         if axis >= rank:
             cuts.append((0, whole, 1))
             continue
-        start = 0 if masks["BeginMask"] >> axis & 1 else _place(begin[axis], whole)
-        stop = whole if masks["EndMask"] >> axis & 1 else _place(end[axis] + (begin[axis] if offset else 0), whole)
+        first, last = (0, whole) if stride[axis] > 0 else (whole - 1, -1)
+        ending = end[axis] + (begin[axis] if offset else 0)
+        start = first if masks["BeginMask"] >> axis & 1 else _place(begin[axis], whole, stride[axis])
+        stop = last if masks["EndMask"] >> axis & 1 else _place(ending, whole, stride[axis])
         if masks["ShrinkAxisMask"] >> axis & 1:
-            start = begin[axis] + whole if begin[axis] < 0 else begin[axis]
+            # A mask for its begin counts here, too.
+            if not masks["BeginMask"] >> axis & 1:
+                start = begin[axis] + whole if begin[axis] < 0 else begin[axis]
             stop = start + 1
             dropped.append(axis)
         cuts.append((start, stop, stride[axis]))
     _cut(env, op, cuts, dropped)
 
 
-def _place(index: int, size: int) -> int:
-    return min(max(index + size if index < 0 else index, 0), size)
+def _place(index: int, size: int, step: int) -> int:
+    """A begin or an end as one of 0 … size, going backwards of −1 … size − 1."""
+    backwards = int(step < 0)
+    return min(max(index + size if index < 0 else index, -backwards), size - backwards)
 
 
 def _cut(env: Environment, op: Operator, cuts: list[tuple[int, int, int]], dropped: list[int]) -> None:
     x, found = env.operand(op, 0), env.file_tensor(op, 0)
     _check(env, op, x, 0)
     for axis, ((start, stop, step), whole) in enumerate(zip(cuts, found.shape, strict=True)):
-        if step < 1:
-            raise ValueError(f"strides must be at least 1, not {step} along axis {axis}")
-        if not 0 <= start < stop <= whole:
+        if step == 0:
+            raise ValueError(f"strides must not be 0, as that of axis {axis} is")
+        lowest, highest = (start, stop - 1) if step > 0 else (stop + 1, start)
+        if not 0 <= lowest <= highest < whole:
             raise ValueError(f"must select some of the {whole} indices of axis {axis}, not {start} to {stop}")
     # Where the batch is one sample, that is the same without its axis.
     whole = env.has_batch(found) and found.shape[0] > 1
@@ -102,11 +109,16 @@ def _cut(env: Environment, op: Operator, cuts: list[tuple[int, int, int]], dropp
         raise ValueError("must leave the batch as it is")
     first = int(env.has_batch(found))
     shape = env.sample_shape(env.output(op))
-    wanted = [axis for axis in range(first, len(cuts)) if len(range(*cuts[axis])) != found.shape[axis]]
+    wanted = [axis for axis in range(first, len(cuts)) if range(*cuts[axis]) != range(found.shape[axis])]
     for axis in wanted:
         direct = axis == wanted[-1] and not dropped
         label = env.label(op, "" if direct else f"axis{axis}")
-        x = sliced(env.builder, x, axis - first, range(*cuts[axis]), label)
+        places = range(*cuts[axis])
+        if places.step > 0:
+            x = sliced(env.builder, x, axis - first, places, label)
+        else:
+            env.take("pieces that tensors are taken to", len(places))
+            x = gathered(env.builder, x, axis - first, places, label)
     if dropped:
         kept = tuple(size for axis, size in enumerate(x.shape, first) if axis not in dropped) or (1,)
         if kept != shape:

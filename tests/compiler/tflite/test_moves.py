@@ -9,7 +9,7 @@ import pytest
 
 from compiler.tflite.writer import FileOperator, FileTensor
 from emulator import run_graph
-from tests.compiler.tflite.net import Net, check_tflm, graph
+from tests.compiler.tflite.net import Net, check_tflm, graph, refusal
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,39 @@ def test_slices(tmp_path: Path) -> None:
     begin, end, stride = net.integers(0, 1, 0, 0), net.integers(1, 2, 2, 2), net.integers(1, 1, 1, 1)
     net.add("STRIDED_SLICE", [y, begin, end, stride], (1, 2, 2), y, ShrinkAxisMask=2)
     check_tflm(net, tmp_path)
+
+
+def test_slices_backwards(tmp_path: Path) -> None:
+    """Begins and ends beyond the map, with masks and without; all of an axis is turned around, too."""
+    net = Net(12)
+    x = net.input((1, 7, 8, 6))
+    places = net.integers(0, 9, -2, 5), net.integers(1, -9, 1, -7), net.integers(1, -3, -2, -1)
+    y = net.add("STRIDED_SLICE", [x, *places], (1, 3, 3, 6), x)
+    places = net.integers(0, 1, 1, 1), net.integers(1, 0, 1, 9), net.integers(1, -1, -1, 2)
+    net.add("STRIDED_SLICE", [y, *places], (1, 3, 3, 3), y, BeginMask=14, EndMask=6)
+    check_tflm(net, tmp_path)
+
+
+def test_an_axis_is_dropped_at_its_begin_unless_that_is_masked(tmp_path: Path) -> None:
+    for mask, begin in ((0, 2), (4, 2), (4, -1)):
+        net = Net(13)
+        x = net.input((1, 3, 5, 4))
+        places = net.integers(0, 1, begin, 0), net.integers(1, 3, 5, 4), net.integers(1, 1, 1, 1)
+        net.add("STRIDED_SLICE", [x, *places], (1, 2, 4), x, BeginMask=mask, ShrinkAxisMask=4)
+        check_tflm(net, tmp_path)
+
+
+def test_slices_that_select_nothing(tmp_path: Path) -> None:
+    for begin, end, stride, text in (
+        (1, 3, 0, "strides must not be 0, as that of axis 1 is"),
+        (1, 3, -1, "must select some of the 5 indices of axis 1, not 1 to 3"),
+        (3, 3, 1, "must select some of the 5 indices of axis 1, not 3 to 3"),
+    ):
+        net = Net(14)
+        x = net.input((1, 5))
+        places = net.integers(0, begin), net.integers(1, end), net.integers(1, stride)
+        net.add("STRIDED_SLICE", [x, *places], (1, 2), x)
+        assert text in refusal(net, tmp_path)
 
 
 @pytest.mark.parametrize("align, half", [(False, False), (True, False), (False, True)])
