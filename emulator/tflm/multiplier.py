@@ -24,7 +24,15 @@ def scale_multiplier(scale: float) -> tuple[int, int]:
 
 
 def scaled(x: Raw, multiplier: int, exponent: int) -> Raw:
-    """x · S with the two roundings of `double` (contract, section 10); exponent at most 31."""
+    """x · S with the two roundings of `double` (contract, section 10).
+
+    ``ValueError`` where x · 2^exponent can leave 32 bits: TFLM multiplies by that first, and its result is undefined.
+    """
+    largest = max(int(x.max()), ~int(x.min()))
+    if exponent > 31 or largest << max(exponent, 0) >= 1 << 31:
+        raise ValueError(
+            "the scale of the result is so small that TFLM's 32-bit products are undefined; make it larger"
+        )
     return divide_by_power(multiply(x << max(exponent, 0), multiplier), max(-exponent, 0))
 
 

@@ -62,3 +62,17 @@ def test_refused_scales() -> None:
         tflm.logistic_table(2.0**-29, 0)
     with pytest.raises(ValueError, match="must be at least 2\\^−28"):
         tflm.tanh_table(2.0**-29, 0)
+
+
+def test_products_of_32_bits() -> None:
+    """A scale of 2^23 shifts codes by 24 bits: from −128 to 127 they fit, one more on either side does not."""
+    expected = asked("LEAKY_RELU", [(EVERY_CODE, (2.0**23, 0))], (SHAPE, (1.0, 0)), {"Alpha": 1.0})[0]
+    assert_array_equal(tflm.leaky_relu_table(2.0**23, 0, 1.0, 0, 1.0), expected)
+    for make in (
+        lambda: tflm.leaky_relu_table(2.0**23, 1, 1.0, 0, 1.0),
+        lambda: tflm.leaky_relu_table(2.0**23, -1, 1.0, 0, 1.0),
+        lambda: tflm.leaky_relu_table(0.1, 0, 0.1, 0, 1e30),
+        lambda: tflm.relu_table(2.0**23, -1, 1.0, 0),
+    ):
+        with pytest.raises(ValueError, match="32-bit products are undefined; make it larger"):
+            make()
