@@ -29,7 +29,8 @@ def quantized_by_channel(
     source = real.source
     if isinstance(source, Dequantized) and not real.moves:
         source = affine(builder, op, source.tensor, np.ones(1), np.zeros(1)).source
-    if not isinstance(source, WeightedSource) or real.moves or source.weights.channels != len(scale):
+    fits = isinstance(source, WeightedSource) and source.channels_first and source.weights.channels == len(scale)
+    if not isinstance(source, WeightedSource) or real.moves or not fits:
         raise ValueError(f"an activation must have one scale, not one per channel, unless a Conv makes it; {WAY_OUT}")
     bounds = {
         tuple(int(quantize(bound, each, zero_point, low, high)) for bound in (real.low, real.high)) for each in scale

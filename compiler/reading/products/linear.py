@@ -24,6 +24,11 @@ class LinearSource(WeightedSource):
 
     weight_axis = 1
 
+    @property
+    def channels_first(self) -> bool:
+        """Not of a sequence, whose channels are its last axis."""
+        return len(self.x.shape) == 1
+
     def channel_values(self, values: NDArray[Any]) -> Reals:
         """One number, or (N,) with any leading axes of size 1, as (N,)."""
         channels = self.weights.channels

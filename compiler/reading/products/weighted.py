@@ -57,6 +57,11 @@ class WeightedSource(Source):
     weight_axis = 0
     """Where the weights' codes have the output channels."""
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether the file has the output channels on its first axis behind the batch, as operators of channels do."""
+        return True
+
     def with_affine(self, gain: NDArray[Any] | float, offset: NDArray[Any] | float) -> Self:
         """This, with ``gain · y + offset`` behind it; numbers, or one element per channel."""
         ones = np.ones(self.weights.channels)

@@ -33,7 +33,7 @@ def lower_batch_normalization(env: Environment, op: Operator) -> Value:
 
     def of(value: Real, part: slice) -> Real:
         source = value.source
-        if value.bare and isinstance(source, WeightedSource):
+        if value.bare and isinstance(source, WeightedSource) and source.channels_first:
             _check(gain[part].size, source.weights.channels)
             return replace(value, source=source.with_affine(gain[part], offset[part]))
         x = operand(env.builder, value)

@@ -12,6 +12,7 @@ from emulator import Arithmetic, ConstantTensor, run_graph
 from tests.compiler.expected import F32, images, multiplier_of
 from tests.compiler.machines import check_everywhere, check_machines
 from tests.compiler.models import Model, check_against_runtime, runtime
+from tests.compiler.refusals import refused
 
 SX, SY = 0.0371, 0.0423
 GAIN, SHIFT = np.array([1.5, -0.7, 0.0, 0.3], F32), np.array([0.1, -0.2, 0.35, 2.0], F32)
@@ -50,6 +51,15 @@ def test_batch_normalization_of_a_quantized_tensor(shape, tmp_path):
     assert 0 < error < 0.05
     check_real(ours, real, SY, -7, error)
     check_machines(graph, {"input": x["input"][:2]})
+
+
+def test_batch_normalization_is_not_of_the_columns_of_a_sequence(tmp_path):
+    """Its channels are the rows there: as many rows as columns must not be taken for the columns."""
+    model = Model()
+    weight = model.weight(np.arange(-6, 6).reshape(3, 4), 0.01)
+    y = model.node("MatMul", [model.qdq(model.input((4, 3)), SX, 3), weight], "product")
+    model.output(model.qdq(batch_norm(model, y), SY, -7))
+    refused(model, tmp_path, "BatchNormalization 'norm': reads the unrounded result of MatMul 'product'")
 
 
 @pytest.mark.parametrize("op", ["Conv", "Gemm", "MatMul"])

@@ -107,3 +107,14 @@ def test_refusals(tmp_path):
     refused(clip, tmp_path, "per channel")
     pooled = build(lambda m, x: m.node("MaxPool", [x], "pool", kernel_shape=[2, 2]))
     refused(pooled, tmp_path, "must have one scale, not one per channel, unless a Conv makes it")
+
+
+def test_the_columns_of_a_sequence_are_not_its_channels(tmp_path):
+    """A product's scales are those of its columns; an activation's those of axis 1, the rows."""
+    model = Model()
+    weight = model.weight(np.arange(-6, 6).reshape(3, 4), 0.01)
+    y = model.node("MatMul", [model.qdq(model.input((4, 3)), 0.0371, 3), weight], "product")
+    kernel = model.weight(np.arange(12).reshape(4, 1, 3), 0.01)
+    y = model.node("Conv", [by_channel(model, y), kernel], "depthwise", group=4)
+    model.output(model.qdq(y, 0.1))
+    refused(model, tmp_path, "an activation must have one scale, not one per channel, unless a Conv makes it")
