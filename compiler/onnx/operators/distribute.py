@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from emulator.graph import logical_shape
 
 from ...reading.moves.concat import ConcatSource
@@ -18,7 +20,7 @@ from ..operator import Operator
 def distributed(
     env: Environment, op: Operator, index: int, compute: Callable[[Real, slice], Real], any_axis: bool = False
 ) -> Real | None:
-    """`compute` of each part and the channels that it has, joined again.
+    """`compute` of each part and the channels that it has, all with `any_axis`, joined again.
 
     None unless input `index` is a Concat that nothing has rounded, of channels or with `any_axis` along any axis.
     """
@@ -26,21 +28,29 @@ def distributed(
     source = value.source
     if not isinstance(source, ConcatSource) or value.moves or source.exact() is not None:
         return None
-    found = [_channels(env, part) for part in source.parts]
-    rank = found[0][1] + 1
-    if not any_axis and (value.clamps or source.axis % rank != 1):
-        return None
-    parts, first = [], 0
-    for part, (channels, _) in zip(source.parts, found, strict=True):
-        clamped = replace(part, low=value.low, high=value.high, clamps=value.clamps) if value.clamps else part
-        parts.append(compute(clamped, slice(first, first + channels)))
-        first += channels
+    if any_axis:
+        places = [slice(None)] * len(source.parts)
+    else:
+        found = [_channels(env, part) for part in source.parts]
+        if value.clamps or source.axis % (found[0][1] + 1) != 1:
+            return None
+        ends = np.cumsum([channels for channels, _ in found]).tolist()
+        places = [slice(end - channels, end) for end, (channels, _) in zip(ends, found, strict=True)]
+    parts = [compute(_clamped(part, value), place) for part, place in zip(source.parts, places, strict=True)]
     return Real(ConcatSource(op, tuple(parts), source.axis))
+
+
+def _clamped(part: Real, whole: Real) -> Real:
+    """A part with its own clamps, and those of the whole behind them."""
+    if not whole.clamps:
+        return part
+    return replace(part.clamped(whole.clamps[-1], whole.low, whole.high), clamps=(*part.clamps, *whole.clamps))
 
 
 def _channels(env: Environment, part: Real) -> tuple[int, int]:
     """(channels, axes without the batch) of a part."""
-    if part.bare and isinstance(part.source, WeightedSource):
-        return part.source.weights.channels, len(part.source.x.shape)
+    source = part.source
+    if isinstance(source, WeightedSource) and source.channels_first and not part.moves:
+        return source.weights.channels, len(source.x.shape)
     shape = logical_shape(operand(env.builder, part).shape)
     return shape[0], len(shape)

@@ -54,6 +54,25 @@ def test_a_function_goes_to_parts_along_any_axis(tmp_path):
     assert differing <= 2
 
 
+@pytest.mark.parametrize("layer", [False, True], ids=["codes", "sums"])
+def test_clamps_of_parts_hold_before_those_of_the_whole(layer, tmp_path):
+    model, rng = Model(), np.random.default_rng(5)
+    parts = [model.qdq(model.input((4, 3, 5), name), scale, 3) for name, scale in zip("ab", SCALES, strict=True)]
+    if layer:
+        parts[0] = model.node("Conv", [parts[0], model.weight(rng.integers(-127, 128, (4, 4, 1, 1)), 0.005)], "conv")
+    parts[0] = model.node("Clip", [parts[0], model.constant(-0.4), model.constant(0.3)], "clip")
+    y = model.node("Relu", [model.node("Concat", parts, "join", axis=1)], "relu")
+    model.output(model.qdq(model.node("LeakyRelu" if layer else "Tanh", [y], "act"), 0.0073, -7))
+    if not layer:
+        _, differing = check_against_runtime(model, tmp_path, inputs())
+        assert differing <= 2
+    else:
+        graph = load_onnx(model.save(tmp_path))
+        (ours,), (real,) = run_graph(graph, inputs()).values(), runtime(model, [model.nodes[-2].input[0]], inputs())
+        error = max(graph.metadata["bias_errors"].values())
+        assert np.abs(ours - np.clip(real / 0.0073 - 7, -128, 127)).max() < 0.51 + error and error < 1
+
+
 @pytest.mark.parametrize("mean", [False, True])
 def test_batch_normalization_of_parts_and_its_mean(mean, tmp_path):
     model = joined(lambda m, y: m.node("GlobalAveragePool", [norm(m, y)], "pool") if mean else norm(m, y))
