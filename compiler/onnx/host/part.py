@@ -17,7 +17,9 @@ from .runtime import Arrays, function
 
 
 class Form(ABC):
-    """How an array of the graph becomes the file's tensor of the same name."""
+    """How an array of the graph becomes the file's tensor of the same name, of element type `type`."""
+
+    type: np.dtype[Any]
 
     @abstractmethod
     def of(self, array: NDArray[Any]) -> NDArray[Any]:
@@ -38,33 +40,37 @@ class CodesForm(Form):
 
 @dataclass(frozen=True)
 class RealForm(Form):
-    """int8 codes as the float32 numbers that they stand for."""
+    """int8 codes as the float32 numbers that they stand for, in the file's type."""
 
     scale: float
     zero_point: int
+    type: np.dtype[Any]
 
     def of(self, array: NDArray[Any]) -> NDArray[Any]:
-        """float32."""
-        return dequantize(array, self.scale, self.zero_point)
+        """Numbers of the file's type."""
+        with np.errstate(over="ignore", under="ignore"):
+            return dequantize(array, self.scale, self.zero_point).astype(self.type, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
 class SumsForm(Form):
-    """int64 sums, channels on axis 1, as ``scale · sum + offset``, computed in float64 and rounded to float32 once.
+    """int64 sums, channels on axis 1, as ``scale · sum + offset``, computed in float64 and rounded to `type` once.
 
     turned : the file has the channels on the last axis
+    type : of the file, int32 for sums that it does not make real numbers
     """
 
     scale: NDArray[np.float64]
     offset: NDArray[np.float64]
     turned: bool
+    type: np.dtype[Any]
 
     def of(self, array: NDArray[Any]) -> NDArray[Any]:
-        """float32."""
+        """Numbers of the file's type."""
         shape = (-1, *[1] * (array.ndim - 2))
         with np.errstate(over="ignore", under="ignore"):
             real = array * self.scale.reshape(shape) + self.offset.reshape(shape)
-            real = real.astype(np.float32)
+            real = real.astype(self.type)
         return np.ascontiguousarray(np.moveaxis(real, 1, -1)) if self.turned else real
 
 

@@ -21,6 +21,7 @@ from ..environment import Environment
 from ..file import OnnxFile
 from ..operator import Operator
 from ..operators.moves.move import OFFSETS
+from ..tensor import DTYPES
 from ..values import AnyValue, Hosted, Refused
 from .head import feed
 from .part import CodesForm, Form, OnnxPart, RealForm, SumsForm
@@ -41,6 +42,7 @@ class Tail:
     def __init__(self, file: OnnxFile, operators: Sequence[Operator], env: Environment) -> None:
         self.file = file
         self.operators = operators
+        self.makers = makers(operators)
         self.env = env
         self.outputs: dict[str, Tensor] = {}
         self.forms: dict[str, Form] = {}
@@ -54,7 +56,7 @@ class Tail:
         """
         constants = {name: _array(self.env.any_value(name)) for name in wanted}
         found = part_behind(
-            [name for name in wanted if constants[name] is None], self.operators, makers(self.operators), self._cut
+            [name for name in wanted if constants[name] is None], self.operators, self.makers, self._cut
         )
         for name in found.leaves:
             self._cut(name)  # also where an output is an input
@@ -96,7 +98,7 @@ class Tail:
                     tensor = in_logical_order(builder, operand(builder, value))
             except ValueError:
                 return False
-            self._show(name, tensor, RealForm(tensor.scale, tensor.zero_point))
+            self._show(name, tensor, RealForm(tensor.scale, tensor.zero_point, self._type(name)))
             return True
         if value.bare and isinstance(value.source, WeightedSource):
             with located(str(value.source.operator)):
@@ -104,7 +106,7 @@ class Tail:
             if sums is None:
                 return False
             shape = logical_shape(sums.tensor.shape)
-            self._show(name, sums.tensor, SumsForm(sums.scale, sums.offset, sums.turned))
+            self._show(name, sums.tensor, SumsForm(sums.scale, sums.offset, sums.turned, self._type(name)))
             self.shapes[name] = shape[::-1] if sums.turned else shape
             return True
         return False
@@ -115,9 +117,23 @@ class Tail:
         self.shapes[name] = logical_shape(tensor.shape)
 
     def _declared(self, name: str) -> ValueInfoProto:
-        form = self.forms[name]
-        kind = form.type if isinstance(form, CodesForm) else np.dtype(np.float32)
-        return float_cut(name, kind, self.shapes[name])
+        return float_cut(name, self.forms[name].type, self.shapes[name])
+
+    def _type(self, name: str) -> np.dtype[Any]:
+        """The element type that the file has for numbers of a layer, which is that of the layer's first input."""
+        while name in self.makers:
+            op = self.operators[self.makers[name]]
+            if op.type in ("ConvInteger", "MatMulInteger"):
+                return np.dtype(np.int32)
+            if op.type in ("com.microsoft.QGemm", "com.microsoft.MatMulIntegerToFloat"):
+                break
+            to = op.integer("to" if op.type == "Cast" else "output_dtype", 0)
+            if to in DTYPES:
+                return DTYPES[to]
+            name = op.input(1 if op.type.endswith("DequantizeLinear") else 0)
+        value = self.env.values.get(name)
+        found = value.values.dtype if isinstance(value, Constant) else None
+        return found if found in (np.float16, np.float64) else np.dtype(np.float32)
 
     def _in_the_way(self, part: Part) -> list[Refused]:
         """The refused operators because of which a part is no tail.
