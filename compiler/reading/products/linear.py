@@ -14,7 +14,7 @@ from ..graph_builder import GraphBuilder
 from ..moves.rearrange import turned
 from ..sums import Sums
 from ..values import Target
-from .weighted import Reals, WeightedSource
+from .weighted import ANY_SHAPE, Reals, WeightedSource
 from .weights import Weights
 
 
@@ -33,7 +33,7 @@ class LinearSource(WeightedSource):
         """One number, or (N,) with any leading axes of size 1, as (N,)."""
         channels = self.weights.channels
         if values.size != 1 and (values.shape[-1:] != (channels,) or values.size != channels):
-            raise ValueError(f"a bias must have the shape ({channels},), not {values.shape}")
+            raise ValueError(f"constants behind sums must have the shape ({channels},), not {values.shape}{ANY_SHAPE}")
         return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:

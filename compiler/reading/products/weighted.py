@@ -22,6 +22,8 @@ from .weights import Weights
 
 Reals = NDArray[np.float64]
 
+ANY_SHAPE = "; behind a QuantizeLinear they may have any that broadcasts"
+
 
 @dataclass(frozen=True, eq=False)
 class Affine:
@@ -143,5 +145,5 @@ def channel_column(values: NDArray[Any], channels: int, rank: int) -> Reals:
     """One number, or (channels, 1, …) of `rank` axes with any leading axes of size 1, as (channels,)."""
     wanted = (channels, 1, 1)[:rank]
     if values.size != 1 and (values.shape[-rank:] != wanted or values.size != channels):
-        raise ValueError(f"a bias must have the shape {wanted}, not {values.shape}")
+        raise ValueError(f"constants behind sums must have the shape {wanted}, not {values.shape}{ANY_SHAPE}")
     return np.broadcast_to(values.astype(np.float64).reshape(-1), (channels,))

@@ -1,4 +1,4 @@
-"""Element types of what the host takes and gives: the file's, as ONNX Runtime has them. All scales are powers of two."""
+"""Element types of what the host gives: the file's, as ONNX Runtime has them. All scales are powers of two."""
 
 from __future__ import annotations
 

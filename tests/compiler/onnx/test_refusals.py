@@ -81,7 +81,7 @@ def test_operands(build, text, tmp_path):
     (lambda m, x: m.node("MatMul", [weight(m, 3, 4), x], "fc"), "must be a constant behind a DequantizeLinear"),
     (lambda m, x: m.node("MatMul", [x, weight(m, 2, 4, 3)], "fc"), "weight must have 2 axes"),
     (lambda m, x: m.node("Add", [m.node("MatMul", [x, weight(m, 4, 3)], "fc"), m.constant([[1.0], [2.0], [3.0]])], "a"),
-     "Add 'a': a bias must have the shape (3,), not (3, 1)"),
+     "Add 'a': constants behind sums must have the shape (3,), not (3, 1)"),
     (lambda m, x: m.node("Add", [x, m.constant([1.0, 2.0, 3.0])], "add"), "constants must broadcast to (4,) (without"),
     (lambda m, x: m.node("Add", [x, m.constant([1.0, np.inf, 0, 0])], "add"), "Add 'add': constants must be finite"),
     (lambda m, x: m.node("Div", [x, m.constant([1.0, 0, 0, 0])], "div"), "Div 'div': the divisor must not be 0"),

@@ -8,10 +8,12 @@ from ....reading.pointwise.extremes import ExtremeSource
 from ....reading.values import Real, Value
 from ...environment import Environment
 from ...operator import Operator
+from .axes import check_axes
 
 
 def lower_extreme(env: Environment, op: Operator) -> Value:
     """Max or Min of quantized tensors and numbers."""
+    check_axes(env, op)
     largest = op.type == "Max"
     numbers = [env.scalar(op, index) for index in range(len(op.inputs))]
     tensors = [env.real(op, index) for index, number in enumerate(numbers) if number is None]

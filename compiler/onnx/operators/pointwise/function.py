@@ -22,6 +22,7 @@ from ....reading.values import Dequantized, Real, Source, Value
 from ...environment import Environment
 from ...operator import Operator
 from ..distribute import distributed
+from .axes import check_axes
 
 
 def lower_function(env: Environment, op: Operator) -> Value:
@@ -48,6 +49,7 @@ def _of(env: Environment, op: Operator, real: Real) -> Real:
 
 def lower_power(env: Environment, op: Operator) -> Value:
     """Pow of a quantized tensor and one number."""
+    check_axes(env, op)
     function = combined(env, op)
     if function is None:
         raise ValueError("only powers of a quantized tensor and one number are supported")

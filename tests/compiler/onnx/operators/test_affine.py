@@ -62,6 +62,17 @@ def test_batch_normalization_is_not_of_the_columns_of_a_sequence(tmp_path):
     refused(model, tmp_path, "BatchNormalization 'norm': reads the unrounded result of MatMul 'product'")
 
 
+@pytest.mark.parametrize("op", ["Add", "Mul", "Max", "Pow"])
+@pytest.mark.parametrize("sums", [False, True], ids=["codes", "sums"])
+def test_constants_that_would_give_the_result_more_axes(op, sums, tmp_path):
+    """ONNX broadcasts both ways: (batch, 4) and (1, 1, 1) are (1, batch, 4)."""
+    model = Model()
+    x = model.qdq(model.input((4,)), SX, 3)
+    x = model.node("MatMul", [x, model.weight(np.arange(-8, 8).reshape(4, 4), 0.01)], "product") if sums else x
+    model.output(model.qdq(model.node(op, [x, model.constant([[[2.0]]], name="number")], "op"), SY))
+    refused(model, tmp_path, f"{op} 'op': constant 'number' has 3 axes, which the result would have, too")
+
+
 @pytest.mark.parametrize("op", ["Conv", "Gemm", "MatMul"])
 def test_batch_normalization_behind_sums(op, tmp_path):
     """The gain goes into the multipliers, a negative one into the weights' sign; no layer is added."""

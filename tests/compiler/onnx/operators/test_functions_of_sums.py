@@ -152,7 +152,7 @@ def test_refusals(tmp_path):
     model = behind("Conv", lambda m, y: m.node("PRelu", [y, m.constant(column(MIXED * 2, "Conv"))], "act"))
     refused(model, tmp_path, "PRelu 'act': slopes must be at least 0, or none of them above 1")
     model = behind("Conv", lambda m, y: m.node("PRelu", [y, m.constant(np.ones((3, 1, 1)))], "act"))
-    refused(model, tmp_path, "PRelu 'act': a bias must have the shape (4, 1, 1), not (3, 1, 1)")
+    refused(model, tmp_path, "PRelu 'act': constants behind sums must have the shape (4, 1, 1), not (3, 1, 1)")
 
 
 @pytest.mark.parametrize(("exponent", "first"), [(2.0, False), (3.0, False), (-2.0, False), (1.5, True)])
