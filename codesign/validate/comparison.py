@@ -20,11 +20,13 @@ class LayerComparison:
     counterpart : the tensor of the file that holds its codes; None: there is none, and nothing is compared
     within : the layer with whose codes it is compared, where it has none of its own; its rounding was moved past moves
     compared, differing : numbers of codes; largest : the largest difference
-    tie_distance : of the differing codes, the farthest from a tie before rounding, in codes; None if none differs
+    tie_distance : how much farther than half a code a differing code, of either side, lies from the number that was
+        rounded: a tie that went the other way has about 0; None if none differs, or the number is not known
     bias_error : how far rounding a float or foreign bias can move a result, in codes; the runtime adds the float
     second_rounding : how far codes of a layer's sums in front of a function, which the file lacks, can move a result
     overflows : sums that left the accumulator's range
-    saturating : every differing element can hold a pair of products that 16 bits do not
+    saturating : pairs of products that 16 bits do not hold can make each difference
+    floats : whether the runtime rounds float32; one that has integers alone has no ties to round the other way
     """
 
     name: str
@@ -39,19 +41,20 @@ class LayerComparison:
     second_rounding: float = 0.0
     overflows: int = 0
     saturating: bool = False
+    floats: bool = True
 
     @property
     def reason(self) -> str | None:
         """Why codes differ, where that is known; None where they do not, or for no known reason."""
         if not self.differing:
             return None
-        distance = self.tie_distance if self.largest == 1 and self.tie_distance is not None else 1.0
-        if distance <= TIE:
-            return "ties of float32"
-        if self.second_rounding and self.largest <= 1 + self.second_rounding:
-            return "sums rounded in front of a function"
-        if self.bias_error and distance <= TIE + self.bias_error:
-            return "the rounded bias"
+        if self.floats and self.tie_distance is not None:
+            if self.tie_distance <= TIE:
+                return "ties of float32"
+            if self.tie_distance <= TIE + self.second_rounding:
+                return "sums rounded in front of a function"
+            if self.tie_distance <= TIE + self.bias_error:
+                return "the rounded bias"
         return "saturating 16-bit pairs" if self.saturating else None
 
     @property
@@ -81,7 +84,7 @@ def compare_codes(
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """(where codes differ, the fields of a `LayerComparison` that say so).
 
-    real : the values before rounding, in codes; None: not known
+    real : the numbers before rounding, in codes without the zero point; None: not known
     """
     if ours.shape != theirs.shape:
         raise ValueError(f"layer {tensor.name!r} must have {runtime}'s shape {theirs.shape}, not {ours.shape}")
@@ -89,7 +92,9 @@ def compare_codes(
     differing = difference > 0
     distance = None
     if differing.any() and real is not None:
-        distance = float(np.abs(real[differing] - np.floor(real[differing]) - 0.5).max())
+        offset = 128 if ours.dtype == np.uint8 else 0
+        exact = np.clip(real[differing] + tensor.zero_point, tensor.y_min, tensor.y_max) + offset
+        distance = max(float(np.abs(codes[differing] - exact).max()) - 0.5 for codes in (ours, theirs))
     counts = {"compared": int(difference.size), "differing": int(differing.sum())}
     return differing, counts | {"largest": int(difference.max(initial=0)), "tie_distance": distance}
 

@@ -91,7 +91,7 @@ class OnnxComparison:
         differing, fields = compare_codes(tensor, ours, theirs, steps, RUNTIME)
         parts = (name, *inside(self._within).get(name, ()))
         if steps is None and differing.any():
-            fields["tie_distance"] = self._distance(parts, differing)
+            fields["tie_distance"] = self._distance(parts, theirs, differing)
         return LayerComparison(
             name,
             operator,
@@ -100,7 +100,9 @@ class OnnxComparison:
             bias_error=sum(self.graph.metadata["bias_errors"].get(part, 0.0) for part in parts),
             second_rounding=self.graph.metadata["second_roundings"].get(name, {}).get("error", 0.0),
             overflows=overflows,
-            saturating=bool(optimized and differing.any() and saturates_pairs() and self._saturating(parts, differing)),
+            saturating=bool(
+                optimized and differing.any() and saturates_pairs() and self._saturating(parts, theirs, differing)
+            ),
         )
 
     def _run(self, given: Arrays, wanted: list[str], optimized: bool) -> Arrays:
@@ -117,21 +119,29 @@ class OnnxComparison:
         scales = np.array(self.graph.metadata["channel_scales"].get(tensor.name, [tensor.scale]), np.float64)
         return scales.reshape(-1, *(1 for _ in tensor.shape[1:])) if scales.size > 1 else scales
 
+    def _in_store(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Codes of the file's tensor, or marks of them, in the axes that the layer's are stored in."""
+        return from_file_layout(self.counterparts.tensors[name], self.counterparts.from_file(name, array))
+
     def _places(self, name: str, differing: NDArray[np.bool_]) -> list[tuple[int, tuple[int, ...]]]:
-        tensor = self.counterparts.tensors[name]
-        stored = from_file_layout(tensor, self.counterparts.from_file(name, differing))
-        return [(sample, tuple(index)) for sample, *index in np.argwhere(stored).tolist()]
+        return [(sample, tuple(index)) for sample, *index in np.argwhere(self._in_store(name, differing)).tolist()]
 
     def _stored(self) -> Arrays:
         return {name: from_file_layout(self.counterparts.tensors[name], codes) for name, codes in self.codes.items()}
 
-    def _distance(self, parts: tuple[str, ...], differing: NDArray[np.bool_]) -> float | None:
-        if parts[0] not in self.counts:
+    def _distance(self, parts: tuple[str, ...], theirs: NDArray[Any], differing: NDArray[np.bool_]) -> float | None:
+        name = parts[0]
+        if name not in self.counts:
             return None
-        return tie_distance(self.core, parts, self._stored(), self._places(parts[0], differing))
+        places = self._places(name, differing)
+        return tie_distance(self.core, parts, self._stored(), self._in_store(name, theirs), places)
 
-    def _saturating(self, parts: tuple[str, ...], differing: NDArray[np.bool_]) -> bool:
-        return len(parts) == 1 and may_saturate(self.core, parts[0], self._stored(), self._places(parts[0], differing))
+    def _saturating(self, parts: tuple[str, ...], theirs: NDArray[Any], differing: NDArray[np.bool_]) -> bool:
+        name = parts[0]
+        if len(parts) > 1:
+            return False
+        places = self._places(name, differing)
+        return may_saturate(self.core, name, self._stored(), self._in_store(name, theirs), places)
 
     def outputs(self, optimized: bool = True) -> tuple[OutputComparison, ...]:
         """Every output of the model, from its own inputs on, in a default session or one without optimization."""

@@ -2,24 +2,27 @@
 
 Such a kernel multiplies unsigned 8-bit activations by signed 8-bit weights, and adds two neighbouring products in a
 saturating 16-bit register (``vpmaddubsw``) before the exact 32-bit sum. Which products are neighbours depends on the
-kernel; so the question that is answered is whether an element has any two that would not fit.
+kernel; so the question that is answered is whether an element has any two that would not fit, and whether the most that
+any pairs of it can lose is as much as the difference.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
 from emulator.graph import Convolution, Graph, Linear
 
 from ..diverge.element import ElementTracer
-from ..diverge.trace import ElementTrace, Index
+from ..diverge.trace import ElementTrace
+from .comparison import TIE
+from .distance import Place, some
 
 LOW, HIGH = -(1 << 15), (1 << 15) - 1
-MOST_ELEMENTS = 256
-"""Differing elements of a layer that are looked at."""
 FLAGS = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 
 
@@ -35,21 +38,41 @@ def saturates_pairs(cpu: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(flags) and not set(flags) & set(FLAGS)
 
 
-def may_saturate(graph: Graph, layer: str, codes: dict[str, NDArray], places: list[tuple[int, Index]]) -> bool:
-    """Whether each of these elements of a layer has two products whose sum 16 bits do not hold.
+def may_saturate(
+    graph: Graph, layer: str, codes: Mapping[str, NDArray[Any]], theirs: NDArray[Any], places: Sequence[Place]
+) -> bool:
+    """Whether saturating pairs can make of each of these elements of a layer what a runtime has.
 
-    codes : {layer: its codes, batch axis first, stored layout}; places : (sample, stored index)
+    codes : {layer: its codes, batch axis first, stored layout}; theirs : the runtime's of the layer, alike
+    places : of the differing elements; of many, some
     """
     node = graph.tensor(layer)
-    if not isinstance(node, Convolution | Linear):
+    if not isinstance(node, Convolution | Linear) or node.raw:
         return False
-    for sample, index in places[:MOST_ELEMENTS]:
+    for sample, index in some(places):
         tracer = ElementTracer(graph, {name: array[sample] for name, array in codes.items()})
-        if not _beyond(tracer.trace(layer, index)):
+        trace, channel = tracer.trace(layer, index), index[-1]
+        step = int(node.multiplier[channel]) / 2 ** int(node.shift[channel])
+        difference = int(theirs[(sample, *index)]) - trace.code
+        loss = lost(trace)[difference > 0] * step
+        # Two roundings of numbers that differ by d are less than d + 1 apart; a clamp only brings them nearer.
+        if not 0 < abs(difference) < loss + (loss > 0) and not near_tie(trace, difference):
             return False
     return bool(places)
 
 
-def _beyond(trace: ElementTrace) -> bool:
+def near_tie(trace: ElementTrace, difference: int) -> bool:
+    """Whether float32 can round the element to the neighbouring code."""
+    quotient = trace.quotient
+    return abs(difference) == 1 and quotient is not None and abs(float(quotient % 1) - 0.5) <= TIE
+
+
+def lost(trace: ElementTrace) -> tuple[float, float]:
+    """The most by which saturating pairs of an element's products can make its sum smaller, and larger; (0, 0): none.
+
+    Two products a, b lose a + b − HIGH, which is at most what each has beyond HIGH / 2.
+    """
     products = sorted((term.x + 128) * term.w for term in trace.sums)
-    return len(products) > 1 and (sum(products[-2:]) > HIGH or sum(products[:2]) < LOW)
+    below = sum(max(0.0, p - HIGH / 2) for p in products) if sum(products[-2:]) > HIGH else 0.0
+    above = sum(max(0.0, LOW / 2 - p) for p in products) if sum(products[:2]) < LOW else 0.0
+    return (below, above) if len(products) > 1 else (0.0, 0.0)

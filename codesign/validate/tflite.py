@@ -71,19 +71,29 @@ class TfliteComparison:
         codes, found = self._settled, []
         for node in self.graph.nodes:
             result, overflows = self._alone(node, codes)
-            theirs = (
-                self.counterparts.layers({held[node.name]: self._theirs[held[node.name]]})
-                if (held.get(node.name) in self._theirs)
-                else {}
-            )
-            if node.name in theirs and theirs[node.name].size == result.size:
-                found.append(self._compare(node, result, theirs[node.name].reshape(result.shape), codes, overflows))
-                codes[node.name] = theirs[node.name].reshape(result.shape)
+            theirs = self._of_layer(node, result)
+            if theirs is not None:
+                found.append(self._compare(node, result, theirs, codes, overflows))
+                codes[node.name] = theirs
             else:
                 holder = within.get(node.name)
                 found.append(LayerComparison(node.name, operator_name(node), None, holder, overflows=overflows))
                 codes[node.name] = result
         return tuple(found)
+
+    def _of_layer(self, node: Node, ours: NDArray[Any]) -> NDArray[Any] | None:
+        """The interpreter's codes of a layer in the shape of ours; None where it shows none."""
+        held = self.counterparts.held.get(node.name)
+        if held not in self._theirs:
+            return None
+        theirs = self.counterparts.layers({held: self._theirs[held]}).get(node.name)
+        return None if theirs is None else self._alike(f"layer {node.name!r}", theirs, ours.shape)
+
+    def _alike(self, what: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array in another shape of as many numbers: the file may have axes of 1 that the graph has not."""
+        if array.size != np.prod(shape, dtype=int):
+            raise ValueError(f"{what} must have as many numbers as in {self.runtime}: {shape} against {array.shape}")
+        return array.reshape(shape)
 
     def _alone(self, node: Node, codes: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], int]:
         """The emulator's codes of one layer, and the sums that overflowed."""
@@ -122,9 +132,11 @@ class TfliteComparison:
             places = [
                 (sample, tuple(index)) for sample, *index in np.argwhere(from_file_layout(node, differing)).tolist()
             ]
-            fields["tie_distance"] = tie_distance(self.graph, (node.name,), stored, places)
+            made = from_file_layout(node, theirs)
+            fields["tie_distance"] = tie_distance(self.graph, (node.name,), stored, made, places)
         held = self.counterparts.held[node.name]
-        return LayerComparison(node.name, operator_name(node), held, **fields, overflows=overflows)
+        floats = self.runtime != "tflm"
+        return LayerComparison(node.name, operator_name(node), held, **fields, overflows=overflows, floats=floats)
 
     def outputs(self) -> tuple[OutputComparison, ...]:
         """Every output of the model, from its own inputs to its own outputs."""
@@ -143,9 +155,9 @@ class TfliteComparison:
         return tuple(
             compare_output(name, self._as_shown(name, ours[name], theirs), theirs, self.runtime)
             for name, theirs in self._shown.items()
-            if name in ours and ours[name].size == theirs.size
+            if name in ours
         )
 
     def _as_shown(self, name: str, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
-        ours = ours.reshape(theirs.shape)
+        ours = self._alike(f"output {name!r}", ours, theirs.shape)
         return (ours.view(np.uint8) ^ np.uint8(0x80)) if theirs.dtype == np.uint8 != ours.dtype else ours

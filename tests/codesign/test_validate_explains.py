@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from codesign.peers.onnx_slices import OnnxSlices
+from codesign.validate import TIE, LayerComparison, validate
 from codesign.validate import onnx as against_onnx
-from codesign.validate import validate
+from codesign.validate.comparison import compare_codes
 from codesign.validate.hidden import compared_within
 from codesign.validate.saturation import may_saturate, saturates_pairs
 from compiler import load_onnx
 from emulator import run_graph
+from emulator.graph import Tensor
 from tests.codesign.command import fails
 from tests.codesign.models import small_model
 from tests.compiler.models import Model
@@ -100,13 +102,56 @@ def test_saturating_pairs(
         assert report.unexplained == (() if holds else ("fc",))
 
 
-def test_the_bound_of_a_pair(tmp_path: Path) -> None:
-    """255 · 64 + 255 · 64 fits 16 bits, 255 · 65 + 255 · 64 does not."""
-    for weight, beyond in ((64, False), (65, True)):
-        graph = load_onnx(u8s8(tmp_path, weight))
-        codes = {"input": np.full((1, 8), 127, np.int8)}
-        layers = codes | run_graph(graph, codes, every=True)
-        assert may_saturate(graph, "fc", layers, [(0, (0,))]) is beyond
+@pytest.mark.parametrize(
+    ("weight", "channel", "difference", "explained"),
+    [
+        (64, 0, -1, False),  # 255 · 64 + 255 · 64 fits 16 bits
+        (65, 0, -1, True),  # 255 · 65 + 255 · 65 loses 383 of 33,150: of four pairs 0.15 codes
+        (65, 0, -2, False),
+        (65, 0, 1, False),  # a sum that saturates above only gets smaller
+        (65, 1, 1, True),
+        (65, 1, -1, False),
+        (127, 0, -13, True),  # four pairs of 64,770 lose 128,012: 12.8 codes
+        (127, 0, -14, False),
+    ],
+)
+def test_the_bound_of_a_pair(tmp_path: Path, weight: int, channel: int, difference: int, explained: bool) -> None:
+    """A code is 10,000 units of the sum."""
+    graph = load_onnx(u8s8(tmp_path, weight))
+    codes = {"input": np.full((1, 8), 127, np.int8)}
+    layers = codes | run_graph(graph, codes, every=True)
+    theirs = layers["fc"] + np.int8(difference)
+    assert may_saturate(graph, "fc", layers, theirs, [(0, (channel,))]) is explained
+
+
+def test_what_ties_and_other_reasons_explain() -> None:
+    """Up to a bound, that of the number which was rounded, not of the codes; and no tie where no float32 is."""
+    layer = LayerComparison("fc", "Linear", "fc", compared=9, differing=1, largest=1, tie_distance=TIE)
+    assert layer.reason == "ties of float32"
+    assert not replace(layer, floats=False).explained and not replace(layer, tie_distance=None).explained
+    beyond = replace(layer, tie_distance=0.7 + 2 * TIE)
+    assert not beyond.explained
+    for field, reason in (
+        ("bias_error", "the rounded bias"),
+        ("second_rounding", "sums rounded in front of a function"),
+    ):
+        assert replace(beyond, **{field: 0.7 + TIE}).reason == reason
+        assert not replace(beyond, **{field: 0.7}).explained
+    assert not replace(layer, bias_error=1.0, largest=50, tie_distance=49.0).explained
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [(3, 4, 0.0), (5, 4, 1.0), (4, 6, 2.0), (3, 2, 1.0), (127, 125, 123.0)],
+)
+def test_how_far_a_code_is_from_what_was_rounded(ours: int, theirs: int, expected: float) -> None:
+    """3.5 is rounded to 3 or 4; 2 and 5 are its neighbours, but no roundings of it."""
+    tensor = Tensor(name="y", shape=(1,), scale=0.1, zero_point=-2)
+    left, right = (np.array([[code]], np.int8) for code in (ours, theirs))
+    for offset in (0, 128):
+        arrays = [left, right] if not offset else [(a.astype(int) + 128).astype(np.uint8) for a in (left, right)]
+        _, fields = compare_codes(tensor, arrays[0], arrays[1], np.array([[5.5]]), "ONNX Runtime")
+        assert fields["tie_distance"] == expected and fields["largest"] == abs(ours - theirs)
 
 
 def test_processors(tmp_path: Path) -> None:
