@@ -11,6 +11,7 @@ from ..execution import Execution, ModelChoice
 from ..execution.progress import run_machine, run_rtl
 from ..execution.report import as_dict, layer_table, verdict
 from ..inputs import graph_codes, input_types, load_inputs, read_inputs, takes_codes
+from ..peers.runtimes import NAMES, RUNTIMES
 from . import SAMPLES
 
 
@@ -24,7 +25,7 @@ def run(
     json_file: str | None,
 ) -> bool:
     """Compare every layer with a runtime's on equal inputs, and the outputs; returns whether all is explained."""
-    from ..validate import NAMES, RUNTIMES, validate
+    from ..validate import validate
     from ..validate.report import report
 
     output = Output(json_file)

@@ -18,6 +18,7 @@ from emulator.instructions import Instruction
 from emulator.machine.result import RunRecord
 
 from ..inputs import random_codes
+from ..peers.runtimes import RUNTIMES, check_runtime
 from .cycles import CycleDifference, first_cycle
 from .element import ElementTracer
 from .locate import LayerDifference, Place, compare_layers, first_place
@@ -124,12 +125,15 @@ def diverge(
     torch_model : what `qat.prepare` gave, where torch is one of the two; its layers have the names of the file's
 
     The layers before the first one that differs are equal, so what that layer reads is the same in both, and the
-    contract says which of them is right. Raises ``ValueError`` for two names that are not two implementations, and
-    what reading, compiling and running raise.
+    contract says which of them is right. Raises ``ValueError`` for two names that are not two implementations, for a
+    runtime that is not installed or reads no such file, and what reading, compiling and running raise.
     """
     if a == b:
         raise ValueError(f"a and b must be two implementations, not {a} twice")
     file = file if isinstance(model, Graph) else model
+    for name in (a, b):
+        if name in RUNTIMES and file is not None:
+            check_runtime(name, file)
     graph = model if isinstance(model, Graph) else load_model(model, arithmetic, override, **_cut(outputs))
     graph = replace(graph, head=None, tail=None)
     arguments = inputs if isinstance(inputs, tuple) else None
@@ -154,8 +158,12 @@ def _cut(outputs: Sequence[str] | None) -> dict[str, Any]:
 
 
 def compare_runs(subject: Subject, names: tuple[str, str], runs: tuple[Run, Run]) -> Divergence:
-    """What differs between two runs of one subject."""
+    """What differs between two runs of one subject; ``ValueError`` where they show nothing in common."""
     layers = compare_layers(subject.graph, runs[0].layers, runs[1].layers)
+    if not any(layer.compared for layer in layers) and not any(made.stops for made in runs):
+        raise ValueError(
+            f"{names[0]} and {names[1]} show the codes of no layer in common: take emulator or machine for one of them"
+        )
     first = next((layer.name for layer in layers if layer.differing), None)
     element = None if first is None else _element(subject, first, names, runs)
     stops = {name: made.stops for name, made in zip(names, runs, strict=True)}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..peers.runtimes import NAMES
 from ..table import Table, short
 from .comparison import LayerComparison
-from .validation import NAMES, Validation
+from .validation import Validation
 
 UNEXPLAINED = "UNEXPLAINED"
 

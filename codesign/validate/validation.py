@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from compiler import load_model
-from compiler.load_model import TFLITE_IDENTIFIER
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph
 
 from ..inputs import random_model_inputs
+from ..peers.runtimes import check_runtime, is_tflite
 from .comparison import LayerComparison, OutputComparison
 
-RUNTIMES = {
-    "onnxruntime": ("onnxruntime", "qat"),
-    "litert": ("ai_edge_litert", "litert"),
-    "tflm": ("tflite_micro", "tflm"),
-}
-"""Runtime → (package that it is in, extra of `lockstep` that installs it)."""
-NAMES = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT", "tflm": "TFLM"}
 HOST = 2.0**-14  # how far float32 arithmetic of a host part may move a value, relative to the largest of its output
 
 
@@ -112,9 +103,9 @@ def validate(
     legitimate, and `Validation.reference` has the same layers at the runtime's. Raises ``ValueError`` for a runtime
     that does not read the file's format or is not installed, and for what either side cannot read.
     """
-    tflite = _is_tflite(path)
+    tflite = is_tflite(path)
     runtime = against or ("tflm" if tflite else "onnxruntime")
-    check_runtime(runtime, path, tflite)
+    check_runtime(runtime, path)
     cut = {} if outputs is None else {"outputs": outputs}
 
     def read(chosen: Arithmetic | None, forced: bool) -> Graph:
@@ -184,25 +175,3 @@ def _tflite(
     return Validation(
         runtime, graph.arithmetic, layers, layers if same else other.layers(), (), other.outputs(), other.host_outputs()
     )
-
-
-def check_runtime(runtime: str, path: str | PathLike[str], tflite: bool) -> None:
-    """Raise ``ValueError`` unless `runtime` is one, reads this format, and is installed."""
-    if runtime not in RUNTIMES:
-        raise ValueError(f"against must be one of {', '.join(RUNTIMES)}, not {runtime!r}")
-    if tflite != (runtime != "onnxruntime"):
-        ours, theirs = ("a TFLite", "litert or tflm") if tflite else ("an ONNX", "onnxruntime")
-        raise ValueError(f"{path}: is {ours} file, which is compared with {theirs}, not with {runtime}")
-    package, extra = RUNTIMES[runtime]
-    if find_spec(package) is None:
-        raise ValueError(
-            f"--against {runtime} needs the package {package!r}, which `pip install 'lockstep[{extra}]'` installs"
-        )
-
-
-def _is_tflite(path: str | PathLike[str]) -> bool:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(8)[4:] == TFLITE_IDENTIFIER
-    except OSError:
-        return False  # which reading the model says better

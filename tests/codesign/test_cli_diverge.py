@@ -12,6 +12,15 @@ from codesign.diverge import run as running
 from emulator import run_graph
 from tests.codesign.command import fails, runs
 from tests.codesign.models import SHAPE, small_config, small_inputs, small_model
+from tests.compiler.tflite.whole import classifier
+
+
+def test_two_that_show_no_layer_in_common_do_not_agree(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_model(tmp_path)
+    monkeypatch.setattr(running, "run_graph", lambda *_, **__: {})
+    fails(capsys, ["diverge", model, "emulator", "machine"], "emulator and machine", "no layer in common", "take")
 
 
 @pytest.fixture
@@ -51,12 +60,18 @@ def test_the_page(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str)
     assert out[-1] == f"the page is {page}" and out[-2] == result["sentence"]
 
 
-def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = small_model(tmp_path)
     fails(capsys, ["diverge", model, "emulator", "gpu"], "emulator, machine, rtl, onnxruntime, tflm", "'gpu'")
     fails(capsys, ["diverge", model, "machine", "machine"], "two implementations", "machine twice")
     fails(capsys, ["diverge", model, "torch", "machine"], "prepared model", "codesign.diverge")
     fails(capsys, ["diverge", model, "emulator", "machine", "-o", tmp_path / "page.txt"], "*.html or *.md", "page.txt")
     fails(capsys, ["diverge", model, "emulator", "machine", "-o", tmp_path / "absent" / "page.md"], "does not exist")
-    fails(capsys, ["diverge", model, "emulator", "tflm"], str(model), "tflm")
+    fails(capsys, ["diverge", model, "emulator", "tflm"], str(model), "an ONNX file", "with onnxruntime, not with tflm")
+    tflite = classifier().save(tmp_path)
+    refused = ["diverge", tflite, "emulator", "onnxruntime"]
+    fails(capsys, refused, str(tflite), "a TFLite file", "litert or tflm, not with onnxruntime")
+    monkeypatch.setattr("codesign.peers.runtimes.find_spec", lambda name: None)
+    refused = ["diverge", model, "onnxruntime", "emulator"]
+    fails(capsys, refused, "onnxruntime needs the package", "pip install 'lockstep[qat]'")
     fails(capsys, ["diverge", "absent.onnx"], "absent.onnx", "No such file")

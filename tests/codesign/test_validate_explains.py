@@ -213,7 +213,7 @@ def test_what_cannot_be_compared(
         capsys, ["validate", model, "--against", "tensorflow"], "--against", "onnxruntime, litert, tflm", "tensorflow"
     )
     fails(capsys, ["validate", model, "--against", "tflm"], str(model), "an ONNX file", "onnxruntime")
-    monkeypatch.setattr("codesign.validate.validation.find_spec", lambda name: None)
+    monkeypatch.setattr("codesign.peers.runtimes.find_spec", lambda name: None)
     fails(capsys, ["validate", model], "onnxruntime", "pip install 'lockstep[qat]'")
 
 
