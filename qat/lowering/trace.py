@@ -154,7 +154,7 @@ def place_of(frames: Sequence[Frame], owner: nn.Module) -> str:
     ours, parts = Path(__file__).parents[1], []
     names = {module: name for name, module in owner.named_modules() if name}
     for frame, _ in reversed(frames):
-        module = frame.f_locals.get("self")
+        module = _receiver(frame)
         if isinstance(module, nn.Module) and module in names:
             parts.append(f"module {names[module]!r} {type(module).__name__}")
             break
@@ -167,10 +167,16 @@ def place_of(frames: Sequence[Frame], owner: nn.Module) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
+def _receiver(frame: FrameType) -> object:
+    """The first argument of the call, a method's own object, whatever its author calls it."""
+    code = frame.f_code
+    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+
+
 def _belongs(frame: FrameType | None, owner: nn.Module) -> bool:
     """Whether the frame was called, by whatever way, from the forward of the model."""
     while frame is not None:
-        if frame.f_locals.get("self") is owner and frame.f_code.co_name == "forward":
+        if _receiver(frame) is owner and frame.f_code.co_name == "forward":
             return True
         frame = frame.f_back
     return False

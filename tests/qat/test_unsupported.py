@@ -150,8 +150,16 @@ class Nested(nn.Module):
         return x.view(8, -1)
 
 
+class Terse(nn.Module):
+    """Its author calls the object by another name than self."""
+
+    def forward(m, x: Tensor) -> Tensor:
+        return x.reshape(8, -1)
+
+
 FIXED: dict[str, tuple[nn.Module, str]] = {
     "a view": (Written(lambda m, x: m.conv(x).view(8, -1)), r"lambda m, x: m\.conv\(x\)\.view\(8, -1\)"),
+    "another word for self": (Terse(), r"`return x\.reshape\(8, -1\)`"),
     "a branch": (Written(lambda m, x: x if x.shape[0] == 2 else -x), r"if x\.shape\[0\] == 2"),
     "a loop": (Written(lambda m, x: sum(x[i] for i in range(len(x)))), r"for i in range\(len\(x\)\)"),
     "a module": (nn.Sequential(nn.ReLU(), nn.Sequential(nn.Unflatten(0, (2, -1)))), "module '1.0' Unflatten"),
