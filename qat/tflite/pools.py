@@ -78,8 +78,8 @@ def _padding(writer: TfliteWriter, tensor: str, window: Window) -> int | None:
     """TFLite's padding that is this window's, None if neither is."""
     if not any(window.sides):
         return VALID
-    size = writer.shape(tensor)[1:3]
-    same = same_padding(size, window.kernel, window.strides, window.dilations)
+    _, height, width, _ = writer.shape(tensor)
+    same = same_padding((height, width), window.kernel, window.strides, window.dilations)
     return SAME if window.sides == same else None
 
 

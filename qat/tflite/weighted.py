@@ -112,7 +112,7 @@ def _write_convolution(
     writer: TfliteWriter, name: str, source: str, geometry: Geometry, y: QuantizedTensor, parameters: Parameters
 ) -> None:
     kernel = np.moveaxis(as_int(parameters.weight, np.int8), 1, -1)  # (outputs, height, width, inputs / groups)
-    tensor, padding = _padded(writer, name, source, geometry, kernel.shape[1:3])
+    tensor, padding = _padded(writer, name, source, geometry, (kernel.shape[1], kernel.shape[2]))
     options = {
         "Padding": padding,
         "StrideH": geometry.strides[0],
@@ -148,16 +148,16 @@ def _write_linear(
 
 
 def _padded(
-    writer: TfliteWriter, name: str, tensor: str, geometry: Geometry, kernel: tuple[int, ...]
+    writer: TfliteWriter, name: str, tensor: str, geometry: Geometry, kernel: tuple[int, int]
 ) -> tuple[str, int]:
     """(what the convolution reads, its padding): the codes of 0 around the map, unless TFLite's own padding is that."""
-    size = writer.shape(tensor)[1:3]
+    _, *size, depth = writer.shape(tensor)
     if not any(geometry.padding):
         return tensor, VALID
-    if geometry.padding == same_padding(size, kernel, geometry.strides, geometry.dilations):
+    if geometry.padding == same_padding((size[0], size[1]), kernel, geometry.strides, geometry.dilations):
         return tensor, SAME
     top, left, bottom, right = geometry.padding
-    shape = (1, size[0] + top + bottom, size[1] + left + right, writer.shape(tensor)[3])
+    shape = (1, size[0] + top + bottom, size[1] + left + right, depth)
     pads = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
     return writer.moved(f"{name}/padded", "PAD", tensor, shape, pads), VALID
 

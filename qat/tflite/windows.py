@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from compiler.reading.windows import Padding, Pair, extent
+from compiler.reading.windows import same_padding as padding_of_extents
 
 SAME, VALID = 0, 1
 
 
-def same_padding(
-    size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> tuple[int, int, int, int]:
+def same_padding(size: Pair, kernel: Pair, strides: Pair, dilations: Pair) -> Padding:
     """(top, left, bottom, right) of TFLite's SAME: as many positions as strides fit, the odd zero last."""
-    before, after = [], []
-    for length, taps, stride, dilation in zip(size, kernel, strides, dilations, strict=True):
-        total = max((-(-length // stride) - 1) * stride + (taps - 1) * dilation + 1 - length, 0)
-        before.append(total // 2)
-        after.append(total - total // 2)
-    return before[0], before[1], after[0], after[1]
+    return padding_of_extents(size, strides, (extent(kernel[0], dilations[0]), extent(kernel[1], dilations[1])))
