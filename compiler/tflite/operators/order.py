@@ -6,7 +6,7 @@ import numpy as np
 
 from ...reading.moves.rearrange import in_steps
 from ..environment import Environment
-from ..moves import gathered
+from ..moves import gathered, reshaped
 from ..operator import Operator
 from .move import check_same_scale
 
@@ -21,12 +21,15 @@ def lower_gather(env: Environment, op: Operator) -> None:
         raise ValueError("option BatchDims must be 0")
     axis = env.axis(found, op.integer("GatherOptions", "Axis"))
     indices = env.constant(op, 1)
-    if indices.dtype.kind not in "iu" or indices.ndim != 1 or not 1 <= indices.size <= MAX_INDICES:
-        raise ValueError(f"indices must be a vector of 1 to {MAX_INDICES} integers, not {indices.shape}")
+    if indices.dtype.kind not in "iu" or not 1 <= indices.size <= MAX_INDICES:
+        raise ValueError(f"indices must be 1 to {MAX_INDICES} integers, not {indices.dtype} of shape {indices.shape}")
     if indices.min() < 0 or indices.max() >= x.shape[axis]:
         raise ValueError(f"indices must be from 0 to {x.shape[axis] - 1}, not {indices.min()} to {indices.max()}")
     env.take("pieces that tensors are taken to", indices.size)
-    env.put(op, gathered(env.builder, x, axis, indices.tolist(), env.label(op)))
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]) or (1,)
+    direct = indices.ndim == 1
+    made = gathered(env.builder, x, axis, indices.reshape(-1).tolist(), env.label(op, "" if direct else "vector"))
+    env.put(op, made if direct else reshaped(env.builder, made, shape, env.label(op)))
 
 
 def lower_reverse(env: Environment, op: Operator) -> None:

@@ -115,6 +115,15 @@ def test_slices(tmp_path: Path) -> None:
     check_tflm(net, tmp_path)
 
 
+@pytest.mark.parametrize("indices", [1, [[3, 0, 0], [2, 2, 1]], [0], [0, 1, 2, 3]])
+def test_gather_with_indices_of_any_rank(tmp_path: Path, indices: int | list[int] | list[list[int]]) -> None:
+    places = np.array(indices, np.int32)
+    net = Net(15)
+    x = net.input((1, 3, 4, 5))
+    net.add("GATHER", [x, net.constant(places)], (1, 3, *places.shape, 5), x, Axis=-2)
+    check_tflm(net, tmp_path)
+
+
 def test_slices_backwards(tmp_path: Path) -> None:
     """Begins and ends beyond the map, with masks and without; all of an axis is turned around, too."""
     net = Net(12)
