@@ -94,7 +94,7 @@ def raw_average_multiplier(n: int, arithmetic: Arithmetic, code_bits: int | None
             return multiplier, shift
     raise ValueError(
         f"n must be smaller for multiplier_bits {arithmetic.multiplier_bits}, not {count}: "
-        "no multiplier averages so many raw codes exactly"
+        "no multiplier averages so many raw codes exactly; pool in two steps, or use another arithmetic"
     )
 
 

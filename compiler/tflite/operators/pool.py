@@ -30,7 +30,8 @@ average_multiplier = lru_cache(maxsize=1 << 16)(raw_average_multiplier)
 def lower_average_pool(env: Environment, op: Operator) -> None:
     """The mean of the file's own codes, half away from zero, where a multiplier of the arithmetic divides exactly.
 
-    Otherwise it is the contract's (section 4). Codes of uint8 are no less than 0, so their ties go up.
+    Otherwise it is the contract's (section 4), but not in `Arithmetic.tflm`, whose bits are TFLM's or none: there it is
+    a ``ValueError``. Codes of uint8 are no less than 0, so their ties go up.
     """
     x, window, target = _window(env, op)
     unsigned = env.file_tensor(op, 0).type == "uint8"
@@ -41,6 +42,8 @@ def lower_average_pool(env: Environment, op: Operator) -> None:
     try:
         pairs = [average_multiplier(int(n), arithmetic, arithmetic.activation_bits + unsigned) for n in divisors]
     except ValueError:
+        if arithmetic.is_tflm:
+            raise
         assert isinstance(pool.source, AveragePoolSource)
         name = env.label(op, "" if own == target else "codes")
         _put(env, op, pool.source.emit(env.builder, name, own), target)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
-from tests.compiler.tflite.net import Net, check_tflm, refusal
+from emulator import Arithmetic, run_graph
+from tests.compiler.tflite.net import Net, check_tflm, graph, refusal
 
 
 @pytest.mark.parametrize("code", ["ADD", "SUB", "MUL"])
@@ -48,6 +50,20 @@ def test_pools(tmp_path: Path, code: str) -> None:
             FusedActivationFunction=seed,
         )
         check_tflm(net, tmp_path)
+
+
+def test_a_mean_that_no_multiplier_makes(tmp_path: Path) -> None:
+    """With `double` some odd numbers of positions have none. The arithmetic that promises TFLM's bits refuses it."""
+    net = Net(1)
+    x = net.input((1, 55, 79, 2))
+    window = {"StrideH": 1, "StrideW": 1, "FilterHeight": 55, "FilterWidth": 79}
+    net.add("AVERAGE_POOL_2D", [x], (1, 1, 1, 2), x, Padding=1, **window)
+    text = refusal(net, tmp_path, Arithmetic.tflm())
+    assert "AVERAGE_POOL_2D" in text and "no multiplier averages so many raw codes exactly; pool in two steps" in text
+    codes = np.random.default_rng(2).integers(-128, 128, (20, 55, 79, 2)).astype(np.int8)
+    total = codes.astype(np.int64).sum(axis=(1, 2))
+    (ours,) = run_graph(graph(net, tmp_path, Arithmetic()), {"x0": codes}).values()
+    assert_array_equal(ours.reshape(20, 2), np.sign(total) * ((2 * np.abs(total) + 4345) // (2 * 4345)))
 
 
 @pytest.mark.parametrize("code", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
