@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +62,29 @@ def test_agreement(tmp_path: Path) -> None:
 
 
 def test_what_peers_refuse_is_a_sentence(tmp_path: Path) -> None:
-    """An input of a wrong name, an operator that the peer has not, and a check that ends its process."""
+    """An input of a wrong name, an unknown peer, an operator that the peer has not."""
     net = classifier()
     path, codes = net.save(tmp_path), net.codes()
     with pytest.raises(ValueError, match="inputs must be 'x0', not 'x'"):
         run_peer("tflm", path, {"x": codes["x0"]})
     with pytest.raises(ValueError, match="peer must be one of"):
         run_peer("tpu", path, codes)
-    wide = [FileTensor("x", (1, 600), scale=0.1), FileTensor("y", (1, 600), scale=1 / 256, zero_point=-128)]
-    path.write_bytes(tflite_file(wide, [FileOperator("SOFTMAX", ["x"], ["y"], {"Beta": 1.0})], ["x"], ["y"]))
+    tensors = [FileTensor("x", (1, 4), scale=0.1), FileTensor("y", (1, 4), scale=0.1)]
+    path.write_bytes(tflite_file(tensors, [FileOperator("ATAN2", ["x", "x"], ["y"])], ["x"], ["y"]))
     with pytest.raises(ValueError, match="tflm does not run it") as caught:
-        run_peer("tflm", path, {"x": np.zeros((1, 600), np.int8)})
+        run_peer("tflm", path, {"x": np.zeros((1, 4), np.int8)})
     assert "\n" not in str(caught.value)
+
+
+def test_a_peer_whose_process_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = classifier()
+    path, codes = net.save(tmp_path), net.codes()
+    for script, text in (("kill -6 $$", "it ended with -6"), ("echo first >&2; echo last >&2; exit 3", "last")):
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", str(program))
+            with pytest.raises(ValueError) as caught:
+                run_peer("tflm", path, codes)
+        assert str(caught.value) == f"{path}: tflm does not run it: {text}"
