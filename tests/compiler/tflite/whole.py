@@ -60,15 +60,25 @@ def mixture() -> Net:
 
 
 def upscaler() -> Net:
-    """A transposed convolution of uint8 codes, and ARG_MAX."""
+    """A transposed convolution, extremes of two and of one code, a slice that goes backwards, and ARG_MAX."""
     net = Net(2)
     x = net.input((1, 4, 3, 3))
     w, scale = net.weights((5, 3, 3, 3), 0)
     shape = (1, 8, 6, 5)
     y = net.add("TRANSPOSE_CONV", [net.integers(*shape), w, x, net.bias(5, x, scale)], shape, StrideH=2, StrideW=2)
     y = net.add("SUB", [y, y], shape)
+    back = net.add("STRIDED_SLICE", [y, *_backwards(net)], shape, y, BeginMask=15, EndMask=15)
+    y = net.add("MINIMUM", [y, back], shape, y)
+    tensor = net[y]
+    code = net.constant(np.full((1,), -100, np.int8), tensor.scale, tensor.zero_point)
+    y = net.add("MAXIMUM", [code, y], shape, y)
     net.add("ARG_MAX", [y, net.integers(3)], (1, 8, 6), type="int32", OutputType=2)
     return net
+
+
+def _backwards(net: Net) -> list[str]:
+    """Begin, end and strides of a map with its rows from the last to the first."""
+    return [net.integers(0, 0, 0, 0), net.integers(0, 0, 0, 0), net.integers(1, -1, 1, 1)]
 
 
 def parts(net: Net) -> Parts:
