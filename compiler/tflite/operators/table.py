@@ -14,9 +14,9 @@ from .function import lower_function
 from .host import lower_arg_max, lower_dequantize, lower_host_move, lower_host_quantize, lower_softmax
 from .join import lower_concatenation, lower_pack
 from .move import lower_pad, lower_reshape, lower_transpose
-from .order import lower_depth_to_space, lower_gather, lower_reverse, lower_space_to_depth
 from .pool import lower_average_pool, lower_max_pool
 from .quantize import lower_quantize
+from .rearrange import lower_depth_to_space, lower_gather, lower_reverse, lower_space_to_depth
 from .reduce import lower_reduce, lower_reduce_max
 from .resize import lower_resize_nearest
 from .select import lower_slice, lower_split, lower_strided_slice, lower_unpack
