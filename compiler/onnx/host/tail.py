@@ -17,10 +17,10 @@ from ...reading.moves.rearrange import in_logical_order
 from ...reading.products.weighted import WeightedSource
 from ...reading.rounding import operand
 from ...reading.values import Codes, Dequantized, Real
+from ..code_types import CODE_TYPES
 from ..environment import Environment
 from ..file import OnnxFile
 from ..operator import Operator
-from ..operators.moves.move import OFFSETS
 from ..tensor import DTYPES
 from ..values import AnyValue, Hosted, Refused
 from .head import feed
@@ -88,7 +88,7 @@ class Tail:
         value, builder = self.env.values.get(name), self.env.builder
         if isinstance(value, Codes):
             kind = value.type
-            self._show(name, in_logical_order(builder, value.tensor), CodesForm(kind, OFFSETS.get(kind.name, 0)))
+            self._show(name, in_logical_order(builder, value.tensor), CodesForm(kind, CODE_TYPES[kind][2]))
             return True
         if not isinstance(value, Real) or (not isinstance(value.source, Dequantized) and value.source.is_input):
             return False

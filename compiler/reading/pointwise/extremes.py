@@ -39,9 +39,7 @@ class ExtremeSource(Source):
         a, b = sides
         if a.shape != b.shape:
             raise ValueError("the inputs must have one shape")
-        if self.smallest:
-            return self._limited(builder, larger(builder, a, b, builder.unique(f"{name}/largest")), name, target)
-        if (low, high) == (target.y_min, target.y_max):
+        if not self.smallest and (low, high) == (target.y_min, target.y_max):
             return larger(builder, a, b, name)
         return self._limited(builder, larger(builder, a, b, builder.unique(f"{name}/largest")), name, target)
 

@@ -17,11 +17,9 @@ from ....reading.moves.padding import extended, padded
 from ....reading.moves.rearrange import checked_axis, gathered, sliced, transposed
 from ....reading.values import Codes, Move, MoveFunction, Value
 from ....reading.windows import MAX_SIZE
+from ...code_types import CODE_TYPES
 from ...environment import Environment
 from ...operator import Operator
-
-OFFSETS = {"uint8": 128, "uint4": 8}
-"""What is taken away from unsigned codes of the file."""
 
 
 def lower_transpose(env: Environment, op: Operator) -> Value:
@@ -120,7 +118,7 @@ def _fill(builder: GraphBuilder, found: Value, x: Tensor, value: float) -> int:
     """The code of `value`, which is a code of the file already where codes are padded."""
     low, high = builder.arithmetic.activation_range
     if isinstance(found, Codes):
-        code = int(value) - OFFSETS.get(found.type.name, 0)
+        code = int(value) - CODE_TYPES[found.type][2]
         if not low <= code <= high:
             raise ValueError(f"the value must be a code of the tensor's type, not {value}")
         return code

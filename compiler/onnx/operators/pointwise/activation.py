@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
-import numpy as np
-from onnx import TensorProto
-
 from ....reading.rounding import rounded
 from ....reading.values import Codes, Dequantized, Real, Target, Value
+from ...code_types import CODE_TYPES
 from ...environment import Environment
 from ...operator import Operator
-from ...tensor import DTYPES
 
 Number = TypeVar("Number", int, float)
-UINT4 = DTYPES[TensorProto.UINT4]
 
 
 def lower_relu(env: Environment, op: Operator) -> Value:
@@ -29,7 +25,7 @@ def lower_clip(env: Environment, op: Operator) -> Value:
     if not isinstance(value, Codes):
         return env.real(op, 0).clamped(op, *clip_bounds(env, op, -math.inf, math.inf))
     tensor = value.tensor
-    offset = 128 if value.type == np.uint8 else 8 if value.type == UINT4 else 0
+    offset = CODE_TYPES[value.type][2]
     low, high = clip_bounds(env, op, tensor.y_min + offset, tensor.y_max + offset)
     target = Target(tensor.scale, tensor.zero_point, low - offset, high - offset)
     return Codes(rounded(env.builder, Real(Dequantized(tensor)), op.label, op, target), value.type)

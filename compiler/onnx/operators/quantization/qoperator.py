@@ -16,6 +16,7 @@ from onnx import AttributeProto, helper
 from ....reading.constants import Constant, QuantizedConstant
 from ....reading.products.weighted import WeightedSource
 from ....reading.values import Codes, Real, Value
+from ...code_types import CODE_TYPES
 from ...environment import Environment
 from ...operator import Operator
 from ..moves.concat import lower_concat
@@ -25,7 +26,7 @@ from ..pools.pool import lower_average_pool, lower_global_average_pool
 from ..pools.reduce import lower_reduce
 from ..products.convolution import lower_conv
 from ..products.linear import lower_gemm, lower_matmul
-from .quantize import CODE_TYPES, lower_dequantize_linear, lower_quantize_linear
+from .quantize import lower_dequantize_linear, lower_quantize_linear
 
 TWINS = {
     "Add": lower_elementwise,

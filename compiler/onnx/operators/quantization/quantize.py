@@ -17,6 +17,7 @@ from ....reading.graph_input import graph_input
 from ....reading.products.channels import quantized_by_channel
 from ....reading.rounding import quantized
 from ....reading.values import Codes, Dequantized, Real, Target, Value
+from ...code_types import CODE_TYPES
 from ...environment import Environment
 from ...formats import check_blocks, check_code_type
 from ...operator import Operator
@@ -25,13 +26,6 @@ from ...values import Hosted
 from ..pointwise.activation import clip_bounds
 
 UINT8 = DTYPES[TensorProto.UINT8]
-# Element type → (smallest, largest, what is taken away so that the codes are signed).
-CODE_TYPES: dict[np.dtype[Any], tuple[int, int, int]] = {
-    DTYPES[TensorProto.INT8]: (-128, 127, 0),
-    UINT8: (0, 255, 128),
-    DTYPES[TensorProto.INT4]: (-8, 7, 0),
-    DTYPES[TensorProto.UINT4]: (0, 15, 8),
-}
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)  # both are read as the real numbers that they are
 CONSTANT_TYPES = {**CODE_TYPES, DTYPES[TensorProto.INT32]: (-(1 << 31), (1 << 31) - 1, 0)}
 
