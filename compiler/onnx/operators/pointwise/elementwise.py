@@ -72,10 +72,12 @@ def _keeps_rows(layer: Real) -> bool:
 
 
 def _behind_mean(env: Environment, op: Operator) -> Real | None:
-    """A mean of windows that is multiplied with one positive number: a part of its multipliers."""
+    """A mean that is multiplied with one positive number, which commutes with moves: a part of its multipliers."""
     for index in (0, 1):
         mean, number = env.value(op.input(index)), env.scalar(op, 1 - index)
-        if not isinstance(mean, Real) or not mean.bare or number is None:
+        if not isinstance(mean, Real) or number is None or mean.clamps:
+            continue
+        if any(move.fill is not None for move in mean.moves):
             continue
         if isinstance(mean.source, AveragePoolSource) and (op.type == "Mul" or (op.type == "Div" and index == 0)):
             factor = 1 / number if op.type == "Div" and number else float(number)

@@ -82,6 +82,18 @@ def test_whole_map_pools(op, tmp_path):
         assert (graph.nodes[0].multiplier.tolist(), graph.nodes[0].shift.tolist()) == ([[multiplier]], [[shift]])
 
 
+@pytest.mark.parametrize("axes", [[2, 3], [1, 2], [-1]], ids=str)
+@pytest.mark.parametrize("op", ["ReduceMean", "ReduceSum"])
+def test_a_factor_behind_a_mean_that_was_moved(op, axes, tmp_path):
+    model = Model()
+    y = model.node(op, [model.qdq(model.input((3, 5, 7)), SX, 9), model.constant(axes, "int64")], "mean", keepdims=0)
+    shape = model.constant([-1, *((3, 1, 1) if axes == [2, 3] else (7, 1) if axes == [1, 2] else (5, 3))], "int64")
+    y = model.node("Mul", [model.node("Reshape", [y, shape], "shape"), model.constant(0.37)])
+    model.output(model.qdq(y, 0.01 if op == "ReduceMean" else 0.1, -60))
+    graph, differing = check_against_runtime(model, tmp_path, images((20, 3, 5, 7)))
+    assert differing <= 2 and sum(isinstance(node, AveragePool) for node in graph.nodes) == 1
+
+
 def test_average_pool_divides_by_the_positions_on_the_map(tmp_path):
     model = Model()
     x = model.qdq(model.input((1, 4, 4)), SX)
