@@ -32,6 +32,8 @@ def function(model: bytes) -> Function:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = SILENT
+    # Every operator as the file has it: optimized, float activations beside quantized weights are rounded to 8 bits.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for every cause
