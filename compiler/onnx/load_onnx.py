@@ -113,7 +113,9 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
     if refused:
         raise refusal(_roots(env, operators), readers)
     check_quantized(operators, bool(builder.inputs))
-    inputs = _inputs(file, builder, {tensor.name for tensor in tail.outputs.values()})
+    shown = {tensor.name for tensor in tail.outputs.values()}
+    builder.keep(shown.union(held))
+    inputs = _inputs(file, builder, shown)
     front = head.part(inputs, builder.copies)
     if not builder.nodes and (front or behind) and any(part.model for part in (front, behind) if part):
         missing = _roots(env, operators) or [
@@ -121,7 +123,9 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
         ]
         if missing:
             raise refusal(missing, readers)
-        raise ValueError("leaves nothing to the accelerator: its operators are in float; quantize what they read")
+        raise ValueError(
+            "leaves nothing to the accelerator, as nothing rounds what its layers make; have the quantizer do so"
+        )
     used = {*(tensor.name for tensor in inputs), *(front.inputs if front else ()), *(behind.inputs if behind else ())}
     for value in file.inputs:
         if value.name not in used:

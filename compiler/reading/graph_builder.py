@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -95,6 +95,16 @@ class GraphBuilder:
         self.check(node)
         self.nodes.append(node)
         return node
+
+    def keep(self, shown: Collection[str]) -> None:
+        """Drop layers on which neither the tensors `shown` nor other layers depend: moves in front of the host."""
+        read = set(shown)
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if node.name in read:
+                read |= set(node.inputs)
+                kept.append(node)
+        self.nodes = kept[::-1]
 
     def check(self, tensor: Tensor) -> None:
         """Raise ``ValueError`` unless the tensor's size and codes are legal in this arithmetic."""

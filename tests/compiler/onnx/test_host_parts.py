@@ -380,3 +380,22 @@ def test_an_embedding_of_codes_joins_a_layer(tmp_path) -> None:
     assert {tensor.name: (tensor.scale, tensor.zero_point) for tensor in graph.inputs} == {
         "input": (S, 0), rows: (1 / 8, 3)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ["MatMul", "ConvTranspose"])
+def test_layers_that_are_the_tails_without_a_quantizer(op: str, tmp_path) -> None:
+    """A product of four axes and a transposed convolution: no move for them alone is left in the graph."""
+
+    def build(model: Model, y: str) -> Model:
+        rng = np.random.default_rng(2)
+        codes = rng.integers(-9, 9, (4, 5) if op == "MatMul" else (4, 5, 2, 2))
+        model.outputs = [model.node(op, [y, model.weight(codes, W)], "last")]
+        return model
+
+    model = Model()
+    build(model, model.qdq(conv(model, model.qdq(model.input((3, 6, 6)), S)), 1 / 4))
+    same(model, tmp_path, feed(model, 3))
+    assert [node.name for node in load_onnx(model.save(tmp_path)).nodes] == ["layer"]
+    alone = Model()
+    build(alone, alone.qdq(alone.input((4, 6, 4)), S))
+    refused(alone, tmp_path, "leaves nothing to the accelerator, as nothing rounds what its layers make; have the")
