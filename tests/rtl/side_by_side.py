@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from numpy.typing import ArrayLike, NDArray
 
-from rtl.simulation.vectors import amaranth_component, play_vectors
+from rtl.simulation.vectors import Component, amaranth_component, play_vectors
 
 
 class SideBySide(wiring.Component):
@@ -28,17 +28,28 @@ class SideBySide(wiring.Component):
         return m
 
 
+def converted(components: Sequence[wiring.Component]) -> Component:
+    """The top in Verilog, for those who play it more than once: converting takes longer than playing."""
+    return amaranth_component(SideBySide(components), "side_by_side")
+
+
 def play(
-    components: Sequence[wiring.Component], stimuli: Sequence[Mapping[str, ArrayLike]], simulator: str = "verilator"
+    components: Sequence[wiring.Component] | Component,
+    stimuli: Sequence[Mapping[str, ArrayLike]],
+    simulator: str = "verilator",
 ) -> list[dict[str, NDArray[np.int64]]]:
-    """Per component what its outputs show, vector by vector; stimuli: per component {input: integers (N,)}."""
+    """Per component what its outputs show, vector by vector; stimuli: per component {input: integers (N,)}.
+
+    components : as they are, or what `converted` has made of them
+    """
     lengths = [len(next(iter(stimulus.values()))) for stimulus in stimuli]
     inputs = {
         f"c{index}__{name}": np.pad(np.asarray(values), (0, max(lengths) - len(values)))
         for index, stimulus in enumerate(stimuli)
         for name, values in stimulus.items()
     }
-    (outputs,) = play_vectors([amaranth_component(SideBySide(components), "side_by_side")], [inputs], simulator)
+    top = components if isinstance(components, Component) else converted(components)
+    (outputs,) = play_vectors([top], [inputs], simulator)
     return [
         {
             name.removeprefix(f"c{index}__"): values[:length]

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from emulator import AcceleratorConfig, raw_average_multiplier
+from emulator import AcceleratorConfig, Arithmetic, raw_average_multiplier
 from emulator.instructions import Instruction, Mode, Opcode, fields_of
 from emulator.raw_average_pool import EXACT_ROUNDINGS
 from emulator.timing import WINDOW_SETUP_CYCLES, output_delay
@@ -205,10 +205,14 @@ def test_codes_are_the_contracts(config: AcceleratorConfig) -> None:
 
 
 def test_average_of_raw_codes(simulator: str) -> None:
-    """The contract's vectors, as many at a time as there are lanes, by every rounding that rounds to the nearest."""
+    """The contract's vectors, as many at a time as there are lanes, by every rounding that rounds to the nearest.
+
+    In Icarus by TFLM's rounding only: it is slow.
+    """
     config = make_config(5, accumulator_bits=32, multiplier_bits=31)
     drivers, places = [], []
-    for rounding in EXACT_ROUNDINGS:
+    roundings = EXACT_ROUNDINGS if simulator == "verilator" else (Arithmetic.tflm().rounding,)
+    for rounding in roundings:
         arithmetic = dataclasses.replace(config.arithmetic, rounding=rounding)
         driver = Driver(dataclasses.replace(config, operand_scratchpad_bytes=5 * 64, arithmetic=arithmetic))
         for (count,), vectors in group_by(
@@ -235,7 +239,7 @@ def test_average_of_raw_codes(simulator: str) -> None:
     for index, cycle, expected in places:
         found = [oracle.overflow(int(shown[index]["output_data"][cycle]) >> 8 * lane, 8, "wrap") for lane in range(5)]
         assert found == expected, (drivers[index].config.arithmetic, expected)
-    assert len(places) > 4 * 60
+    assert len(places) > len(roundings) * 60
 
 
 def mean_of_rows(count: int) -> Instruction:
