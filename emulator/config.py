@@ -16,6 +16,8 @@ from .instructions import PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
 DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
 KIB = 1024
+LATER_FIELDS = {"weight_zero_points": False, "raw_outputs": False, "adder": "shared_shift"}
+"""Fields that version 1 of the contract does not have, and what they are for its accelerators."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,16 @@ class AcceleratorConfig:
         return asdict(self)
 
     def hash(self) -> str:
-        """SHA-256 over all fields, in hexadecimal: a program names the config that it was compiled for by this."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 in hexadecimal: a program names the config that it was compiled for by this.
+
+        It is over all fields but those of `LATER_FIELDS` at their defaults: accelerators without them keep their hash.
+        """
+        made = self.as_dict()
+        for name, default in LATER_FIELDS.items():
+            table = made if name in made else made["arithmetic"]
+            if table[name] == default:
+                del table[name]
+        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(kind: type, table: object, where: str) -> dict[str, Any]:

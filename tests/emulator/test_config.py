@@ -26,8 +26,17 @@ def test_hash_names_every_field() -> None:
         AcceleratorConfig(rows=9),
         AcceleratorConfig(counters=False),
         AcceleratorConfig(arithmetic=Arithmetic(rounding="floor")),
+        AcceleratorConfig(weight_zero_points=True),
+        AcceleratorConfig(raw_outputs=True),
+        AcceleratorConfig(arithmetic=Arithmetic(adder="rescaled")),
     ]
-    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 4
+    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 7
+
+
+def test_accelerators_of_version_1_keep_their_hash() -> None:
+    """It is a register of the hardware, by which a host knows what it was built for."""
+    digest = "296d69afa9006628ac80485a0f3dbeb6103fc48afcc9588ed12d3d78671d5cb9"
+    assert AcceleratorConfig().hash() == digest
 
 
 @pytest.mark.parametrize(
