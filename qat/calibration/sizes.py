@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..layers.weighted import Weighted
 from ..model import PreparedModel, check_prepared, evaluating
-from ..scales.quantizers import ActivationQuantizer, WeightQuantizer
+from ..scales.quantizers import ActivationQuantizer
+from ..scales.weight_quantizers import WeightQuantizer
 from .float_pass import float_layers, full_precision
 
 

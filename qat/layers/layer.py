@@ -18,8 +18,9 @@ from ..integers.planes import compiled, requantize_planes
 from ..integers.requantize import requantize
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
-from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp, WeightQuantizer
+from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp
 from ..scales.settings import Settings
+from ..scales.weight_quantizers import WeightQuantizer
 from .onnx_writer import OnnxWriter
 
 INPUT = "input"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from ..integers.tensor import QuantizedTensor
-from ..scales.quantizers import WeightQuantizer
+from ..scales.weight_quantizers import WeightQuantizer
 
 OPSET = 21
 IR_VERSION = 10  # of the ONNX release that brought operator set 21

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,45 +14,26 @@ from torch import Tensor, nn
 from emulator import Arithmetic, layer_scales
 
 from ..distributed import Moments, combined, moments
-from ..host import tensor_named
 from ..integers.accumulate import accumulate, walk
 from ..integers.geometry import Geometry
 from ..integers.tensor import QuantizedTensor, as_int, as_map
 from ..scales.constrain import constrained_codes
-from ..scales.quantizers import FixedWeightQuantizer, WeightQuantizer, quantize_bias
+from ..scales.quantizers import quantize_bias
 from ..scales.settings import Settings
-from .computed import Computed, value_of
+from ..scales.weight_quantizers import FixedWeightQuantizer, WeightQuantizer
+from .computed import Computed
 from .layer import Requantized, Step
-from .masks import mask_of, masked
+from .masks import mask_of
 from .onnx_writer import OnnxWriter
+from .parameters import OfParameters
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchNorm:
-    """A BatchNorm to fold: the names of its module and tensors in the float model.
-
-    frozen : its statistics stay as they are in training, too
-    """
-
-    module: str
-    weight: str | None
-    bias: str | None
-    running_mean: str
-    running_var: str
-    eps: float
-    momentum: float
-    frozen: bool = False
-
-
-class Weighted(Requantized):
+class Weighted(OfParameters, Requantized):
     """Convolution or matrix product, with a folded BatchNorm, a bias and a clamp.
 
-    weight, bias : names of the parameters in the float model, or what computes such tensors; geometry : None for a
-    matrix product. A 1-D convolution is one of a map of height 1; a matrix product of (batch, rows, length) is one of
-    all rows.
+    weight, bias : as `OfParameters` has them
+    geometry : None for a matrix product, which takes (batch, rows, length) as all rows; 1-D maps have the height 1
     unit : of weights that are never trained: their scale if it fits, so that multiples of it are exact
-
-    weight_name, bias_name : the parameters that have the layer's own layout and may be rewritten, None for others
 
     Buffers: `correction` (channels,), what a bias correction adds to the float bias before it is quantized;
     `guaranteed`, whether the weights are kept such that no sum can overflow (`qat.guarantee`), and `centered`, whether
@@ -77,68 +58,13 @@ class Weighted(Requantized):
         unit: float | None = None,
     ) -> None:
         super().__init__(name, source, arithmetic=arithmetic, settings=settings)
-        self.weight_tensor, self.bias_tensor = weight, bias
+        self.weight_tensor, self.bias_tensor, self.batch_norm = weight, bias, None
         self.geometry = geometry
-        self.batch_norm: BatchNorm | None = None
-        self.weight: WeightQuantizer
-        if unit is None:
-            self.weight = WeightQuantizer(channels, settings.of(name), arithmetic)
-        else:
-            self.weight = FixedWeightQuantizer(channels, settings.of(name), arithmetic, unit)
+        given = channels, settings.of(name), arithmetic
+        self.weight = WeightQuantizer(*given) if unit is None else FixedWeightQuantizer(*given, unit)
         self.register_buffer("correction", torch.zeros(channels))
         self.register_buffer("guaranteed", torch.tensor(False))
         self.register_buffer("centered", torch.tensor(False))
-
-    @property
-    def weight_name(self) -> str | None:
-        """The parameter that is the weight as it is."""
-        return self.weight_tensor if isinstance(self.weight_tensor, str) else None
-
-    @property
-    def parameter(self) -> str:
-        """The name of the weight of a layer that is `rewritable`."""
-        assert self.weight_name is not None
-        return self.weight_name
-
-    @property
-    def bias_name(self) -> str | None:
-        """The parameter that is the bias as it is."""
-        return self.bias_tensor if isinstance(self.bias_tensor, str) else None
-
-    @property
-    def parameter_names(self) -> list[str]:
-        """Of all parameters and buffers that weight, bias and BatchNorm's affine function are made of."""
-        norm = self.batch_norm
-        tensors = (self.weight_tensor, self.bias_tensor, *((norm.weight, norm.bias) if norm else ()))
-        names = [
-            tensor.names if isinstance(tensor, Computed) else (tensor,) for tensor in tensors if tensor is not None
-        ]
-        return [name for part in names for name in part]
-
-    @property
-    def rewritable(self) -> bool:
-        """Whether weight and bias are parameters of their own layout, which tools may rewrite."""
-        return self.weight_name is not None and not isinstance(self.bias_tensor, Computed)
-
-    def floats(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
-        """Float weight and bias, masks applied, without BatchNorm."""
-        weight = value_of(owner, self.weight_tensor)
-        bias = weight.new_zeros(weight.shape[0]) if self.bias_tensor is None else value_of(owner, self.bias_tensor)
-        return weight, bias
-
-    def folded(self, owner: nn.Module) -> tuple[Tensor, Tensor]:
-        """Float weight and bias, masks applied, with BatchNorm's running statistics folded in."""
-        weight, bias = self.floats(owner)
-        norm = self.batch_norm
-        if norm is None:
-            return weight, bias
-        factor = 1 / torch.sqrt(tensor_named(owner, norm.running_var) + norm.eps)
-        if norm.weight is not None:
-            factor = factor * masked(owner, norm.weight)
-        bias = (bias - tensor_named(owner, norm.running_mean)) * factor
-        if norm.bias is not None:
-            bias = bias + masked(owner, norm.bias)
-        return weight * factor.view(-1, *[1] * (weight.ndim - 1)), bias
 
     def codes(self, weight: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(codes minus zero points of `weight`, scales), the same for all layers that share them in one step."""
@@ -264,26 +190,15 @@ class Weighted(Requantized):
         if seen.count < 2:
             return  # less than two values per channel have no variance
         weight, own_bias = self.floats(owner)
-        lengths = [torch.linalg.vector_norm(w.flatten(1), dim=1).double() for w in (weight, codes)]
-        if norm.weight is not None:
-            lengths[1] = lengths[1] * masked(owner, norm.weight).sign()
-        unit = x.scale.detach().double() * lengths[0] / lengths[1]
+        longer, unknown = norm.ratio(owner, weight, codes)
+        unit = x.scale.detach().double() * longer
         mean, variance = (seen.mean - bias) * unit, seen.variance * unit**2
-        unknown = lengths[1] == 0
         if bool(unknown.any()):
             exact = combined(moments(self.plain(x.real.detach(), weight, None)))
             mean = torch.where(unknown, exact.mean, mean)
             variance = torch.where(unknown, exact.variance, variance)
         mean = mean + own_bias
-        module, momentum = owner.get_submodule(norm.module), norm.momentum
-        count = getattr(module, "num_batches_tracked", None)
-        if isinstance(count, Tensor):
-            count.add_(1)
-            if getattr(module, "momentum", momentum) is None:
-                momentum = 1 / float(count)
-        for name, value in ((norm.running_mean, mean), (norm.running_var, variance)):
-            running = tensor_named(owner, name)
-            running.lerp_(value.to(running), momentum)
+        norm.follow(owner, mean, variance)
 
     def stored(self, codes: Tensor, x: Tensor) -> Tensor:
         """The weight codes as the file has them for an input like `x`."""

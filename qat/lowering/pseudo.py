@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..layers.expression import Expression, X
 from ..layers.layer import Layer
-from ..layers.weighted import BatchNorm
+from ..layers.parameters import BatchNorm
 from ..scales.quantizers import NO_CLAMP, Clamp
 
 

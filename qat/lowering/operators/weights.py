@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import fx
 
 from ...integers.geometry import Geometry
-from ...layers.weighted import BatchNorm, Weighted
+from ...layers.parameters import BatchNorm
+from ...layers.weighted import Weighted
 from ..arguments import Arguments, pair, shape_of
 from ..context import Lowering
 from ..pseudo import Normalization

@@ -11,9 +11,10 @@ from numpy.testing import assert_array_equal
 
 from emulator import Arithmetic, clamp_bias, quantize, quantize_weight
 from emulator import quantize_bias as integer_bias
-from qat.scales.quantizers import ActivationQuantizer, WeightQuantizer, quantize_bias
+from qat.scales.quantizers import ActivationQuantizer, quantize_bias
 from qat.scales.scale import LOG_GAIN
 from qat.scales.settings import LayerSettings
+from qat.scales.weight_quantizers import WeightQuantizer
 
 
 def activation(low: float, high: float, bits: int = 8, **settings: object) -> ActivationQuantizer:

@@ -17,8 +17,9 @@ from emulator import Arithmetic
 from emulator.arithmetic import ROUNDINGS
 from qat import LayerSettings, Settings
 from qat.scales.observers import OBSERVERS
-from qat.scales.quantizers import ActivationQuantizer, WeightQuantizer
+from qat.scales.quantizers import ActivationQuantizer
 from qat.scales.scale import SCALES
+from qat.scales.weight_quantizers import WeightQuantizer
 from tests.qat.networks import Mixed, Pooled, assert_equal_codes, exported, images, randomized
 
 MIXED_BITS = {
