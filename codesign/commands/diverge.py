@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from emulator.arithmetic import Arithmetic
+
 from ..console import Output, Phases
 from ..diverge import IMPLEMENTATIONS, diverge, sentence, write_page
 from ..diverge.page import check_suffix, summary
@@ -42,6 +44,10 @@ def run(
     if file is not None:
         write_page(file, found, chosen.model.name)
     output.show(*summary(found, chosen.model.name))
+    if "tflm" in between and not found.agree and graph.arithmetic != Arithmetic.tflm():
+        output.show(
+            "tflm computes in another arithmetic than this contract's: with --arithmetic tflm they are compared in it"
+        )
     if file is not None:
         output.show(f"the page is {file}")
     output.finish(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from codesign.cli import FAILS, main
+from codesign.cli import FAILS, HOLDS, main
 from codesign.diverge import run as running
 from emulator import run_graph
 from tests.codesign.command import fails, runs
@@ -75,3 +76,14 @@ def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatc
     refused = ["diverge", model, "onnxruntime", "emulator"]
     fails(capsys, refused, "onnxruntime needs the package", "pip install 'lockstep[qat]'")
     fails(capsys, ["diverge", "absent.onnx"], "absent.onnx", "No such file")
+
+
+@pytest.mark.skipif(find_spec("tflite_micro") is None, reason="needs the extra lockstep[tflm]")
+def test_another_arithmetic_than_the_runtime_has_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "floor.toml"
+    config.write_text('rounding = "floor"\n', encoding="utf-8")
+    arguments = ["diverge", str(classifier().save(tmp_path)), "emulator", "tflm", "--samples", "2", "--arithmetic"]
+    assert main([*arguments, str(config)]) == FAILS
+    assert "with --arithmetic tflm" in capsys.readouterr().out
+    assert main([*arguments, "tflm"]) == HOLDS
+    assert "with --arithmetic tflm" not in capsys.readouterr().out
