@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emulator.graph import Integers, Tensor
 from emulator.multiplier import layer_scales, quantize_multiplier
 
+from ..reading.products.bias import check_bias
 from ..reading.values import Target
 from .environment import Environment
 from .operator import Operator
@@ -66,10 +67,7 @@ def read_bias(env: Environment, op: Operator, index: int, channels: int) -> Inte
     if found.type != "int32" or values.size != channels:
         raise ValueError(f"{found}, its bias, must be {channels} int32, not {found.type} of shape {found.shape}")
     bias = values.reshape(-1).astype(np.int64)
-    low, high = env.builder.arithmetic.bias_range
-    for channel in np.flatnonzero((bias < low) | (bias > high))[:1]:
-        bits = env.builder.arithmetic.bias_bits
-        raise ValueError(f"bias of channel {channel} must fit {bits} bits ({low} to {high}), not {int(bias[channel])}")
+    check_bias(bias, env.builder.arithmetic)
     return bias
 
 

@@ -70,7 +70,10 @@ def check_bias(bias: Integers, arithmetic: Arithmetic) -> None:
     low, high = arithmetic.bias_range
     for channel in np.flatnonzero((bias < low) | (bias > high))[:1]:
         bits = arithmetic.bias_bits
-        raise ValueError(f"bias of channel {channel} must fit {bits} bits ({low} to {high}), not {int(bias[channel])}")
+        value = int(bias[channel])
+        needed = max(value, ~value).bit_length() + 1
+        way = f"; an arithmetic with accumulator_bits = {needed} or more holds it" if needed <= 32 else ""
+        raise ValueError(f"bias of channel {channel} must fit {bits} bits ({low} to {high}), not {value}{way}")
 
 
 def _spread(values: NDArray[Any], channels: int) -> NDArray[Any]:

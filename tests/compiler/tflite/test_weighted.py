@@ -11,6 +11,7 @@ from compiler import load_model
 from compiler.tflite.writer import FileTensor
 from emulator import Arithmetic
 from tests.compiler.tflite.net import Net, check_tflm
+from tests.compiler.tflite.whole import classifier
 
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 
@@ -143,3 +144,10 @@ def test_weights_of_four_bits(tmp_path: Path) -> None:
     net.add("FULLY_CONNECTED", [y, "w1", net.bias(3, y, np.float32([0.05]))], (1, 3))
     check_tflm(net, tmp_path)
     assert load_model(tmp_path / "net.tflite", Arithmetic(weight_bits=4)).nodes
+
+
+def test_a_bias_that_does_not_fit_says_what_would_hold_it(tmp_path: Path) -> None:
+    file = classifier().save(tmp_path)
+    assert load_model(file).nodes[0].bias[0] == -2688
+    with pytest.raises(ValueError, match=r"bias of channel 0 must fit 8 bits .*, not -2688; .*accumulator_bits = 13 "):
+        load_model(file, Arithmetic(accumulator_bits=8))
