@@ -9,7 +9,7 @@ from pathlib import Path
 from compiler.load_model import TFLITE_IDENTIFIER
 
 RUNTIMES = {
-    "onnxruntime": ("onnxruntime", "qat"),
+    "onnxruntime": ("onnxruntime", "onnxruntime"),
     "litert": ("ai_edge_litert", "litert"),
     "tflm": ("tflite_micro", "tflm"),
 }

@@ -221,6 +221,11 @@ def test_a_missing_extra_is_named(package: str) -> None:
     assert package in sentence and f"lockstep[{EXTRAS[package]}]" in sentence and "\n" not in sentence
 
 
+def test_runtimes_and_formats_have_extras_of_their_own() -> None:
+    packages = {"onnxruntime": "onnxruntime", "tflite": "tflite", "ai_edge_litert": "litert", "tflite_micro": "tflm"}
+    assert {package: EXTRAS[package] for package in packages} == packages
+
+
 def test_a_log_is_shown_only_with_debug() -> None:
     assert cli.one_line("the build failed; its log ends:\nline\nline") == (
         "the build failed; its log ends (--debug shows it all)"

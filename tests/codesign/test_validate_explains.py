@@ -214,7 +214,7 @@ def test_what_cannot_be_compared(
     )
     fails(capsys, ["validate", model, "--against", "tflm"], str(model), "an ONNX file", "onnxruntime")
     monkeypatch.setattr("codesign.peers.runtimes.find_spec", lambda name: None)
-    fails(capsys, ["validate", model], "onnxruntime", "pip install 'lockstep[qat]'")
+    fails(capsys, ["validate", model], "onnxruntime", "pip install 'lockstep[onnxruntime]'")
 
 
 def test_an_opset_that_onnx_runtime_does_not_know(
