@@ -15,6 +15,7 @@ from ..reading.errors import in_file
 from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource
 from ..reading.origin import Origin
+from ..reading.shown_outputs import check_outputs
 from ..reading.sizes import check_elements
 from ..reading.stored.arithmetic import choose_arithmetic
 from ..reading.stored.layers import read_layers
@@ -65,11 +66,11 @@ def load_onnx(
     ``layers``, what the file's metadata entry ``lockstep.layers`` says about them, {} where it has none.
 
     Raises `ModelError` (a ``ValueError``), one sentence with file, node, operator and reason, for all that is damaged,
-    not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic`.
+    not supported or does not fit the arithmetic; ``TypeError`` if `arithmetic` is no `Arithmetic` or
+    `outputs` no sequence of names.
     """
-    if isinstance(outputs, str):
-        raise TypeError(f"outputs must be a sequence of names, not the text {outputs!r}")
     with in_file(path):
+        check_outputs(outputs)
         file = read_onnx(path)
         chosen = choose_arithmetic(file.metadata, arithmetic, override)
         shown = [value.name for value in file.outputs] if outputs is None else list(dict.fromkeys(outputs))

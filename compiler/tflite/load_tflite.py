@@ -11,6 +11,7 @@ from emulator.graph import Graph
 
 from ..reading.errors import ModelError, in_file
 from ..reading.graph_builder import GraphBuilder
+from ..reading.shown_outputs import check_outputs
 from ..reading.stored.arithmetic import choose_arithmetic
 from ..reading.stored.layers import read_layers
 from ..reading.stored.tables import read_tables
@@ -43,9 +44,11 @@ def load_tflite(
     ``codes`` {layer: tensor of the file that has its codes}, ``unsigned_inputs`` and ``layers``.
 
     Raises `ModelError` (a ``ValueError``), one sentence with file, operator and reason, for all that is damaged, not
-    supported or does not fit the arithmetic, all operators at once; ``TypeError`` if `arithmetic` is no `Arithmetic`.
+    supported or does not fit the arithmetic, all operators at once; ``TypeError`` if `arithmetic` is no `Arithmetic`
+    or `outputs` no sequence of names.
     """
     with in_file(path):
+        check_outputs(outputs)
         file = read_tflite(path)
         return graph_of(file, choose_arithmetic(file.metadata, arithmetic, override), outputs)
 

@@ -22,7 +22,7 @@ def shown_tensors(file: TfliteFile, outputs: Sequence[str] | None) -> list[int]:
                 raise ValueError(f"outputs must be names of its tensors, not {name!r}")
         found = [index_of[name] for name in outputs]
     if not found:
-        raise ValueError("must have outputs")
+        raise ValueError("must have at least one output")
     return list(dict.fromkeys(found))
 
 

@@ -103,6 +103,8 @@ def test_cut_outputs(tmp_path) -> None:
         load_onnx(path, outputs=[])
     with pytest.raises(TypeError, match="outputs must be a sequence of names, not the text 'y'"):
         load_onnx(path, outputs="y")
+    with pytest.raises(TypeError, match="outputs must be a sequence of names or None, not 3"):
+        load_onnx(path, outputs=3)
     with pytest.raises(ValueError, match="no operator makes its outputs"):
         load_onnx(path, outputs=["input"])
 

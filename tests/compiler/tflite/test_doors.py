@@ -146,6 +146,9 @@ def test_named_outputs(tmp_path: Path) -> None:
     assert len(load_model(path, outputs=["y0"]).nodes) == 1
     with pytest.raises(ModelError, match="outputs must be names of its tensors, not 'nowhere'"):
         load_model(path, outputs=["nowhere"])
+    for wrong, said in (("y0", "a sequence of names, not the text 'y0'"), (3, "or None, not 3"), ([3], r"not \[3\]")):
+        with pytest.raises(TypeError, match=said):
+            load_model(path, outputs=wrong)
 
 
 def test_stored_arithmetic(tmp_path: Path) -> None:
