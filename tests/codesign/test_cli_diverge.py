@@ -74,7 +74,7 @@ def test_refusals(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatc
     fails(capsys, refused, str(tflite), "a TFLite file", "litert or tflm, not with onnxruntime")
     monkeypatch.setattr("codesign.peers.runtimes.find_spec", lambda name: None)
     refused = ["diverge", model, "onnxruntime", "emulator"]
-    fails(capsys, refused, "onnxruntime needs the package", "pip install 'lockstep[qat]'")
+    fails(capsys, refused, "onnxruntime needs the package", "pip install 'lockstep[onnxruntime]'")
     fails(capsys, ["diverge", "absent.onnx"], "absent.onnx", "No such file")
 
 
