@@ -1,0 +1,1 @@
+"""How a study runs: which points, in which order, by which workers, and what is never computed twice."""

@@ -1,0 +1,1 @@
+"""What one point of a study is worth: the tasks that find it out, and what their outcomes make of it."""

@@ -1,0 +1,1 @@
+"""What a study shows: one page, and tables of its points."""
