@@ -113,6 +113,10 @@ class Program:
     columns : lanes of the counter rows, the config's columns
     macs : multiplications of the network's shapes for one sample
     head, tail : what the host computes in front of the inputs and behind the outputs, as in `Graph`
+    layers : for each instruction the name of the layer that it serves, "" for HALT; of layers that run together, the
+        last one's, whose codes are stored. () where no graph was compiled. Raises ``ValueError`` for another length
+
+    A layer's instructions need not follow each other: a LOAD may stand in front of the layer before.
     """
 
     config_hash: str
@@ -127,6 +131,13 @@ class Program:
     macs: int = 0
     head: HostPart | None = None
     tail: HostPart | None = None
+    layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.layers and len(self.layers) != len(self.instructions):
+            raise ValueError(
+                f"layers must name one for each of {len(self.instructions)} instructions, not {len(self.layers)}"
+            )
 
     @property
     def memory_bytes(self) -> int:

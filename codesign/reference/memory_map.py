@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from emulator.config import AcceleratorConfig
@@ -88,7 +89,17 @@ def memory_map_dict(program: Program, config: AcceleratorConfig) -> dict[str, An
         "config_hash": program.config_hash,
         "macs": program.macs,
         "spans": [span.as_dict() for span in spans(program)],
+        "instructions": _instruction_runs(program),
     }
+
+
+def _instruction_runs(program: Program) -> list[dict[str, Any]]:
+    """Instructions that follow each other and serve one layer; a layer has several runs where LOADs go ahead."""
+    found: list[dict[str, Any]] = []
+    for layer, run in groupby(program.layers):
+        first = found[-1]["first"] + found[-1]["count"] if found else 0
+        found.append({"layer": layer, "first": first, "count": len(list(run))})
+    return found
 
 
 def memory_map_text(program: Program, config: AcceleratorConfig, model: str) -> str:

@@ -68,7 +68,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     emitter = Emitter(graph, config, {layer.name for step in steps for layer in step.layers[:-1]})
     macs = 0
     for step in steps:
-        emitter.begin(step.main.name)
+        emitter.begin(step.main.name, step.layers[-1].name)
         _emit(emitter, step)
         if isinstance(step.main, Convolution):
             macs += step.main.weight.size * math.prod(step.main.shape[:-1])

@@ -40,12 +40,14 @@ class Emitter:
         self.constants: list[tuple[int, bytes]] = []
         self.size = 0
         self.layers: list[str] = []
+        self.stored: list[str] = []
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
         self._adder: dict[str, int] | None = None
 
-    def begin(self, layer: str) -> None:
-        """A layer's operations follow."""
+    def begin(self, layer: str, stored: str) -> None:
+        """A layer's operations follow; `stored` is the last layer that runs in them, whose codes are stored."""
         self.layers.append(layer)
+        self.stored.append(stored)
 
     @property
     def layer(self) -> str:
@@ -226,9 +228,10 @@ class Emitter:
                 layer = self.layers[operation.layer]
                 raise CompileError(f"layer {layer!r} does not fit the instruction set: {error}") from None
             instructions.append(made)
-        return self._program(tuple(instructions), macs)
+        layers = tuple(self.stored[operation.layer] for operation in program)
+        return self._program(tuple(instructions), layers, macs)
 
-    def _program(self, instructions: tuple[Instruction, ...], macs: int) -> Program:
+    def _program(self, instructions: tuple[Instruction, ...], layers: tuple[str, ...], macs: int) -> Program:
         instructions = (*instructions, Instruction(Opcode.HALT, {}))
         code = b"".join(made.encode() for made in instructions)
         program_address = self.reserve(len(code))
@@ -250,6 +253,7 @@ class Emitter:
             macs=macs,
             head=self.graph.head,
             tail=self.graph.tail,
+            layers=(*layers, ""),
         )
 
     def _fill_tensors(self, image: bytearray) -> None:

@@ -114,6 +114,12 @@ def test_a_driver_that_follows_the_files_gets_the_outputs(capsys: pytest.Capture
     assert {path.name: path.stat().st_size for path in folder.iterdir()} == result["files"]
     memory_map = json.loads((folder / "memory_map.json").read_text())
     assert memory_map == result["memory_map"]
+    runs_of_layers = memory_map["instructions"]
+    assert [run["first"] for run in runs_of_layers[1:]] == [run["first"] + run["count"] for run in runs_of_layers[:-1]]
+    assert runs_of_layers[0]["first"] == 0 and runs_of_layers[-1] == {
+        "layer": "", "first": result["instructions"] - 1, "count": 1,
+    }  # fmt: skip
+    assert {run["layer"] for run in runs_of_layers[:-1]} == {"conv", "pool", "fc"}  # flatten needs none
     writes = {
         access["register"]: access["value"]
         for access in json.loads((folder / "registers.json").read_text())["registers"]
