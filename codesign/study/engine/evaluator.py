@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ..definition.study import Point
 from ..value import Value
 from .task import Outcome, Task
 
 
+@dataclass(frozen=True, eq=False)
+class Details:
+    """What the outcomes of a point tell beside its measures.
+
+    layers, timeline, test_accuracy : as `PointResult` has them
+    files : name → bytes, for the point's own folder beside its config ("model.onnx")
+    notes : sentences that a reader of the whole study must know
+    """
+
+    layers: tuple[Mapping[str, Any], ...] = ()
+    timeline: tuple[tuple[str, str, int, int], ...] = ()
+    test_accuracy: float | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 class Evaluator(Protocol):
     """Which work finds out what a point is worth. It is picklable, and a pure function of its study."""
+
+    def point(self, choices: Mapping[str, Any]) -> Point:
+        """The point of {dimension: label}; ``ValueError`` of one sentence where they make no accelerator."""
+        ...
 
     def tasks(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
         """{role: task} of all that can start when the outcomes of the roles in `done` are there, and is not among them.
@@ -27,6 +48,10 @@ class Evaluator(Protocol):
 
     def values(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Value]:
         """{measure: value}, of the measures that `done` tells; called again after the confirmation."""
+        ...
+
+    def details(self, point: Point, done: Mapping[str, Outcome]) -> Details:
+        """What else `done` tells, at the study's end."""
         ...
 
     def sources(self, kind: str) -> str:
