@@ -1,4 +1,4 @@
-"""What the loaders share: the arrays that they return, and how they read files that nobody vouches for."""
+"""What the loaders share: the arrays that they return, their splits, and how they read files of unknown origin."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+SEED = 0
+"""Of the splits that nobody has published."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,18 @@ def check_split(split: str, splits: Sequence[str]) -> None:
     """Raise ``ValueError`` unless `split` is one of `splits`."""
     if split not in splits:
         raise ValueError(f"split must be {listed(map(repr, splits), 'or')}, not {split!r}")
+
+
+def stratified(labels: NDArray[np.int64], validation: int, test: int) -> tuple[NDArray[np.int64], ...]:
+    """Indices of training, validation and test data, drawn with `SEED`: the same shares of every label in each.
+
+    validation, test : how many of them; the rest is to train with
+    """
+    from sklearn.model_selection import train_test_split
+
+    rest, tested = train_test_split(np.arange(len(labels)), test_size=test, stratify=labels, random_state=SEED)
+    trained, chosen = train_test_split(rest, test_size=validation, stratify=labels[rest], random_state=SEED)
+    return trained, chosen, tested
 
 
 def find_files(
