@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import qat
 from emulator import Arithmetic
 
 from . import training
+from .datasets.networks import digits8_network
 from .training import OnStep
 
 TEST_IMAGES = 360
@@ -52,28 +52,6 @@ def load() -> Digits:
     return Digits(train_images, train_labels, test_images, test_labels)
 
 
-def network() -> nn.Sequential:
-    """Three 3×3 convolutions with BatchNorm and ReLU, two max pools, one linear layer; 231 000 products per image."""
-    layers: dict[str, nn.Module] = {
-        **_block(1, 1, 16),
-        **_block(2, 16, 16),
-        "pool2": nn.MaxPool2d(2),
-        **_block(3, 16, 32),
-        "pool3": nn.MaxPool2d(2),
-        "flatten": nn.Flatten(),
-        "head": nn.Linear(128, 10),
-    }
-    return nn.Sequential(OrderedDict(layers))
-
-
-def _block(index: int, inputs: int, outputs: int) -> dict[str, nn.Module]:
-    return {
-        f"conv{index}": nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        f"norm{index}": nn.BatchNorm2d(outputs),
-        f"relu{index}": nn.ReLU(),
-    }
-
-
 def answers(model: nn.Module, images: Tensor) -> Tensor:
     """The digit that `model` reads in each image, int64 (n,), in eval mode."""
     with one_thread():
@@ -105,7 +83,7 @@ def train_float(
     on_step : called after every step with (steps done, steps in all)
     """
     torch.manual_seed(seed)
-    model = network()
+    model = digits8_network()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=1e-4)
     _train(model, optimizer, data, epochs, seed, on_step)
     return model
