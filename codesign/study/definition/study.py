@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.config import AcceleratorConfig
+from emulator.timing import DEFAULT_LATENCY
 
 SAMPLERS = ("grid", "nsga2", "nsga3", "tpe", "gp")
 RECIPES = ("ptq", "fitted", "qat")
@@ -119,7 +120,7 @@ class Study:
     constraints: tuple[Constraint, ...] = ()
     search: Search = field(default_factory=Search)
     seed: int = 0
-    latency: int = 32
+    latency: int = DEFAULT_LATENCY
     clock_mhz: float | None = None
     device: str = "LFE5U-85F"
     confirm: str = "none"

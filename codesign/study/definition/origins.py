@@ -1,0 +1,107 @@
+"""``[network]`` and ``[data]``: built in, made by a function of the user's own, or a file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .study import Data, Network
+from .tables import check_keys, text
+
+KINDS = ("builtin", "factory", "file")
+NETWORK_BYTES = 1 << 31
+"""Most of a model file: a protocol buffer cannot have more."""
+DATA_BYTES = 1 << 33
+
+
+def read_network(table: object, data: Data | None, folder: Path) -> Network:
+    """Of ``[network]``; None: the network of a built-in data set.
+
+    Raises ``ValueError`` for an unknown name, and for a file or a factory's module that is not there.
+    """
+    from ...networks import NETWORKS
+
+    own = _data_sets()
+    if table is None:
+        if data is None or data.kind != "builtin":
+            raise ValueError("[network] must say which network: builtin, factory or file")
+        return Network("factory", data.name)
+    kind, name = _origin(table, "[network]")
+    if kind == "builtin":
+        if name not in (*NETWORKS, *own):
+            raise ValueError(f"[network] builtin must be one of {', '.join((*NETWORKS, *own))}, not {name!r}")
+        return Network("builtin" if name in NETWORKS else "factory", name)
+    return Network(kind, name, _digest(kind, name, folder, "[network]", NETWORK_BYTES))
+
+
+def read_data(table: object, folder: Path) -> Data:
+    """Of ``[data]``; ``ValueError`` as for `read_network`."""
+    kind, name = _origin(table, "[data]")
+    if kind == "builtin":
+        known = _data_sets()
+        if name not in known:
+            raise ValueError(f"[data] builtin must be one of {', '.join(known)}, not {name!r}")
+        return Data(kind, name)
+    if kind == "file" and Path(name).suffix != ".npz":
+        raise ValueError(f"[data] file must be an .npz archive with inputs and labels, not {name!r}")
+    return Data(kind, name, _digest(kind, name, folder, "[data]", DATA_BYTES))
+
+
+def _data_sets() -> tuple[str, ...]:
+    from ...datasets.builtin import BUILTIN  # scikit-learn, which takes a second
+
+    return tuple(BUILTIN)
+
+
+def _origin(table: object, where: str) -> tuple[str, str]:
+    found = check_keys(table, KINDS, where)
+    if len(found) != 1:
+        raise ValueError(f"{where} must have exactly one of {', '.join(KINDS)}, not {', '.join(found) or 'none'}")
+    ((kind, name),) = found.items()
+    return kind, text(name, f"{where} {kind}")
+
+
+def _digest(kind: str, name: str, folder: Path, where: str, limit: int) -> str:
+    """SHA-256 of the file, or of the factory's module's source."""
+    if kind == "file":
+        return file_digest(folder / name, f"{where} file", limit)
+    return file_digest(factory_source(name, folder, where), f"{where} factory", limit)
+
+
+def file_digest(path: Path, what: str, limit: int) -> str:
+    """SHA-256 in hexadecimal of a file; ``ValueError`` where it cannot be read or has more than `limit` bytes."""
+    try:
+        if path.stat().st_size > limit:
+            raise ValueError(f"{what} {path} must have at most {limit} bytes, not {path.stat().st_size}")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{what} {path}: {error.strerror}") from None
+
+
+def factory_source(name: str, folder: Path, where: str) -> Path:
+    """The file of the module of ``module:function``, found without importing it, `folder` first."""
+    module, separator, function = name.partition(":")
+    if not separator or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f"{where} factory must be module:function, not {name!r}")
+    path: list[str] | None = [str(folder), *sys.path]
+    spec = None
+    for part in module.split("."):
+        spec = importlib.machinery.PathFinder.find_spec(part, path)
+        path = list(spec.submodule_search_locations or ()) if spec is not None else []
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        raise ValueError(f"{where} factory {name!r}: there is no module {module} in {folder} or on Python's path")
+    return Path(spec.origin)
+
+
+def paths_of(table: Mapping[str, object], key: str, folder: Path, where: str) -> Path | None:
+    """A file that a study names, relative to its folder; ``ValueError`` where it is not there."""
+    if key not in table:
+        return None
+    path = folder / text(table[key], f"{where} {key}")
+    if not path.is_file():
+        raise ValueError(f"{where} {key}: {path} is no file")
+    return path

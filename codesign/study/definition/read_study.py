@@ -1,0 +1,200 @@
+"""`read_study`: a TOML file becomes a `Study`; whatever is wrong with it is refused before anything runs."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
+
+from .dimensions import read_dimensions
+from .fields import BUDGETS, FIELDS, check_value, flatten
+from .measures import check_measurable, read_constraints, read_objectives
+from .origins import paths_of, read_data, read_network
+from .points import IllegalPointError, combinations, point, space_size
+from .study import CONFIRM, RECIPES, SAMPLERS, Search, Study, Training
+from .tables import check_keys, choice, integer, number, text
+
+SECTIONS = (
+    "name", "network", "data", "training", "hardware", "space", "objectives", "constraints", "search", "device",
+    "memory", "energy", "synthesis",
+)  # fmt: skip
+MOST_BYTES = 1 << 20
+"""Of a study file."""
+MOST_POINTS = 100_000
+"""Combinations of a grid without ``trials``, and combinations among which a legal one is looked for."""
+MOST_SEED = (1 << 32) - 1
+
+
+def read_study(path: str | PathLike[str]) -> Study:
+    """Read and check a study file.
+
+    Raises ``ValueError``, one sentence with the file and the key at fault.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise ValueError(f"{file}: a study must have at most {MOST_BYTES} bytes, not {file.stat().st_size}")
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: is not a UTF-8 text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{file}: is not TOML: {error}") from None
+    try:
+        return study_from_dict({"name": file.stem, **table}, file.resolve().parent, file.resolve())
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".", file: Path | None = None) -> Study:
+    """A study of plain tables, as a TOML file has them.
+
+    folder : what relative paths are resolved against, and where factories' modules are looked for first
+
+    Raises ``ValueError``, one sentence with the key at fault.
+    """
+    table = check_keys(table, SECTIONS, "the study")
+    for needed in ("space", "objectives"):
+        if needed not in table:
+            raise ValueError(f"[{needed}] must be there")
+    folder = Path(folder).resolve()
+    data = read_data(table["data"], folder) if "data" in table else None
+    network = read_network(table.get("network"), data, folder)
+    training, seed, budgets = _training(table["training"]) if "training" in table else (None, 0, {})
+    fixed = {**_hardware(table.get("hardware", {})), **budgets}
+    device = check_keys(table.get("device", {}), ("name", "clock_mhz"), "[device]")
+    memory = check_keys(table.get("memory", {}), ("latency",), "[memory]")
+    energy = check_keys(table.get("energy", {}), ("table",), "[energy]")
+    synthesis = check_keys(table.get("synthesis", {}), ("confirm", "liberty"), "[synthesis]")
+    study = Study(
+        name=_name(table.get("name", "study")),
+        network=network,
+        space=read_dimensions(table["space"], fixed),
+        objectives=read_objectives(table["objectives"]),
+        data=data,
+        training=training,
+        fixed=fixed,
+        constraints=read_constraints(table.get("constraints", {})),
+        search=_search(table.get("search", {})),
+        seed=seed,
+        latency=integer(memory, "latency", DEFAULT_LATENCY, 1, MAX_LATENCY, "[memory]"),
+        clock_mhz=_clock(device),
+        device=text(device.get("name", "LFE5U-85F"), "[device] name"),
+        confirm=choice(synthesis.get("confirm", "none"), CONFIRM, "[synthesis] confirm"),
+        energy_table=paths_of(energy, "table", folder, "[energy]"),
+        liberty=paths_of(synthesis, "liberty", folder, "[synthesis]"),
+        file=file,
+    )
+    _check_origins(study)
+    check_measurable(study)
+    _check_space(study)
+    return study
+
+
+def _name(value: object) -> str:
+    name = text(value, "name")
+    if len(name) > 100 or re.search(r"[\x00-\x1f\x7f]", name):
+        raise ValueError(f"name must be one line of at most 100 characters, not {name!r}")
+    return name
+
+
+def _hardware(value: object) -> dict[str, Any]:
+    """{path: value} of ``[hardware]``."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"[hardware] must be a table, not {value!r}")
+    fixed = flatten(value, "[hardware]")
+    for path, setting in fixed.items():
+        if path not in FIELDS or path in BUDGETS:
+            known = ", ".join(name for name in FIELDS if name not in BUDGETS)
+            raise ValueError(f"[hardware]: unknown field {path!r} (known: {known})")
+        try:
+            check_value(path, setting)
+        except ValueError as error:
+            raise ValueError(f"[hardware] {error}") from None
+    return fixed
+
+
+def _training(value: object) -> tuple[Training, int, dict[str, Any]]:
+    """(recipe with its options, seed, budgets) of ``[training]``."""
+    table = check_keys(value, ("recipe", "seed", *BUDGETS), "[training]")
+    if "recipe" not in table:
+        raise ValueError(f"[training] recipe must be there, one of {', '.join(RECIPES)}")
+    seed = integer(table, "seed", 0, 0, MOST_SEED, "[training]")
+    budgets = {name: table[name] for name in BUDGETS if name in table}
+    for name, budget in budgets.items():
+        try:
+            check_value(name, budget)
+        except ValueError as error:
+            raise ValueError(f"[training] {error}") from None
+    return Training(choice(table["recipe"], RECIPES, "[training] recipe")), seed, budgets
+
+
+def _search(value: object) -> Search:
+    table = check_keys(value, ("sampler", "trials", "seed", "population"), "[search]")
+    sampler = choice(table.get("sampler", "grid"), SAMPLERS, "[search] sampler")
+    if sampler != "grid" and "trials" not in table:
+        raise ValueError(f"[search] trials must be there for the sampler {sampler}, which has no end of its own")
+    least = 2 if sampler.startswith("nsga") else 1
+    return Search(
+        sampler=sampler,
+        trials=integer(table, "trials", None, 1, 1 << 31, "[search]"),
+        seed=integer(table, "seed", 0, 0, MOST_SEED, "[search]"),
+        population=integer(table, "population", 16, least, 10_000, "[search]"),
+    )
+
+
+def _clock(table: Mapping[str, Any]) -> float | None:
+    if "clock_mhz" not in table:
+        return None
+    clock = number(table["clock_mhz"], "[device] clock_mhz")
+    if not 0 < clock <= 100_000:
+        raise ValueError(f"[device] clock_mhz must be above 0 and at most 100000, not {table['clock_mhz']!r}")
+    return clock
+
+
+def _check_origins(study: Study) -> None:
+    """Raise ``ValueError`` for a network, data and training that do not go together."""
+    kind, budgets = study.network.kind, [name for name in BUDGETS if name in study.fixed]
+    budgets += [path for dimension in study.space for path in dimension.choices[0] if path in BUDGETS]
+    if kind == "builtin" and (study.data is not None or study.training is not None):
+        given = "[data]" if study.data is not None else "[training]"
+        raise ValueError(
+            f"{given}: the network {study.network.name} has random weights, which no data can judge; "
+            "leave it out, or name a factory or a file"
+        )
+    if kind == "file" and study.training is not None:
+        raise ValueError("[training]: a file's network is run as it is; leave it out, or name a factory")
+    if kind == "factory" and study.data is not None and study.training is None:
+        raise ValueError('[training] must be there with [data]: say recipe = "ptq", "fitted" or "qat"')
+    if kind == "factory" and study.data is None and study.training is not None:
+        raise ValueError("[data] must be there with [training]")
+    if budgets and study.training is None:
+        raise ValueError(f"{budgets[0]} needs [training], whose bits per layer it bounds")
+
+
+def _check_space(study: Study) -> None:
+    """Raise ``ValueError`` for a grid that has no end in sight, and for a space without a legal combination."""
+    size = space_size(study)
+    if study.search.sampler == "grid" and study.search.trials is None and size > MOST_POINTS:
+        raise ValueError(
+            f"[space] has {size} combinations; a grid of more than {MOST_POINTS} must have trials in [search], "
+            "or another sampler"
+        )
+    first = ""
+    for index, labels in enumerate(combinations(study)):
+        if index == MOST_POINTS:
+            return
+        try:
+            point(study, labels)
+        except IllegalPointError as error:
+            shown = ", ".join(f"{name} {label}" for name, label in labels.items())
+            first = first or f"{shown}: {error}"
+        else:
+            return
+    raise ValueError(f"[space] has no legal combination; the first one is illegal because of {first}")
