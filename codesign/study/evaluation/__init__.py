@@ -1,1 +1,5 @@
 """What one point of a study is worth: the tasks that find it out, and what their outcomes make of it."""
+
+from .evaluator import StudyEvaluator
+
+__all__ = ["StudyEvaluator"]

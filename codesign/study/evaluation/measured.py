@@ -1,0 +1,38 @@
+"""From outcomes to measures: numbers with their standing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..definition.study import Point, Study
+from ..engine.task import Outcome
+from ..value import Value
+
+MEMORIES = ("activation_scratchpad", "weight_scratchpad", "operand_scratchpad", "output_scratchpad", "accumulator")
+MACHINE = "machine"
+
+
+def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, Value]:
+    """{measure: value} of all that the outcomes and the point itself tell."""
+    config = point.config
+    found = {"scratchpad_bytes": Value(sum(getattr(config, f"{name}_bytes") for name in MEMORIES), source="config")}
+    if study.clock_mhz is not None:
+        found["clock_mhz"] = Value(study.clock_mhz, source="the study's own")
+    run = _values(done, "run")
+    if run:
+        cycles = run["cycles"]
+        found["cycles"] = Value(cycles, source=MACHINE)
+        found["utilization"] = Value(run["macs"] / (cycles * config.rows * config.columns), source=MACHINE)
+        moved = run["telemetry"]["bytes_read"] + run["telemetry"]["bytes_written"]
+        found["bytes_moved"] = Value(moved, source=MACHINE)
+        found["memory_bytes"] = Value(run["memory_bytes"], source="compiler")
+        found["program_bytes"] = Value(run["program_bytes"], source="compiler")
+        clock = found.get("clock_mhz")
+        if clock is not None:
+            found["latency_us"] = Value(cycles / clock.number, clock.kind, clock.error, f"{MACHINE}; {clock.source}")
+    return found
+
+
+def _values(done: Mapping[str, Outcome], role: str) -> Mapping[str, object]:
+    outcome = done.get(role)
+    return {} if outcome is None or outcome.failure is not None else outcome.values

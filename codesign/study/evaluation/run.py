@@ -1,0 +1,59 @@
+"""The task ``run``: one sample on the machine, to the cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compiler import compile_graph
+from emulator.config import config_from_dict
+from emulator.instructions import Unit
+from emulator.machine import Machine
+from emulator.machine.result import Error
+
+from ...execution.timeline import spans
+from ..engine.task import Outcome, Task
+from .graphs import graph_of
+
+GRAIN = 1000
+"""Parts of a run below which the timeline shows no gaps."""
+
+
+def run(task: Task) -> Outcome:
+    """Cycles, counters, sizes, layers and timeline of the task's network on its accelerator."""
+    config = config_from_dict(task.arguments["config"])
+    graph = graph_of(task, config.arithmetic)
+    program = compile_graph(graph, config)
+    machine = Machine(config, task.arguments["latency"])
+    (record,) = machine.execute([program.image], program.program_address, program.program_bytes, timeline=True)
+    if record.error != Error.NONE:
+        raise ValueError(f"the accelerator stopped with error {record.error.name} at instruction {record.error_index}")
+    values: dict[str, Any] = {
+        "cycles": record.cycles,
+        "macs": program.macs,
+        "telemetry": record.counters,
+        "memory_bytes": program.memory_bytes,
+        "program_bytes": program.program_bytes,
+        "layers": [],
+    }
+    values["timeline"] = _timeline(
+        [
+            (span.unit, program.layers[span.index], span.start, span.end)
+            for span in spans(program.instructions, record.timeline)
+        ],
+        record.cycles,
+    )
+    return Outcome(values)
+
+
+def _timeline(executed: list[tuple[Unit, str, int, int]], cycles: int) -> list[list[Any]]:
+    """[unit, layer, start, end], where a unit's work for a layer goes on after less than a part of the run as one."""
+    made: list[list[Any]] = []
+    last: dict[tuple[Unit, str], list[Any]] = {}
+    for unit, layer, start, end in sorted(executed, key=lambda span: span[2]):
+        current = last.get((unit, layer))
+        if current is not None and start - current[3] <= cycles // GRAIN:
+            current[3] = max(current[3], end)
+        else:
+            current = last[unit, layer] = [unit.name.lower(), layer, start, end]
+            made.append(current)
+    return made
