@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +15,7 @@ from emulator import Arithmetic
 
 from . import training
 from .datasets.networks import digits8_network
-from .training import OnStep
+from .training import OnStep, one_thread
 
 TEST_IMAGES = 360
 SEED = 0
@@ -62,17 +60,6 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The share of images that `model` gets right, 0 to 1, in eval mode."""
     with one_thread():
         return training.accuracy(model, images, labels)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread: the network is too small for more, and sums are then the same on any number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def train_float(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -59,16 +60,18 @@ class Archive:
 
 
 @contextmanager
-def open_npz(path: str | PathLike[str]) -> Iterator[Archive]:
+def open_npz(path: str | PathLike[str], content: bytes | None = None) -> Iterator[Archive]:
     """The .npz file `path`, of whose arrays only the headers have been read.
+
+    content : the file's bytes where they are in memory; `path` is then only what errors call them
 
     Raises ``ValueError``, one sentence with the file, and with the array where there is one, for all that is no such
     file, is damaged or compressed in another way than NumPy does, or whose headers do not fit the archive's directory.
     """
     file = Path(path)
     with _damage(str(file)):
-        archive = zipfile.ZipFile(file)
-    size = file.stat().st_size
+        archive = zipfile.ZipFile(file if content is None else io.BytesIO(content))
+    size = file.stat().st_size if content is None else len(content)
     with archive:
         members: dict[str, zipfile.ZipInfo] = {}
         headers: dict[str, NpyHeader] = {}

@@ -1,8 +1,9 @@
-"""What the digits and the data sets of local folders share: training a classifier, and its accuracy."""
+"""Training a classifier, its answers and its accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -86,3 +87,14 @@ def answers(model: nn.Module, inputs: Tensor, batch: int = 512) -> Tensor:
 def accuracy(model: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 512) -> float:
     """The share of inputs that `model` gets right, 0 to 1, in eval mode, so many at a time."""
     return int((answers(model, inputs, batch) == labels).sum()) / len(labels)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: sums are then the same on any number of cores, and small networks are too small for more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
