@@ -58,6 +58,10 @@ class Evaluator(Protocol):
         """Digest of the code that does tasks of this kind, a part of their keys."""
         ...
 
+    def prepare(self) -> None:
+        """What a process does once, before its first task: load compiled code, or make it where nobody has yet."""
+        ...
+
     def execute(self, task: Task) -> Outcome:
         """Do a task, in whatever process. What goes wrong with the work is the outcome's failure, not an exception."""
         ...

@@ -1,0 +1,60 @@
+"""A worker: a process that executes one task after the other until its parent ends."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from .evaluator import Evaluator
+from .task import Outcome, Task
+from .threads import one_thread
+
+READY = "ready"
+
+
+def execute(evaluator: Evaluator, task: Task) -> tuple[Outcome, bool, float]:
+    """Do a task: its outcome, whether it is worth keeping, and the seconds on the clock.
+
+    An exception, which no evaluator should let through, is a failure that is not kept: memory may be enough next time.
+    """
+    start = time.perf_counter()
+    one_thread()
+    try:
+        return evaluator.execute(task), True, time.perf_counter() - start
+    except Exception as error:
+        text = " ".join(str(error).split())
+        outcome = Outcome({}, failure=f"{task.kind}: unexpected {type(error).__name__}: {text}")
+        return outcome, False, time.perf_counter() - start
+
+
+def main(handle: int) -> None:
+    """Serve the parent on the socket `handle`: an evaluator, the word to begin, then (ticket, task) after (ticket, task).
+
+    Sent back are `READY`, and of each task (ticket, outcome, kept, seconds). The process leads a session of its own, all
+    of which ends when the parent does, however that ends.
+    """
+    os.set_inheritable(handle, False)
+    connection = Connection(handle)
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    # The thread keeps the parent from waiting until a task is done that is longer than the socket's buffer.
+    threading.Thread(target=_receive, args=(connection, messages), daemon=True).start()
+    evaluator: Evaluator = messages.get()
+    messages.get()
+    evaluator.prepare()
+    connection.send(READY)
+    while True:
+        ticket, task = messages.get()
+        connection.send((ticket, *execute(evaluator, task)))
+
+
+def _receive(connection: Connection, messages: queue.SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            messages.put(connection.recv())
+    except (EOFError, OSError):
+        os.killpg(0, signal.SIGKILL)  # with the tools that the task may have started
