@@ -30,10 +30,6 @@ class Details:
 class Evaluator(Protocol):
     """Which work finds out what a point is worth. It is picklable, and a pure function of its study."""
 
-    def point(self, choices: Mapping[str, Any]) -> Point:
-        """The point of {dimension: label}; ``ValueError`` of one sentence where they make no accelerator."""
-        ...
-
     def tasks(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
         """{role: task} of all that can start when the outcomes of the roles in `done` are there, and is not among them.
 

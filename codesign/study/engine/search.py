@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import itertools
-import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,18 +39,13 @@ Labels = tuple[int, ...]
 class Told:
     """What the search learns of a point.
 
-    values : of the objectives, or None where the point has failed
+    values : of the objectives, or None where the point has failed or makes no accelerator
     excess : of each constraint, how far beyond its bound; 0 or less where it holds
     """
 
     labels: Labels
     values: tuple[float, ...] | None
     excess: tuple[float, ...] = ()
-
-
-def combinations(study: Study) -> int:
-    """Points of the whole space."""
-    return math.prod(len(dimension.labels) for dimension in study.space)
 
 
 def choices(study: Study, labels: Labels) -> dict[str, Any]:
@@ -77,15 +71,16 @@ class Search:
         self._generations = 0  # that the replayed study has been told
         self._open: list[optuna.Trial] = []  # of the next one
 
-    def ask(self, told: Sequence[Sequence[Told]]) -> list[Labels]:
+    def ask(self, told: Sequence[Sequence[Told]]) -> Iterable[Labels]:
         """The points of the next generation, duplicates of earlier ones included; none where there is no more.
+
+        A grid is one generation, in the order of `definition.points.combinations`.
 
         told : of each generation so far, what all its points gave, in the order in which they were asked for
         """
         if self._study.search.sampler == "grid":
             ranges = [range(len(dimension.labels)) for dimension in self._study.space]
-            most = self._study.search.trials
-            return [] if told else list(itertools.islice(itertools.product(*ranges), most))
+            return [] if told else itertools.product(*ranges)
         key = self._key(told)
         asked = self._recorded(key)
         if asked is None:

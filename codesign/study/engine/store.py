@@ -24,8 +24,8 @@ _KIND, _KEY, _FILE = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[0-9a-f]{64}")
 class Store:
     """``FOLDER/<kind>/<key>/``: ``outcome.json`` and the outcome's files beside it.
 
-    An entry is written under a temporary name and renamed, so it is whole or absent, whatever ends the process. There is
-    one writer, the process that holds the lock of the folder around.
+    An entry is written under a temporary name and renamed, so it is whole or absent, whatever ends the process. There
+    is one writer, the process that holds the lock of the folder around.
 
     damaged : entries that were there and could not be used
     """

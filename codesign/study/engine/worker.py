@@ -33,10 +33,10 @@ def execute(evaluator: Evaluator, task: Task) -> tuple[Outcome, bool, float]:
 
 
 def main(handle: int) -> None:
-    """Serve the parent on the socket `handle`: an evaluator, the word to begin, then (ticket, task) after (ticket, task).
+    """Serve the parent on the socket `handle`: an evaluator, the word to begin, then one (ticket, task) after the other.
 
-    Sent back are `READY`, and of each task (ticket, outcome, kept, seconds). The process leads a session of its own, all
-    of which ends when the parent does, however that ends.
+    Sent back are `READY`, and of each task (ticket, outcome, kept, seconds). The process leads a session of its own,
+    all of which ends when the parent does, however that ends.
     """
     os.set_inheritable(handle, False)
     connection = Connection(handle)

@@ -1,0 +1,94 @@
+"""A study's folder: what is in it, whether it may be one, and how the files that people read are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emulator.config import AcceleratorConfig
+
+from ...console import to_json
+from ...files import naming, replacing, write_text
+from ..result import StudyResult
+from .lock import LOCK
+from .record import result_as_dict
+
+STORE, STUDY, RESULT, POINTS, DASHBOARD = "store", "study.toml", "result.json", "points", "optuna.db"
+NAMES = (STORE, STUDY, RESULT, POINTS, DASHBOARD, LOCK, "report.html", "points.csv", "points.parquet")
+CONFIG = "config.toml"
+
+
+def check_study_folder(folder: Path) -> None:
+    """Raise ``OSError`` naming the folder unless it is a study's, empty, or can be made, and can be written."""
+    target = folder.resolve()
+    there = next(place for place in (target, *target.parents) if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(20, f"{there} is a file, not a folder", str(folder))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(13, "cannot be written: permission denied", str(folder))
+    if there == target and not (target / STORE).is_dir():
+        foreign = sorted(entry.name for entry in target.iterdir() if entry.name not in NAMES)
+        if foreign:
+            raise FileExistsError(17, f"holds {foreign[0]!r} and no study; give an empty or a new folder", str(folder))
+
+
+def write_study_folder(folder: Path, result: StudyResult, files: Mapping[int, Mapping[str, bytes]]) -> None:
+    """Write the study's file, the result and a folder for each point, each of them whole or not at all.
+
+    files : index → name → bytes, of the points' own folders
+    """
+    if result.study.file is not None and result.study.file.resolve() != (folder / STUDY).resolve():
+        write_text(folder / STUDY, result.study.file.read_text(encoding="utf-8"))
+    wanted = {}
+    for point in result.points:
+        name = f"{point.index:04d}"
+        wanted[name] = {CONFIG: config_toml(point.point.config).encode(), **files.get(point.index, {})}
+    with naming(folder / POINTS):
+        (folder / POINTS).mkdir(exist_ok=True)
+        for name, contents in wanted.items():
+            _fill(folder / POINTS / name, contents)
+        for entry in (folder / POINTS).iterdir():
+            if re.fullmatch(r"\d{4,}", entry.name) and entry.name not in wanted and entry.is_dir():
+                shutil.rmtree(entry)  # of an earlier study in this folder, which had more points
+    write_text(folder / RESULT, to_json(result_as_dict(result)))
+
+
+def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+    folder.mkdir(exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name not in contents and entry.is_file():
+            entry.unlink()
+    for name, data in contents.items():
+        file = folder / name
+        if not file.is_file() or file.read_bytes() != data:
+            with replacing(file) as temporary:
+                temporary.write_bytes(data)
+
+
+def config_toml(config: AcceleratorConfig) -> str:
+    """The file that `emulator.config.load_config` reads as this config."""
+    table = config.as_dict()
+    arithmetic = table.pop("arithmetic")
+    # Numbers, booleans and plain words are the same in JSON and TOML.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    lines += ["", "[arithmetic]", *(f"{name} = {json.dumps(value)}" for name, value in arithmetic.items())]
+    return "\n".join(lines) + "\n"
+
+
+def read_result(folder: Path) -> Mapping[str, Any]:
+    """What `write_study_folder` has written as ``result.json``; ``ValueError`` naming the file where there is none."""
+    file = folder / RESULT
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise ValueError(f"{file}: is not JSON") from None
+    if not isinstance(record, dict) or not isinstance(record.get("points"), list):
+        raise ValueError(f"{file}: is not the result of a study")
+    return record
