@@ -83,6 +83,28 @@ def synthesize(
     return _status(run(config, seed or [1, 2, 3], output, json))
 
 
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(metavar="STUDY.toml|NAME", help="A study's file, or a built-in study's name.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where all of it goes; what is there is not redone."),
+    ],
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes. Default: as many as processors.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster, whose processes do the work instead.")
+    ] = None,
+    json: Json = None,
+    debug: Debug = False,
+) -> int:
+    """A co-design sweep with a Pareto front and a page; run it again to go on with it."""
+    from .commands.study import run
+
+    return run(name, output, workers, ray, json)
+
+
 app.add_typer(models)
 
 

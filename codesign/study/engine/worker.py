@@ -33,7 +33,7 @@ def execute(evaluator: Evaluator, task: Task) -> tuple[Outcome, bool, float]:
 
 
 def main(handle: int) -> None:
-    """Serve the parent on the socket `handle`: an evaluator, the word to begin, then one (ticket, task) after the other.
+    """Serve the parent on the socket `handle`: an evaluator, the word to begin, (ticket, task) after (ticket, task).
 
     Sent back are `READY`, and of each task (ticket, outcome, kept, seconds). The process leads a session of its own,
     all of which ends when the parent does, however that ends.

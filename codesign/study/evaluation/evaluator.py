@@ -58,6 +58,12 @@ class StudyEvaluator:
         """Digest of the code that does tasks of this kind."""
         return sources(kind)
 
+    def prepare(self) -> None:
+        """Load the machine's compiled loop, or compile it."""
+        from ...execution.execution import compile_machine
+
+        compile_machine()
+
     def execute(self, task: Task) -> Outcome:
         """Do a task; what goes wrong with the work is the outcome's failure."""
         started = time.process_time()

@@ -1,0 +1,70 @@
+"""``lockstep study``: a co-design study in a folder, and one of its points computed anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..cli import FAILS, HOLDS, INTERRUPTED
+from ..console import Output
+from ..study.definition.built_in import find_study
+from ..study.definition.read_study import read_study
+from ..study.engine.record import result_as_dict
+from ..study.engine.run import run_study
+from ..study.engine.terminal import Watcher
+from ..study.result import StudyResult
+from ..table import Table
+
+REPORT = "report.html"
+
+
+def run(name: str, folder: Path, workers: int | None, ray: str | None, json_file: str | None) -> int:
+    """Run a study, or go on with it; print its front and where the page is. Returns the exit status."""
+    output = Output(json_file)
+    study = read_study(find_study(name))
+    with Watcher() as watcher:
+        result = run_study(study, folder, workers, ray, watcher.show)
+    show(output, result, folder)
+    output.finish(result_as_dict(result))
+    if result.state != "complete":
+        return INTERRUPTED
+    return HOLDS if any(point.failure is None for point in result.points) else FAILS
+
+
+def show(output: Output, result: StudyResult, folder: Path) -> None:
+    """Print the front as a table, what failed, and what was computed."""
+    study = result.study
+    measures = list(dict.fromkeys(part.measure for part in (*study.objectives, *study.constraints)))
+    tested = any(point.test_accuracy is not None for point in result.front)
+    names = [dimension.name for dimension in study.space]
+    columns = ("point", *names, *measures, *(("test accuracy",) if tested else ()))
+    table = Table(f"{study.name}: the front", columns, left=1 + len(names))
+    for point in result.front:
+        numbers = [_number(point.values[measure].number, point.values[measure].kind) for measure in measures]
+        choices = [str(point.point.choices[name]) for name in names]
+        table.add(str(point.index), *choices, *numbers, *((_number(point.test_accuracy),) if tested else ()))
+    failed = [point for point in result.points if point.failure is not None]
+    cached = sum(point.cached for point in result.points)
+    output.show(table)
+    for point in failed[:5]:
+        output.show(f"point {point.index} failed: {point.failure}")
+    if len(failed) > 5:
+        output.show(f"{len(failed) - 5} more points failed; {folder / REPORT} names them")
+    kinds = {value.kind for point in result.front for value in point.values.values()}
+    if kinds & {"estimate", "model"}:
+        output.show("~ an estimate, ≈ a model's figure; all others are exact")
+    output.show(
+        *result.notes,
+        f"{len(result.points)} of {result.planned} points, {len(result.front)} on the front, {len(failed)} failed; "
+        f"{cached} came from the store as a whole",
+        f"tasks: {result.provenance['tasks computed']} computed, {result.provenance['tasks from the store']} "
+        f"from the store; {result.provenance['seconds']} seconds",
+        f"the page is {folder / REPORT}",
+    )
+
+
+def _number(number: float | None, kind: str = "exact") -> str | None:
+    if number is None:
+        return None
+    sign = {"exact": "", "estimate": "~", "model": "≈"}[kind]
+    text = f"{int(number):,}".replace(",", "\u202f") if number == int(number) else f"{number:.4g}"
+    return sign + text
