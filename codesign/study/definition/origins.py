@@ -15,6 +15,11 @@ KINDS = ("builtin", "factory", "file")
 NETWORK_BYTES = 1 << 31
 """Most of a model file: a protocol buffer cannot have more."""
 DATA_BYTES = 1 << 33
+"""Most of a data file, packed or not."""
+SPLITS = ("train", "validation", "test")
+ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("inputs", "labels"))
+FINISHED = ("inputs", "labels")
+"""Arrays of an .npz file that only measures a finished network."""
 
 
 def read_network(table: object, data: Data | None, folder: Path) -> Network:
@@ -45,9 +50,23 @@ def read_data(table: object, folder: Path) -> Data:
         if name not in known:
             raise ValueError(f"[data] builtin must be one of {', '.join(known)}, not {name!r}")
         return Data(kind, name)
-    if kind == "file" and Path(name).suffix != ".npz":
-        raise ValueError(f"[data] file must be an .npz archive with inputs and labels, not {name!r}")
-    return Data(kind, name, _digest(kind, name, folder, "[data]", DATA_BYTES))
+    digest = _digest(kind, name, folder, "[data]", DATA_BYTES)
+    if kind == "file":
+        held = data_arrays(folder / name)
+        if held not in (set(ARRAYS), set(FINISHED)):
+            raise ValueError(
+                f"[data] file {name} must hold the arrays {', '.join(ARRAYS)}, or for a finished network "
+                f"{' and '.join(FINISHED)}, not {', '.join(sorted(held))}"
+            )
+    return Data(kind, name, digest)
+
+
+def data_arrays(path: Path) -> set[str]:
+    """Names of the arrays of an .npz file; ``ValueError`` where it is none."""
+    from ...inputs import open_npz
+
+    with open_npz(path) as archive:
+        return set(archive.headers)
 
 
 def _data_sets() -> tuple[str, ...]:

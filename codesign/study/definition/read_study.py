@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
 from .dimensions import read_dimensions
 from .fields import BUDGETS, FIELDS, check_value, flatten
 from .measures import check_measurable, read_constraints, read_objectives
-from .origins import paths_of, read_data, read_network
+from .origins import ARRAYS, FINISHED, data_arrays, paths_of, read_data, read_network
 from .points import IllegalPointError, combinations, point, space_size
 from .study import CONFIRM, RECIPES, SAMPLERS, Search, Study, Training
 from .tables import check_keys, choice, integer, number, text
@@ -90,6 +91,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
         energy_table=paths_of(energy, "table", folder, "[energy]"),
         liberty=paths_of(synthesis, "liberty", folder, "[synthesis]"),
         file=file,
+        folder=folder,
     )
     _check_origins(study)
     check_measurable(study)
@@ -122,17 +124,23 @@ def _hardware(value: object) -> dict[str, Any]:
 
 def _training(value: object) -> tuple[Training, int, dict[str, Any]]:
     """(recipe with its options, seed, budgets) of ``[training]``."""
-    table = check_keys(value, ("recipe", "seed", *BUDGETS), "[training]")
+    from ...training.recipe import TrainingRecipe  # with torch
+
+    options = [f.name for f in fields(TrainingRecipe) if f.name not in ("kind", "seed")]
+    table = check_keys(value, ("recipe", "seed", *options, *BUDGETS), "[training]")
     if "recipe" not in table:
         raise ValueError(f"[training] recipe must be there, one of {', '.join(RECIPES)}")
     seed = integer(table, "seed", 0, 0, MOST_SEED, "[training]")
     budgets = {name: table[name] for name in BUDGETS if name in table}
-    for name, budget in budgets.items():
-        try:
+    try:
+        for name, budget in budgets.items():
             check_value(name, budget)
-        except ValueError as error:
-            raise ValueError(f"[training] {error}") from None
-    return Training(choice(table["recipe"], RECIPES, "[training] recipe")), seed, budgets
+        kind = choice(table["recipe"], RECIPES, "recipe")
+        given = {name: table[name] for name in options if name in table}
+        recipe = TrainingRecipe(kind=kind, seed=seed, **given)
+    except ValueError as error:
+        raise ValueError(f"[training] {error}") from None
+    return Training(kind, {name: getattr(recipe, name) for name in options}), seed, budgets
 
 
 def _search(value: object) -> Search:
@@ -174,6 +182,10 @@ def _check_origins(study: Study) -> None:
         raise ValueError('[training] must be there with [data]: say recipe = "ptq", "fitted" or "qat"')
     if kind == "factory" and study.data is None and study.training is not None:
         raise ValueError("[data] must be there with [training]")
+    if kind == "factory" and study.data is not None and study.data.kind == "file":
+        held = data_arrays(study.folder / study.data.name)
+        if held == set(FINISHED):
+            raise ValueError(f"[data] file {study.data.name} must hold {', '.join(ARRAYS)} to train with")
     if budgets and study.training is None:
         raise ValueError(f"{budgets[0]} needs [training], whose bits per layer it bounds")
 

@@ -11,7 +11,7 @@ from emulator.config import AcceleratorConfig
 from emulator.timing import DEFAULT_LATENCY
 
 SAMPLERS = ("grid", "nsga2", "nsga3", "tpe", "gp")
-RECIPES = ("ptq", "fitted", "qat")
+RECIPES = ("ptq", "adaround", "fitted", "qat")
 CONFIRM = ("none", "front", "all")
 
 
@@ -44,7 +44,11 @@ class Data:
 
 @dataclass(frozen=True)
 class Training:
-    """How a point's network gets its codes; the fields of `TrainingRecipe`, by name, as plain values."""
+    """How a point's network gets its codes.
+
+    recipe : one of `RECIPES`, the kind of a `TrainingRecipe`
+    options : its other fields but the seed, which is the study's, all by name
+    """
 
     recipe: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -101,9 +105,11 @@ class Search:
 class Study:
     """A study file, checked.
 
-    file : the study's file, whose folder relative paths are resolved against; None for one that was made in Python
+    file : the study's file; None for one that was made in Python
+    folder : what relative paths are resolved against, and where factories' modules are looked for first
     fixed : field path → value for all points ("rows", "arithmetic.overflow", …); the others are `AcceleratorConfig`'s
     latency : of the external memory, cycles
+    seed : of the training
     clock_mhz : of all points, or None: predicted or measured
     device : of `synthesis.devices`, for ``fits``
     confirm : whose area and clock are synthesized for real: one of `CONFIRM`
@@ -127,6 +133,7 @@ class Study:
     energy_table: Path | None = None
     liberty: Path | None = None
     file: Path | None = None
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)

@@ -3,55 +3,78 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
 
-from ..definition.points import point as point_of
 from ..definition.study import Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
 from ..value import Value
 from .measured import measures
-from .run import run
 from .sources import sources
-from .tasks import RUN, run_task
+from .tasks import ACCURACY, FLOAT, RUN, TEST, TRAIN, accuracy_task, digest, float_task, run_task, train_task
 
-_EXECUTE: Mapping[str, Callable[[Task], Outcome]] = {RUN: run}
+MODEL = "model.onnx"
+Done = Mapping[str, Outcome]
 
 
 @dataclass(frozen=True)
 class StudyEvaluator:
-    """The engine's `Evaluator` of a study."""
+    """The engine's `Evaluator` of a study. The role of a task is its kind."""
 
     study: Study
 
-    def point(self, choices: Mapping[str, Any]) -> Point:
-        """The point of {dimension: label}; ``ValueError`` of one sentence where they make no accelerator."""
-        return point_of(self.study, choices)
-
-    def tasks(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
+    def tasks(self, point: Point, done: Done) -> Mapping[str, Task]:
         """{role: task} of all that can start when the outcomes in `done` are there."""
-        if "run" in done:
+        if any(outcome.failure is not None for outcome in done.values()):
             return {}
-        return {"run": run_task({"builtin": self.study.network.name}, point.config, self.study.latency, {})}
+        return {role: task for role, task in self._ready(point, done).items() if role not in done}
 
-    def confirmation(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
-        """The same of the work that only the points of the front get."""
-        return {}
+    def _ready(self, point: Point, done: Done) -> dict[str, Task]:
+        study = self.study
+        if study.network.kind == "builtin":
+            return {RUN: run_task({"builtin": study.network.name}, point.config, study.latency)}
+        if study.network.kind == "file":
+            model = _content(study.folder / study.network.name)
+            own = {"file": digest(model)}
+            found = {RUN: run_task(own, point.config, study.latency, {"model": model})}
+            if study.data is not None:
+                found[ACCURACY] = accuracy_task(study, point.config.arithmetic, model, "validation", own)
+            return found
+        if study.training is not None and FLOAT not in done:
+            return {FLOAT: float_task(study)}
+        if TRAIN not in done:
+            return {TRAIN: train_task(study, point, done[FLOAT].files if FLOAT in done else {})}
+        trained = done[TRAIN]
+        own = {"structure": trained.values["structure"]}
+        return {RUN: run_task(own, point.config, study.latency, {"model": trained.files[MODEL]})}
 
-    def values(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Value]:
+    def confirmation(self, point: Point, done: Done) -> Mapping[str, Task]:
+        """The same of the work that only the points of the front get: test data."""
+        if any(outcome.failure is not None for outcome in done.values()):
+            return {}
+        found: dict[str, Task] = {}
+        if TRAIN in done and self.study.data is not None:
+            made_by = train_task(self.study, point, {}).arguments
+            model = done[TRAIN].files[MODEL]
+            found[TEST] = accuracy_task(self.study, point.config.arithmetic, model, "test", made_by)
+        return {role: task for role, task in found.items() if role not in done}
+
+    def values(self, point: Point, done: Done) -> Mapping[str, Value]:
         """{measure: value}, of the measures that `done` tells."""
         return measures(self.study, point, done)
 
-    def details(self, point: Point, done: Mapping[str, Outcome]) -> Details:
-        """Layers, timeline and files of a point."""
-        outcome = done.get("run")
-        if outcome is None or outcome.failure is not None:
-            return Details()
+    def details(self, point: Point, done: Done) -> Details:
+        """Layers, timeline, test accuracy and model of a point."""
+        good = {role: outcome for role, outcome in done.items() if outcome.failure is None}
+        run = good[RUN].values if RUN in good else {"layers": [], "timeline": []}
         return Details(
-            layers=tuple(outcome.values["layers"]),
-            timeline=tuple((unit, layer, start, end) for unit, layer, start, end in outcome.values["timeline"]),
+            layers=tuple(run["layers"]),
+            timeline=tuple((unit, layer, start, end) for unit, layer, start, end in run["timeline"]),
+            test_accuracy=good[TEST].values["accuracy"] if TEST in good else None,
+            files={MODEL: good[TRAIN].files[MODEL]} if TRAIN in good else {},
         )
 
     def sources(self, kind: str) -> str:
@@ -59,17 +82,38 @@ class StudyEvaluator:
         return sources(kind)
 
     def prepare(self) -> None:
-        """Load the machine's compiled loop, or compile it."""
+        """Load the machine's compiled loop, or compile it where nobody has yet."""
         from ...execution.execution import compile_machine
 
         compile_machine()
 
     def execute(self, task: Task) -> Outcome:
-        """Do a task; what goes wrong with the work is the outcome's failure."""
+        """Do a task. What would go wrong again is the outcome's failure; anything else is raised."""
         started = time.process_time()
         try:
-            outcome = _EXECUTE[task.kind](task)
-        except (ValueError, TypeError, RuntimeError) as error:
-            outcome = Outcome({}, failure=str(error))
+            outcome = _execute(task, self.study.folder)
+        except (ValueError, TypeError) as error:
+            outcome = Outcome({}, failure=" ".join(str(error).split()))
         seconds = time.process_time() - started
         return Outcome(outcome.values, outcome.files, outcome.failure, seconds)
+
+
+def _execute(task: Task, folder: Path) -> Outcome:
+    """Do a task, with what it needs and no more imported: a worker that only runs programs has no torch."""
+    if task.kind == RUN:
+        from .run import run
+
+        return run(task)
+    if task.kind in (ACCURACY, TEST):
+        from .accuracy import accuracy
+
+        return accuracy(task, folder)
+    from .train import float_network, train
+
+    return {FLOAT: float_network, TRAIN: train}[task.kind](task, folder)
+
+
+@lru_cache(2)
+def _content(path: Path) -> bytes:
+    """A file's bytes, read once for all points."""
+    return path.read_bytes()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ..definition.study import Point, Study
 from ..engine.task import Outcome
 from ..value import Value
+from .tasks import ACCURACY, RUN, TRAIN
 
 MEMORIES = ("activation_scratchpad", "weight_scratchpad", "operand_scratchpad", "output_scratchpad", "accumulator")
 MACHINE = "machine"
@@ -18,7 +20,15 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
     found = {"scratchpad_bytes": Value(sum(getattr(config, f"{name}_bytes") for name in MEMORIES), source="config")}
     if study.clock_mhz is not None:
         found["clock_mhz"] = Value(study.clock_mhz, source="the study's own")
-    run = _values(done, "run")
+    trained = _values(done, TRAIN)
+    if "accuracy" in trained:
+        found["accuracy"] = Value(trained["accuracy"], source="validation data, torch")
+    if ACCURACY in done:
+        found["accuracy"] = Value(_values(done, ACCURACY)["accuracy"], source="validation data, emulator")
+    run = _values(done, RUN)
+    if run or trained:
+        size = (trained or run)["weight_bytes"]
+        found["weight_bytes"] = Value(size, source="the model's weights")
     if run:
         cycles = run["cycles"]
         found["cycles"] = Value(cycles, source=MACHINE)
@@ -33,6 +43,6 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
     return found
 
 
-def _values(done: Mapping[str, Outcome], role: str) -> Mapping[str, object]:
+def _values(done: Mapping[str, Outcome], role: str) -> Mapping[str, Any]:
     outcome = done.get(role)
     return {} if outcome is None or outcome.failure is not None else outcome.values

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from compiler import compile_graph
+from emulator.arithmetic import Arithmetic
 from emulator.config import config_from_dict
+from emulator.graph import Convolution, Graph, Linear
 from emulator.instructions import Unit
 from emulator.machine import Machine
 from emulator.machine.result import Error
 
 from ...execution.timeline import spans
 from ..engine.task import Outcome, Task
-from .graphs import graph_of
+from .graphs import builtin_graph, model_graph
 
 GRAIN = 1000
 """Parts of a run below which the timeline shows no gaps."""
@@ -21,7 +23,7 @@ GRAIN = 1000
 def run(task: Task) -> Outcome:
     """Cycles, counters, sizes, layers and timeline of the task's network on its accelerator."""
     config = config_from_dict(task.arguments["config"])
-    graph = graph_of(task, config.arithmetic)
+    graph = task_graph(task)
     program = compile_graph(graph, config)
     machine = Machine(config, task.arguments["latency"])
     (record,) = machine.execute([program.image], program.program_address, program.program_bytes, timeline=True)
@@ -33,6 +35,7 @@ def run(task: Task) -> Outcome:
         "telemetry": record.counters,
         "memory_bytes": program.memory_bytes,
         "program_bytes": program.program_bytes,
+        "weight_bytes": _weight_bytes(graph),
         "layers": [],
     }
     values["timeline"] = _timeline(
@@ -43,6 +46,20 @@ def run(task: Task) -> Outcome:
         record.cycles,
     )
     return Outcome(values)
+
+
+def task_graph(task: Task) -> Graph:
+    """The graph that a ``run`` task is about."""
+    arithmetic = Arithmetic(**task.arguments["config"]["arithmetic"])
+    if "model" in task.files:
+        return model_graph(task.files["model"], arithmetic)
+    return builtin_graph(task.arguments["network"]["builtin"], arithmetic)
+
+
+def _weight_bytes(graph: Graph) -> int:
+    """Of all weights' codes, each layer's packed to whole bytes."""
+    bits = graph.arithmetic.weight_bits
+    return sum(-(-node.weight.size * bits // 8) for node in graph.nodes if isinstance(node, Convolution | Linear))
 
 
 def _timeline(executed: list[tuple[Unit, str, int, int]], cycles: int) -> list[list[Any]]:

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig
 
+from ..definition.fields import BUDGETS
+from ..definition.study import Data, Point, Study, Training
 from ..engine.task import Task
 
-RUN = "run"
-KINDS = (RUN,)
+FLOAT, TRAIN, RUN, ACCURACY, TEST = "float", "train", "run", "accuracy", "test"
+KINDS = (FLOAT, TRAIN, RUN, ACCURACY, TEST)
+FLOAT_OPTIONS = ("float_epochs", "float_learning_rate", "batch")
+QAT_OPTIONS = ("epochs", "learning_rate", "distillation")
 
 
-def run_task(network: dict[str, str], config: AcceleratorConfig, latency: int, files: dict[str, bytes]) -> Task:
+def float_task(study: Study) -> Task:
+    """Train the float network: the same for all points."""
+    recipe = {name: _training(study).options[name] for name in FLOAT_OPTIONS} | {"seed": study.seed}
+    return Task(FLOAT, {"network": asdict(study.network), "data": asdict(_data(study)), "recipe": recipe})
+
+
+def train_task(study: Study, point: Point, files: Mapping[str, bytes]) -> Task:
+    """Make the network ready for the point's arithmetic; nothing else of the accelerator matters."""
+    arguments: dict[str, Any] = {
+        "network": asdict(study.network),
+        "arithmetic": point.config.arithmetic.as_dict(),
+    }
+    if study.training is None:
+        return Task(TRAIN, arguments | {"seed": study.seed})
+    names = FLOAT_OPTIONS + (QAT_OPTIONS if study.training.recipe == "qat" else ())
+    recipe = {name: study.training.options[name] for name in names}
+    budgets = {name: getattr(point, name) for name in BUDGETS if getattr(point, name) is not None}
+    arguments |= {
+        "data": asdict(_data(study)),
+        "recipe": {**recipe, "kind": study.training.recipe, "seed": study.seed},
+        "budgets": budgets,
+    }
+    return Task(TRAIN, arguments, files)
+
+
+def accuracy_task(study: Study, arithmetic: Arithmetic, model: bytes, split: str, made_by: Mapping[str, Any]) -> Task:
+    """Judge a model on a split of the data; `made_by` is what its codes depend on."""
+    kind = TEST if split == "test" else ACCURACY
+    arguments = {
+        "data": asdict(_data(study)), "arithmetic": arithmetic.as_dict(), "split": split, "model": dict(made_by),
+    }  # fmt: skip
+    return Task(kind, arguments, {"model": model})
+
+
+def run_task(
+    network: Mapping[str, str], config: AcceleratorConfig, latency: int, files: Mapping[str, bytes] | None = None
+) -> Task:
     """Compile and run on the machine.
 
-    network : {"builtin": name}, or the digest of the "model" in `files`: {"file": that of its bytes} or
+    network : {"builtin": name}, or a digest of the "model" in `files`: {"file": that of its bytes} or
         {"structure": that of all its cycles depend on}
     """
-    arguments: dict[str, Any] = {"network": network, "config": config.as_dict(), "latency": latency}
-    return Task(RUN, arguments, files)
+    return Task(RUN, {"network": dict(network), "config": config.as_dict(), "latency": latency}, files or {})
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _training(study: Study) -> Training:
+    assert study.training is not None
+    return study.training
+
+
+def _data(study: Study) -> Data:
+    assert study.data is not None
+    return study.data

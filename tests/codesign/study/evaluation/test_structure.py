@@ -75,7 +75,7 @@ def cycles(program: Program, config: AcceleratorConfig) -> int:
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_other_values_have_the_same_digest_and_cycles_or_another_digest(seed: int) -> None:
+def test_other_values_have_the_same_digest_and_cycles(seed: int) -> None:
     rng = np.random.default_rng(seed)
     second = seed % 3 == 0
     arithmetic = (version_2_arithmetic if second else random_arithmetic)(rng)
@@ -86,13 +86,8 @@ def test_other_values_have_the_same_digest_and_cycles_or_another_digest(seed: in
     other = other_values(graph, rng)
     assert any(not np.array_equal(a.weight, b.weight) for a, b in zip(graph.nodes, other.nodes, strict=True)
                if isinstance(a, Linear))  # fmt: skip
-    try:
-        ours = compile_graph(graph, config)
-    except CompileError:
-        pytest.skip("the graph does not fit this accelerator")
-    if structure(graph) != structure(other):
-        assert any(isinstance(node, Add | AveragePool) for node in graph.nodes)  # whose values the compiler looks at
-        return
+    ours = compile_graph(graph, config)
+    assert structure(graph) == structure(other)
     theirs = compile_graph(other, config)
     assert shown(ours) == shown(theirs)
     assert cycles(ours, config) == cycles(theirs, config)
