@@ -14,10 +14,8 @@ from emulator.instructions import Unit
 from emulator.machine import Machine, Result
 from emulator.program import Program
 
+from .execution.profile import find_bound
 from .networks import macs
-
-FULL = 0.9
-"""A unit or a bus that is busy for this share of the cycles, or more, bounds the run by itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,22 +46,13 @@ class Measurement:
         return found
 
     def bound(self) -> str:
-        """What bounds the run, in words: what is busy almost always, the layers' shapes, or latency.
-
-        The array's utilization is its busy share of the cycles times the share of its elements in use; where the second
-        is the smaller one, the shapes bound the run.
-        """
+        """What bounds the run, in words, by the rule of `find_bound`."""
         shares = self.shares()
         # A unit that moves data is busy while the bus carries it: the bus is the better name for it.
-        names = {"CONVOLVE": "the array", "POST_PROCESS": "post-processing", "reads": "reads", "writes": "writes"}
-        first = max(names, key=lambda name: shares[name])
-        text = f"{names[first]} busy for {100 * shares[first]:.0f} % of the cycles"
-        if first == "CONVOLVE":
-            used = self.multiplications / max(self.result.telemetry["macs"], 1)
-            text += f", {100 * used:.0f} % of its elements in use"
-            if used < min(shares[first], FULL):
-                return f"shape; {text}"
-        return text if shares[first] >= FULL else f"latency between dependent steps; {text}"
+        resources = {"array": shares["CONVOLVE"], "post_processing": shares["POST_PROCESS"]}
+        entered = self.result.telemetry["macs"]
+        used = self.multiplications / entered if self.multiplications and entered else None
+        return find_bound(resources | {name: shares[name] for name in ("reads", "writes")}, used).reason
 
 
 def random_inputs(graph: Graph, seed: int = 0) -> dict[str, Codes]:

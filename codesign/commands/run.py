@@ -45,8 +45,10 @@ def run(
     result = as_dict(execution, chosen.model, inputs)
     if timelines:
         executed = execution.timeline()
+        layers = [(row.name, row.start, row.end) for row in execution.profile()]
+        title = f"{chosen.model.name}, first sample"
         for path in timelines:
-            write_timeline(path, executed, execution.compile().instructions, f"{chosen.model.name}, first sample")
+            write_timeline(path, executed, execution.compile().instructions, title, layers)
         result["under_way"] = {unit.name.lower(): cycles for unit, cycles in busy_cycles(executed).items()}
     output.finish(result)
     return execution.holds

@@ -23,6 +23,7 @@ from emulator.run import LayerCounts, run_graph_counts
 from ..files import replacing
 from ..inputs import graph_codes
 from .comparison import counter_mismatches, emulator_counters, memory_mismatches, mismatches, output_mismatches
+from .profile import LayerProfile, profile
 from .timeline import Span, spans
 
 OnSample = Callable[[int], None]
@@ -90,17 +91,20 @@ class Execution:
         compile_machine()
         if on_progress is not None:
             on_progress(0)
-        self.machine = Machine(self.config).run(program, self._first(samples), on_progress=on_progress)
+        machine = Machine(self.config)
+        self.machine = machine.run(program, self._first(samples), on_progress=on_progress, timeline=True)
         return self.machine
 
     def timeline(self) -> list[Span]:
-        """When the machine executed which instruction, for the first sample."""
+        """When the machine executed which instruction in its run of the first sample."""
+        assert self.machine is not None and self.machine.first.timeline is not None
         program = self.compile()
-        images = program.images(self._first(1))
-        machine = Machine(self.config)
-        (record,) = machine.execute(images, program.program_address, program.program_bytes, timeline=True)
-        assert record.timeline is not None
-        return spans(program.instructions, record.timeline)
+        return spans(program.instructions, self.machine.first.timeline, program.layers)
+
+    def profile(self) -> list[LayerProfile]:
+        """What each layer cost in the machine's run of the first sample."""
+        assert self.machine is not None
+        return profile(self.compile(), self.config, self.machine.first, self.core)
 
     def run_rtl(
         self,

@@ -13,11 +13,19 @@ from emulator.config import AcceleratorConfig
 from ..console import Output
 from ..table import Table, cell_text, percent
 from .execution import Execution, output_values
+from .profile import notes, profile_table
 
 
 def show(output: Output, execution: Execution, model: Path) -> None:
-    """Print the layers, the outputs and the verdict."""
+    """Print the layers, what each cost, the outputs and the verdict."""
     output.show(layer_table(execution, f"{model.name}, {execution.samples} samples"))
+    if execution.machine is not None:
+        profile = execution.profile()
+        if profile:
+            output.show(profile_table(profile, "Each layer's part of the machine's run of the first sample"))
+        output.show(*notes(profile))
+        if execution.rtl is not None:
+            output.show("The RTL is not asked when an instruction ends: its cycles are compared for whole samples.")
     results = Table("Outputs of the first sample", ("output", "made by", "values"), left=3)
     for name, array in execution.outputs.items():
         flat = np.asarray(array[0]).reshape(-1)
@@ -109,5 +117,6 @@ def as_dict(execution: Execution, model: Path, inputs: Path | None) -> dict[str,
             for kind, layers in execution.machine.counters.items()
         },
         "telemetry": execution.machine.telemetry,
+        "profile": {"of": "machine", "sample": 0, "layers": [row.as_dict() for row in execution.profile()]},
         "utilization": execution.utilization(),
     }

@@ -1,4 +1,4 @@
-"""When each unit executed which instruction: a trace for Perfetto and Chrome, and a picture."""
+"""When each unit executed which instruction of which layer: a trace for Perfetto and Chrome, and a picture."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ from ..console import to_json
 from ..files import replacing, write_text
 
 SUFFIXES = (".json", ".png", ".svg")
-COLORS = {
-    Opcode.LOAD: "#4477aa",
-    Opcode.CONVOLVE: "#228833",
-    Opcode.REQUANTIZE: "#ccbb44",
-    Opcode.REDUCE: "#ee6677",
-    Opcode.ADDER: "#aa3377",
-    Opcode.COUNTERS: "#bbbbbb",
-    Opcode.STORE: "#66ccee",
-}
+Interval = tuple[str, int, int]
+"""A layer's name, and the cycles from which to which the run is its own."""
+_LAYERS_THREAD = 10 * len(Unit)
 
 
 @dataclass(frozen=True)
 class Span:
-    """An instruction's execution: its unit took it in cycle `start` of the run; in cycle `end` it has ended."""
+    """An instruction's execution: its unit took it in cycle `start` of the run; in cycle `end` it has ended.
+
+    layer : that it serves, as in `Program.layers`; "" where that is not known
+    """
 
     index: int
     opcode: Opcode
     unit: Unit
     start: int
     end: int
+    layer: str = ""
 
 
-def spans(instructions: Sequence[Instruction], timeline: NDArray[np.int64]) -> list[Span]:
+def spans(instructions: Sequence[Instruction], timeline: NDArray[np.int64], layers: Sequence[str] = ()) -> list[Span]:
     """The instructions that were executed, by index.
 
     timeline : (instructions, 3): unit, cycle of the start, cycle of the end; −1 for what did not start or end
+    layers : of each instruction, or ()
     """
     return [
-        Span(index, item.opcode, Unit(unit), start, end)
+        Span(index, item.opcode, Unit(unit), start, end, layers[index] if layers else "")
         for index, (item, (unit, start, end)) in enumerate(zip(instructions, timeline.tolist(), strict=False))
         if unit >= 0 and start >= 0 and end >= 0
     ]
 
 
 def chrome_trace(
-    executed: Sequence[Span], instructions: Sequence[Instruction] = (), name: str = "run"
+    executed: Sequence[Span],
+    instructions: Sequence[Instruction] = (),
+    name: str = "run",
+    layers: Sequence[Interval] = (),
 ) -> dict[str, Any]:
     """A trace in Chrome's JSON format, which Perfetto reads: a microsecond for each cycle, a thread for each unit.
 
@@ -60,6 +62,7 @@ def chrome_trace(
     not overlap.
 
     instructions : the program, for the fields that are shown with each event
+    layers : the run's layers, which have a thread above the units; an instruction's event names its own layer
     """
     events: list[dict[str, Any]] = [{"ph": "M", "pid": 0, "name": "process_name", "args": {"name": name}}]
     placed = tracks(executed)
@@ -72,11 +75,18 @@ def chrome_trace(
                 "tid": _thread(span.unit, lane),
                 "ts": span.start,
                 "dur": span.end - span.start,
-                "name": span.opcode.name,
+                "name": f"{span.opcode.name} {span.layer}".rstrip(),
                 "cat": span.unit.name,
-                "args": {"index": span.index, **fields},
+                "args": {"index": span.index, **({"layer": span.layer} if span.layer else {}), **fields},
             }
         )
+    if layers:
+        shared = {"ph": "M", "pid": 0, "tid": _LAYERS_THREAD}
+        events.append({**shared, "name": "thread_name", "args": {"name": "layers"}})
+        events.append({**shared, "name": "thread_sort_index", "args": {"sort_index": -1}})
+    for layer, start, end in layers:
+        shared = {"ph": "X", "pid": 0, "tid": _LAYERS_THREAD, "cat": "layers"}
+        events.append({**shared, "ts": start, "dur": end - start, "name": layer, "args": {}})
     for unit, lane in sorted({(unit, 0) for unit in Unit} | {(span.unit, lane) for span, lane in placed}):
         shared = {"ph": "M", "pid": 0, "tid": _thread(unit, lane)}
         events.append({**shared, "name": "thread_name", "args": {"name": unit.name}})
@@ -110,15 +120,21 @@ def busy_cycles(executed: Sequence[Span]) -> dict[Unit, int]:
 
 
 def write_timeline(
-    path: str | PathLike[str], executed: Sequence[Span], instructions: Sequence[Instruction] = (), name: str = "run"
+    path: str | PathLike[str],
+    executed: Sequence[Span],
+    instructions: Sequence[Instruction] = (),
+    name: str = "run",
+    layers: Sequence[Interval] = (),
 ) -> None:
     """Write the trace (``.json``) or the picture (``.png``, ``.svg``), as a whole or not at all."""
     suffix = check_suffix(path)
     if suffix == ".json":
-        write_text(path, to_json(chrome_trace(executed, instructions, name)))
+        write_text(path, to_json(chrome_trace(executed, instructions, name, layers)))
         return
+    from .timeline_figure import timeline_figure
+
     with replacing(path) as temporary:
-        _figure(executed, name).savefig(temporary, dpi=150)
+        timeline_figure(executed, name, layers).savefig(temporary, dpi=150)
 
 
 def check_suffix(path: str | PathLike[str]) -> str:
@@ -127,34 +143,3 @@ def check_suffix(path: str | PathLike[str]) -> str:
     if suffix not in SUFFIXES:
         raise ValueError(f"a timeline must be a file named *{', *'.join(SUFFIXES)}, not {Path(path).name!r}")
     return suffix
-
-
-def _figure(executed: Sequence[Span], name: str) -> Any:
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    figure = Figure(figsize=(14, 3.2), layout="constrained")
-    axes = figure.subplots()
-    bars: dict[tuple[Opcode, Unit, int], list[tuple[int, int]]] = {}
-    most = dict.fromkeys(Unit, 0)
-    for span, track in tracks(executed):
-        bars.setdefault((span.opcode, span.unit, track), []).append((span.start, span.end - span.start))
-        most[span.unit] = max(most[span.unit], track)
-    for (opcode, unit, track), found in bars.items():
-        height = 0.8 / (most[unit] + 1)
-        place = (unit.value - 0.4 + track * height, height)
-        axes.broken_barh(found, place, facecolors=COLORS[opcode], edgecolor="white", linewidth=0.2)
-    end = max((span.end for span in executed), default=1)
-    busy = busy_cycles(executed)
-    axes.set_yticks(
-        [unit.value for unit in Unit], [f"{unit.name}\n{100 * busy[unit] / end:.0f} % under way" for unit in Unit]
-    )
-    axes.set_ylim(len(Unit) - 0.5, -0.5)
-    axes.set_xlim(0, end)
-    axes.set_xlabel("cycle")
-    axes.set_title(name, loc="left")
-    shown = [opcode for opcode in COLORS if any(span.opcode == opcode for span in executed)]
-    handles = [Patch(color=COLORS[opcode], label=opcode.name) for opcode in shown]
-    if handles:
-        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(handles), frameon=False)
-    return figure

@@ -6,20 +6,15 @@ import math
 from dataclasses import replace
 
 from emulator.arithmetic import Arithmetic
-from emulator.graph import Convolution, Graph, Linear, Tensor
+from emulator.graph import Convolution, Graph, Tensor
+from emulator.macs import node_macs
 
 from .builder import NetworkBuilder
 
 
 def macs(graph: Graph) -> int:
     """Multiplications of one sample, from the shapes: convolutions and linear layers, padding included."""
-    total = 0
-    for node in graph.nodes:
-        if isinstance(node, Convolution):
-            total += node.weight.size * node.shape[0] * node.shape[1]
-        elif isinstance(node, Linear):
-            total += node.weight.size
-    return total
+    return sum(node_macs(node) for node in graph.nodes)
 
 
 def distinct_convolutions(graph: Graph) -> list[Convolution]:

@@ -26,6 +26,7 @@ from emulator.graph import (
     Transpose,
     to_file_layout,
 )
+from emulator.macs import node_macs
 from emulator.program import Program, Region
 from emulator.run import run_graph
 
@@ -70,10 +71,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     for step in steps:
         emitter.begin(step.main.name, step.layers[-1].name)
         _emit(emitter, step)
-        if isinstance(step.main, Convolution):
-            macs += step.main.weight.size * math.prod(step.main.shape[:-1])
-        elif isinstance(step.main, Linear):
-            macs += step.main.weight.size
+        macs += node_macs(step.main)
     return emitter.finish(macs)
 
 

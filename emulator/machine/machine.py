@@ -88,12 +88,14 @@ class Machine:
         program: Program,
         inputs: Mapping[str, NDArray[np.generic]],
         on_progress: Callable[[int], None] | None = None,
+        timeline: bool = False,
     ) -> Result:
         """Run the program once per sample.
 
         inputs : the model's own, batch axis first, which go through the program's head; without one graph input name →
         float32 or int8 codes, the model's layout
         on_progress : called with the number of samples done
+        timeline : record when each instruction of the first sample began and ended
 
         Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the
         accelerator stops with an error.
@@ -101,7 +103,9 @@ class Machine:
         check_program(program)
         program.check_config(self.config)
         images = program.images(inputs)
-        records = self.execute(images, program.program_address, program.program_bytes, on_progress=on_progress)
+        records = self.execute(
+            images, program.program_address, program.program_bytes, on_progress=on_progress, timeline=timeline
+        )
         return make_result(program, records, inputs)
 
     def execute(

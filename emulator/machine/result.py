@@ -67,6 +67,7 @@ class Result:
     counters : "overflowed" and "clipped" → layer → int64 counts per output channel, all samples together
     telemetry : the run's counters by the names of `emulator.registers.COUNTERS`, all samples together
     memory : the external memory after the last sample
+    first : the first sample's run, with its timeline where one was recorded
     """
 
     outputs: dict[str, NDArray[Any]]
@@ -76,6 +77,7 @@ class Result:
     counters: dict[str, dict[str, NDArray[np.int64]]]
     telemetry: dict[str, int]
     memory: bytes
+    first: RunRecord
 
 
 def make_result(
@@ -116,4 +118,5 @@ def make_result(
         counters=counts,
         telemetry={name: sum(record.counters[name] for record in records) for name in COUNTERS},
         memory=records[-1].memory,
+        first=records[0],
     )

@@ -108,6 +108,8 @@ def test_simulate_agrees_with_the_machine(capsys: pytest.CaptureFixture[str], tm
     result = runs(capsys, [*arguments, "--simulator", "icarus", "--trace", trace])
     assert result["holds"] is True and result["simulator"] == "icarus"
     assert set(result["mismatches"].values()) == {0}
+    assert result["profile"]["of"] == "machine"
+    assert sum(row["cycles"] for row in result["profile"]["layers"]) == result["cycles"]["rtl"]
     assert {"machine_rtl", "machine_rtl_counters", "machine_rtl_memory"} <= set(result["mismatches"])
     assert result["cycles"]["machine"] == result["cycles"]["rtl"] > 0
     assert trace.stat().st_size > 0 and not list(tmp_path.glob(".*"))
@@ -186,6 +188,8 @@ def test_run_writes_a_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     result = runs(capsys, [*arguments, "--config", small_config(tmp_path)])
     events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
     assert max(event["ts"] + event["dur"] for event in events) <= result["cycles"]["machine"]
-    assert {event["name"] for event in events} >= {"LOAD", "CONVOLVE", "REQUANTIZE", "REDUCE", "STORE"}
+    assert {event["name"] for event in events} >= {
+        "LOAD conv", "CONVOLVE conv", "REQUANTIZE conv", "REDUCE pool", "STORE pool", "CONVOLVE fc", "STORE fc",
+    }  # fmt: skip
     assert result["under_way"]["convolve"] > 0 and "<svg" in picture.read_text()
     fails(capsys, ["run", small_model(tmp_path), "--config", small_config(tmp_path), "--timeline", "t.txt"], "'t.txt'")

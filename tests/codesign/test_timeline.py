@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.execution.timeline import Span, busy_cycles, chrome_trace, spans, tracks, write_timeline
+from codesign.execution.timeline_figure import timeline_figure
 from emulator.instructions import Opcode, Unit, instruction
 
 HALT = instruction(Opcode.HALT)
@@ -45,6 +46,38 @@ def test_trace_shows_the_fields() -> None:
     trace = chrome_trace([Span(0, Opcode.ADDER, Unit.POST_PROCESS, 0, 1)], [adder])
     (event,) = [event for event in trace["traceEvents"] if event["ph"] == "X"]
     assert event["args"] == {"index": 0, **ADDER_FIELDS}
+
+
+def test_events_name_their_layers_and_the_run_has_a_thread_of_layers() -> None:
+    timeline = np.array([[0, 2, 6], [2, 4, 9], [-1, -1, -1]])
+    adder = instruction(Opcode.ADDER, **ADDER_FIELDS)
+    executed = spans([adder, adder, HALT], timeline, ("conv", "sum of both", ""))
+    assert [span.layer for span in executed] == ["conv", "sum of both"]
+    layers = [("conv", 0, 6), ("sum of both", 6, 10)]
+    events = chrome_trace(executed, [adder, adder, HALT], layers=layers)["traceEvents"]
+    (thread,) = [e["tid"] for e in events if e["name"] == "thread_name" and e["args"]["name"] == "layers"]
+    (order,) = [e["args"]["sort_index"] for e in events if e["name"] == "thread_sort_index" and e["tid"] == thread]
+    assert order < min(unit.value for unit in Unit)
+    shown = [event for event in events if event["ph"] == "X"]
+    assert [(e["name"], e["ts"], e["dur"]) for e in shown if e["tid"] == thread] == [
+        ("conv", 0, 6),
+        ("sum of both", 6, 4),
+    ]
+    assert [(e["name"], e["args"]["layer"]) for e in shown if e["tid"] != thread] == [
+        ("ADDER conv", "conv"),
+        ("ADDER sum of both", "sum of both"),
+    ]
+
+
+def test_picture_names_the_layers_that_have_room(tmp_path: Path) -> None:
+    layers = [("encoder.first", 0, 30), ("x", 30, 31), ("decoder.last", 31, 60)]
+    figure = timeline_figure(RUN, "m.onnx", layers)
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["encoder.first", "x", "decoder.last"]
+    assert axes.get_xlim() == (0, 60) and axes.get_yticklabels()[-1].get_text() == "layers"
+    assert not timeline_figure(RUN, "m.onnx").axes[0].texts
+    (crowded,) = timeline_figure(RUN, "m.onnx", [("encoder.first", 0, 1), ("decoder.last", 1, 60)]).axes
+    assert [text.get_text() for text in crowded.texts] == ["decoder.last"]
 
 
 def test_an_instruction_that_is_prepared_meanwhile_has_a_thread_of_its_own() -> None:

@@ -93,6 +93,9 @@ def test_the_timeline_has_each_instruction_in_its_unit_in_order() -> None:
     images = program.images(ones(graph))
     record = Machine(config).execute(images, program.program_address, program.program_bytes, timeline=True)[0]
     assert record.error == Error.NONE and record.timeline is not None
+    first = Machine(config).run(program, ones(graph), timeline=True).first
+    np.testing.assert_array_equal(first.timeline, record.timeline)
+    assert Machine(config).run(program, ones(graph)).first.timeline is None
     assert len(record.timeline) == len(program.instructions)
     previous: dict[int, int] = {}
     for made, (unit, start, end) in zip(program.instructions, record.timeline.tolist(), strict=True):
