@@ -73,13 +73,20 @@ def _joint(name: str, tables: list[Mapping[str, Any]], where: str) -> Dimension:
                 f"{where}: all tables must set the same fields, not {', '.join(choices[0])} and {', '.join(values)}"
             )
         choices.append(values)
-        label = table.get("label", ", ".join(f"{path.removeprefix(PREFIX)} {value}" for path, value in values.items()))
+        label = table.get("label", _label(values))
         if not isinstance(label, str) or not label.strip():
             raise ValueError(f"{where}: label must be a text that is not empty, not {label!r}")
         labels.append(label)
     _distinct([tuple(sorted(values.items())) for values in choices], labels, where)
     _distinct(labels, labels, where)
     return Dimension(name, tuple(labels), tuple(choices))
+
+
+def _label(values: Mapping[str, Any]) -> str:
+    """Of a joint choice; an array's size as people write it."""
+    rest = dict(values)
+    size = [f"{rest.pop('rows')}×{rest.pop('columns')}"] if {"rows", "columns"} <= rest.keys() else []
+    return ", ".join([*size, *(f"{path.removeprefix(PREFIX)} {value}" for path, value in rest.items())])
 
 
 def _check(path: str, value: object, where: str) -> None:
