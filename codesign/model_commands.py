@@ -73,14 +73,22 @@ def run_command(
             help="Write when each unit executed what: a trace for Perfetto, or a picture. Repeatable.",
         ),
     ] = None,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Show a sample's energy by layer and memory: a model.")
+    ] = False,
+    energy_table: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="The same with your energies (docs/energy.md).")
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Run a model in the emulator; with --config or --timeline also in the machine, cycle by cycle."""
+    """Run a model in the emulator; with --config, --timeline or --energy also in the machine, cycle by cycle."""
     from .commands.run import run
+    from .energy import load_energy_table
 
+    energies = load_energy_table(energy_table) if energy or energy_table is not None else None
     chosen = _chosen(model, config, arithmetic, override, outputs)
-    return _status(run(chosen, inputs, samples, output, timeline or [], json))
+    return _status(run(chosen, inputs, samples, output, timeline or [], json, energies))
 
 
 @models.command()

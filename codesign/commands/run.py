@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..console import Output, Phases
+from ..energy import EnergyBreakdown, EnergyTable, access_counts, energy
+from ..energy.report import energy_tables
 from ..execution import Execution, ModelChoice
 from ..execution.progress import run_machine
 from ..execution.report import as_dict, show
@@ -22,8 +24,11 @@ def run(
     file: Path | None,
     timelines: Sequence[Path],
     json_file: str | None,
+    energies: EnergyTable | None = None,
 ) -> bool:
-    """Run a model in the emulator, and in the machine where a config or a timeline asks for it.
+    """Run a model in the emulator, and in the machine where a config, a timeline or energies ask for it.
+
+    energies : of which the run's energy is shown, or None
 
     Returns whether they agree.
     """
@@ -37,7 +42,7 @@ def run(
         samples = SAMPLES["run"]
     with Phases() as phases:
         execution = prepare(phases, chosen, inputs, samples)
-        if chosen.config is not None or timelines:
+        if chosen.config is not None or timelines or energies is not None:
             run_machine(execution, phases)
     if file is not None:
         write_npz(file, execution.outputs)
@@ -50,8 +55,19 @@ def run(
         for path in timelines:
             write_timeline(path, executed, execution.compile().instructions, title, layers)
         result["under_way"] = {unit.name.lower(): cycles for unit, cycles in busy_cycles(executed).items()}
+    if energies is not None:
+        breakdown = sample_energy(execution, energies)
+        output.show(*energy_tables(breakdown))
+        result["energy"] = breakdown.as_dict()
     output.finish(result)
     return execution.holds
+
+
+def sample_energy(execution: Execution, energies: EnergyTable) -> EnergyBreakdown:
+    """The energy of one sample's run, layer by layer; static energy for the first sample's cycles."""
+    program, config = execution.compile(), execution.config
+    cycles = execution.machine.cycles_per_sample[0] if execution.machine is not None else 0
+    return energy(access_counts(program, config), config, energies, program.layers, cycles)
 
 
 def prepare(phases: Phases, chosen: ModelChoice, inputs: Path | None, samples: int | None) -> Execution:

@@ -74,7 +74,7 @@ class EnergyTable:
 
     def read(self, bits: int, memory_bytes: float) -> float:
         """pJ of reading `bits` in one access out of a memory of `memory_bytes`."""
-        per_bit = self.sram_pj_per_bit * (memory_bytes / 1024) ** self.sram_exponent
+        per_bit = self.sram_pj_per_bit * float((memory_bytes / 1024) ** self.sram_exponent)
         return bits * max(per_bit, self.register_pj_per_bit)
 
     def write(self, bits: int, memory_bytes: float) -> float:
