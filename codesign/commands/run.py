@@ -28,7 +28,7 @@ def run(
 ) -> bool:
     """Run a model in the emulator, and in the machine where a config, a timeline or energies ask for it.
 
-    energies : of which the run's energy is shown, or None
+    energies : constants by which a sample's energy is shown, or None
 
     Returns whether they agree.
     """
@@ -64,7 +64,7 @@ def run(
 
 
 def sample_energy(execution: Execution, energies: EnergyTable) -> EnergyBreakdown:
-    """The energy of one sample's run, layer by layer; static energy for the first sample's cycles."""
+    """The energy of one sample's run, layer by layer; what is static, for the first sample's cycles in the machine."""
     program, config = execution.compile(), execution.config
     cycles = execution.machine.cycles_per_sample[0] if execution.machine is not None else 0
     return energy(access_counts(program, config), config, energies, program.layers, cycles)
