@@ -19,6 +19,7 @@ from emulator.machine import Machine
 from emulator.machine.result import Result
 from emulator.program import Program
 from emulator.run import LayerCounts, run_graph_counts
+from emulator.timing import DEFAULT_LATENCY
 
 from ..files import replacing
 from ..inputs import graph_codes
@@ -47,11 +48,13 @@ class Execution:
     core : the graph without its host parts, which all implementations run
     layers, counts : the emulator's, of every layer
     machine, rtl : None where that was not run; they ran the first samples
+    latency : of the external memory, in cycles
     """
 
     graph: Graph
     config: AcceleratorConfig
     own: Mapping[str, NDArray[Any]]
+    latency: int = DEFAULT_LATENCY
     inputs: dict[str, Codes] = field(init=False)
     core: Graph = field(init=False)
     layers: dict[str, Codes] = field(init=False)
@@ -91,7 +94,7 @@ class Execution:
         compile_machine()
         if on_progress is not None:
             on_progress(0)
-        machine = Machine(self.config)
+        machine = Machine(self.config, self.latency)
         self.machine = machine.run(program, self._first(samples), on_progress=on_progress, timeline=True)
         return self.machine
 
@@ -122,6 +125,7 @@ class Execution:
                 self.config,
                 self._first(samples),
                 simulator=simulator,
+                latency=self.latency,
                 on_progress=on_progress,
                 trace=file,
             )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from compiler import compile_graph
 from emulator.arithmetic import Arithmetic
-from emulator.config import config_from_dict
+from emulator.config import AcceleratorConfig, config_from_dict
 from emulator.graph import Convolution, Graph, Linear
 from emulator.instructions import Unit
 from emulator.machine import Machine
 from emulator.machine.result import Error
+from emulator.program import Program
 
-from ...execution.timeline import spans
+from ...energy.accesses import access_counts
+from ...execution.profile import profile
+from ...execution.timeline import Span, spans
 from ..engine.task import Outcome, Task
 from .graphs import builtin_graph, model_graph
 
@@ -36,15 +40,10 @@ def run(task: Task) -> Outcome:
         "memory_bytes": program.memory_bytes,
         "program_bytes": program.program_bytes,
         "weight_bytes": _weight_bytes(graph),
-        "layers": [],
+        "layers": [row.as_dict() for row in profile(program, config, record, graph)],
+        "accesses": _accesses(program, config),
+        "timeline": _timeline(spans(program.instructions, record.timeline, program.layers), record.cycles),
     }
-    values["timeline"] = _timeline(
-        [
-            (span.unit, program.layers[span.index], span.start, span.end)
-            for span in spans(program.instructions, record.timeline)
-        ],
-        record.cycles,
-    )
     return Outcome(values)
 
 
@@ -62,15 +61,23 @@ def _weight_bytes(graph: Graph) -> int:
     return sum(-(-node.weight.size * bits // 8) for node in graph.nodes if isinstance(node, Convolution | Linear))
 
 
-def _timeline(executed: list[tuple[Unit, str, int, int]], cycles: int) -> list[list[Any]]:
+def _accesses(program: Program, config: AcceleratorConfig) -> dict[str, dict[str, int]]:
+    """{layer: {access: how often}}, those that are there; "" has what no layer's instructions do."""
+    found: dict[str, Counter[str]] = {}
+    for layer, counts in zip(program.layers, access_counts(program, config), strict=True):
+        found.setdefault(layer, Counter()).update(counts)
+    return {layer: {name: count for name, count in counts.items() if count} for layer, counts in found.items()}
+
+
+def _timeline(executed: list[Span], cycles: int) -> list[list[Any]]:
     """[unit, layer, start, end], where a unit's work for a layer goes on after less than a part of the run as one."""
     made: list[list[Any]] = []
     last: dict[tuple[Unit, str], list[Any]] = {}
-    for unit, layer, start, end in sorted(executed, key=lambda span: span[2]):
-        current = last.get((unit, layer))
-        if current is not None and start - current[3] <= cycles // GRAIN:
-            current[3] = max(current[3], end)
+    for span in sorted(executed, key=lambda span: span.start):
+        current = last.get((span.unit, span.layer))
+        if current is not None and span.start - current[3] <= cycles // GRAIN:
+            current[3] = max(current[3], span.end)
         else:
-            current = last[unit, layer] = [unit.name.lower(), layer, start, end]
+            current = last[span.unit, span.layer] = [span.unit.name.lower(), span.layer, span.start, span.end]
             made.append(current)
     return made

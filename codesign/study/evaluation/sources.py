@@ -21,7 +21,17 @@ _JUDGING = (*_MACHINE, *_DATA, f"{_OWN}/accuracy.py", f"{_OWN}/graphs.py")
 SOURCES: Mapping[str, tuple[str, ...]] = {
     FLOAT: _TRAINING,
     TRAIN: _TRAINING,
-    RUN: (*_MACHINE, "codesign/networks", "codesign/execution", f"{_OWN}/run.py", f"{_OWN}/graphs.py", "numpy"),
+    RUN: (
+        *_MACHINE,
+        "codesign/networks",
+        "codesign/execution",
+        "codesign/energy/accesses.py",
+        "codesign/energy/transfers.py",
+        "codesign/energy/windows.py",
+        f"{_OWN}/run.py",
+        f"{_OWN}/graphs.py",
+        "numpy",
+    ),
     ACCURACY: _JUDGING,
     TEST: _JUDGING,
 }
