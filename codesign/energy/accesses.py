@@ -8,7 +8,7 @@ tables. No count depends on stalls, on the bus's latency, or on data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction, Mode, Opcode, Target
@@ -69,6 +69,20 @@ def total_accesses(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The sum of entries, with all keys of `ACCESSES`."""
     entries = list(counts)
     return {name: sum(entry[name] for entry in entries) for name in ACCESSES}
+
+
+def layer_accesses(counts: Sequence[Mapping[str, int]], layers: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The sums of each layer's entries, in the order of the layers' first instructions.
+
+    counts, layers : one entry an instruction, as `access_counts` and `Program.layers` give them
+    Raises ``ValueError`` for other lengths.
+    """
+    if len(layers) != len(counts):
+        raise ValueError(f"layers must name one for each of {len(counts)} instructions, not {len(layers)}")
+    found: dict[str, list[Mapping[str, int]]] = {}
+    for layer, entry in zip(layers, counts, strict=True):
+        found.setdefault(layer, []).append(entry)
+    return {layer: total_accesses(entries) for layer, entries in found.items()}
 
 
 def instruction_accesses(instruction: Instruction, config: AcceleratorConfig) -> dict[str, int]:

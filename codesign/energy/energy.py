@@ -9,7 +9,7 @@ from typing import Any
 from emulator.arithmetic import check_integer
 from emulator.config import AcceleratorConfig
 
-from .accesses import ACCESSES, total_accesses
+from .accesses import layer_accesses, total_accesses
 from .costs import costs
 from .table import EnergyTable
 
@@ -58,15 +58,13 @@ def energy(
 ) -> EnergyBreakdown:
     """The energy of instructions with these counts, linear in them.
 
-    counts : as `access_counts` gives them, one entry an instruction
-    layers : the layer of each instruction, as `Program.layers`; (): no layers are told apart
+    counts : as `access_counts` gives them, one entry an instruction; or sums of them, as of `layer_accesses`
+    layers : the layer of each entry, as `Program.layers`; (): no layers are told apart
     cycles : of the run, for what is static
 
     Equal counts give equal floats: integers are summed first, then multiplied and added in the order of `costs`.
     Raises ``ValueError`` for layers of another length.
     """
-    if layers and len(layers) != len(counts):
-        raise ValueError(f"layers must name one for each of {len(counts)} instructions, not {len(layers)}")
     check_integer("cycles", cycles, 0, (1 << 63) - 1)
     unit_costs = costs(config, table)
 
@@ -77,8 +75,6 @@ def energy(
     units = priced(total)
     if table.static_pj_per_cycle:
         units["static"] = cycles * table.static_pj_per_cycle
-    by_layer: dict[str, list[Mapping[str, int]]] = {}
-    for layer, entry in zip(layers, counts, strict=False):
-        by_layer.setdefault(layer, []).append(entry)
-    each = {layer: priced(total_accesses(entries)) for layer, entries in by_layer.items()}
-    return EnergyBreakdown(units, each, {name: total[name] for name in ACCESSES}, table)
+    by_layer = layer_accesses(counts, layers) if layers else {}
+    each = {layer: priced(found) for layer, found in by_layer.items()}
+    return EnergyBreakdown(units, each, total, table)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.energy import ACCESSES, EnergyTable, access_counts, energy, load_energy_table
+from codesign.energy import ACCESSES, EnergyTable, access_counts, energy, layer_accesses, load_energy_table
 from codesign.energy.report import energy_tables
 from codesign.energy.table import BUILT_IN, NUMBERS
 from codesign.networks.builder import NetworkBuilder
@@ -133,7 +133,10 @@ def test_a_network_and_its_page() -> None:
     net = NetworkBuilder(ARITHMETIC, images=0)
     x = net.convolution(net.input((4, 4, 3)), 9, (3, 3), "conv", padding=(1, 1, 1, 1))
     program = compile_graph(net.finish(net.linear(x, 4, "linear")), CONFIG)
-    found = energy(access_counts(program, CONFIG), CONFIG, load_energy_table(), program.layers)
+    counts = access_counts(program, CONFIG)
+    found = energy(counts, CONFIG, load_energy_table(), program.layers)
+    sums = layer_accesses(counts, program.layers)  # of which a study keeps no more
+    assert energy(list(sums.values()), CONFIG, load_energy_table(), list(sums)) == found
     assert set(found.layers) == {*program.layers} and {"conv", "linear"} <= set(found.layers)
     for unit, pj in found.units.items():
         assert sum(units[unit] for units in found.layers.values()) == pytest.approx(pj)
