@@ -116,14 +116,19 @@ def benchmark(
     cifar10: Annotated[Path | None, data_set("CIFAR-10's binary version")] = None,
     speech_commands: Annotated[Path | None, data_set("Speech Commands")] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png|svg", help="qat: write accuracy against accumulator width.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.png|svg",
+            help="qat: accuracy against accumulator width. study: cycles by other tools against the machine's.",
+        ),
     ] = None,
     models: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="frontdoor: files of quantizers, as its generator writes them."),
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="frontdoor: small graphs in onnx/, MLPerf Tiny's in tflite/.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="frontdoor, study: small graphs in onnx/, MLPerf Tiny's in tflite/."),
     ] = None,
     json: Json = None,
     debug: Debug = False,
@@ -139,18 +144,17 @@ def benchmark(
     - qat: a training step's time and memory, accuracy, and how narrow the accumulator can be (a quarter of an hour)
 
     - frontdoor: files of other quantizers, MLPerf Tiny's, and damaged ones (a quarter of an hour)
+
+    - study: cycles by SCALE-Sim and Vela against the exact machine's and the RTL's (some minutes)
     """
     from .commands.benchmark import run
 
     qat = {"mnist": mnist, "cifar10": cifar10, "speech_commands": speech_commands, "plot": plot}
     frontdoor = {"models": models, "cases": cases}
-    options = {
-        name: {key: value for key, value in given.items() if value is not None}
-        for name, given in {"qat": qat, "frontdoor": frontdoor, "utilization": {}}.items()
-    }
-    simulated = [name for name in ("utilization", "frontdoor") if not names or name in names]
-    for name in (simulated or ["utilization"]) if rtl else ():
-        options[name]["rtl"] = True
+    simulated = {"rtl": rtl or None}
+    study = {"plot": plot, "cases": cases}
+    every = {"utilization": simulated, "qat": qat, "frontdoor": frontdoor | simulated, "study": study}
+    options = {name: {key: value for key, value in given.items() if value is not None} for name, given in every.items()}
     return _status(run(names or [], options, json))
 
 

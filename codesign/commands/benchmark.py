@@ -15,6 +15,7 @@ BENCHMARKS = {
     "simulation": "codesign.benchmarks.simulation",
     "qat": "codesign.benchmarks.qat",
     "frontdoor": "codesign.benchmarks.frontdoor.rows",
+    "study": "codesign.benchmarks.study.rows",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
 
@@ -22,21 +23,27 @@ BENCHMARKS = {
 def run(names: Sequence[str], options: Mapping[str, Mapping[str, Any]], json_file: str | None) -> bool:
     """Run the benchmarks `names` (none: all) and show their rows; returns whether no row misses its target.
 
-    options : {benchmark: keyword arguments of its ``rows()``}
+    options : {benchmark: keyword arguments of its ``rows()``}; those of benchmarks that do not run are dropped
 
-    Raises ``ValueError`` listing the names for an unknown one, and naming an option of a benchmark that does not run.
+    Raises ``ValueError`` listing the names for an unknown one, naming an option of which no benchmark runs, and where
+    two that run would write one plot.
     """
     for name in names:
         if name not in BENCHMARKS:
             raise ValueError(f"a benchmark must be one of {', '.join(BENCHMARKS)}, not {name!r}")
-    for name, given in options.items():
-        if given and names and name not in names:
-            option = next(iter(given)).replace("_", "-")
-            raise ValueError(f"--{option} is for the benchmark {name}, not {', '.join(names)}")
+    chosen = names or list(BENCHMARKS)
+    for option in dict.fromkeys(option for given in options.values() for option in given):
+        takers = [name for name, given in options.items() if option in given]
+        running = [name for name in takers if name in chosen]
+        if not running:
+            flag = option.replace("_", "-")
+            raise ValueError(f"--{flag} is for the benchmark {' or '.join(takers)}, not {', '.join(names)}")
+        if option == "plot" and len(running) > 1:
+            raise ValueError(f"--plot is one file: name one of the benchmarks {' and '.join(running)}")
     output = Output(json_file)
     rows: list[dict[str, Any]] = []
     with Phases() as phases:
-        for name in names or list(BENCHMARKS):
+        for name in chosen:
             measure: Callable[..., list[dict[str, Any]]] = import_module(BENCHMARKS[name]).rows
             with phases.phase(name):
                 rows += measure(**options.get(name, {}))
