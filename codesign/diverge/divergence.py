@@ -60,7 +60,7 @@ class Divergence:
     cycle : the first cycle and signal that differ; only of machine and RTL
     stops : implementation → {sample: why it did not come to its end}
     other : of machine and RTL, what else differs: cycles, counters, bytes of memory
-    instructions : of the program, where machine or RTL ran one
+    instructions, instruction_layers : of the program, where machine or RTL ran one, and the layer that each serves
     """
 
     implementations: tuple[str, str]
@@ -71,6 +71,7 @@ class Divergence:
     stops: Mapping[str, Mapping[int, str]]
     other: tuple[str, ...] = ()
     instructions: tuple[Instruction, ...] = ()
+    instruction_layers: tuple[str, ...] = ()
 
     @property
     def agree(self) -> bool:
@@ -186,6 +187,7 @@ def compare_runs(subject: Subject, names: tuple[str, str], runs: tuple[Run, Run]
         stops=stops,
         other=tuple(other),
         instructions=subject.program.instructions if ran_program else (),
+        instruction_layers=subject.program.layers if ran_program else (),
     )
 
 

@@ -146,9 +146,10 @@ def _cycle_parts(found: Divergence, cycle: CycleDifference) -> list[Part]:
         table.add(name, *(_value(name, value) for value in pair), MEANINGS.get(name, cycle.meaning))
     made: list[Part] = [table]
     if cycle.under_way:
-        units = Table("Instructions under way in the machine", ("unit", "instruction"), left=2)
+        units = Table("Instructions under way in the machine", ("unit", "layer", "instruction"), left=3)
         for unit, index in cycle.under_way.items():
-            units.add(unit, instruction_text(found.instructions, index))
+            layer = found.instruction_layers[index] if index < len(found.instruction_layers) else None
+            units.add(unit, layer, instruction_text(found.instructions, index))
         made.append(units)
     return made
 

@@ -25,7 +25,9 @@ def show(output: Output, execution: Execution, model: Path) -> None:
             output.show(profile_table(profile, "Each layer's part of the machine's run of the first sample"))
         output.show(*notes(profile))
         if execution.rtl is not None:
-            output.show("The RTL is not asked when an instruction ends: its cycles are compared for whole samples.")
+            output.show(
+                "These rows are the machine's; the RTL gives cycles of whole samples, which are compared below."
+            )
     results = Table("Outputs of the first sample", ("output", "made by", "values"), left=3)
     for name, array in execution.outputs.items():
         flat = np.asarray(array[0]).reshape(-1)

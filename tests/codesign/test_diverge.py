@@ -263,6 +263,8 @@ def test_faults_in_the_rtl(
         assert found.cycle.machine ^ found.cycle.rtl != 0 and address[0] != address[1]
     page = page_markdown(found, "model.onnx")
     assert f"Cycle {found.cycle.cycle} of sample 0" in page
+    for unit, index in found.cycle.under_way.items():
+        assert f"| {unit} | {program.layers[index]} | {index}: " in page
     assert ("Instructions under way" in page) == bool(found.cycle.under_way)
 
 
