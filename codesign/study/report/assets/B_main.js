@@ -1,0 +1,10 @@
+document.documentElement.classList.add("script");
+setUpPoints();
+if (data.points.length) {
+  setUpFront();
+  setUpParallel();
+  filterPoints();
+  setUpImportance();
+  setUpComparison();
+  setUpPoint();
+}
