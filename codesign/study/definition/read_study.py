@@ -12,6 +12,7 @@ from typing import Any
 
 from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
 
+from ...energy.table import load_energy_table
 from .dimensions import read_dimensions
 from .fields import BUDGETS, FIELDS, check_value, flatten
 from .measures import check_measurable, read_constraints, read_objectives
@@ -88,7 +89,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
         clock_mhz=_clock(device),
         device=text(device.get("name", "LFE5U-85F"), "[device] name"),
         confirm=choice(synthesis.get("confirm", "none"), CONFIRM, "[synthesis] confirm"),
-        energy_table=paths_of(energy, "table", folder, "[energy]"),
+        energy_table=_energy_table(energy, folder),
         liberty=paths_of(synthesis, "liberty", folder, "[synthesis]"),
         file=file,
         folder=folder,
@@ -155,6 +156,13 @@ def _search(value: object) -> Search:
         seed=integer(table, "seed", 0, 0, MOST_SEED, "[search]"),
         population=integer(table, "population", 16, least, 10_000, "[search]"),
     )
+
+
+def _energy_table(table: Mapping[str, Any], folder: Path) -> Path | None:
+    path = paths_of(table, "table", folder, "[energy]")
+    if path is not None:
+        load_energy_table(path)
+    return path
 
 
 def _clock(table: Mapping[str, Any]) -> float | None:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ..definition.study import Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
 from ..value import Value
-from .measured import measures
+from .measured import measures, point_energy
 from .sources import sources
 from .tasks import ACCURACY, FLOAT, RUN, TEST, TRAIN, accuracy_task, digest, float_task, run_task, train_task
 
@@ -69,10 +70,16 @@ class StudyEvaluator:
     def details(self, point: Point, done: Done) -> Details:
         """Layers, timeline, test accuracy and model of a point."""
         good = {role: outcome for role, outcome in done.items() if outcome.failure is None}
-        run = good[RUN].values if RUN in good else {"layers": [], "timeline": []}
+        layers: tuple[dict[str, Any], ...] = ()
+        timeline: tuple[tuple[str, str, int, int], ...] = ()
+        if RUN in good:
+            run = good[RUN].values
+            spent = point_energy(self.study, point, run).layers
+            layers = tuple({**row, "energy": dict(spent[row["name"]])} for row in run["layers"])
+            timeline = tuple((unit, layer, start, end) for unit, layer, start, end in run["timeline"])
         return Details(
-            layers=tuple(run["layers"]),
-            timeline=tuple((unit, layer, start, end) for unit, layer, start, end in run["timeline"]),
+            layers=layers,
+            timeline=timeline,
             test_accuracy=good[TEST].values["accuracy"] if TEST in good else None,
             files={MODEL: good[TRAIN].files[MODEL]} if TRAIN in good else {},
         )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from ...energy import EnergyBreakdown, EnergyTable, energy, load_energy_table
 from ..definition.study import Point, Study
 from ..engine.task import Outcome
 from ..value import Value
@@ -12,6 +15,7 @@ from .tasks import ACCURACY, RUN, TRAIN
 
 MEMORIES = ("activation_scratchpad", "weight_scratchpad", "operand_scratchpad", "output_scratchpad", "accumulator")
 MACHINE = "machine"
+PJ_PER_UJ = 1e6
 
 
 def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, Value]:
@@ -37,10 +41,24 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
         found["bytes_moved"] = Value(moved, source=MACHINE)
         found["memory_bytes"] = Value(run["memory_bytes"], source="compiler")
         found["program_bytes"] = Value(run["program_bytes"], source="compiler")
+        spent = point_energy(study, point, run)
+        found["energy_uj"] = Value(spent.total / PJ_PER_UJ, "model", source=f"exact accesses, {spent.table.name}")
         clock = found.get("clock_mhz")
         if clock is not None:
             found["latency_us"] = Value(cycles / clock.number, clock.kind, clock.error, f"{MACHINE}; {clock.source}")
     return found
+
+
+def point_energy(study: Study, point: Point, run: Mapping[str, Any]) -> EnergyBreakdown:
+    """What the accesses of a ``run`` outcome cost by the study's table."""
+    accesses = run["accesses"]
+    table = _table(study.energy_table)
+    return energy(list(accesses.values()), point.config, table, list(accesses), run["cycles"])
+
+
+@cache
+def _table(path: Path | None) -> EnergyTable:
+    return load_energy_table(path)
 
 
 def _values(done: Mapping[str, Outcome], role: str) -> Mapping[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from compiler import compile_graph
 from emulator.arithmetic import Arithmetic
-from emulator.config import AcceleratorConfig, config_from_dict
+from emulator.config import config_from_dict
 from emulator.graph import Convolution, Graph, Linear
 from emulator.instructions import Unit
 from emulator.machine import Machine
 from emulator.machine.result import Error
-from emulator.program import Program
 
-from ...energy.accesses import access_counts
+from ...energy.accesses import access_counts, layer_accesses
 from ...execution.profile import profile
 from ...execution.timeline import Span, spans
 from ..engine.task import Outcome, Task
@@ -41,7 +39,7 @@ def run(task: Task) -> Outcome:
         "program_bytes": program.program_bytes,
         "weight_bytes": _weight_bytes(graph),
         "layers": [row.as_dict() for row in profile(program, config, record, graph)],
-        "accesses": _accesses(program, config),
+        "accesses": layer_accesses(access_counts(program, config), program.layers),
         "timeline": _timeline(spans(program.instructions, record.timeline, program.layers), record.cycles),
     }
     return Outcome(values)
@@ -59,14 +57,6 @@ def _weight_bytes(graph: Graph) -> int:
     """Of all weights' codes, each layer's packed to whole bytes."""
     bits = graph.arithmetic.weight_bits
     return sum(-(-node.weight.size * bits // 8) for node in graph.nodes if isinstance(node, Convolution | Linear))
-
-
-def _accesses(program: Program, config: AcceleratorConfig) -> dict[str, dict[str, int]]:
-    """{layer: {access: how often}}, those that are there; "" has what no layer's instructions do."""
-    found: dict[str, Counter[str]] = {}
-    for layer, counts in zip(program.layers, access_counts(program, config), strict=True):
-        found.setdefault(layer, Counter()).update(counts)
-    return {layer: {name: count for name, count in counts.items() if count} for layer, counts in found.items()}
 
 
 def _timeline(executed: list[Span], cycles: int) -> list[list[Any]]:
