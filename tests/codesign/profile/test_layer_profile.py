@@ -149,6 +149,24 @@ def test_a_layer_that_works_before_its_turn_has_a_short_interval() -> None:
     assert round(sum(spread)) == 2 * first.busy["convolve"]
 
 
+def test_an_instruction_that_waits_for_the_one_before_in_its_unit_works_behind_it() -> None:
+    """The unit takes the second layer's CONVOLVE in cycle 0, too, and works on it from 1000 to 5000."""
+    net = NetworkBuilder(Arithmetic(), seed=3)
+    x = net.convolution(net.input((6, 6, 16)), 16, (1, 1), "a")
+    graph = net.finish(net.convolution(x, 16, (1, 1), "b"))
+    program, record = run(graph, LARGE)
+    assert record.timeline is not None
+    timeline = record.timeline.copy()
+    assert record.cycles < 1000
+    first, second = np.flatnonzero(timeline[:, 0] == Unit.CONVOLVE)
+    assert (program.layers[first], program.layers[second]) == ("a", "b")
+    timeline[first, 1:], timeline[second, 1:] = (0, 1000), (0, 5000)
+    a, b = profile(program, LARGE, replace(record, timeline=timeline, cycles=5000), graph)
+    assert (a.start, a.end, b.end) == (0, 1000, 5000)
+    assert a.busy["convolve"] == b.busy["convolve"] == 36
+    assert a.shares["array"] == 36 / 1000 and b.shares["array"] == 36 / 4000
+
+
 def test_rows_are_json() -> None:
     rows = checked(gemm(8, 16, 16, Arithmetic()), LARGE)
     (made,) = json.loads(json.dumps([row.as_dict() for row in rows]))
