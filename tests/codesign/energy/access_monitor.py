@@ -71,7 +71,7 @@ def monitored_verilog(config: AcceleratorConfig) -> str:
       $fdisplay(accesses, "{" ".join(["%0d"] * len(added))}", {shown});
       $fflush(accesses);
     end
-    if (interrupt || rst) begin {cleared} end
+    if (interrupt || front_end.telemetry.clear) begin {cleared} end
     interrupted = interrupt;
   end
 """
