@@ -13,9 +13,9 @@ from torch import Tensor, nn
 import qat
 from emulator import Arithmetic
 
-from . import training
 from .datasets.networks import digits8_network
-from .training import OnStep, one_thread
+from .training import fit as training
+from .training.fit import OnStep, one_thread
 
 TEST_IMAGES = 360
 SEED = 0

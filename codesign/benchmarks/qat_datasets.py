@@ -15,7 +15,7 @@ import qat
 from emulator import Arithmetic
 
 from ..datasets import KEYWORDS, Split, load_cifar10, load_mnist, load_speech_commands, mfcc
-from ..training import Augment, accuracy, fit
+from ..training.fit import Augment, accuracy, fit
 from .qat_accuracy import MOST_LOST
 from .qat_step import network
 from .rows import row

@@ -13,6 +13,7 @@ from typing import Any
 from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
 
 from ...energy.table import load_energy_table
+from ...training import TrainingRecipe
 from .dimensions import read_dimensions
 from .fields import BUDGETS, FIELDS, check_value, flatten
 from .measures import check_measurable, read_constraints, read_objectives
@@ -125,8 +126,6 @@ def _hardware(value: object) -> dict[str, Any]:
 
 def _training(value: object) -> tuple[Training, int, dict[str, Any]]:
     """(recipe with its options, seed, budgets) of ``[training]``."""
-    from ...training.recipe import TrainingRecipe  # with torch
-
     options = [f.name for f in fields(TrainingRecipe) if f.name not in ("kind", "seed")]
     table = check_keys(value, ("recipe", "seed", *options, *BUDGETS), "[training]")
     if "recipe" not in table:

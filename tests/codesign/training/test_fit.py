@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codesign.training import accuracy, fit
+from codesign.training.fit import accuracy, fit
 
 
 def problem(count: int) -> tuple[Tensor, Tensor]:

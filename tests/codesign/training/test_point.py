@@ -15,7 +15,9 @@ from torch import nn
 
 import qat
 from codesign.datasets import Dataset, load_builtin
-from codesign.training import TrainingRecipe, load_state, state_bytes, train_float, train_point
+from codesign.training import TrainingRecipe
+from codesign.training.point import train_float, train_point
+from codesign.training.state import load_state, state_bytes
 from compiler import load_onnx
 from emulator import Arithmetic
 
