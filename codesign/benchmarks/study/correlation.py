@@ -15,6 +15,7 @@ from emulator.graph import Graph
 
 from ...networks import NETWORKS
 from ...peers.estimators import INSTALL, installed
+from ...peers.scalesim import DATAFLOWS as SCALESIM_DATAFLOWS
 from ...peers.scalesim import layers, run_scalesim
 from ...peers.tflite_file import network_tflite
 from ...peers.vela import ACCELERATOR, run_vela
@@ -75,8 +76,8 @@ def rows(plot: Path | None, tflite: Path | None) -> list[dict[str, Any]]:
 def _scalesim(
     network: str, dataflow: str, graph: Graph, machine: MachineCycles
 ) -> tuple[list[Point], list[dict[str, Any]]]:
-    where = f"{network}, {_size()} {dataflow.replace('_', ' ')}"
-    time = f"{where}: SCALE-Sim's processor time over the machine's, same layers"
+    where = f"{network}, {CONFIG.rows}×{CONFIG.columns} {SCALESIM_DATAFLOWS[dataflow]}"
+    time = f"{where}: processor time, SCALE-Sim over machine"
     target = f"≥ {LEAST_RATIO}" if (network, dataflow) == TIMED else None
     if not installed("SCALE-Sim"):
         return [], [row(f"{where}: SCALE-Sim's error", ABSENT, "%"), row(time, ABSENT, "×", target)]
@@ -93,21 +94,21 @@ def _scalesim(
         table += _errors(f"{where}: {tool}", made)
     ratio = simulated.seconds / seconds
     if target is not None:
-        table.append(row(f"{where}: SCALE-Sim's processor time", simulated.seconds, "s"))
-        table.append(row(f"{where}: the machine's, compiling and running the same layers", 1000 * seconds, "ms"))
+        table.append(row(f"{where}: processor time, SCALE-Sim", simulated.seconds, "s"))
+        table.append(row(f"{where}: processor time, machine with compiler", 1000 * seconds, "ms"))
     return found, [*table, row(time, ratio, "×", target, None if target is None else ratio >= LEAST_RATIO)]
 
 
 def _vela(network: str, graph: Graph, machine: MachineCycles) -> tuple[list[Point], list[dict[str, Any]]]:
-    where = f"{network}: Vela's estimate of an {ACCELERATOR}, other hardware of as many MACs"
+    where = f"{network}: Vela, an estimate of other hardware ({ACCELERATOR})"
     if not installed("Vela"):
         return [], [row(f"{where}: error", ABSENT, "%")]
     estimated = run_vela(network_tflite(graph), LATENCY)
     found = points(VELA, network, TIMED[1], estimated.layers, machine)
     return found, [
         *_errors(where, found),
-        row(f"{where}: whole network, error", signed_error(estimated.total, machine.whole), "%"),
-        row(f"{network}: Vela's processor time", 1000 * estimated.seconds, "ms"),
+        row(f"{where}: error, whole network", signed_error(estimated.total, machine.whole), "%"),
+        row(f"{network}: processor time, Vela", 1000 * estimated.seconds, "ms"),
     ]
 
 
@@ -122,7 +123,7 @@ def _rtl(network: str, graph: Graph, machine: MachineCycles) -> tuple[list[Point
     counted = {name: cycles(alone) for name, alone in product_layers(graph).items()}
     found = points(RTL, network, TIMED[1], counted, machine)
     residual = sum(abs(point.cycles - point.machine) for point in found) + abs(cycles(graph) - machine.whole)
-    name = f"{network}, {len(found)} layers alone and the whole: cycles by which RTL in Verilator and machine differ"
+    name = f"{network}, {len(found)} layers alone and whole: cycles, RTL in Verilator less machine"
     return found, [row(name, residual, "cycles", "= 0", residual == 0)]
 
 
@@ -139,7 +140,7 @@ def _files(folder: Path | None) -> list[dict[str, Any]]:
     for file in files:
         graph = load_model(file, config.arithmetic)
         machine = run_alone(graph, config, LATENCY)
-        name = f"{file.name}: Vela's estimate, with the operators that the host computes here: error"
+        name = f"{file.name}: Vela, with what the host computes here: error"
         try:
             table.append(row(name, signed_error(run_vela(file.read_bytes(), LATENCY).total, machine), "%"))
         except ValueError as error:
@@ -154,10 +155,6 @@ def _errors(what: str, found: Sequence[Point]) -> list[dict[str, Any]]:
     whole = signed_error(sum(point.cycles for point in found), sum(point.machine for point in found))
     cycles = {point.layer: {"cycles": point.cycles, "machine": point.machine} for point in found}
     return [
-        row(f"{what}: error per layer, least / median / most", spread, "%") | {"layers": cycles},
-        row(f"{what}: error of {len(found)} layers together", whole, "%"),
+        row(f"{what}: error of a layer, least / median / most", spread, "%") | {"layers": cycles},
+        row(f"{what}: error, all {len(found)} layers", whole, "%"),
     ]
-
-
-def _size() -> str:
-    return f"{CONFIG.rows}×{CONFIG.columns}"
