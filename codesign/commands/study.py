@@ -11,10 +11,9 @@ from ..study.definition.read_study import read_study
 from ..study.engine.record import result_as_dict
 from ..study.engine.run import run_study
 from ..study.engine.terminal import Watcher
+from ..study.report.write_report import PAGE_NAME, write_report
 from ..study.result import StudyResult
 from ..table import Table
-
-REPORT = "report.html"
 
 
 def run(name: str, folder: Path, workers: int | None, ray: str | None, json_file: str | None) -> int:
@@ -23,6 +22,7 @@ def run(name: str, folder: Path, workers: int | None, ray: str | None, json_file
     study = read_study(find_study(name))
     with Watcher() as watcher:
         result = run_study(study, folder, workers, ray, watcher.show)
+    write_report(result, folder)
     show(output, result, folder)
     output.finish(result_as_dict(result))
     if result.state != "complete":
@@ -48,7 +48,7 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
     for point in failed[:5]:
         output.show(f"point {point.index} failed: {point.failure}")
     if len(failed) > 5:
-        output.show(f"{len(failed) - 5} more points failed; {folder / REPORT} names them")
+        output.show(f"{len(failed) - 5} more points failed; {folder / PAGE_NAME} names them")
     kinds = {value.kind for point in result.front for value in point.values.values()}
     if kinds & {"estimate", "model"}:
         output.show("~ an estimate, ≈ a model's figure; all others are exact")
@@ -58,7 +58,7 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
         f"{cached} came from the store as a whole",
         f"tasks: {result.provenance['tasks computed']} computed, {result.provenance['tasks from the store']} "
         f"from the store; {result.provenance['seconds']} seconds",
-        f"the page is {folder / REPORT}",
+        f"the page is {folder / PAGE_NAME}",
     )
 
 

@@ -25,7 +25,8 @@ LARGEST = 1 << 30
 
 def result_to_json(result: StudyResult) -> str:
     """JSON text, from which `result_from_json` makes an equal result. ``ValueError`` for NaN and infinities."""
-    table = {"format": FORMAT, **to_plain(result)}
+    front = [point.index for point in result.front]
+    table = {"format": FORMAT, "front": front, **to_plain(result)}
     try:
         return json.dumps(table, ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
     except ValueError:
@@ -42,10 +43,13 @@ def result_from_json(text: str, where: str = "result") -> StudyResult:
         raise ValueError(f"{where}: is not a study's result: {error}") from None
     if not isinstance(table, dict) or table.pop("format", None) != FORMAT:
         raise ValueError(f"{where}: is not a study's result of format {FORMAT}; run the study again to write one")
+    front = table.pop("front", None)
     try:
         result = from_plain(StudyResult, table, "result")
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+    if front != [point.index for point in result.front]:
+        raise ValueError(f"{where}: front must be the indices of the points on the front, not {shown(front)}")
     for problem in _problems(result):
         raise ValueError(f"{where}: {problem}")
     return result

@@ -8,18 +8,16 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from emulator.config import AcceleratorConfig
 
-from ...console import to_json
 from ...files import naming, replacing, write_text
 from ..result import StudyResult
+from ..result_file import RESULT_NAME, write_result
 from .lock import LOCK
-from .record import result_as_dict
 
-STORE, STUDY, RESULT, POINTS, DASHBOARD = "store", "study.toml", "result.json", "points", "optuna.db"
-NAMES = (STORE, STUDY, RESULT, POINTS, DASHBOARD, LOCK, "report.html", "points.csv", "points.parquet")
+STORE, STUDY, POINTS, DASHBOARD = "store", "study.toml", "points", "optuna.db"
+NAMES = (STORE, STUDY, RESULT_NAME, POINTS, DASHBOARD, LOCK, "report.html", "points.csv", "points.parquet")
 CONFIG = "config.toml"
 
 
@@ -55,7 +53,7 @@ def write_study_folder(folder: Path, result: StudyResult, files: Mapping[int, Ma
         for entry in (folder / POINTS).iterdir():
             if re.fullmatch(r"\d{4,}", entry.name) and entry.name not in wanted and entry.is_dir():
                 shutil.rmtree(entry)  # of an earlier study in this folder, which had more points
-    write_text(folder / RESULT, to_json(result_as_dict(result)))
+    write_result(result, folder)
 
 
 def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -78,17 +76,3 @@ def config_toml(config: AcceleratorConfig) -> str:
     lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     lines += ["", "[arithmetic]", *(f"{name} = {json.dumps(value)}" for name, value in arithmetic.items())]
     return "\n".join(lines) + "\n"
-
-
-def read_result(folder: Path) -> Mapping[str, Any]:
-    """What `write_study_folder` has written as ``result.json``; ``ValueError`` naming the file where there is none."""
-    file = folder / RESULT
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        raise ValueError(f"{file}: is not JSON") from None
-    if not isinstance(record, dict) or not isinstance(record.get("points"), list):
-        raise ValueError(f"{file}: is not the result of a study")
-    return record

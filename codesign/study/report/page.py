@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from string import Template
 
@@ -24,8 +25,6 @@ def page_html(result: StudyResult) -> str:
 
     Names and sentences of the study are escaped where they are HTML, and hold no ``<`` where they are JSON.
     """
-    from plotly.offline import get_plotlyjs
-
     template = Template(_asset("page.html"))
     return template.substitute(
         policy=POLICY,
@@ -43,9 +42,16 @@ def page_html(result: StudyResult) -> str:
         reproduce=reproduction(result),
         data=script_json(page_data(result, importances(result))),
         details=packed(script_json(page_details(result))),
-        plotly=packed(get_plotlyjs()),
+        plotly=_plotly(),
         script='(() => {\n"use strict";\n' + "\n".join(_scripts()) + "\n})();",
     )
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return packed(get_plotlyjs())
 
 
 def _example(result: StudyResult) -> str:

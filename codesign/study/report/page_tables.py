@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...table import cell_text, percent
-from ..definition.study import Constraint, Study
+from ..definition.study import Constraint
 from ..objectives import MEASURES
 from ..result import PointResult, StudyResult
 from ..value import Value
@@ -208,31 +208,32 @@ def trust_table(result: StudyResult) -> str:
 
 def reproduction(result: StudyResult) -> str:
     """The command of the study, those of the front's points, and what it ran on."""
-    lines = [f"<p>The whole study:</p>{_command(study_command(result.study))}"]
-    commands = [(point.index, point.command) for point in result.front if point.command]
+    study = result.study
+    whole = f"lockstep study {shlex.quote(str(study.file or study.name))} -o FOLDER"
+    lines = [f"<p>The whole study; what its folder has is not computed again:</p>{_command(whole)}"]
+    commands = [(f"#{point.index}", point.command) for point in result.front if point.command]
     if commands:
-        lines.append("<p>A point of the front, alone, compared with what is here:</p>")
-        lines += [f'<p class="soft">#{index}</p>{_command(command)}' for index, command in commands[:20]]
-        if len(commands) > 20:
-            lines.append(
-                f'<p class="soft">{len(commands) - 20} more are in points.csv, as are those of all points.</p>'
-            )
-    rows = "".join(
-        f'<tr>{_cell(name)}<td class="wrap">{html.escape(text)}</td></tr>' for name, text in result.provenance.items()
-    )
-    if rows:
         lines.append(
-            '<h3>Where these numbers are from</h3><div class="scroll" tabindex="0" role="group" '
-            f'aria-label="Provenance, scrollable"><table><tbody>{rows}</tbody></table></div>'
+            "<p>A point of the front, computed anew, alone, and compared with what is here; "
+            "points.csv has those of all points:</p>"
         )
+        lines.append(_pairs(commands, "Commands of the points on the front, scrollable", code=True))
+    if result.provenance:
+        lines.append("<h3>Where these numbers are from</h3>")
+        lines.append(_pairs([*result.provenance.items()], "Provenance, scrollable"))
     return "\n".join(lines)
 
 
-def study_command(study: Study) -> str:
-    """What runs the study again; of one that was made in Python, the line that does it there."""
-    if study.file is None:
-        return "codesign.study.run_study(study, folder)"
-    return f"lockstep study {shlex.quote(str(study.file))} -o FOLDER"
+def _pairs(rows: Sequence[tuple[str, str]], label: str, code: bool = False) -> str:
+    tall = " tall" if len(rows) > 16 else ""
+    cells = "".join(
+        f"<tr>{_cell(name)}{f'<td><code>{html.escape(text)}</code></td>' if code else _wrapped(text)}</tr>"
+        for name, text in rows
+    )
+    return (
+        f'<div class="scroll{tall}" tabindex="0" role="group" aria-label="{label}">'
+        f"<table><tbody>{cells}</tbody></table></div>"
+    )
 
 
 def _command(text: str) -> str:

@@ -54,6 +54,7 @@ def _at(*path: Any, value: Any) -> Callable[[Any], None]:
     [
         (_at("format", value=2), "is not a study's result of format 1"),
         (_at("state", value="done"), "state must be one of complete, interrupted, running, not 'done'"),
+        (_at("front", value=[0]), "front must be the indices of the points on the front, not [0]"),
         (_at("points", value={}), "result.points must be a list, not {}"),
         (_at("points", 2, "index", value="2"), "result.points[2].index must be an integer, not '2'"),
         (_at("points", 2, "index", value=True), "result.points[2].index must be an integer, not True"),
