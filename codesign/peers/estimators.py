@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = {"SCALE-Sim": "scalesim", "Vela": "ethosu"}
-"""Estimator → the package that it is in; the extra ``correlation`` has both."""
+PACKAGES = {"SCALE-Sim": ("scalesim",), "Vela": ("ethosu", "tflite")}
+"""Estimator → the package that it is in, and those that write what it reads; the extra ``correlation`` has all."""
 INSTALL = "pip install 'lockstep[correlation]'"
 SECONDS_FILE = "processor_seconds"
 # One thread on either side: what is compared is processor time. Starting Python and importing are not counted.
@@ -26,8 +26,12 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 
 
 def installed(estimator: str) -> bool:
-    """Whether the package of `estimator`, of `PACKAGES`, can be imported."""
-    return find_spec(PACKAGES[estimator]) is not None
+    """Whether the packages of `estimator`, of `PACKAGES`, can be imported."""
+    return not _absent(estimator)
+
+
+def _absent(estimator: str) -> list[str]:
+    return [package for package in PACKAGES[estimator] if find_spec(package) is None]
 
 
 def run_estimator(estimator: str, script: str, arguments: Sequence[str], folder: Path, timeout: float) -> float:
@@ -40,8 +44,8 @@ def run_estimator(estimator: str, script: str, arguments: Sequence[str], folder:
     Raises ``ValueError``, one sentence with the estimator and what it said, where its package is absent, where it fails
     or ends early, or takes longer.
     """
-    if not installed(estimator):
-        raise ValueError(f"{estimator} needs the package {PACKAGES[estimator]!r}, which {INSTALL} installs")
+    for package in _absent(estimator):
+        raise ValueError(f"{estimator} needs the package {package!r}, which {INSTALL} installs")
     command = [sys.executable, "-P", "-c", script + MEASURED.format(file=SECONDS_FILE), *arguments]
     environment = os.environ | dict.fromkeys(THREADS, "1")
     try:

@@ -17,7 +17,6 @@ from ...networks import NETWORKS
 from ...peers.estimators import INSTALL, installed
 from ...peers.scalesim import DATAFLOWS as SCALESIM_DATAFLOWS
 from ...peers.scalesim import layers, run_scalesim
-from ...peers.tflite_file import network_tflite
 from ...peers.vela import ACCELERATOR, run_vela
 from ...utilization import random_inputs
 from ..rows import row
@@ -79,12 +78,16 @@ def _scalesim(
     where = f"{network}, {CONFIG.rows}×{CONFIG.columns} {SCALESIM_DATAFLOWS[dataflow]}"
     time = f"{where}: processor time, SCALE-Sim over machine"
     target = f"≥ {LEAST_RATIO}" if (network, dataflow) == TIMED else None
+    titles = ((f"{where}: SCALE-Sim's error", "%", None), (time, "×", target))
     if not installed("SCALE-Sim"):
-        return [], [row(f"{where}: SCALE-Sim's error", ABSENT, "%"), row(time, ABSENT, "×", target)]
+        return [], [row(name, ABSENT, unit, goal) for name, unit, goal in titles]
     config = replace(CONFIG, dataflow=dataflow)
     # Timed before and after: a machine that slows down for a while slows both sides of the ratio.
     spent = machine_seconds(graph, config, LATENCY)
-    simulated = run_scalesim(layers(graph), config)
+    try:
+        simulated = run_scalesim(layers(graph), config)
+    except ValueError as error:
+        return [], [row(name, f"not run: {error}", unit, goal) for name, unit, goal in titles]
     seconds = statistics.median(spent + machine_seconds(graph, config, LATENCY))
     found, table = [], []
     for field, tool in SCALESIM.items():
@@ -103,7 +106,12 @@ def _vela(network: str, graph: Graph, machine: MachineCycles) -> tuple[list[Poin
     where = f"{network}: Vela, an estimate of other hardware ({ACCELERATOR})"
     if not installed("Vela"):
         return [], [row(f"{where}: error", ABSENT, "%")]
-    estimated = run_vela(network_tflite(graph), LATENCY)
+    from ...peers.tflite_file import network_tflite  # needs the package tflite
+
+    try:
+        estimated = run_vela(network_tflite(graph), LATENCY)
+    except ValueError as error:
+        return [], [row(f"{where}: error", f"not run: {error}", "%")]
     found = points(VELA, network, TIMED[1], estimated.layers, machine)
     return found, [
         *_errors(where, found),

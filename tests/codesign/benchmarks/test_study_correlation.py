@@ -85,6 +85,23 @@ def test_without_the_packages_nothing_holds_or_misses(monkeypatch: pytest.Monkey
     assert correlation._files(None)[0]["value"].startswith("not run: --cases")
 
 
+def test_what_fails_is_a_sentence_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object) -> None:
+        raise ValueError("it does not run")
+
+    graph = gemm(4, 8, 8, CONFIG.arithmetic)
+    monkeypatch.setattr(correlation, "installed", lambda name: True)
+    monkeypatch.setattr(correlation, "machine_seconds", lambda *given: [0.01])
+    for name in ("run_scalesim", "run_vela"):
+        monkeypatch.setattr(correlation, name, refuse)
+    machine = MachineCycles({"gemm": 100}, 100)
+    for made, table in (
+        correlation._scalesim(*correlation.TIMED, graph, machine),
+        correlation._vela("net", graph, machine),
+    ):
+        assert made == [] and {(line["value"], line["holds"]) for line in table} == {("not run: it does not run", None)}
+
+
 def test_the_picture_says_what_it_shows(tmp_path: Path) -> None:
     made = points("SCALE-Sim", "net", DATAFLOW, {"a": 50, "b": 300, "c": 400}, MACHINE)
     exact = points("RTL", "net", DATAFLOW, MACHINE.layers, MACHINE)

@@ -12,7 +12,7 @@ from codesign.peers.estimators import run_estimator
 
 @pytest.fixture(autouse=True)
 def _any_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(estimators.PACKAGES, "SCALE-Sim", "json")
+    monkeypatch.setitem(estimators.PACKAGES, "SCALE-Sim", ("json",))
 
 
 def test_files_and_prints_stay_where_they_are(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -50,6 +50,6 @@ def test_it_is_ended_after_its_time(tmp_path: Path) -> None:
 
 
 def test_what_is_absent_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(estimators.PACKAGES, "SCALE-Sim", "no_such_package")
+    monkeypatch.setitem(estimators.PACKAGES, "SCALE-Sim", ("json", "no_such_package"))
     with pytest.raises(ValueError, match=r"'no_such_package', which pip install 'lockstep\[correlation\]' installs"):
         run_estimator("SCALE-Sim", "", [], tmp_path, 60)
