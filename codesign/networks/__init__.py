@@ -23,8 +23,11 @@ NETWORKS: dict[str, Callable[..., Graph]] = {
 }
 """Name → (arithmetic, seed, images for calibration; 0: shapes alone) → graph of one sample."""
 MLPERF_TINY = ("ResNet-8", "DS-CNN", "MobileNetV1-0.25", "autoencoder")
+GROUPS = {"MLPerf-Tiny": MLPERF_TINY}
+"""Name → names of `NETWORKS` that are judged together."""
 
 __all__ = [
+    "GROUPS",
     "MLPERF_TINY",
     "NETWORKS",
     "NetworkBuilder",

@@ -22,29 +22,52 @@ FINISHED = ("inputs", "labels")
 """Arrays of an .npz file that only measures a finished network."""
 
 
-def read_network(table: object, data: Data | None, folder: Path) -> Network:
-    """Of ``[network]``; None: the network of a built-in data set.
+def read_networks(table: object, data: Data | None, folder: Path) -> tuple[Network, ...]:
+    """Of ``[network]``, one or, of lists and of `GROUPS`, several; None: the network of a built-in data set.
 
-    Raises ``ValueError`` for an unknown name, and for a file or a factory's module that is not there.
+    Raises ``ValueError`` for an unknown name, one that is there twice, and for a file or a factory's module that is not
+    there.
     """
-    from ...networks import NETWORKS
+    from ...networks import GROUPS
 
-    own = _data_sets()
     if table is None:
         if data is None or data.kind != "builtin":
             raise ValueError("[network] must say which network: builtin, factory or file")
-        return Network("factory", data.name)
-    kind, name = _origin(table, "[network]")
+        return (Network("factory", data.name),)
+    kind, value = _origin(table, "[network]")
+    if kind == "builtin" and isinstance(value, str):
+        value = GROUPS.get(value, value)
+    several = isinstance(value, list | tuple)
+    if several and kind == "factory":
+        raise ValueError("[network] factory must be one, not a list; several networks are built-in ones or files")
+    names = value if several else [value]
+    if not names:
+        raise ValueError(f"[network] {kind} must name at least one network, not none")
+    found = tuple(_network(kind, text(name, f"[network] {kind}"), folder) for name in names)
+    for network in found:
+        if found.count(network) > 1:
+            raise ValueError(f"[network] {kind} must name different networks, not {network.name!r} twice")
+        if several and network.kind != kind:
+            raise ValueError(f"[network] {kind}: {network.name} is trained, which only a network alone can be")
+    return found
+
+
+def _network(kind: str, name: str, folder: Path) -> Network:
+    from ...networks import GROUPS, NETWORKS
+
     if kind == "builtin":
+        own = _data_sets()
         if name not in (*NETWORKS, *own):
-            raise ValueError(f"[network] builtin must be one of {', '.join((*NETWORKS, *own))}, not {name!r}")
+            known = ", ".join((*NETWORKS, *GROUPS, *own))
+            raise ValueError(f"[network] builtin must be one of {known}, not {name!r}")
         return Network("builtin" if name in NETWORKS else "factory", name)
     return Network(kind, name, _digest(kind, name, folder, "[network]", NETWORK_BYTES))
 
 
 def read_data(table: object, folder: Path) -> Data:
     """Of ``[data]``; ``ValueError`` as for `read_network`."""
-    kind, name = _origin(table, "[data]")
+    kind, value = _origin(table, "[data]")
+    name = text(value, f"[data] {kind}")
     if kind == "builtin":
         known = _data_sets()
         if name not in known:
@@ -75,12 +98,12 @@ def _data_sets() -> tuple[str, ...]:
     return tuple(BUILTIN)
 
 
-def _origin(table: object, where: str) -> tuple[str, str]:
+def _origin(table: object, where: str) -> tuple[str, object]:
     found = check_keys(table, KINDS, where)
     if len(found) != 1:
         raise ValueError(f"{where} must have exactly one of {', '.join(KINDS)}, not {', '.join(found) or 'none'}")
-    ((kind, name),) = found.items()
-    return kind, text(name, f"{where} {kind}")
+    (only,) = found.items()
+    return only
 
 
 def _digest(kind: str, name: str, folder: Path, where: str, limit: int) -> str:

@@ -17,7 +17,7 @@ from ...training import TrainingRecipe
 from .dimensions import read_dimensions
 from .fields import BUDGETS, FIELDS, check_value, flatten
 from .measures import check_measurable, read_constraints, read_objectives
-from .origins import ARRAYS, FINISHED, data_arrays, paths_of, read_data, read_network
+from .origins import ARRAYS, FINISHED, data_arrays, paths_of, read_data, read_networks
 from .points import IllegalPointError, combinations, point, space_size
 from .study import CONFIRM, RECIPES, SAMPLERS, Search, Study, Training
 from .tables import check_keys, choice, integer, number, text
@@ -68,7 +68,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
             raise ValueError(f"[{needed}] must be there")
     folder = Path(folder).resolve()
     data = read_data(table["data"], folder) if "data" in table else None
-    network = read_network(table.get("network"), data, folder)
+    network, *further = read_networks(table.get("network"), data, folder)
     training, seed, budgets = _training(table["training"]) if "training" in table else (None, 0, {})
     fixed = {**_hardware(table.get("hardware", {})), **budgets}
     device = check_keys(table.get("device", {}), ("name", "clock_mhz"), "[device]")
@@ -94,6 +94,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
         liberty=paths_of(synthesis, "liberty", folder, "[synthesis]"),
         file=file,
         folder=folder,
+        further=tuple(further),
     )
     _check_origins(study)
     check_measurable(study)
@@ -183,6 +184,8 @@ def _check_origins(study: Study) -> None:
             f"{given}: the network {study.network.name} has random weights, which no data can judge; "
             "leave it out, or name a factory or a file"
         )
+    if study.further and study.data is not None:
+        raise ValueError("[data] must be left out with several networks, none of which it could judge alone")
     if kind == "file" and study.training is not None:
         raise ValueError("[training]: a file's network is run as it is; leave it out, or name a factory")
     if kind == "factory" and study.data is not None and study.training is None:

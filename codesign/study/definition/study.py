@@ -107,6 +107,7 @@ class Study:
 
     file : the study's file; None for one that was made in Python
     folder : what relative paths are resolved against, and where factories' modules are looked for first
+    further : networks that every point runs beside `network`, all of its kind
     fixed : field path → value for all points ("rows", "arithmetic.overflow", …); the others are `AcceleratorConfig`'s
     latency : of the external memory, cycles
     seed : of the training
@@ -134,6 +135,12 @@ class Study:
     liberty: Path | None = None
     file: Path | None = None
     folder: Path = Path()
+    further: tuple[Network, ...] = ()
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All that a point runs, by different names."""
+        return (self.network, *self.further)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..definition.study import Point, Study
+from ..definition.study import Network, Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
 from ..value import Value
 from .measured import measures, point_energy
+from .several import run_roles, whole_run
 from .sources import sources
 from .tasks import ACCURACY, FLOAT, RUN, TEST, TRAIN, accuracy_task, digest, float_task, run_task, train_task
 
@@ -23,7 +24,7 @@ Done = Mapping[str, Outcome]
 
 @dataclass(frozen=True)
 class StudyEvaluator:
-    """The engine's `Evaluator` of a study. The role of a task is its kind."""
+    """The engine's `Evaluator` of a study. The role of a task is its kind, or one of `run_roles`."""
 
     study: Study
 
@@ -35,13 +36,11 @@ class StudyEvaluator:
 
     def _ready(self, point: Point, done: Done) -> dict[str, Task]:
         study = self.study
-        if study.network.kind == "builtin":
-            return {RUN: run_task({"builtin": study.network.name}, point.config, study.latency)}
-        if study.network.kind == "file":
-            model = _content(study.folder / study.network.name)
-            own = {"file": digest(model)}
-            found = {RUN: run_task(own, point.config, study.latency, {"model": model})}
+        if study.network.kind != "factory":
+            found = {role: self._run(network, point) for role, network in run_roles(study).items()}
             if study.data is not None:
+                model = _content(study.folder / study.network.name)
+                own = {"file": digest(model)}
                 found[ACCURACY] = accuracy_task(study, point.config.arithmetic, model, "validation", own)
             return found
         if study.training is not None and FLOAT not in done:
@@ -51,6 +50,13 @@ class StudyEvaluator:
         trained = done[TRAIN]
         own = {"structure": trained.values["structure"]}
         return {RUN: run_task(own, point.config, study.latency, {"model": trained.files[MODEL]})}
+
+    def _run(self, network: Network, point: Point) -> Task:
+        """Run a network that is there before any task."""
+        if network.kind == "builtin":
+            return run_task({"builtin": network.name}, point.config, self.study.latency)
+        model = _content(self.study.folder / network.name)
+        return run_task({"file": digest(model)}, point.config, self.study.latency, {"model": model})
 
     def confirmation(self, point: Point, done: Done) -> Mapping[str, Task]:
         """The same of the work that only the points of the front get: test data."""
@@ -72,8 +78,7 @@ class StudyEvaluator:
         good = {role: outcome for role, outcome in done.items() if outcome.failure is None}
         layers: tuple[dict[str, Any], ...] = ()
         timeline: tuple[tuple[str, str, int, int], ...] = ()
-        if RUN in good:
-            run = good[RUN].values
+        if run := whole_run(self.study, good):
             spent = point_energy(self.study, point, run).layers
             layers = tuple({**row, "energy": dict(spent[row["name"]])} for row in run["layers"])
             timeline = tuple((unit, layer, start, end) for unit, layer, start, end in run["timeline"])
@@ -120,7 +125,7 @@ def _execute(task: Task, folder: Path) -> Outcome:
     return {FLOAT: float_network, TRAIN: train}[task.kind](task, folder)
 
 
-@lru_cache(2)
+@lru_cache(8)
 def _content(path: Path) -> bytes:
     """A file's bytes, read once for all points."""
     return path.read_bytes()

@@ -11,7 +11,8 @@ from ...energy import EnergyBreakdown, EnergyTable, energy, load_energy_table
 from ..definition.study import Point, Study
 from ..engine.task import Outcome
 from ..value import Value
-from .tasks import ACCURACY, RUN, TRAIN
+from .several import whole_run
+from .tasks import ACCURACY, TRAIN
 
 MEMORIES = ("activation_scratchpad", "weight_scratchpad", "operand_scratchpad", "output_scratchpad", "accumulator")
 MACHINE = "machine"
@@ -29,7 +30,7 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
         found["accuracy"] = Value(trained["accuracy"], source="validation data, torch")
     if ACCURACY in done:
         found["accuracy"] = Value(_values(done, ACCURACY)["accuracy"], source="validation data, emulator")
-    run = _values(done, RUN)
+    run = whole_run(study, done)
     if run or trained:
         size = (trained or run)["weight_bytes"]
         found["weight_bytes"] = Value(size, source="the model's weights")

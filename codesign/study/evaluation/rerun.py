@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
 from ..value import Value
 from .evaluator import StudyEvaluator
-from .tasks import RUN
+from .several import run_roles
 
 OnTask = Callable[[str], None]
 """Called with the kind of each task before it is done."""
@@ -24,9 +25,9 @@ class Rerun:
     """What a point is worth, computed alone.
 
     values, details : as the study has them; failure : one sentence, or None
-    mismatches : with RTL, what differs between emulator, machine and RTL on one random sample: codes of all layers,
-        counters, bytes of memory, cycles; all 0 where they agree. None without RTL
-    rtl_cycles : of the RTL, or None
+    mismatches : with RTL, what differs between emulator, machine and RTL on one random sample of each network: codes
+        of all layers, counters, bytes of memory, cycles; all 0 where they agree. None without RTL
+    rtl_cycles : of the RTL, all networks together, or None
     """
 
     values: Mapping[str, Value]
@@ -51,7 +52,7 @@ def rerun(
 ) -> Rerun:
     """Do all of a point's work again.
 
-    rtl : run the point's network in Verilator too, and compare
+    rtl : run the point's networks in Verilator too, and compare
     confirm : do the work too that only the points of the front get
     on_cycles : as of `Execution.run_rtl`
     """
@@ -68,8 +69,13 @@ def rerun(
     values, details = evaluator.values(point, done), evaluator.details(point, done)
     if failure is not None or not rtl:
         return Rerun(values, details, failure)
-    found, cycles = _compare(ran[RUN], done[RUN].values, point, on_cycles)
-    return Rerun(values, details, None, found, cycles)
+    found: Counter[str] = Counter()
+    cycles = 0
+    for role in run_roles(study):
+        differing, spent = _compare(ran[role], done[role].values, point, on_cycles)
+        found.update(differing)
+        cycles += spent
+    return Rerun(values, details, None, dict(found), cycles)
 
 
 def _compare(

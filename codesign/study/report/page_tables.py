@@ -50,7 +50,7 @@ def question(result: StudyResult) -> str:
     """What the study asks, as a list."""
     study = result.study
     combinations = math.prod(len(one.labels) for one in study.space)
-    asked = [("network", study.network.name)]
+    asked = [("network", network.name) for network in study.networks]
     if study.data is not None:
         asked.append(("data", study.data.name))
     if study.training is not None:

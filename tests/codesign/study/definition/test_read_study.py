@@ -134,6 +134,13 @@ def test_recipes_are_those_of_the_training() -> None:
     assert RECIPES == KINDS
 
 
+def test_a_group_is_its_networks_and_a_list_of_one_is_one() -> None:
+    group = study_from_dict(small(network={"builtin": "MLPerf-Tiny"}))
+    assert [network.name for network in group.networks] == ["ResNet-8", "DS-CNN", "MobileNetV1-0.25", "autoencoder"]
+    assert group == study_from_dict(small(network={"builtin": [network.name for network in group.networks]}))
+    assert study_from_dict(small(network={"builtin": ["ResNet-8"]})) == study_from_dict(small())
+
+
 def test_illegal_combinations_are_no_points_while_one_is_legal() -> None:
     space = {"rows": [8, 64], "activation_scratchpad_bytes": [512, 65536]}
     study = study_from_dict(small(space=space))
@@ -174,6 +181,21 @@ DIGITS = {"builtin": "digits8"}
             {"network": {"builtin": "ResNet-8", "file": "x"}},
             "[network] must have exactly one of builtin, factory, file",
         ),
+        ({"network": {"builtin": []}}, "[network] builtin must name at least one network, not none"),
+        ({"network": {"builtin": ["ResNet-8", 8]}}, "[network] builtin must be a text that is not empty, not 8"),
+        ({"network": {"builtin": ["ResNet-8", "ResNet-9"]}}, "[network] builtin must be one of ResNet-18"),
+        (
+            {"network": {"builtin": ["DS-CNN"] * 2}},
+            "[network] builtin must name different networks, not 'DS-CNN' twice",
+        ),
+        (
+            {"network": {"builtin": ["DS-CNN", "digits8"]}},
+            "[network] builtin: digits8 is trained, which only a network",
+        ),
+        ({"network": {"factory": ["a:b", "a:c"]}}, "[network] factory must be one, not a list"),
+        ({"network": {"file": ["none.onnx"]}}, "none.onnx: No such file or directory"),
+        ({"network": {"builtin": "MLPerf-Tiny"}, "data": DIGITS}, "[data]: the network ResNet-8 has random weights"),
+        ({"data": {"builtin": ["digits8"]}}, "[data] builtin must be a text that is not empty, not ['digits8']"),
         ({"network": {"file": "none.onnx"}}, "none.onnx: No such file or directory"),
         ({"network": {"factory": "nets"}}, "[network] factory must be module:function, not 'nets'"),
         ({"network": {"factory": "no_such_module:f"}}, "there is no module no_such_module in"),
