@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.execution.execution import Execution
-from codesign.study.definition import point, study_from_dict
+from codesign.study.definition import Network, point, study_from_dict
 from codesign.study.evaluation import rerun
 from emulator.machine.result import Result
 
@@ -82,6 +82,14 @@ def test_what_differs_is_told(monkeypatch: pytest.MonkeyPatch, change: dict[str,
     found = rerun(STUDY, POINT, rtl=True)
     assert found.mismatches is not None and not found.holds
     assert {name: count for name, count in found.mismatches.items() if count} == told
+
+
+def test_every_network_of_several_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    latencies = with_rtl(monkeypatch, cycles=other_cycles)
+    study = replace(STUDY, further=(Network("builtin", "DS-CNN"),))
+    found = rerun(study, POINT, rtl=True)
+    assert latencies == [5, 5] and found.mismatches is not None
+    assert found.mismatches["machine_rtl_cycles"] == 6 and found.rtl_cycles == found.values["cycles"].number + 6
 
 
 def test_a_point_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
