@@ -22,6 +22,7 @@ class Progress:
     done : role → outcome
     keys : role → (kind, key) of its task, of finished and of running ones
     computed : whether a worker had to do any of it
+    settled : whether nothing is left to be done, because of a failure or because all is done
     failure : one sentence, or None
     """
 
@@ -29,12 +30,8 @@ class Progress:
     done: dict[str, Outcome] = field(default_factory=dict)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     computed: bool = False
+    settled: bool = False
     failure: str | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether a task of it is still to be done."""
-        return len(self.keys) > len(self.done)
 
 
 class Dispatch:
@@ -56,7 +53,10 @@ class Dispatch:
 
     def run(self, points: Iterable[Progress], step: Step) -> None:
         """Do all tasks that `step` names for these points, until it names no more; outcomes are in each `Progress`."""
-        for progress in points:
+        begun = list(points)
+        for progress in begun:
+            progress.settled = False
+        for progress in begun:
             self._advance(progress, step)
         self._on_step()
         while self._waiting:
@@ -74,18 +74,19 @@ class Dispatch:
 
     def _advance(self, progress: Progress, step: Step) -> None:
         """Start what can start, for as long as the store answers."""
-        while progress.failure is None:
+        answered = True
+        while answered:
             progress.failure = next((outcome.failure for outcome in progress.done.values() if outcome.failure), None)
             if progress.failure is not None:
-                return
+                break
             try:
                 tasks = step(progress.point, progress.done)
-            except ValueError as error:  # of arguments that the point's own outcomes gave
+            except ValueError as error:  # of what the point's own outcomes say
                 progress.failure = str(error)
-                return
+                break
             new = {role: task for role, task in tasks.items() if role not in progress.keys}
-            if not [role for role, task in new.items() if self._begin(progress, role, task)]:
-                return
+            answered = any([self._begin(progress, role, task) for role, task in new.items()])
+        progress.settled = progress.failure is not None or len(progress.done) == len(progress.keys)
 
     def _begin(self, progress: Progress, role: str, task: Task) -> bool:
         """Have a task done; whether its outcome is there at once."""

@@ -70,7 +70,7 @@ class Trials:
     def conclude(self) -> None:
         """Find out what the points are worth whose tasks have all ended."""
         for trial in self._open:
-            if not trial.progress.running:
+            if trial.progress.settled:
                 self._value(trial)
         self._open = [trial for trial in self._open if not trial.finished]
 
