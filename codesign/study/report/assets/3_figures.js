@@ -27,7 +27,7 @@ async function redraw(element) {
     const { traces, layout, ready } = one.make();
     await library.react(element, traces, styled(layout), {
       responsive: true, displaylogo: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"], displayModeBar: coarse.matches ? false : "hover",
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], displayModeBar: layout.modebar && !coarse.matches ? "hover" : false,
     });
     if (ready && !element.listens) ready(element);
     element.listens = true;
@@ -44,15 +44,27 @@ function styled(layout) {
     separators: "." + THIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 13, color: color("ink") },
     hoverlabel: { bgcolor: color("paper"), bordercolor: color("soft"), font: { color: color("ink"), size: 13 }, align: "left" },
-    ...layout, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
+    ...layout, modebar: { bgcolor: "rgba(0,0,0,0)", color: color("soft"), activecolor: color("accent") }, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
   };
+}
+
+// Ticks of a logarithmic axis, each with its whole number: 1, 2 and 5 times powers of ten, or only these; where the
+// values are so close that these would be few, the library's own.
+function logTicks(values, show = number) {
+  const there = values.filter((value) => value > 0);
+  if (!there.length || Math.max(...there) < 8 * Math.min(...there)) return {};
+  const [low, high] = [Math.floor(Math.log10(Math.min(...there))) - 1, Math.ceil(Math.log10(Math.max(...there))) + 1];
+  const steps = high - low > 5 ? [1] : [1, 2, 5];
+  const ticks = [];
+  for (let power = low; power <= high; power++) for (const step of steps) ticks.push(Number(`${step}e${power}`));
+  return { tickvals: ticks, ticktext: ticks.map(show) };
 }
 
 dark.addEventListener("change", () => {
   for (const [element, one] of drawn) figure(element, one.make);
 });
 
-const SHAPES = { circle: "M7 2.5a4.5 4.5 0 1 0 .01 0z", diamond: "M7 1l6 6-6 6-6-6z", x: "M3 3l8 8M11 3l-8 8", square: "M2 2h10v10H2z", line: "M0 7h14" };
+const SHAPES = { circle: "M7 2.5a4.5 4.5 0 1 0 .01 0z", diamond: "M7 1l6 6-6 6-6-6z", x: "M3 3l8 8M11 3l-8 8", square: "M2 2h10v10H2z", hatched: "M2 2h10L2 12z", line: "M0 7h14" };
 
 function legend(element, entries) {
   // entries: [text, colour, shape]

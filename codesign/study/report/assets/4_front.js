@@ -19,6 +19,18 @@ function hover(point) {
   return lines.join("<br>");
 }
 
+// What is said of each point, and which others lie in the same place.
+function hovers(points, x, y, all) {
+  const places = new Map();
+  const key = (point) => along(point, x) + " " + along(point, y);
+  for (const point of all) places.set(key(point), [...(places.get(key(point)) ?? []), point.index]);
+  return points.map((point) => {
+    const others = places.get(key(point)).filter((index) => index !== point.index);
+    const more = others.length > 6 ? " …" : "";
+    return hover(point) + (others.length ? `<br>in the same place: ${others.slice(0, 6).map((index) => "#" + index).join(" ")}${more}` : "");
+  });
+}
+
 function axisChoices() {
   return [...data.measures.map((one) => [one.name, one.name + (one.objective ? " (objective)" : "")]),
     ...data.dimensions.map((one) => ["choice:" + one.name, one.name + " (dimension)"])];
@@ -59,11 +71,11 @@ function drawFront(x, y, tint, logs) {
       { type: "scatter", mode: "lines", x: front.map((point) => along(point, x)), y: front.map((point) => along(point, y)), line: { color: color("front"), width: 2 }, hoverinfo: "skip" },
       ...groups.map(([state, [, ink, shape], points]) => ({
         type: "scatter", mode: "markers", x: points.map((point) => along(point, x)), y: points.map((point) => along(point, y)),
-        customdata: points.map((point) => point.index), text: points.map(hover), hoverinfo: "text",
+        customdata: points.map((point) => point.index), text: hovers(points, x, y, shown), hoverinfo: "text",
         marker: { symbol: shape, size: state === "front" ? 11 : 8, line: { width: shape === "x" ? 0 : 1, color: color("paper") }, ...tinted(points, tint, color(ink)) },
       })),
     ],
-    layout: { height: 460, coloraxis: tintBar(tint), xaxis: axisLayout(x, logs[0]), yaxis: axisLayout(y, logs[1]) },
+    layout: { height: 480, modebar: {}, margin: { l: 10, r: 12, t: 36, b: 10 }, coloraxis: tintBar(tint), xaxis: axisLayout(x, logs[0], shown), yaxis: axisLayout(y, logs[1], shown) },
     ready: (element) => element.on("plotly_click", (event) => {
       const index = event.points.map((one) => one.customdata).find((one) => one !== undefined);
       if (index !== undefined) openPoint(index);
@@ -71,11 +83,11 @@ function drawFront(x, y, tint, logs) {
   }));
 }
 
-function axisLayout(axis, log) {
+function axisLayout(axis, log, points) {
   const measure = measures.get(axis);
   const dimension = measure ? null : data.dimensions.find((one) => "choice:" + one.name === axis);
   const kind = dimension && !dimension.numeric ? "category" : log ? "log" : "linear";
-  return { title: { text: plain(axisTitle(axis)) }, type: kind, tickformat: measure?.unit === "share" ? ".1%" : undefined, exponentformat: "none" };
+  return { title: { text: plain(axisTitle(axis)) }, type: kind, tickformat: measure?.unit === "share" ? ".1%" : undefined, exponentformat: "none", ...(kind === "log" ? logTicks(points.map((point) => along(point, axis)), (value) => quantity(value, measure?.unit === "share" ? "share" : "")) : {}) };
 }
 
 // A colour a point: of its label, or on a scale that a bar explains.
@@ -88,7 +100,7 @@ function tinted(points, axis, otherwise) {
 
 function tintBar(axis) {
   if (!axis) return undefined;
-  return { colorscale: "Viridis", colorbar: { title: { text: plain(axisTitle(axis).split(" (")[0]), side: "right" }, thickness: 12, tickformat: measures.get(axis)?.unit === "share" ? ".1%" : undefined } };
+  return { colorscale: "Viridis", colorbar: { title: { text: plain(axisTitle(axis).split(" (")[0]), side: "right", font: { size: 12 } }, thickness: 12, tickformat: measures.get(axis)?.unit === "share" ? ".1%" : undefined } };
 }
 
 function tintLegend(axis) {

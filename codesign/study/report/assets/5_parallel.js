@@ -17,7 +17,7 @@ function verticalAxis(name, points) {
   const share = (value) => (high === low ? 0.5 : (value - low) / (high - low));
   const up = measure.better === "maximize";
   return { name, title: name, choice: false, at: (point) => (up ? share(valueOf(point, name)) : 1 - share(valueOf(point, name))),
-    marks: [[up ? 0 : 1, quantity(low, measure.unit)], [up ? 1 : 0, quantity(high, measure.unit)]] };
+    marks: low === high ? [[0.5, quantity(low, measure.unit)]] : [[up ? 0 : 1, quantity(low, measure.unit)], [up ? 1 : 0, quantity(high, measure.unit)]] };
 }
 
 const thinned = (marks) => (marks.length <= 8 ? marks : marks.filter((_, at) => at % Math.ceil(marks.length / 8) === 0 || at === marks.length - 1));

@@ -8,10 +8,16 @@ function setUpPoint() {
     showComparison();
     document.getElementById("compare").scrollIntoView();
   });
+  window.addEventListener("hashchange", openAsked);
+  if (!openAsked()) showPoint((data.points.find((point) => point.state === "front") ?? data.points[0]).index);
+}
+
+// The page's address may name a point: report.html#point-12.
+function openAsked() {
   const asked = /^#point-(\d+)$/.exec(location.hash);
-  const first = (asked && byIndex.get(Number(asked[1]))) ?? data.points.find((point) => point.state === "front") ?? data.points[0];
-  if (asked && byIndex.has(Number(asked[1]))) openPoint(first.index);
-  else showPoint(first.index);
+  if (!asked || !byIndex.has(Number(asked[1]))) return false;
+  openPoint(Number(asked[1]));
+  return true;
 }
 
 function openPoint(index) {

@@ -20,7 +20,8 @@ function showLayers(holder, point, found) {
   const memories = memoriesOf(found.layers);
   holder.append(el("h3", {}, "Layers"), layerTable(layers, memories));
   section(holder, "Roofline", "Multiplications a cycle against multiplications per byte of the busier direction of the bus. A layer counts in the interval in which it ends, so work done ahead can lift one above a roof; layers that multiply nothing have no place here.", (element, key) => roofline(element, key, point, layers));
-  if (memories.length) section(holder, "Energy", "Exact accesses times published energies (a model).", (element, key) => stacked(element, key, layers, memories.map((name) => [name, (row) => (row["energy." + name] ?? 0) / 1000]), "nJ"));
+  const energies = memories.map((name) => [name.replace(/_/g, " "), (row) => (row["energy." + name] ?? 0) / 1000]);
+  if (memories.length) section(holder, "Energy", "Exact accesses times published energies (a model).", (element, key) => stacked(element, key, layers, energies, "nJ"));
   section(holder, "Bytes on the bus", "Whole words of the bus, one sample.", (element, key) => stacked(element, key, layers, [["read", (row) => row.bytes_read], ["written", (row) => row.bytes_written], ["instructions", (row) => row.bytes_fetched ?? 0]], "bytes"));
   if (found.timeline.start?.length) section(holder, "Timeline", "What each unit worked on. Colours tell neighbouring layers apart; gaps shorter than a 4000th of the run are not drawn.", (element, key) => timeline(element, key, found.timeline));
 }
@@ -67,16 +68,19 @@ function roofline(element, key, point, layers) {
           marker: { size: 11, color: series(BOUNDS[kind][1]), line: { width: 1, color: color("paper") } } };
       }),
     ],
-    layout: { height: 380, xaxis: { type: "log", title: { text: "multiplications per byte" }, exponentformat: "none", dtick: 1 }, yaxis: { type: "log", title: { text: "multiplications a cycle" }, exponentformat: "none" } },
+    layout: { height: 400, modebar: {}, margin: { l: 10, r: 12, t: 36, b: 10 },
+      xaxis: { type: "log", title: { text: "multiplications per byte" }, ...logTicks([left, right]) }, yaxis: { type: "log", title: { text: "multiplications a cycle" }, ...logTicks([peak, ...shown.map((row) => at(row)[1])]) } },
   }));
 }
 
 function stacked(element, key, layers, parts, unit) {
   const names = layers.map((row) => row.name);
-  const used = parts.filter(([, value]) => layers.some((row) => value(row) > 0));
-  legend(key, used.map(([name], at) => [`${name}: ${quantity(layers.reduce((sum, row) => sum + used[at][1](row), 0), unit)}`, series(at), "square"]));
+  // The largest first: where there are more parts than colours, those of the second round are small, and hatched.
+  const sum = (value) => layers.reduce((so, row) => so + value(row), 0);
+  const used = parts.filter(([, value]) => sum(value) > 0).sort((a, b) => sum(b[1]) - sum(a[1]));
+  legend(key, used.map(([name, value], at) => [`${name}: ${quantity(sum(value), unit)}`, series(at), at < 8 ? "square" : "hatched"]));
   figure(element, () => ({
-    traces: used.map(([name, value], at) => ({ type: "bar", orientation: "h", name: plain(name), y: names.map((_, place) => place), x: layers.map(value), marker: { color: series(at) },
+    traces: used.map(([name, value], at) => ({ type: "bar", orientation: "h", name: plain(name), y: names.map((_, place) => place), x: layers.map(value), marker: { color: series(at), pattern: { shape: at < 8 ? "" : "/", fillmode: "overlay", fgcolor: color("paper") } },
       text: layers.map((row) => `${plain(row.name)}: ${plain(name)} ${quantity(value(row), unit)}`), hoverinfo: "text", textposition: "none" })),
     layout: { height: 90 + 22 * names.length, barmode: "stack", xaxis: { title: { text: unit }, exponentformat: "none" }, yaxis: layerAxis(names) },
   }));
@@ -94,7 +98,7 @@ function timeline(element, key, found) {
   figure(element, () => ({
     traces: [{ type: "bar", orientation: "h", base: found.start, x: found.length, y: found.unit, width: 0.8, marker: { color: found.layer.map((at) => series(at)), line: { width: 0 } },
       text: found.start.map((start, at) => `<b>${plain(found.layers[found.layer[at]])}</b><br>${plain(units[found.unit[at]])}<br>cycles ${number(start)} to ${number(start + found.length[at])}`), hoverinfo: "text", textposition: "none" }],
-    layout: { height: 110 + 42 * units.length, barmode: "overlay", bargap: 0.1, xaxis: { title: { text: "cycle" }, range: [0, end], exponentformat: "none" },
+    layout: { height: 130 + 42 * units.length, modebar: {}, margin: { l: 10, r: 12, t: 36, b: 10 }, barmode: "overlay", bargap: 0.1, xaxis: { title: { text: "cycle" }, range: [0, end], exponentformat: "none" },
       yaxis: { autorange: "reversed", tickvals: units.map((_, at) => at), ticktext: units.map((unit) => plain(unit.toLowerCase().replace("_", " "))) } },
   }));
 }
