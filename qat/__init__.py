@@ -5,7 +5,7 @@ from .calibration.calibrate import calibrate, fit_accumulator
 from .calibration.compare_ranges import RangeComparison, compare_ranges
 from .calibration.ranges import record_ranges
 from .calibration.search import search_bits
-from .calibration.sizes import activation_bytes, weight_bytes
+from .calibration.sizes import activation_bytes, layer_bits, weight_bytes
 from .checkpoint import load_checkpoint, save_checkpoint
 from .compare import Comparison, compare
 from .distributed import data_parallel
@@ -45,6 +45,7 @@ __all__ = [
     "freeze_statistics",
     "guarantee",
     "host_inputs",
+    "layer_bits",
     "load_checkpoint",
     "overflow_counts",
     "overflow_penalty",

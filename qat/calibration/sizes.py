@@ -40,6 +40,21 @@ def weight_bytes(model: PreparedModel) -> int:
     return sum(stored.bytes(stored.quantizer.bits) for stored in stored_weights(model))
 
 
+def layer_bits(model: PreparedModel) -> dict[str, dict[str, int]]:
+    """{layer: {"weight_bits": …, "activation_bits": …}}, of inputs too: the widths of their codes.
+
+    A layer without weights has no weight bits, and one that hands on the codes that it reads no activation bits.
+    """
+    check_prepared(model)
+    found: dict[str, dict[str, int]] = {}
+    for layer in model.quantizers:
+        if isinstance(layer, Weighted):
+            found.setdefault(layer.name, {})["weight_bits"] = layer.weight.bits
+    for name, quantizer in model.quantizers.activations().items():
+        found.setdefault(name, {})["activation_bits"] = quantizer.bits
+    return found
+
+
 @torch.no_grad()
 def activation_bytes(model: PreparedModel, *inputs: Tensor) -> int:
     """Bytes of the codes of all inputs and of all layers' results for one sample, each tensor packed to whole bytes.

@@ -12,20 +12,20 @@ MOST_CHOICES = 10_000
 """Of one dimension."""
 
 
-def read_dimensions(table: object, fixed: Mapping[str, Any]) -> tuple[Dimension, ...]:
+def read_dimensions(table: object, fixed: Mapping[str, str]) -> tuple[Dimension, ...]:
     """The axes of a space, in the order of the file.
 
-    table : of ``[space]``; fixed : what ``[hardware]`` sets, which no dimension may
+    table : of ``[space]``; fixed : path → the table that sets it, which no dimension may
 
     Raises ``ValueError`` for a dimension without choices, with equal ones or with an illegal value, a range that makes
-    none, an unknown field, and one that two dimensions, or a dimension and ``[hardware]``, set.
+    none, an unknown field, and one that two dimensions, or a dimension and another table, set.
     """
     if not isinstance(table, Mapping):
         raise ValueError(f"[space] must be a table, not {table!r}")
     found = [_dimension(name, value) for name, value in flatten(table, "[space]").items()]
     if not found:
         raise ValueError("[space] must have at least one dimension, as rows = [4, 8]")
-    owner = dict.fromkeys(fixed, "[hardware]")
+    owner = dict(fixed)
     for dimension in found:
         for path in dimension.choices[0]:
             if path in owner:

@@ -1,4 +1,4 @@
-"""What a study may set: the fields of `AcceleratorConfig` and `Arithmetic` by path, and the budgets of bits."""
+"""What a study may set: fields of `AcceleratorConfig` and `Arithmetic` by path, budgets of bits, and the recipe."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from typing import Any
 from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig, config_from_dict
 
+from .study import RECIPES
+from .tables import choice
+
 PREFIX = "arithmetic."
 """Of the paths of `Arithmetic`'s fields."""
 BUDGETS = ("weight_budget", "activation_budget")
 """Bytes for `qat.search_bits`."""
+RECIPE = "recipe"
+"""How a network gets its codes: one of `RECIPES`."""
+TRAINING = (*BUDGETS, RECIPE)
+"""What is no part of the accelerator, and set in ``[training]`` or by a dimension."""
 MOST_BYTES = 1 << 40
 HARDWARE = tuple(f.name for f in fields(AcceleratorConfig) if f.name != "arithmetic")
 ARITHMETIC = tuple(PREFIX + f.name for f in fields(Arithmetic))
-FIELDS = (*HARDWARE, *ARITHMETIC, *BUDGETS)
+FIELDS = (*HARDWARE, *ARITHMETIC, *TRAINING)
 _PROBES: tuple[dict[str, Any], ...] = tuple(
     {"rows": size, "columns": size, PREFIX + "accumulator_bits": bits, PREFIX + "multiplier_bits": 1}
     for size, bits in ((1, 8), (8, 32), (64, 48))
@@ -27,21 +34,26 @@ _PROBES: tuple[dict[str, Any], ...] = tuple(
 def flatten(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     """{path: value} of a table in which Arithmetic's fields are a table of their own, or have quoted paths as keys.
 
+    The order is the table's.
+
     Raises ``ValueError`` for an ``arithmetic`` that is no table and for a path that is there twice.
     """
-    flat = {key: value for key, value in table.items() if key != "arithmetic"}
-    nested = table.get("arithmetic", {})
-    if not isinstance(nested, Mapping):
-        raise ValueError(f"{where} arithmetic must be a table, not {nested!r}")
-    for key, value in nested.items():
-        if PREFIX + key in flat:
-            raise ValueError(f"{where} must set {PREFIX + key} once, not twice")
-        flat[PREFIX + key] = value
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if key != "arithmetic":
+            flat[key] = value
+            continue
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} arithmetic must be a table, not {value!r}")
+        for name, setting in value.items():
+            if PREFIX + name in table:
+                raise ValueError(f"{where} must set {PREFIX + name} once, not twice")
+            flat[PREFIX + name] = setting
     return flat
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables that `config_from_dict` takes, of {path: value}; budgets are left out."""
+    """The tables that `config_from_dict` takes, of {path: value}; those of `TRAINING` are left out."""
     table: dict[str, Any] = {path: value for path, value in values.items() if path in HARDWARE}
     table["arithmetic"] = {path.removeprefix(PREFIX): value for path, value in values.items() if path in ARITHMETIC}
     return table
@@ -53,7 +65,10 @@ def make_config(values: Mapping[str, Any]) -> AcceleratorConfig:
 
 
 def check_value(path: str, value: object) -> None:
-    """Raise ``ValueError`` ("FIELD must be …, not VALUE") where no accelerator has this value in this field."""
+    """Raise ``ValueError`` ("FIELD must be …, not VALUE") where no accelerator or training has this value."""
+    if path == RECIPE:
+        choice(value, RECIPES, path)
+        return
     if path in BUDGETS:
         if type(value) is not int or not 1 <= value <= MOST_BYTES:
             raise ValueError(f"{path} must be an integer from 1 to {MOST_BYTES}, not {value!r}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from .fields import BUDGETS, make_config
+from .fields import RECIPE, TRAINING, make_config
 from .study import Point, Study
 
 
@@ -47,6 +47,8 @@ def point(study: Study, labels: Mapping[str, Any]) -> Point:
         if name not in names:
             raise ValueError(f"a point's labels must be of {', '.join(names)}, not of {name!r}")
     values: dict[str, Any] = dict(study.fixed)
+    if study.training is not None:
+        values[RECIPE] = study.training.recipe
     chosen = {}
     for dimension in study.space:
         if dimension.name not in labels:
@@ -60,4 +62,4 @@ def point(study: Study, labels: Mapping[str, Any]) -> Point:
         config = make_config(values)
     except ValueError as error:
         raise IllegalPointError(str(error).removeprefix("config: ")) from None
-    return Point(chosen, config, **{name: values.get(name) for name in BUDGETS})
+    return Point(chosen, config, **{name: values.get(name) for name in TRAINING})

@@ -15,7 +15,7 @@ from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
 from ...energy.table import load_energy_table
 from ...training import TrainingRecipe
 from .dimensions import read_dimensions
-from .fields import BUDGETS, FIELDS, check_value, flatten
+from .fields import BUDGETS, FIELDS, RECIPE, TRAINING, check_value, flatten
 from .measures import check_measurable, read_constraints, read_objectives
 from .origins import ARRAYS, FINISHED, data_arrays, paths_of, read_data, read_networks
 from .points import IllegalPointError, combinations, point, space_size
@@ -70,7 +70,10 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
     data = read_data(table["data"], folder) if "data" in table else None
     network, *further = read_networks(table.get("network"), data, folder)
     training, seed, budgets = _training(table["training"]) if "training" in table else (None, 0, {})
-    fixed = {**_hardware(table.get("hardware", {})), **budgets}
+    hardware = _hardware(table.get("hardware", {}))
+    fixed = dict.fromkeys(hardware, "[hardware]") | dict.fromkeys(budgets, "[training]")
+    if training is not None and training.recipe is not None:
+        fixed[RECIPE] = "[training]"
     device = check_keys(table.get("device", {}), ("name", "clock_mhz"), "[device]")
     memory = check_keys(table.get("memory", {}), ("latency",), "[memory]")
     energy = check_keys(table.get("energy", {}), ("table",), "[energy]")
@@ -82,7 +85,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
         objectives=read_objectives(table["objectives"]),
         data=data,
         training=training,
-        fixed=fixed,
+        fixed={**hardware, **budgets},
         constraints=read_constraints(table.get("constraints", {})),
         search=_search(table.get("search", {})),
         seed=seed,
@@ -115,8 +118,8 @@ def _hardware(value: object) -> dict[str, Any]:
         raise ValueError(f"[hardware] must be a table, not {value!r}")
     fixed = flatten(value, "[hardware]")
     for path, setting in fixed.items():
-        if path not in FIELDS or path in BUDGETS:
-            known = ", ".join(name for name in FIELDS if name not in BUDGETS)
+        if path not in FIELDS or path in TRAINING:
+            known = ", ".join(name for name in FIELDS if name not in TRAINING)
             raise ValueError(f"[hardware]: unknown field {path!r} (known: {known})")
         try:
             check_value(path, setting)
@@ -128,17 +131,15 @@ def _hardware(value: object) -> dict[str, Any]:
 def _training(value: object) -> tuple[Training, int, dict[str, Any]]:
     """(recipe with its options, seed, budgets) of ``[training]``."""
     options = [f.name for f in fields(TrainingRecipe) if f.name not in ("kind", "seed")]
-    table = check_keys(value, ("recipe", "seed", *options, *BUDGETS), "[training]")
-    if "recipe" not in table:
-        raise ValueError(f"[training] recipe must be there, one of {', '.join(RECIPES)}")
+    table = check_keys(value, (RECIPE, "seed", *options, *BUDGETS), "[training]")
     seed = integer(table, "seed", 0, 0, MOST_SEED, "[training]")
     budgets = {name: table[name] for name in BUDGETS if name in table}
     try:
         for name, budget in budgets.items():
             check_value(name, budget)
-        kind = choice(table["recipe"], RECIPES, "recipe")
+        kind = choice(table[RECIPE], RECIPES, RECIPE) if RECIPE in table else None
         given = {name: table[name] for name in options if name in table}
-        recipe = TrainingRecipe(kind=kind, seed=seed, **given)
+        recipe = TrainingRecipe(seed=seed, **given)
     except ValueError as error:
         raise ValueError(f"[training] {error}") from None
     return Training(kind, {name: getattr(recipe, name) for name in options}), seed, budgets
@@ -176,8 +177,8 @@ def _clock(table: Mapping[str, Any]) -> float | None:
 
 def _check_origins(study: Study) -> None:
     """Raise ``ValueError`` for a network, data and training that do not go together."""
-    kind, budgets = study.network.kind, [name for name in BUDGETS if name in study.fixed]
-    budgets += [path for dimension in study.space for path in dimension.choices[0] if path in BUDGETS]
+    kind, asked = study.network.kind, [name for name in BUDGETS if name in study.fixed]
+    asked += [path for dimension in study.space for path in dimension.choices[0] if path in TRAINING]
     if kind == "builtin" and (study.data is not None or study.training is not None):
         given = "[data]" if study.data is not None else "[training]"
         raise ValueError(
@@ -196,8 +197,11 @@ def _check_origins(study: Study) -> None:
         held = data_arrays(study.folder / study.data.name)
         if held == set(FINISHED):
             raise ValueError(f"[data] file {study.data.name} must hold {', '.join(ARRAYS)} to train with")
-    if budgets and study.training is None:
-        raise ValueError(f"{budgets[0]} needs [training], whose bits per layer it bounds")
+    if asked and study.training is None:
+        raise ValueError(f"{asked[0]} needs [training], which may be empty where [space] has the recipe")
+    if study.training is not None and study.training.recipe is None and RECIPE not in asked:
+        known = ", ".join(RECIPES)
+        raise ValueError(f"[training] recipe must be there, one of {known}, or several of them as recipe in [space]")
 
 
 def _check_space(study: Study) -> None:

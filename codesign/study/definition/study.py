@@ -46,11 +46,11 @@ class Data:
 class Training:
     """How a point's network gets its codes.
 
-    recipe : one of `RECIPES`, the kind of a `TrainingRecipe`
+    recipe : one of `RECIPES`, the kind of a `TrainingRecipe`; None: a dimension of the space chooses it
     options : its other fields but the seed, which is the study's, all by name
     """
 
-    recipe: str
+    recipe: str | None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -150,9 +150,11 @@ class Point:
     choices : dimension → label
     config : the accelerator; its arithmetic is that of the training
     weight_budget, activation_budget : bytes for `qat.search_bits`, or None: all layers have the arithmetic's bits
+    recipe : one of `RECIPES`, or None: there is no training
     """
 
     choices: Mapping[str, Any]
     config: AcceleratorConfig
     weight_budget: int | None = None
     activation_budget: int | None = None
+    recipe: str | None = None

@@ -27,6 +27,7 @@ def point_as_dict(point: PointResult) -> dict[str, Any]:
         "index": point.index,
         "choices": dict(point.point.choices),
         "config": point.point.config.as_dict(),
+        "recipe": point.point.recipe,
         "weight_budget": point.point.weight_budget,
         "activation_budget": point.point.activation_budget,
         "values": {measure: value.as_dict() for measure, value in point.values.items()},

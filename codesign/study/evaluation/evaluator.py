@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -80,7 +80,10 @@ class StudyEvaluator:
         timeline: tuple[tuple[str, str, int, int], ...] = ()
         if run := whole_run(self.study, good):
             spent = point_energy(self.study, point, run).layers
-            layers = tuple({**row, "energy": dict(spent[row["name"]])} for row in run["layers"])
+            bits = good[TRAIN].values["layer_bits"] if TRAIN in good else {}
+            layers = tuple(
+                {**row, "energy": dict(spent[row["name"]]), **bits_of(row["nodes"], bits)} for row in run["layers"]
+            )
             timeline = tuple((unit, layer, start, end) for unit, layer, start, end in run["timeline"])
         return Details(
             layers=layers,
@@ -123,6 +126,14 @@ def _execute(task: Task, folder: Path) -> Outcome:
     from .train import float_network, train
 
     return {FLOAT: float_network, TRAIN: train}[task.kind](task, folder)
+
+
+def bits_of(nodes: Sequence[str], bits: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """The "weight_bits" and "activation_bits" of what runs as one layer: of its weights, and of the codes it stores.
+
+    nodes : in order; bits : of `qat.layer_bits`
+    """
+    return {name: width for node in nodes for name, width in bits.get(node, {}).items()}
 
 
 @lru_cache(8)

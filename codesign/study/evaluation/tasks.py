@@ -34,12 +34,12 @@ def train_task(study: Study, point: Point, files: Mapping[str, bytes]) -> Task:
     }
     if study.training is None:
         return Task(TRAIN, arguments | {"seed": study.seed})
-    names = FLOAT_OPTIONS + (QAT_OPTIONS if study.training.recipe == "qat" else ())
+    names = FLOAT_OPTIONS + (QAT_OPTIONS if point.recipe == "qat" else ())
     recipe = {name: study.training.options[name] for name in names}
     budgets = {name: getattr(point, name) for name in BUDGETS if getattr(point, name) is not None}
     arguments |= {
         "data": asdict(_data(study)),
-        "recipe": {**recipe, "kind": study.training.recipe, "seed": study.seed},
+        "recipe": {**recipe, "kind": point.recipe, "seed": study.seed},
         "budgets": budgets,
     }
     return Task(TRAIN, arguments, files)

@@ -66,7 +66,11 @@ def train(task: Task, folder: Path) -> Outcome:
         path = Path(place, MODEL)
         qat.export_onnx(model, path)
         content, graph = path.read_bytes(), load_onnx(path)
-    values |= {"weight_bytes": qat.weight_bytes(model), "structure": structure(graph)}
+    values |= {
+        "weight_bytes": qat.weight_bytes(model),
+        "layer_bits": qat.layer_bits(model),
+        "structure": structure(graph),
+    }
     return Outcome(values, {MODEL: content})
 
 
@@ -77,12 +81,18 @@ def _bits(
     arithmetic: Arithmetic,
     recipe: TrainingRecipe,
     budgets: Mapping[str, int],
-) -> qat.Settings:
-    """The bits of each layer with which weights and activations fit their budgets, and the output changes least."""
+) -> qat.Settings | None:
+    """The bits of each layer with which weights and activations fit their budgets, and the output changes least.
+
+    None where all of the arithmetic's bits fit, and there is nothing to search for.
+    """
     load_state(model, state, STATE)
     with one_thread(), torch.random.fork_rng(devices=()):
         torch.manual_seed(recipe.seed)
         prepared = quantized(model.eval(), inputs, arithmetic, TrainingRecipe(kind="ptq", batch=recipe.batch))
         weights = budgets.get("weight_budget", MOST_BYTES)
+        activations = budgets.get("activation_budget", MOST_BYTES)
+        if qat.weight_bytes(prepared) <= weights and qat.activation_bytes(prepared, inputs[:1]) <= activations:
+            return None
         batches = inputs.split(recipe.batch)
         return qat.search_bits(prepared, batches, None, weights, activation_bytes=budgets.get("activation_budget"))

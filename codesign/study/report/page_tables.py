@@ -53,7 +53,7 @@ def question(result: StudyResult) -> str:
     asked = [("network", network.name) for network in study.networks]
     if study.data is not None:
         asked.append(("data", study.data.name))
-    if study.training is not None:
+    if study.training is not None and study.training.recipe is not None:
         asked.append(("training", study.training.recipe))
     asked += [(one.direction, one.measure) for one in study.objectives]
     asked += [("only", _bounds(one)) for one in study.constraints]

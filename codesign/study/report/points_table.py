@@ -22,12 +22,13 @@ def state_of(point: PointResult) -> str:
 
 
 def config_fields(point: PointResult) -> dict[str, Any]:
-    """Field path → value, of the accelerator, its arithmetic ("arithmetic.rounding") and the budgets of bytes."""
+    """Field path → value, of the accelerator, its arithmetic ("arithmetic.rounding"), recipe and budgets of bytes."""
     table = point.point.config.as_dict()
     arithmetic = table.pop("arithmetic")
     return {
         **table,
         **{f"arithmetic.{name}": value for name, value in arithmetic.items()},
+        "recipe": point.point.recipe,
         "weight_budget": point.point.weight_budget,
         "activation_budget": point.point.activation_budget,
     }

@@ -35,6 +35,7 @@ def test_it_fits_the_budget(share: float) -> None:
     packed = sum(math.ceil(bits[name] * count / 8) for name, count in size(prepared).items())
     assert packed == qat.weight_bytes(other) <= budget
     assert {layer.name: layer.weight.bits for layer in other.quantizers if hasattr(layer, "weight_name")} == bits
+    assert {name: widths["weight_bits"] for name, widths in qat.layer_bits(other).items() if name in bits} == bits
     if share < 0.9:
         assert len(set(bits.values())) > 1
 

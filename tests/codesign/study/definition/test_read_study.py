@@ -141,6 +141,27 @@ def test_a_group_is_its_networks_and_a_list_of_one_is_one() -> None:
     assert study_from_dict(small(network={"builtin": ["ResNet-8"]})) == study_from_dict(small())
 
 
+def test_the_recipe_may_be_a_dimension_of_its_own_or_part_of_a_joint_one() -> None:
+    table = {"data": DIGITS, "training": {"epochs": 2}, "objectives": ["accuracy"]}
+    bits = {"arithmetic": {"accumulator_bits": [12]}}
+    study = study_from_dict({**table, "space": {**bits, "recipe": ["ptq", "qat"]}})
+    assert study.training is not None and study.training.recipe is None and study.training.options["epochs"] == 2
+    assert [list(at.choices.items()) for at in points(study)] == [
+        [("arithmetic.accumulator_bits", 12), ("recipe", "ptq")],
+        [("arithmetic.accumulator_bits", 12), ("recipe", "qat")],
+    ]
+    assert [at.recipe for at in points(study)] == ["ptq", "qat"]
+    joint = [{"recipe": "ptq", "weight_budget": 9000}, {"recipe": "qat", "weight_budget": 3000}]
+    found = list(points(study_from_dict({**table, "training": {}, "space": {"way": joint}})))
+    assert [(at.choices["way"], at.recipe, at.weight_budget) for at in found] == [
+        ("recipe ptq, weight_budget 9000", "ptq", 9000),
+        ("recipe qat, weight_budget 3000", "qat", 3000),
+    ]
+    one = study_from_dict({**table, "training": {"recipe": "fitted"}, "space": {"rows": [4]}})
+    assert [at.recipe for at in points(one)] == ["fitted"]
+    assert [at.recipe for at in points(study_from_dict(small()))] == [None, None]
+
+
 def test_illegal_combinations_are_no_points_while_one_is_legal() -> None:
     space = {"rows": [8, 64], "activation_scratchpad_bytes": [512, 65536]}
     study = study_from_dict(small(space=space))
@@ -243,6 +264,20 @@ DIGITS = {"builtin": "digits8"}
         ({"space": {"array": [{"rows": 4}], "rows": [8]}}, "[space] rows: rows is set by [space] array too"),
         ({"space": {"rows": [{"columns": 4}]}}, "[space] rows must be a list of values; a list of tables needs a name"),
         ({"space": {"weight_budget": [100]}}, "weight_budget needs [training]"),
+        ({"space": {"recipe": ["ptq", "qat"]}}, "recipe needs [training], which may be empty"),
+        (
+            {"space": {"recipe": ["ptq", "sgd"]}},
+            "[space] recipe: recipe must be one of ptq, adaround, fitted, qat, not",
+        ),
+        (
+            {"network": None, "data": DIGITS, "training": QAT, "space": {"recipe": ["ptq"]}},
+            "[space] recipe: recipe is set by [training] too",
+        ),
+        (
+            {"network": None, "data": DIGITS, "training": {**QAT, "weight_budget": 9}, "space": {"weight_budget": [8]}},
+            "[space] weight_budget: weight_budget is set by [training] too",
+        ),
+        ({"hardware": {"recipe": "qat"}}, "[hardware]: unknown field 'recipe'"),
         ({"objectives": []}, "[objectives] must name at least one measure"),
         ({"objectives": ["speed"]}, "each of objectives must be one of accuracy"),
         ({"objectives": ["cycles", "cycles"]}, "objectives must be different, not 'cycles' twice"),

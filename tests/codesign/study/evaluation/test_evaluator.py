@@ -151,8 +151,28 @@ def test_keys_depend_on_what_the_outcome_depends_on_and_on_nothing_else() -> Non
         replace(study, training=replace(study.training, recipe="qat", options={**study.training.options, "epochs": n}))
         for n in (3, 4)
     ]
-    assert keys(qat[0], four, {}) == keys(qat[1], four, {}) == keys(study, four, {})
-    assert keys(qat[0], four, trained) != keys(qat[1], four, trained)
+    trains = replace(four, recipe="qat")
+    assert keys(qat[0], trains, {}) == keys(qat[1], trains, {}) == keys(study, four, {})
+    assert keys(qat[0], trains, trained) != keys(qat[1], trains, trained)
+    assert keys(qat[0], trains, trained) != keys(qat[0], four, trained) == keys(qat[1], four, trained)
+
+
+@pytest.mark.parametrize("budget", [1 << 20, 2500])
+def test_layers_tell_the_bits_that_they_are_given(budget: int) -> None:
+    study = study_from_dict({**TRAINED, "training": {"recipe": "ptq", "float_epochs": 0}, "space": {"rows": [4]}})
+    at = replace(next(points(study)), weight_budget=budget)
+    done = evaluated(study, at, {})
+    rows = StudyEvaluator(study).details(at, done).layers
+    graph = loaded(done["train"].files["model.onnx"], at.config.arithmetic)
+    weights = {node.name: node.weight for node in graph.nodes if hasattr(node, "weight")}
+    assert list(weights) == ["conv1", "conv2", "conv3", "head"]
+    told = {name: row["weight_bits"] for name in weights for row in rows if name in row["nodes"]}
+    for name, bits in told.items():  # codes are symmetric, and calibration puts the largest at the bound
+        assert np.abs(weights[name]).max() == (1 << bits - 1) - 1, name
+    found = StudyEvaluator(study).values(at, done)["weight_bytes"].number
+    assert found == sum(-(-weights[name].size * bits // 8) for name, bits in told.items()) <= budget
+    assert set(told.values()) == {8} if budget > 2500 else len(set(told.values())) > 1
+    assert all(row["activation_bits"] == 8 for row in rows if "weight_bits" in row)
 
 
 def test_after_a_failure_there_is_nothing_more_to_do() -> None:
