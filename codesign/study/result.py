@@ -19,7 +19,8 @@ class PointResult:
     violations : one sentence a constraint that does not hold; empty: feasible
     front : whether no feasible point is better in one objective and as good in all others
     failure : one sentence, or None; a failed point has no front, no violations
-    layers : rows of the layers' profile, of `LayerProfile.as_dict` with "energy": {memory: pJ} each; empty if not run
+    layers : rows of the layers' profile, of `LayerProfile.as_dict` with "energy": {memory: pJ} each, and where
+        there is training the "weight_bits" and "activation_bits" of the layer; empty if not run
     timeline : [unit, layer, start, end] of what ran, for the page; empty if not kept
     test_accuracy : of points on the front, where there is training
     cached : whether nothing had to be computed for it
