@@ -23,7 +23,7 @@ function showLayers(holder, point, found) {
   const energies = memories.map((name) => [name.replace(/_/g, " "), (row) => (row["energy." + name] ?? 0) / 1000]);
   if (memories.length) section(holder, "Energy", "Exact accesses times published energies (a model).", (element, key) => stacked(element, key, layers, energies, "nJ"));
   section(holder, "Bytes on the bus", "Whole words of the bus, one sample.", (element, key) => stacked(element, key, layers, [["read", (row) => row.bytes_read], ["written", (row) => row.bytes_written], ["instructions", (row) => row.bytes_fetched ?? 0]], "bytes"));
-  if (found.timeline.start?.length) section(holder, "Timeline", "What each unit worked on. Colours tell neighbouring layers apart; gaps shorter than a 4000th of the run are not drawn.", (element, key) => timeline(element, key, found.timeline));
+  if (found.timeline.start?.length) section(holder, "Timeline", "What each unit worked on. Colours tell neighbouring layers apart; gaps shorter than a thousandth of the run are not drawn.", (element, key) => timeline(element, key, found.timeline));
 }
 
 function section(holder, title, words, draw) {
@@ -90,11 +90,21 @@ function layerAxis(names) {
   return { autorange: "reversed", tickvals: names.map((_, at) => at), ticktext: names.map((name) => plain(shortened(name, 18))), tickfont: { size: 11 } };
 }
 
+// Cycles that stretches cover, where they overlap once.
+function covered(stretches) {
+  let [sum, reached] = [0, 0];
+  for (const [start, end] of [...stretches].sort((a, b) => a[0] - b[0])) {
+    sum += Math.max(end - Math.max(start, reached), 0);
+    reached = Math.max(reached, end);
+  }
+  return sum;
+}
+
 function timeline(element, key, found) {
   const units = found.units;
-  const busy = units.map((_, at) => found.length.reduce((sum, length, i) => sum + (found.unit[i] === at ? length : 0), 0));
+  const busy = units.map((_, at) => covered(found.start.map((start, i) => [start, start + found.length[i], found.unit[i]]).filter((one) => one[2] === at)));
   const end = Math.max(...found.start.map((start, at) => start + found.length[at]));
-  key.replaceChildren(...units.map((unit, at) => el("span", {}, `${unit.toLowerCase()}: ${percent(Math.min(busy[at] / end, 1), 0)} of the cycles`)));
+  key.replaceChildren(...units.map((unit, at) => el("span", {}, `${unit.toLowerCase()}: ${percent(busy[at] / end, 0)} of the cycles`)));
   figure(element, () => ({
     traces: [{ type: "bar", orientation: "h", base: found.start, x: found.length, y: found.unit, width: 0.8, marker: { color: found.layer.map((at) => series(at)), line: { width: 0 } },
       text: found.start.map((start, at) => `<b>${plain(found.layers[found.layer[at]])}</b><br>${plain(units[found.unit[at]])}<br>cycles ${number(start)} to ${number(start + found.length[at])}`), hoverinfo: "text", textposition: "none" }],
