@@ -155,6 +155,8 @@ def benchmark(
     - frontdoor: files of other quantizers, MLPerf Tiny's, and damaged ones (a quarter of an hour)
 
     - study: cycles by SCALE-Sim and Vela against the exact machine's and the RTL's (some minutes)
+
+    - area: LUTs and flip-flops as predicted against as synthesized, on the syntheses that ship (seconds)
     """
     from .commands.benchmark import run
 

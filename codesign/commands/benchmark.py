@@ -16,6 +16,7 @@ BENCHMARKS = {
     "qat": "codesign.benchmarks.qat",
     "frontdoor": "codesign.benchmarks.frontdoor.rows",
     "study": "codesign.benchmarks.study.rows",
+    "area": "codesign.benchmarks.area",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
 

@@ -11,7 +11,7 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,11 @@ class AreaModel:
             )
         self.measured = tuple(measured)
         self._coefficients = {key: _fit(*key, self.measured) for key in _keys()}
-        self.errors = {resource: _errors(left_out(self.measured, resource)) for resource in FITTED}
+
+    @cached_property
+    def errors(self) -> dict[str, tuple[float, float]]:
+        """LUTs and FFs → (median, worst) relative error over the synthesized configs, each predicted without itself."""
+        return {resource: _errors(left_out(self.measured, resource)) for resource in FITTED}
 
     def predict(self, config: AcceleratorConfig) -> dict[str, Prediction]:
         """Resource, as `synthesize.SITES` names them → how many of them."""

@@ -48,21 +48,44 @@ def memory_cells(memory: Memory) -> tuple[int, int, int]:
     options = []
     for unit in BLOCK_WIDTHS:
         words = BLOCK_BITS // (unit * 8 // BLOCK_BYTE) if unit >= BLOCK_BYTE else BLOCK_BITS // unit
-        options.append((*_place(memory, -(-memory.depth // words), unit, min(unit, BLOCK_BYTE), BLOCK_COST), True))
-    options.append((*_place(memory, -(-memory.depth // SMALL_DEPTH), SMALL_WIDTH, SMALL_WIDTH, SMALL_COST), False))
-    _, cells, multiplexers, is_block = min(options, key=lambda option: option[0])
-    return (cells, 0, multiplexers) if is_block else (0, cells, multiplexers)
+        options.append(_Placing(memory, -(-memory.depth // words), unit, min(unit, BLOCK_BYTE), BLOCK_COST))
+    options.append(_Placing(memory, -(-memory.depth // SMALL_DEPTH), SMALL_WIDTH, SMALL_WIDTH, SMALL_COST))
+    best = min(options, key=lambda option: option.cost)
+    cells = best.cells()
+    return (0, cells, best.multiplexers) if best is options[-1] else (cells, 0, best.multiplexers)
 
 
-def _place(memory: Memory, banks: int, unit: int, byte: int, each: int) -> tuple[float, int, int]:
-    """(cost, cells with a bit that is used, bits of multiplexers): banks share the cells that they do not fill."""
-    padded = -(-memory.width // byte) * byte
-    enables = banks if banks > 1 else 0
-    multiplexers = (banks - 1) * memory.width
-    cost = each * -(-banks * padded // unit) + MULTIPLEXER_COST * (multiplexers + enables)
-    used = [bit for bit in range(memory.width) if bit % 8 < memory.used]
-    cells = {(bank * padded + bit) // unit for bank in range(banks) for bit in used}
-    return cost, len(cells), multiplexers
+@dataclass(frozen=True, eq=False)
+class _Placing:
+    """A memory in cells of `unit` bits, as many `banks` deep: banks share the cells that they do not fill."""
+
+    memory: Memory
+    banks: int
+    unit: int
+    byte: int
+    each: int
+
+    @property
+    def padded(self) -> int:
+        """Bits of a bank."""
+        return -(-self.memory.width // self.byte) * self.byte
+
+    @property
+    def multiplexers(self) -> int:
+        """Bits behind the banks."""
+        return (self.banks - 1) * self.memory.width
+
+    @property
+    def cost(self) -> float:
+        """As Yosys compares them."""
+        enables = self.banks if self.banks > 1 else 0
+        whole = -(-self.banks * self.padded // self.unit)
+        return self.each * whole + MULTIPLEXER_COST * (self.multiplexers + enables)
+
+    def cells(self) -> int:
+        """Cells with a bit that is used."""
+        used = [bit for bit in range(self.memory.width) if bit % 8 < self.memory.used]
+        return len({(bank * self.padded + bit) // self.unit for bank in range(self.banks) for bit in used})
 
 
 def memories(config: AcceleratorConfig) -> dict[str, Memory]:
@@ -100,9 +123,9 @@ def multipliers(config: AcceleratorConfig) -> int:
     factor = _digits(arithmetic.multiplier_bits, signed=False)
     lane = _products(_digits(arithmetic.operand_bits, signed=True), factor)
     if arithmetic.adder == "rescaled":
-        lane += 2 * _whole(factor) + _products(_digits(RESCALED_SUM_BITS, signed=True), factor)
+        lane += 2 * len(factor) + _products(_digits(RESCALED_SUM_BITS, signed=True), factor)
     else:
-        lane += 2 * _whole(_digits(arithmetic.adder_multiplier_bits, signed=False))
+        lane += 2 * len(_digits(arithmetic.adder_multiplier_bits, signed=False))
     array = config.rows * config.columns
     # LOAD and STORE multiply rows by lanes: with one number of lanes that is a power of two, that is no product.
     loads = config.rows != config.columns or not _is_power_of_two(config.columns)
@@ -125,8 +148,3 @@ def _digits(bits: int, signed: bool) -> list[int]:
 
 def _products(x: Sequence[int], y: Sequence[int]) -> int:
     return sum(a * b > PRODUCT_IN_LUTS for a in x for b in y)
-
-
-def _whole(digits: Sequence[int]) -> int:
-    """Products of a digit with a difference of codes: one of a single bit is a choice."""
-    return sum(digit > 1 for digit in digits)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_BYTES = 1 << 28
+FEWEST_GATES = 3
+"""Functions of combinational cells below which ABC does not take a library."""
 _TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|\\\r?\n|\n|"[^"]*"|[{}();:,]|[^\s{}();:,"]+', re.DOTALL)
 _NOT_A_TOKEN = ("/*", "//", "\\\n", "\\\r")
 
@@ -36,19 +38,27 @@ def load_liberty(file: Path) -> Liberty:
         raise ValueError(f"{file}: {error.strerror}") from None
     if not re.search(r"\blibrary\s*\(", text):
         raise ValueError(f"{file}: is not a Liberty file: it has no `library (NAME) {{`")
-    name, areas, flip_flops = "", dict[str, float](), 0
+    name, areas, sequential, functions = "", dict[str, float](), dict[str, str](), list[tuple[str, str]]()
     for path, key, value in _statements(text, file):
         kinds = [kind for kind, _ in path]
         if not path and key == "library":
             name = value
         elif kinds == ["library", "cell"] and key == "area":
             areas[path[1][1]] = _area(value, path[1][1], file)
-        elif kinds == ["library", "cell"] and key == "ff":
-            flip_flops += 1
+        elif kinds == ["library", "cell"] and key in ("ff", "latch", "statetable"):
+            sequential[path[1][1]] = key
+        elif kinds == ["library", "cell", "pin"] and key == "function":
+            functions.append((path[1][1], value))
     if not any(areas.values()):
         raise ValueError(f"{file}: must have cells with an area above 0")
+    flip_flops = sum(kind == "ff" for kind in sequential.values())
     if not flip_flops:
         raise ValueError(f"{file}: must have a flip-flop, a cell with an `ff` group")
+    gates = {function for cell, function in functions if cell not in sequential}
+    if len(gates) < FEWEST_GATES:
+        raise ValueError(f"{file}: must have cells of {FEWEST_GATES} functions or more, not of {len(gates)}")
+    if not any(re.fullmatch(r"\(?\w+\)?", function) for function in gates):
+        raise ValueError(f"{file}: must have a buffer, a cell whose function is its input (ABC stops without one)")
     return Liberty(name, areas, flip_flops)
 
 
