@@ -36,11 +36,11 @@ def demo(
     ] = Path("lockstep-demo"),
     config: Annotated[
         Path | None,
-        typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8 with a 12-bit saturating accumulator."),
+        typer.Option(metavar="C.toml", help="The accelerator. Default: 8×8, codes of 2 bits, an accumulator of 8."),
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only N test images through machine and RTL. Default: all 360."),
+        typer.Option(min=1, metavar="N", help="So many of the 1000 test images through machine and RTL. Default: 200."),
     ] = None,
     json: Json = None,
     debug: Debug = False,

@@ -21,16 +21,16 @@ def run(folder: Path, config_file: Path | None, images: int | None, json_file: s
     with filling_folder(folder, (MODEL, REPORT)) as temporary:
         # Before minutes of training: is all there that the end needs?
         with Phases() as phases, phases.phase("load torch and the others"):
-            for package in ("torch", "sklearn", "amaranth", "matplotlib"):
+            for package in ("torch", "sklearn", "mlxtend", "amaranth", "matplotlib"):
                 import_module(package)
             import_module("rtl.simulation").find_simulator("verilator")
         from ..demo import CONFIG, run_demo
-        from ..demo_report import report_html
-        from ..demo_table import remarks, summary_table
+        from ..demo.report import report_html
+        from ..demo.tables import remarks, summary_table
 
         with Phases() as phases:
             demo = run_demo(config or CONFIG, temporary / MODEL, phases, images=images)
-        write_text(temporary / REPORT, report_html(demo))
+        write_text(temporary / REPORT, report_html(demo, MODEL))
     output.show(summary_table(demo), *remarks(demo))
     total = sum(demo.seconds.values())
     report, model = folder / REPORT, folder / MODEL

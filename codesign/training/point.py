@@ -108,11 +108,14 @@ def quantized(
 ) -> qat.PreparedModel:
     """`model`, in float, after the post-training quantization with which the recipe's kind begins, or which it is.
 
-    inputs : (n, …), all that is calibrated with
+    inputs : (n, …), of the training data; the first `recipe.calibration` of them are looked at
     """
-    batches = inputs.split(recipe.batch)
-    prepared = qat.prepare(model, (batches[0],), arithmetic, settings=settings)
+    batches = inputs[: recipe.calibration].split(recipe.batch)
     best = recipe.kind == "adaround"
+    if best:  # few bits want weight scales of least squared error; rules for layers are over this one
+        rules = settings.rules if isinstance(settings, qat.Settings) else settings or {}
+        settings = {"**": {"weight_observer": "mse"}, **rules}
+    prepared = qat.prepare(model, (batches[0],), arithmetic, settings=settings)
     adaround = qat.AdaRound(seed=recipe.seed) if best else False
     qat.calibrate(prepared, batches, equalize=best, bias_correction=best, adaround=adaround)
     if recipe.kind in ("fitted", "qat"):

@@ -173,7 +173,7 @@ def test_a_full_device_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 
 def test_more_images_than_there_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    fails(capsys, ["demo", "-o", tmp_path / "out", "--images", "361"], "images", "from 1 to 360", "361")
+    fails(capsys, ["demo", "-o", tmp_path / "out", "--images", "1001"], "images", "from 1 to 1000", "1001")
     assert not (tmp_path / "out").exists()
 
 

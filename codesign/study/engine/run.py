@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ...provenance import provenance
 from ..definition.study import Study
 from ..result import PointResult, StudyResult
 from . import scores
@@ -17,7 +18,6 @@ from .dispatch import Dispatch
 from .evaluator import Details, Evaluator
 from .folder import DASHBOARD, STORE, check_study_folder, write_study_folder
 from .lock import locked
-from .provenance import provenance
 from .search import Search
 from .status import Status
 from .store import Store

@@ -100,6 +100,15 @@ def test_kinds_are_what_they_are_called(data: Dataset, state: bytes) -> None:
     assert bits(made["fitted"]) != bits(made["ptq"])
 
 
+def test_calibration_looks_at_the_first_data(data: Dataset, state: bytes) -> None:
+    recipe = replace(RECIPE, kind="ptq", calibration=100)
+    few = replace(data, train_inputs=data.train_inputs[:100], train_labels=data.train_labels[:100])
+    given = train_point(make, data, NARROW, recipe, float_state=state)
+    assert bits(given.model) == bits(train_point(make, few, NARROW, recipe, float_state=state).model)
+    whole = train_point(make, data, NARROW, replace(recipe, calibration=256), float_state=state)
+    assert bits(given.model) != bits(whole.model)
+
+
 def test_a_module_is_copied_and_settings_reach_its_layers(data: Dataset, tmp_path: Path) -> None:
     torch.manual_seed(0)
     module, recipe = make(), TrainingRecipe(float_epochs=0, kind="ptq")
@@ -155,6 +164,7 @@ def test_a_state_of_something_else_is_refused(state: bytes) -> None:
         ("kind", "lsq", "kind must be one of ptq, adaround, fitted, qat, not 'lsq'"),
         ("float_epochs", 1.0, "float_epochs must be an integer from 0 to 1048576, not 1.0"),
         ("epochs", -1, "epochs must be an integer"),
+        ("calibration", 0, "calibration must be an integer from 1 to 1048576, not 0"),
         ("batch", 1, "batch must be an integer from 2 to 1048576, not 1"),
         ("float_learning_rate", 0, "float_learning_rate must be a positive number, not 0"),
         ("learning_rate", float("nan"), "learning_rate must be a positive number, not nan"),

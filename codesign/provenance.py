@@ -1,4 +1,4 @@
-"""`provenance`: by what and where a study was run, as text."""
+"""`provenance`: by what and where figures were made, as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-PACKAGES = Path(__file__).parents[3]
+PACKAGES = Path(__file__).parents[1]
 
 
 def provenance() -> dict[str, str]:

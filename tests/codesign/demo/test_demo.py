@@ -10,15 +10,16 @@ import pytest
 
 from codesign.console import to_json
 from codesign.demo import Demo, WidthPoint
-from codesign.demo_report import report_html
-from codesign.demo_table import layer_table, remarks, summary_table
+from codesign.demo.report import report_html
+from codesign.demo.tables import layer_table, remarks, summary_table
 from codesign.execution import Execution, load_model
 from codesign.inputs import load_inputs
 from emulator import Arithmetic
 from tests.codesign.models import SHAPE, small_model
 
 KEYS = {
-    "float_accuracy", "ptq_accuracy", "qat_accuracy", "emulator_accuracy", "rtl_accuracy", "rtl_images", "mismatches",
+    "float_accuracy", "ptq_accuracy", "fitted_accuracy", "adaround_accuracy", "qat_accuracy",
+    "emulator_accuracy", "rtl_accuracy", "rtl_images", "mismatches",
     "cycles", "seconds", "layers", "accuracy_by_width", "utilization", "config", "holds",
 }  # fmt: skip
 IMAGES, RTL_IMAGES = 20, 12
@@ -34,7 +35,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     execution.run_machine(RTL_IMAGES)
     labels = execution.outputs["output"].argmax(1)
     labels[::2] = (labels[::2] + 1) % 5
-    phases = ("float", "PTQ", "QAT", "widths", "emulator", "machine", "RTL <Verilator>")
+    phases = ("float", "PTQ", "PTQ+", "QAT", "widths", "emulator", "machine", "RTL <Verilator>")
     return Demo(
         config=config,
         test_images=np.zeros((IMAGES, 1, *SHAPE[1:]), np.float32),
@@ -42,12 +43,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         float_accuracy=0.9,
         ptq_accuracy=0.25,
         fitted_accuracy=0.75,
+        adaround_accuracy=0.775,
         qat_accuracy=0.875,
         widths=(WidthPoint(12, 0.125, 0.375, 0.5, 5), WidthPoint(16, 0.25, 0.75, 0.875, 15)),
         execution=execution,
         torch_emulator=dict.fromkeys(execution.layers, 0),
         ptq_overflows=dict.fromkeys(execution.layers, 3),
-        predictions={"PTQ": labels, "QAT": labels, "RTL": labels[:RTL_IMAGES]},
+        fitted_overflows=dict.fromkeys(execution.layers, 2),
+        predictions={"PTQ": labels, "fitted": labels, "QAT": labels, "RTL": labels[:RTL_IMAGES]},
         seconds={name: float(number) for number, name in enumerate(phases)},
     )
 
@@ -100,16 +103,20 @@ def test_a_wrong_cycle_count_or_byte_fails(demo: Demo) -> None:
 
 def test_table(demo: Demo) -> None:
     rows = {row[0]: row for row in summary_table(demo).rows}
-    assert rows["float"][1] == "90.0 %" and rows["PTQ"][1] == "25.0 %"
+    assert rows["float"][1] == "90.0 %" and rows["PTQ"][1] == "25.0 %" and rows["PTQ+"][1] == "77.5 %"
     assert rows["emulator"][3] == "0 (torch)" and rows["RTL"][3] == "0 (machine)"
     assert rows["machine"][2] == rows["RTL"][2] == str(RTL_IMAGES)
     assert [row[0] for row in layer_table(demo).rows] == ["conv", "pool", "flatten", "fc"]
 
 
 def test_a_wide_accumulator_is_called_so(demo: Demo) -> None:
-    assert "PTQ reaches 25.0 %" in remarks(demo)[0]
+    assert "PTQ reaches 25.0 %" in remarks(demo)[0] and "QAT 87.5 %: 10.0 points more than the best" in remarks(demo)[0]
+    level = replace(demo, qat_accuracy=0.775)
+    assert "QAT 77.5 %: equal to the best of them" in remarks(level)[0]
+    assert "0.5 points less than" in remarks(replace(demo, qat_accuracy=0.77))[0]
     wide = replace(demo, ptq_overflows=dict.fromkeys(demo.ptq_overflows, 0))
-    assert "wide" in remarks(wide)[0]
+    assert not any("wide" in sentence for sentence in remarks(demo))
+    assert "wide" in remarks(wide)[1]
 
 
 def test_report_is_one_file_that_loads_nothing(demo: Demo) -> None:
@@ -117,10 +124,27 @@ def test_report_is_one_file_that_loads_nothing(demo: Demo) -> None:
     assert "http" not in page
     assert not re.search(r"<(script|link|iframe|object|embed)\b|@import|url\((?!#)", page)
     references = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert references and all(reference.startswith(("#", "data:")) for reference in references)
+    assert references and all(reference.startswith(("#", "data:", "model.onnx")) for reference in references)
     assert page.count("<svg") == page.count("</svg>") == 3
     assert "RTL &lt;Verilator&gt;" in page and "RTL <Verilator>" not in page
     assert "accumulator_bits" in page and "$" not in page
+
+
+def test_report_links_the_model_and_says_where_its_figures_come_from(demo: Demo) -> None:
+    page = report_html(demo, "the <model>.onnx")
+    assert 'href="the &lt;model&gt;.onnx"' in page
+    for row in ("processor", "commit"):
+        assert re.search(rf"<td[^>]*>{row}</td><td[^>]*>[^<]+</td>", page), row
+
+
+def test_figures_have_texts_with_their_values(demo: Demo) -> None:
+    texts = re.findall(r'<svg role="img" aria-label="([^"]*)"', report_html(demo))
+    assert len(texts) == 3
+    accuracy, digits, overflows = texts
+    assert "16 bits: PTQ (min-max) 75 %, PTQ, fitted to the accumulator 25 %, QAT 12.5 %. PTQ+ at 16" in accuracy
+    assert "PTQ+ at 16 bits: 22.5 %. The float network: 10 %." in accuracy
+    assert digits.count("RTL") == digits.count("fitted") == len(set(demo.test_labels[:RTL_IMAGES]))
+    assert "fitted: conv 0." in overflows
 
 
 def test_report_is_the_same_every_time(demo: Demo) -> None:
@@ -131,4 +155,4 @@ def test_default_accumulator_is_narrow_and_saturating() -> None:
     from codesign.demo import CONFIG
 
     assert (CONFIG.rows, CONFIG.columns) == (8, 8)
-    assert CONFIG.arithmetic == Arithmetic(accumulator_bits=12, overflow="saturate")
+    assert CONFIG.arithmetic == Arithmetic(accumulator_bits=8, weight_bits=2, activation_bits=3, overflow="saturate")

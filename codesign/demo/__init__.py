@@ -1,0 +1,8 @@
+"""``lockstep demo``: handwritten digits, from a float network to the codes in the RTL's memory, every code compared."""
+
+from __future__ import annotations
+
+from .result import Demo, WidthPoint
+from .run import CONFIG, run_demo
+
+__all__ = ["CONFIG", "Demo", "WidthPoint", "run_demo"]
