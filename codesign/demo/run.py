@@ -19,7 +19,10 @@ from ..datasets.networks import network
 from ..execution import Execution
 from ..execution.comparison import mismatches
 from ..execution.progress import run_machine, run_rtl
-from ..training import TrainingRecipe, accuracy, answers, load_state, one_thread, train_float, train_point
+from ..training import TrainingRecipe
+from ..training.fit import accuracy, answers, one_thread
+from ..training.point import train_float, train_point
+from ..training.state import load_state
 from .result import Demo, WidthPoint
 
 DATA = "digits28"

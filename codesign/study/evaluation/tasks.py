@@ -17,6 +17,7 @@ from ..engine.task import Task
 FLOAT, TRAIN, RUN, ACCURACY, TEST = "float", "train", "run", "accuracy", "test"
 KINDS = (FLOAT, TRAIN, RUN, ACCURACY, TEST)
 FLOAT_OPTIONS = ("float_epochs", "float_learning_rate", "batch")
+PREPARE_OPTIONS = (*FLOAT_OPTIONS, "calibration")
 QAT_OPTIONS = ("epochs", "learning_rate", "distillation")
 
 
@@ -34,7 +35,7 @@ def train_task(study: Study, point: Point, files: Mapping[str, bytes]) -> Task:
     }
     if study.training is None:
         return Task(TRAIN, arguments | {"seed": study.seed})
-    names = FLOAT_OPTIONS + (QAT_OPTIONS if point.recipe == "qat" else ())
+    names = PREPARE_OPTIONS + (QAT_OPTIONS if point.recipe == "qat" else ())
     recipe = {name: study.training.options[name] for name in names}
     budgets = {name: getattr(point, name) for name in BUDGETS if getattr(point, name) is not None}
     arguments |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def _bits(
     load_state(model, state, STATE)
     with one_thread(), torch.random.fork_rng(devices=()):
         torch.manual_seed(recipe.seed)
-        prepared = quantized(model.eval(), inputs, arithmetic, TrainingRecipe(kind="ptq", batch=recipe.batch))
+        prepared = quantized(model.eval(), inputs, arithmetic, replace(recipe, kind="ptq"))
         weights = budgets.get("weight_budget", MOST_BYTES)
         activations = budgets.get("activation_budget", MOST_BYTES)
         if qat.weight_bytes(prepared) <= weights and qat.activation_bytes(prepared, inputs[:1]) <= activations:
