@@ -21,11 +21,11 @@ def test_the_error_that_comes_with_a_prediction_is_that_of_the_config_left_out()
     errors = []
     for index, one in enumerate(measured):
         others = AreaModel([*measured[:index], *measured[index + 1 :]])
-        found = others.predict(one.config)["LUTs"].value
+        found = sum(part["LUTs"] for part in others.parts(one.config).values())
         errors.append(abs(found - one.total("LUTs")) / one.total("LUTs"))
     prediction = model.predict(measured[0].config)["LUTs"]
-    assert prediction.error_median == pytest.approx(statistics.median(errors), abs=1e-4)
-    assert prediction.error_worst == pytest.approx(max(errors), abs=1e-4)
+    assert prediction.error_median == pytest.approx(statistics.median(errors), abs=5e-4)
+    assert prediction.error_worst == pytest.approx(max(errors), abs=5e-4)
 
 
 def test_every_row_holds() -> None:
