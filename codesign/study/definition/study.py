@@ -113,7 +113,8 @@ class Study:
     seed : of the training
     clock_mhz : of all points, or None: predicted or measured
     device : of `synthesis.devices`, for ``fits``
-    confirm : whose area and clock are synthesized for real: one of `CONFIRM`
+    confirm : whose area is synthesized for real: one of `CONFIRM`
+    place : whether those are placed and routed too, for their clock
     energy_table, liberty : paths, or None for the built-in table, and for no ASIC figures
     """
 
@@ -131,6 +132,7 @@ class Study:
     clock_mhz: float | None = None
     device: str = "LFE5U-85F"
     confirm: str = "none"
+    place: bool = False
     energy_table: Path | None = None
     liberty: Path | None = None
     file: Path | None = None

@@ -26,6 +26,14 @@ def integer(table: Mapping[str, Any], key: str, default: int | None, low: int, h
     return value
 
 
+def boolean(table: Mapping[str, Any], key: str, where: str) -> bool:
+    """True or false; false where the key is absent."""
+    value = table.get(key, False)
+    if type(value) is not bool:
+        raise ValueError(f"{where} {key} must be true or false, not {value!r}")
+    return value
+
+
 def number(value: object, what: str) -> float:
     """A finite number; TOML has ``inf`` and ``nan``, which bound nothing."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):

