@@ -17,7 +17,12 @@ from codesign.study.evaluation.tasks import hardware_task, synthesis_tasks
 from emulator import AcceleratorConfig
 
 LIBERTY = """library (one) {
-  cell (INV) { area : 2.5; pin (Y) { direction : output; function : "!A"; } pin (A) { direction : input; } }
+  cell (INV) { area : 2.5; pin (A) { direction : input; } pin (Y) { direction : output; function : "!A"; } }
+  cell (DFF) {
+    area : 7; ff (IQ, IQN) { clocked_on : "C"; next_state : "D"; }
+    pin (C) { direction : input; clock : true; } pin (D) { direction : input; }
+    pin (Q) { direction : output; function : "IQ"; }
+  }
 }
 """
 
