@@ -9,7 +9,7 @@ from typing import Any
 
 from ...energy import EnergyBreakdown, EnergyTable, energy, load_energy_table
 from ...synthesis.area_model import AreaModel, load_model
-from ...synthesis.devices import DEVICES
+from ...synthesis.devices import fits
 from ..definition.study import Point, Study
 from ..engine.task import Outcome
 from ..value import Value
@@ -71,10 +71,9 @@ def _area(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, 
             one = predicted[resource]
             source = f"area model of {len(model.measured)} syntheses"
             found[measure] = Value(one.value, "estimate", one.error_worst, source)
-    device = DEVICES[study.device]
-    fits = all(found[measure].number <= device[resource] for measure, resource in RESOURCES.items())
-    kind = "exact" if synthesized else "estimate"
-    found["fits"] = Value(int(fits), kind, source=f"{study.device}; {found['luts'].source}")
+    needed = {resource: int(found[measure].number) for measure, resource in RESOURCES.items()}
+    source = f"{study.device}; {found['luts'].source}"
+    found["fits"] = Value(int(fits(needed, study.device)), "estimate", source=source)
     cells = _values(done, ASIC)
     if cells:
         found["asic_area"] = Value(cells["area"], source=f"Yosys, {study.liberty.name if study.liberty else ''}")

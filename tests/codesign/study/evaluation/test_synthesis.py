@@ -18,6 +18,15 @@ from emulator import AcceleratorConfig
 
 LIBERTY = """library (one) {
   cell (INV) { area : 2.5; pin (A) { direction : input; } pin (Y) { direction : output; function : "!A"; } }
+  cell (BUF) { area : 3; pin (A) { direction : input; } pin (Y) { direction : output; function : "A"; } }
+  cell (NAND2) {
+    area : 3; pin (A) { direction : input; } pin (B) { direction : input; }
+    pin (Y) { direction : output; function : "!(A&B)"; }
+  }
+  cell (NOR2) {
+    area : 3; pin (A) { direction : input; } pin (B) { direction : input; }
+    pin (Y) { direction : output; function : "!(A|B)"; }
+  }
   cell (DFF) {
     area : 7; ff (IQ, IQN) { clocked_on : "C"; next_state : "D"; }
     pin (C) { direction : input; clock : true; } pin (D) { direction : input; }
@@ -48,11 +57,11 @@ def test_area_is_predicted_with_the_models_error() -> None:
 def test_synthesis_replaces_the_prediction() -> None:
     asked = study(confirm="front")
     at = next(points(asked))
-    resources = {"LUTs": 83640, "FFs": 10, "DSPs": 156, "BRAMs": 208}
+    resources = {"LUTs": 76036, "FFs": 10, "DSPs": 156, "BRAMs": 208}  # with a tenth more LUTs, all of an LFE5U-85F
     done = {"synthesis": Outcome({"resources": resources})}
     values = StudyEvaluator(asked).values(at, done)
-    assert (values["luts"].number, values["luts"].kind, values["luts"].source) == (83640, "exact", "Yosys")
-    assert (values["fits"].number, values["fits"].kind) == (1, "exact")  # exactly what an LFE5U-85F has
+    assert (values["luts"].number, values["luts"].kind, values["luts"].source) == (76036, "exact", "Yosys")
+    assert (values["fits"].number, values["fits"].kind) == (1, "estimate")  # the router may still not come to an end
     for resource in ("LUTs", "DSPs", "BRAMs"):
         more = {"synthesis": Outcome({"resources": {**resources, resource: resources[resource] + 1}})}
         assert StudyEvaluator(asked).values(at, more)["fits"].number == 0
