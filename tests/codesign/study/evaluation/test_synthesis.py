@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from codesign.synthesis.area_model import load_model
 
 from codesign.study.definition import Study, points, study_from_dict
 from codesign.study.engine.task import Outcome
 from codesign.study.evaluation import StudyEvaluator
 from codesign.study.evaluation.synthesis import clock
 from codesign.study.evaluation.tasks import hardware_task, synthesis_tasks
+from codesign.synthesis.area_model import load_model
 from emulator import AcceleratorConfig
 
 LIBERTY = """library (one) {
