@@ -105,10 +105,23 @@ def study(
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster, whose processes do the work instead.")
     ] = None,
+    point: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Only compute point N anew, alone, and compare it with FOLDER's."),
+    ] = None,
+    rtl: Annotated[bool, typer.Option("--rtl", help="--point: run it in Verilator too.")] = False,
     json: Json = None,
     debug: Debug = False,
 ) -> int:
     """A co-design sweep with a Pareto front and a page; run it again to go on with it."""
+    if point is not None:
+        if workers is not None or ray is not None:
+            raise ValueError("--point computes in this process; leave out --workers and --ray")
+        from .commands.study_point import run as compare
+
+        return _status(compare(name, output, point, rtl, json))
+    if rtl:
+        raise ValueError("--rtl needs --point N")
     from .commands.study import run
 
     return run(name, output, workers, ray, json)

@@ -49,7 +49,7 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
         output.show(f"point {point.index} failed: {point.failure}")
     if len(failed) > 5:
         output.show(f"{len(failed) - 5} more points failed; {folder / PAGE_NAME} names them")
-    kinds = {value.kind for point in result.front for value in point.values.values()}
+    kinds = {point.values[measure].kind for point in result.front for measure in measures}
     if kinds & {"estimate", "model"}:
         output.show("~ an estimate, ≈ a model's figure; all others are exact")
     output.show(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from ..definition.study import Point
 from ..value import Value
@@ -52,6 +53,14 @@ class Evaluator(Protocol):
 
     def sources(self, kind: str) -> str:
         """Digest of the code that does tasks of this kind, a part of their keys."""
+        ...
+
+    def files(self) -> Mapping[str, Path]:
+        """Relative name → file or folder that tasks read, for a machine that does not have the study's folder."""
+        ...
+
+    def at(self, folder: Path) -> Self:
+        """The same evaluator with its `files` in `folder`."""
         ...
 
     def prepare(self) -> None:

@@ -61,7 +61,7 @@ def run_study(
     with locked(place):
         started, clock = datetime.now(UTC), time.monotonic()
         store = Store(place / STORE)
-        hands = _workers(study, evaluator, workers, ray)
+        hands = _workers(evaluator, workers, ray)
         trials = Trials(study, evaluator)
         watch = _Watch(trials, on_status)
         dispatch = Dispatch(evaluator, store, hands, watch.step)
@@ -103,7 +103,11 @@ def run_study(
         return result
 
 
-def _workers(study: Study, evaluator: Evaluator, count: int | None, ray: str | None) -> Workers:
+def _workers(evaluator: Evaluator, count: int | None, ray: str | None) -> Workers:
+    if ray is not None:
+        from .ray_workers import RayWorkers
+
+        return RayWorkers(evaluator, ray)
     return LocalWorkers(evaluator, count or len(os.sched_getaffinity(0)))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..definition.origins import factory_source
 from ..definition.study import Network, Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
@@ -122,6 +123,24 @@ class StudyEvaluator:
     def sources(self, kind: str) -> str:
         """Digest of the code that does tasks of this kind."""
         return sources(kind)
+
+    def files(self) -> Mapping[str, Path]:
+        """The data's file, and the modules of factories that are in the study's folder: a package as a whole."""
+        found = {}
+        for part in (self.study.data, self.study.network):
+            if part is not None and part.kind == "factory" and ":" in part.name:
+                folder = self.study.folder.resolve()
+                source = factory_source(part.name, folder, "the study's").resolve()
+                if source.is_relative_to(folder):
+                    top = source.relative_to(folder).parts[0]
+                    found[top] = folder / top
+            elif part is not None and part.kind == "file" and part is self.study.data:
+                found[part.name] = self.study.folder / part.name
+        return found
+
+    def at(self, folder: Path) -> StudyEvaluator:
+        """The same with its files in another folder."""
+        return replace(self, study=replace(self.study, folder=folder))
 
     def prepare(self) -> None:
         """Load the machine's compiled loop, or compile it where nobody has yet."""

@@ -96,6 +96,12 @@ class MadeUp:
     def sources(self, kind: str) -> str:
         return self.version.get(kind, "1")
 
+    def files(self) -> Mapping[str, Path]:
+        return {}
+
+    def at(self, folder: Path) -> MadeUp:
+        return self
+
     def prepare(self) -> None:
         pass
 
