@@ -37,7 +37,9 @@ def commit() -> str | None:
         return None
     try:
         head, changes = (
-            subprocess.run(["git", "-C", PACKAGES, *words], capture_output=True, text=True, check=True).stdout.strip()
+            subprocess.run(
+                ["git", "--no-optional-locks", "-C", PACKAGES, *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
     except (OSError, subprocess.CalledProcessError):
