@@ -77,7 +77,8 @@ def accuracy_plot(demo: Demo) -> str:
         for way, (label, color, marker) in WAYS.items():
             errors = [error(getattr(point, way)) for point in demo.widths]
             axes.plot(
-                place, errors, marker=marker, markersize=7, linewidth=2.2, color=color, label=label, clip_on=False,
+                place, errors, marker=marker, markersize=12 if way == "ptq" else 7, linewidth=2.2, color=color,
+                label=label, clip_on=False,  # where two ways are equal, the larger marker shows behind the other
                 zorder=4 if way == "qat" else 3,
             )  # fmt: skip
         axes.axhline(error(demo.float_accuracy), color=FLOAT, linestyle=(0, (4, 3)), linewidth=1.5, label="float")

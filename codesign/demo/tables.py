@@ -88,9 +88,10 @@ def remarks(demo: Demo) -> list[str]:
         f"the float network has {percent(demo.float_accuracy)}."
     )
     if demo.is_wide:
+        narrower = demo.widths[0].accumulator_bits < demo.config.arithmetic.accumulator_bits
         sentences.append(
-            "The accumulator is wide for this network: not one sum of the PTQ network overflows; the plot's narrower "
-            "widths show what it does."
+            "The accumulator is wide for these codes: not one sum of the PTQ network overflows"
+            + ("; the plot's narrower widths show what it does." if narrower else ".")
         )
     sentences.append(verdict(demo))
     return sentences
