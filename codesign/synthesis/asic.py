@@ -23,8 +23,12 @@ from .synthesize import TOP, run_tool, scope
 FILES = ("accelerator.v", "map.abc", "netlist.json", "netlist.log", "stats.txt")
 MEMORY = "$mem_v2"
 _LIBRARY = "cells.lib"
-_MAPPING = "strash; &get -n; &fraig -x; &put; scorr; dc2; dch -f; strash; &get -n; &dch -f; &nf; &put; topo; stime -d\n"
-"""Yosys' own script for ABC and a Liberty file; behind it each module's longest path, in a file that ABC names."""
+_MAPPING = (
+    "strash; &get -n; &fraig -x; &put; scorr; dc2; dch -f; strash; &get -n; &dch -f; &nf; &put; "
+    "buffer; upsize; dnsize; stime -d\n"
+)
+"""Yosys' own script for ABC and a Liberty file; then buffers for what drives many, without which one cell drives
+thousands, and each module's longest path, in a file that ABC names."""
 _PATHS = "stats.txt"
 
 
@@ -117,7 +121,7 @@ def synthesize_cells(config: AcceleratorConfig, library: Path, folder: Path, bit
 def count_cells(
     config: AcceleratorConfig, cells: Liberty, netlist: dict[str, Any], paths: str, bit_area: float | None = None
 ) -> CellArea:
-    """From Yosys' JSON and ABC's line for each module, whose last number is a delay in picoseconds."""
+    """From Yosys' JSON and what ABC writes of paths."""
     modules = {name: module["cells"] for name, module in netlist["modules"].items() if name in (TOP, *KEPT)}
     unmapped = {cell["type"] for each in modules.values() for cell in each.values()} - {*cells.areas, *KEPT}
     unmapped = {kind for kind in unmapped if kind not in (MEMORY, "$scopeinfo")}
@@ -139,15 +143,27 @@ def count_cells(
         for module, own in modules.items()
         for name, bits in _memories(module, own)
     }
-    delays = [int(line.split()[-1]) for line in paths.splitlines() if line.strip()]
     return CellArea(
         config,
         cells.name,
         {part: (len(instances), area) for part, (instances, area) in parts.items()},
         memories,
-        max(delays, default=0) / 1000,
+        _longest(paths) / 1000,
         bit_area,
     )
+
+
+def _longest(paths: str) -> float:
+    """Picoseconds of the longest path of all modules.
+
+    ABC writes "netlist inputs outputs nodes area delay" of the first one; of each further one, which has the same name,
+    percent of the first one's nodes, area and delay, and seconds.
+    """
+    words = paths.split()
+    if not words:
+        return 0.0
+    first = float(words[5])
+    return max([first, *(first * float(percent) / 100 for percent in words[8::4])])
 
 
 def _memories(module: str, cells: Mapping[str, Any]) -> list[tuple[str, int]]:

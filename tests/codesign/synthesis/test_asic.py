@@ -45,12 +45,14 @@ ELEMENT = """module processing_element(input clk, input [7:0] d, output reg [7:0
   initial q = 8'h00;
   always @(posedge clk) q <= d;
 endmodule
-module lane(input clk, input a, input b, output reg y);
+module post_process_lane(input clk, input a, input b, output reg y);
   initial y = 1'b0;
   always @(posedge clk) y <= ~(a & b);
 endmodule
-module accelerator(input clk, input [7:0] d, input [3:0] a, input w, output [7:0] q, output reg [7:0] r, output y);
+module accelerator(input clk, input [7:0] d, input [3:0] e, input [3:0] a, input w,
+                   output [7:0] q, output reg [7:0] r, output y, output z);
   wire [7:0] m;
+  assign z = ~(e[0] & ~(e[1] & ~(e[2] & e[3])));
   reg [7:0] kept [15:0];
   always @(posedge clk) begin
     if (w) kept[a] <= d;
@@ -58,7 +60,7 @@ module accelerator(input clk, input [7:0] d, input [3:0] a, input w, output [7:0
   end
   processing_element element_0 (.clk(clk), .d(d), .q(m));
   processing_element element_1 (.clk(clk), .d(m), .q(q));
-  lane lane_0 (.clk(clk), .a(d[0]), .b(d[1]), .y(y));
+  post_process_lane lane_0 (.clk(clk), .a(d[0]), .b(d[1]), .y(y));
 endmodule
 """
 
@@ -78,11 +80,11 @@ def test_areas_are_those_of_the_cells_and_memories_are_bits(
     folder = tmp_path / "out"
     folder.mkdir()
     made = synthesize_cells(CONFIG, library, folder, bit_area=0.25)
-    assert made.parts == {"element": (2, 2 * 8 * 6.0), "lane": (1, 6.0 + 2.0)}
-    assert made.area == 104.0
+    assert made.parts == {"element": (2, 2 * 8 * 6.0), "lane": (1, 6.0 + 2.0), "": (1, 3 * 2.0)}
+    assert made.area == 110.0
     assert made.memories == {"kept": (1, 128)} and made.memory_area == 32.0
-    assert made.delay_ns == 0.5  # one NAND
-    assert made.as_dict()["area"] == 104.0
+    assert made.delay_ns == 1.5  # three NANDs in the top, one in the lane
+    assert made.as_dict()["area"] == 110.0
     assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
 
 
