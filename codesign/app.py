@@ -167,7 +167,8 @@ def benchmark(
 
     - frontdoor: files of other quantizers, MLPerf Tiny's, and damaged ones (a quarter of an hour)
 
-    - study: cycles by SCALE-Sim and Vela against the exact machine's and the RTL's (some minutes)
+    - study: predicted areas, cycles by SCALE-Sim and Vela against the exact machine's and the RTL's, points per
+      minute, and whether results depend on who computes them (a quarter of an hour)
 
     - area: LUTs and flip-flops as predicted against as synthesized, on the syntheses that ship (seconds)
     """

@@ -34,11 +34,11 @@ def rows() -> list[dict[str, Any]]:
     return [
         row(
             "study: ResNet-8, cycles, energy and predicted area, cold store, 2 workers", speed, "points/min",
-            f">= {LEAST_POINTS}", speed >= LEAST_POINTS,
+            f"≥ {LEAST_POINTS}", speed >= LEAST_POINTS,
         ),
-        row("study: 2 workers over 1, warm", gain, "times", f">= {LEAST_GAIN}", gain >= LEAST_GAIN),
+        row("study: 2 workers over 1, warm", gain, "times", f"≥ {LEAST_GAIN}", gain >= LEAST_GAIN),
         row(
-            "study: a worker's memory, no training, the larger of 2", peak / MOST_BYTES, "GiB", "<= 1",
+            "study: a worker's memory, no training, the larger of 2", peak / MOST_BYTES, "GiB", "≤ 1",
             peak <= MOST_BYTES,
         ),
     ]  # fmt: skip

@@ -31,12 +31,12 @@ def rows(study: Study | None = None) -> list[dict[str, Any]]:
     name = f"study: {len(result.points)} points, trained on {study.data.name if study.data else 'nothing'}, 2 workers"
     failed = next((point.failure for point in result.points if point.failure is not None), None)
     if failed is not None:
-        return [row(name, f"failed: {failed}", "min", f"<= {MOST_MINUTES}", False)]
+        return [row(name, f"failed: {failed}", "min", f"≤ {MOST_MINUTES}", False)]
     arithmetics = len({point.point.config.arithmetic for point in result.points})
     computed = int(again.provenance["tasks computed"])
     return [
-        row(name, minutes, "min", f"<= {MOST_MINUTES}", minutes <= MOST_MINUTES),
+        row(name, minutes, "min", f"≤ {MOST_MINUTES}", minutes <= MOST_MINUTES),
         row(f"{name}: trainings", trainings, "", f"{arithmetics}", trainings == arithmetics),
-        row(f"{name}: again", seconds, "s", f"<= {MOST_SECONDS}", seconds <= MOST_SECONDS),
+        row(f"{name}: again", seconds, "s", f"≤ {MOST_SECONDS}", seconds <= MOST_SECONDS),
         row(f"{name}: tasks computed again", computed, "", "0", computed == 0),
     ]
