@@ -1,4 +1,4 @@
-"""The README's scripts, run as they are written there, print what is written there."""
+"""The README's scripts, run as they are written there, print what is written there; so do its study's points."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from codesign.study.definition import find_study, points, read_study
+from codesign.study.evaluation import rerun
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = re.compile(r"```python\n(.*?)```\n\nIt prints `(.*?)`", re.DOTALL)
+STUDY = re.compile(r"```toml\n(# Which array .*?)```", re.DOTALL)
+FRONT = re.compile(r"^ (\d+) +(\S+) +(\w+_stationary) +(\d+) +(\d+ KiB) +([\d.]+) +≈([\d.]+) +~1 *$", re.MULTILINE)
 
 
 def test_own_model_and_recipe(tmp_path: Path) -> None:
@@ -23,3 +28,19 @@ def test_own_model_and_recipe(tmp_path: Path) -> None:
     )
     expected = "".join(f"{output}\n" for _, output in scripts)
     assert (made.returncode, made.stdout) == (0, expected), made.stderr
+
+
+def test_the_study_is_the_built_in_one_and_its_front_the_machines() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    file = find_study("ecp5_arrays")
+    assert STUDY.findall(readme) == [file.read_text(encoding="utf-8")]
+    study = read_study(file)
+    every = list(points(study))
+    rows = FRONT.findall(readme)
+    assert f"for each of {len(every)} accelerators" in readme and len(rows) > 1
+    for index, *labels, latency, energy in rows:
+        assert [str(label) for label in every[int(index)].choices.values()] == labels
+        if index in (rows[0][0], rows[-1][0]):
+            values = rerun(study, every[int(index)]).values
+            assert (f"{values['latency_us'].number:.4g}", f"{values['energy_uj'].number:.4g}") == (latency, energy)
+            assert values["fits"].number == 1
