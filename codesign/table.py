@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import rich.table
@@ -19,6 +19,8 @@ MOST_NAME = 36
 class Table:
     """A title, columns and rows of text; `left` columns are text, the others are numbers and stand to the right.
 
+    whole : columns whose cells a narrow terminal does not break, as long as it can break those of others
+
     The first column has the rows' names, of which a terminal shows the beginning and the end where they are long.
     """
 
@@ -26,6 +28,7 @@ class Table:
     columns: Sequence[str]
     left: int = 1
     rows: list[tuple[str, ...]] = field(default_factory=list)
+    whole: Sequence[str] = ()
 
     def add(self, *cells: object) -> None:
         """Add a row; integers get thousands separated by a narrow space, None becomes a dash."""
@@ -48,7 +51,8 @@ class Table:
             pad_edge=False,
         )
         for index, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if index < self.left else "right", overflow="fold")
+            justify: Literal["left", "right"] = "left" if index < self.left else "right"
+            table.add_column(column, justify=justify, overflow="fold", no_wrap=column in self.whole)
         for row in self.rows:
             table.add_row(Text(short(row[0], MOST_NAME)), *(Text(cell) for cell in row[1:]))
         return table

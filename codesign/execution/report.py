@@ -13,7 +13,7 @@ from emulator.config import AcceleratorConfig
 from ..console import Output
 from ..table import Table, cell_text, percent
 from .execution import Execution, output_values
-from .profile import notes, profile_table
+from .profile import profile_table
 
 
 def show(output: Output, execution: Execution, model: Path) -> None:
@@ -23,7 +23,6 @@ def show(output: Output, execution: Execution, model: Path) -> None:
         profile = execution.profile()
         if profile:
             output.show(profile_table(profile, "Each layer's part of the machine's run of the first sample"))
-        output.show(*notes(profile))
         if execution.rtl is not None:
             output.show(
                 "These rows are the machine's; the RTL gives cycles of whole samples, which are compared below."

@@ -3,6 +3,6 @@
 from .bound import Bound, find_bound
 from .instruction_work import Work, instruction_work
 from .layer_profile import LayerProfile, profile
-from .table import notes, profile_table
+from .table import profile_table
 
-__all__ = ["Bound", "LayerProfile", "Work", "find_bound", "instruction_work", "notes", "profile", "profile_table"]
+__all__ = ["Bound", "LayerProfile", "Work", "find_bound", "instruction_work", "profile", "profile_table"]

@@ -30,12 +30,13 @@ class LayerProfile:
     operator : theirs, joined by " + "
     shape : of the result, in the model file's layout, without the batch axis
     instructions : number of its instructions
-    start, end : cycles of the run; a layer's interval reaches from the end of the layer that ended before it (the
-        first one's from cycle 0) to the end of its own last instruction (the last one's to the end of the run), so
-        that all intervals together are the run, its beginning and its end included. What a layer did while another
-        one had not ended lies in the other one's interval
+    start, end : cycles of the run; a layer's interval begins where the one before it ends (the first one's in cycle 0)
+        and reaches to the end of its last instruction, or to where the array begins with a later layer if that is
+        sooner (the last one's to the end of the run). So all intervals together are the run, its beginning and its
+        end included, and all that the array does for a layer lies in the layer's own interval; what other units do
+        for it may lie in another one's
     macs : multiplications of the shapes
-    utilization : macs / (cycles · rows · columns); above 1 where much of the layer's work lies in another's interval
+    utilization : macs / (cycles · rows · columns), at most 1
     bytes_read, bytes_written : whole words that its LOADs and STOREs move on the bus
     bytes_fetched : its instructions, HALT with those of the layer that ends last. The sums over all layers of
         bytes_read + bytes_fetched and of bytes_written are the run's counters ``bytes_read`` and ``bytes_written``
@@ -111,7 +112,7 @@ def profile(program: Program, config: AcceleratorConfig, record: RunRecord, grap
     work = [instruction_work(item, config) for item in program.instructions]
     ends = {name: int(timeline[indices, 2].max()) for name, indices in members.items()}
     order = sorted(members, key=lambda name: (ends[name], members[name][-1]))
-    edges = [0, *(ends[name] for name in order[:-1]), record.cycles]
+    edges = [0, *_interval_ends(order, ends, _on_the_array(program, timeline)), record.cycles]
     done = _work_until(program, timeline, work, np.array(edges))
     layers_of = {step.layers[-1].name: step.layers for step in fuse(graph)}
     rows = []
@@ -135,6 +136,34 @@ def _checked(program: Program, config: AcceleratorConfig, record: RunRecord) -> 
     return record.timeline
 
 
+def _on_the_array(program: Program, timeline: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
+    """(start, end) of the array's work for each layer that it works for, one after the other."""
+    found: dict[str, tuple[int, int]] = {}
+    indices = np.flatnonzero(timeline[:, 0] == Unit.CONVOLVE).tolist()
+    for index, (start, end) in zip(indices, _in_turn(timeline[indices, 1:]).tolist(), strict=True):
+        name = program.layers[index]
+        found[name] = (found.get(name, (start,))[0], end)
+    return found
+
+
+def _interval_ends(order: Sequence[str], ends: Mapping[str, int], array: Mapping[str, tuple[int, int]]) -> list[int]:
+    """Where the intervals of all layers but the last one end: with the layer, before the array begins with a later
+    one. The array takes layers in this order, too, so that this is not before it is done with the layer."""
+    found: list[int] = []
+    later = max(ends.values(), default=0)
+    for name, following in zip(reversed(order[:-1]), reversed(order[1:]), strict=True):
+        later = min(later, array[following][0]) if following in array else later
+        found.append(min(ends[name], later))
+    return found[::-1]
+
+
+def _in_turn(intervals: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(start, end) of one unit's instructions; one that is taken while another is at work begins when that is done."""
+    turns = intervals.copy()
+    turns[1:, 0] = np.maximum(turns[1:, 0], turns[:-1, 1])
+    return turns
+
+
 def _work_until(
     program: Program, timeline: NDArray[np.int64], work: Sequence[Work], edges: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
@@ -147,8 +176,7 @@ def _work_until(
         ("writes", Unit.STORE, [each.beats for each in work]),
     ):
         mine = timeline[:, 0] == unit
-        start, end = timeline[mine, 1], timeline[mine, 2]
-        start[1:] = np.maximum(start[1:], end[:-1])
+        start, end = _in_turn(timeline[mine, 1:]).T
         found[name] = np.clip((edges[:, None] - start) / (end - start), 0, 1) @ np.array(counts)[mine]
     return found
 

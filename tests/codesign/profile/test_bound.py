@@ -25,7 +25,7 @@ IDLE = {"array": 0.1, "post_processing": 0.05, "reads": 0.05, "writes": 0.05}
             0.5,
             "shape",
             "shape; the array busy for 95 % of the cycles, 50 % of its elements in use",
-            "shape: array 95 %, 50 % in use",
+            "shape: 50 % of array",
         ),
         (
             {"array": 0.6},
@@ -49,7 +49,7 @@ IDLE = {"array": 0.1, "post_processing": 0.05, "reads": 0.05, "writes": 0.05}
             None,
             "compute",
             "post-processing busy for 93 % of the cycles",
-            "compute: post-processing 93 %",
+            "compute: post 93 %",
         ),
     ],
 )

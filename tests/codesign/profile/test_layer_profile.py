@@ -46,10 +46,28 @@ def checked(graph: Graph, config: AcceleratorConfig, latency: int = 16, seed: in
     whole = sum(row.utilization * row.cycles for row in rows) * elements
     assert round(whole) == sum(row.macs for row in rows) == program.macs
     assert all(0 <= share <= 1 for row in rows for share in row.shares.values())
+    begins_and_ends = array_times(program, record)
+    assert set(begins_and_ends) == {row.name for row in rows if row.busy["convolve"]}
+    for row in rows:
+        begin, end = begins_and_ends.get(row.name, (row.start, row.end))
+        assert row.start <= begin and end <= row.end, row.name
+        assert row.utilization <= row.busy["convolve"] / row.cycles <= 1, row.name
     nodes = [name for row in rows for name in row.nodes]
     assert len(set(nodes)) == len(nodes) and set(nodes) <= {node.name for node in graph.nodes}
     assert set(graph.outputs.values()) <= {row.name for row in rows}
     return rows
+
+
+def array_times(program: Program, record: RunRecord) -> dict[str, tuple[int, int]]:
+    """Cycles in which the array begins and ends with a layer; it begins with none while it is at another one."""
+    assert record.timeline is not None
+    found: dict[str, tuple[int, int]] = {}
+    free = 0
+    for name, (unit, start, end) in zip(program.layers, record.timeline.tolist(), strict=True):
+        if unit == Unit.CONVOLVE:
+            found[name] = (found[name][0] if name in found else max(start, free), end)
+            free = end
+    return found
 
 
 def test_random_graphs_add_up_on_any_array_with_any_memory() -> None:
@@ -135,18 +153,34 @@ def test_one_layers_bound_is_the_whole_runs() -> None:
         assert row.utilization == measured.utilization
 
 
-def test_a_layer_that_works_before_its_turn_has_a_short_interval() -> None:
+def test_a_layer_ends_where_the_array_begins_with_the_next_one() -> None:
     """Two layers of one input: the second one's array runs while the first one's codes are stored."""
     net = NetworkBuilder(Arithmetic(), seed=3)
     x = net.input((12, 12, 16))
     a = net.convolution(x, 16, (3, 3), "a")
     b = net.convolution(x, 16, (3, 3), "b")
-    first, second = checked(net.finish(net.add(a, b, "sum")), LARGE)
+    graph = net.finish(net.add(a, b, "sum"))
+    first, second = checked(graph, LARGE)
     assert (first.nodes, second.nodes) == (("a",), ("b", "sum"))
-    assert first.macs == second.macs and second.cycles < first.cycles
-    spread = [row.shares["array"] * row.cycles for row in (first, second)]
-    assert spread[0] > first.busy["convolve"] == second.busy["convolve"] > spread[1]
-    assert round(sum(spread)) == 2 * first.busy["convolve"]
+    program, record = run(graph, LARGE)
+    assert record.timeline is not None
+    stored = max(end for name, (*_, end) in zip(program.layers, record.timeline.tolist(), strict=True) if name == "a")
+    assert first.end == array_times(program, record)["sum"][0] < stored
+    for row in (first, second):
+        assert row.shares["array"] * row.cycles == pytest.approx(row.busy["convolve"], abs=1e-9)
+
+
+def test_the_array_is_never_more_than_full() -> None:
+    """ResNet-8's stack1.conv1 begins on a full array before the layer in front of it is stored."""
+    graph = NETWORKS["ResNet-8"](LARGE.arithmetic)
+    rows = {row.name: row for row in checked(graph, LARGE)}
+    program, record = run(graph, LARGE)
+    assert record.timeline is not None
+    stored = max(
+        end for name, (*_, end) in zip(program.layers, record.timeline.tolist(), strict=True) if name == "conv"
+    )
+    assert rows["conv"].end == rows["stack1.conv1"].start < stored
+    assert 0.99 < rows["stack1.conv1"].utilization <= 1
 
 
 def test_an_instruction_that_waits_for_the_one_before_in_its_unit_works_behind_it() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from codesign.cli import main
-from codesign.execution.profile import Bound, LayerProfile, notes, profile_table
+from codesign.execution.profile import Bound, LayerProfile, profile_table
 from tests.codesign.command import runs
 from tests.codesign.models import small_config, small_model
 
@@ -47,8 +50,17 @@ def row(utilization: float, macs: int) -> LayerProfile:
 
 
 def test_table_of_a_profile() -> None:
-    table = profile_table([row(0.5, 9), row(1.25, 9), row(0, 0)], "t")
-    cells = ("sum", "Convolution + Add", "shape: array 70 %, 25 % in use", "2\u202f000", "33.3 %")
-    assert table.rows == [(*cells, "50.0 %", "184"), (*cells, "125.0 %", "184"), (*cells, "–", "184")]
-    assert notes([row(1.0, 9)]) == []
-    assert ["above 100 %" in note for note in notes([row(0.5, 9), row(1.25, 9)])] == [True]
+    table = profile_table([row(0.5, 9), row(1.0, 9), row(0, 0)], "t")
+    cells = ("sum", "shape: 25 % of array", "2\u202f000", "33.3 %")
+    assert table.rows == [(*cells, "50.0 %", "184"), (*cells, "100.0 %", "184"), (*cells, "–", "184")]
+
+
+def test_a_row_of_a_profile_is_one_line_of_80_characters() -> None:
+    """Names of 16 characters, the longest text of a bound; a longer name is what is broken."""
+    bound = Bound("compute", "post_processing", 1.0)
+    longest = replace(row(0.5, 9), name="block9.pointwise", bound=bound, start=0, end=99_999, bytes_read=999_000)
+    for name, lines in ((longest.name, 1), ("block9.pointwise.more", 2)):
+        text = io.StringIO()
+        Console(file=text, width=80).print(profile_table([replace(longest, name=name)], "").rich())
+        shown = [line for line in text.getvalue().splitlines()[3:] if line.strip()]
+        assert len(shown) == lines and "compute: post 100 %" in shown[0] and "99\u202f999" in shown[0], shown
