@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..cli import FAILS, HOLDS, INTERRUPTED
@@ -13,7 +14,8 @@ from ..study.engine.run import run_study
 from ..study.engine.terminal import Watcher
 from ..study.report.write_report import PAGE_NAME, write_report
 from ..study.result import StudyResult
-from ..table import Table
+from ..study.value import Value
+from ..table import Table, percent
 
 
 def run(name: str, folder: Path, workers: int | None, ray: str | None, json_file: str | None) -> int:
@@ -49,9 +51,7 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
         output.show(f"point {point.index} failed: {point.failure}")
     if len(failed) > 5:
         output.show(f"{len(failed) - 5} more points failed; {folder / PAGE_NAME} names them")
-    kinds = {point.values[measure].kind for point in result.front for measure in measures}
-    if kinds & {"estimate", "model"}:
-        output.show("~ an estimate, ≈ a model's figure; all others are exact")
+    output.show(*_standing([point.values[measure] for point in result.front for measure in measures]))
     output.show(
         *result.notes,
         f"{len(result.points)} of {result.planned} points, {len(result.front)} on the front, {len(failed)} failed; "
@@ -62,9 +62,20 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
     )
 
 
+def _standing(values: Sequence[Value]) -> list[str]:
+    """What the marks of `_number` mean, and the worst error of the estimates; nothing where all is exact."""
+    said = []
+    if any(value.kind == "estimate" for value in values):
+        errors = [value.error for value in values if value.error is not None]
+        said.append("≈ is an estimate" + (f", off by up to {percent(max(errors))}" if errors else ""))
+    if any(value.kind == "model" for value in values):
+        said.append("* is a model: exact counts times constants")
+    return ["; ".join([*said, "all others are exact"])] if said else []
+
+
 def _number(number: float | None, kind: str = "exact") -> str | None:
     if number is None:
         return None
-    sign = {"exact": "", "estimate": "~", "model": "≈"}[kind]
+    before, after = {"exact": ("", ""), "estimate": ("≈", ""), "model": ("", " *")}[kind]
     text = f"{int(number):,}".replace(",", "\u202f") if number == int(number) else f"{number:.4g}"
-    return sign + text
+    return before + text + after

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ..synthesis.area_model import load_model, measured_on_this_rtl
 from ..synthesis.asic import CellArea, synthesize_cells
 from ..synthesis.devices import DEVICES, fits
 from ..synthesis.synthesize import Synthesis, files, synthesize
-from ..table import Table
+from ..table import Table, percent
 
 
 def run(
@@ -106,9 +107,11 @@ def _show_area(output: Output, made: Area) -> None:
     )
     for resource, count in made.resources.items():
         guess = predicted[resource]
-        errors = (f"{100 * guess.error_median:.1f} %", f"{100 * guess.error_worst:.1f} %")
+        errors = [None if error is None else percent(error) for error in (guess.error_median, guess.error_worst)]
         table.add(resource, count, guess.value, *errors)
     output.show(_parts(made.parts), table)
+    if beyond := predicted["LUTs"].outside:
+        output.show(f"outside of what the model is fitted on: {', '.join(beyond)}")
     if not measured_on_this_rtl():
         output.show("the model of area was fitted on an earlier RTL: make it again (docs/area.md)")
     roomy = [device for device in DEVICES if fits(made.resources, device)]
@@ -117,7 +120,7 @@ def _show_area(output: Output, made: Area) -> None:
 
 def _predicted(config: AcceleratorConfig) -> dict[str, Any]:
     return {
-        resource: {"value": one.value, "error_median": one.error_median, "error_worst": one.error_worst}
+        resource: {**asdict(one), "outside": list(one.outside)}
         for resource, one in load_model().predict(config).items()
     }
 

@@ -8,15 +8,15 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import emulator
-from emulator.arithmetic import check_choice
-from emulator.config import AcceleratorConfig
+from emulator.arithmetic import ADDERS, OVERFLOWS, ROUNDINGS, Arithmetic, check_choice
+from emulator.config import DATAFLOWS, AcceleratorConfig
 
 from ..files import write_text
 from .multiplier_registers import use_output_registers
@@ -37,7 +37,25 @@ SMALL = AcceleratorConfig(
     output_scratchpad_bytes=32,
     accumulator_bytes=32,
 )
-"""Stands for the RTL in `fingerprint`."""
+SAMPLES = tuple(
+    replace(
+        SMALL,
+        dataflow=DATAFLOWS[at % 2],
+        bus_bytes=(8, 16, 32)[at % 3],
+        counters=at % 3 != 0,
+        weight_zero_points=at % 3 != 1,
+        raw_outputs=at % 3 == 2,
+        arithmetic=Arithmetic(
+            accumulator_bits=(32, 16, 40)[at % 3],
+            multiplier_bits=(24, 8, 18)[at % 3],
+            overflow=OVERFLOWS[at // 2 % 2],
+            rounding=rounding,
+            adder=ADDERS[at // 3],
+        ),
+    )
+    for at, rounding in enumerate(ROUNDINGS)
+)
+"""Stand for the RTL in `fingerprint`: each choice that a config has is one of theirs."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +165,15 @@ def _own(module: dict[str, Any]) -> Counter[str]:
 
 @cache
 def fingerprint() -> str:
-    """SHA-256 of the Verilog of a small config, in hexadecimal: changes with the RTL, not with what writes its text."""
-    lines = (re.sub(r"\\\$auto\$[^ ;)]*", "", line) for line in hardware_text(SMALL).splitlines())
-    return hashlib.sha256("\n".join(line for line in lines if not line.startswith("/*")).encode()).hexdigest()
+    """SHA-256 of the Verilog of `SAMPLES`, in hexadecimal: changes with the RTL, not with what writes its text.
+
+    Takes some ten seconds.
+    """
+    digest = hashlib.sha256()
+    for config in SAMPLES:
+        lines = (re.sub(r"\\\$auto\$[^ ;)]*", "", line) for line in hardware_text(config).splitlines())
+        digest.update("\n".join(line for line in lines if not line.startswith("/*")).encode() + b"\0")
+    return digest.hexdigest()
 
 
 @cache

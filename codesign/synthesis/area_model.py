@@ -2,7 +2,8 @@
 
 Multipliers and block RAMs are counted (`block_resources`). LUTs and flip-flops of each group of parts are linear in its
 `area_features`, by least squares of relative errors. Each prediction comes with the error that the model makes on the
-synthesized configs when each of them in turn is left out of the fit.
+synthesized configs when each of them in turn is left out of the fit; of arrays larger than any synthesized one, up to
+twice as large, with the error that it makes on the larger half of them when it is fitted on the smaller half.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ SHIPPED = Path(__file__).with_name("measured") / "ecp5.json"
 FITTED = ("LUTs", "FFs")
 FEWEST = 8
 """Synthesized configs below which there is no model."""
+FARTHEST = 2
+"""Times the sides of the largest synthesized arrays up to which an error is known."""
+SIDES = ("rows", "columns")
+SIZES = tuple(f"{name}_bytes" for name in (
+    "activation_scratchpad", "weight_scratchpad", "operand_scratchpad", "output_scratchpad", "accumulator",
+))  # fmt: skip
 RIDGE = 1e-3
 """What keeps coefficients small that the measurements do not determine."""
 
@@ -75,13 +82,16 @@ def _group(part: str) -> str:
 class Prediction:
     """A predicted number of cells.
 
-    error_median, error_worst : relative errors over the synthesized configs, each predicted without itself; 0 where the
-        number is counted
+    error_median, error_worst : relative errors over the synthesized configs, each predicted without itself; of a
+        larger array, over the larger half, predicted from the smaller one; 0 where the number is counted; None: not
+        known
+    outside : what of the config is beyond all synthesized ones, as ``rows 32 (2 to 16)``
     """
 
     value: int
-    error_median: float
-    error_worst: float
+    error_median: float | None
+    error_worst: float | None
+    outside: tuple[str, ...] = ()
 
 
 class AreaModel:
@@ -100,10 +110,51 @@ class AreaModel:
         """LUTs and FFs → (median, worst) relative error over the synthesized configs, each predicted without itself."""
         return {resource: _errors(left_out(self.measured, resource)) for resource in FITTED}
 
+    @cached_property
+    def far_errors(self) -> dict[str, tuple[float, float]]:
+        """The same of arrays with a side above half of the longest, predicted from the others; {} if those are few."""
+        edge = max(_side(one.config) for one in self.measured) / FARTHEST
+        near = [one for one in self.measured if _side(one.config) <= edge]
+        far = [one for one in self.measured if _side(one.config) > edge]
+        if len(near) < FEWEST:
+            return {}
+        fitted = {key: _fit(*key, near) for key in _keys()}
+        return {
+            resource: _errors([(one.config, one.total(resource), _sum(fitted, resource, one.config)) for one in far])
+            for resource in FITTED
+        }
+
+    @cached_property
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        """`SIDES` and `SIZES` → the least and the most among the synthesized configs."""
+        values = {name: [getattr(one.config, name) for one in self.measured] for name in (*SIDES, *SIZES)}
+        return {name: (min(found), max(found)) for name, found in values.items()}
+
+    def outside(self, config: AcceleratorConfig) -> tuple[str, ...]:
+        """What of a config is beyond all synthesized ones, in words."""
+        return tuple(
+            f"{name} {getattr(config, name)} ({least} to {most})"
+            for name, (least, most) in self.ranges.items()
+            if not least <= getattr(config, name) <= most
+        )
+
+    def _errors_at(self, config: AcceleratorConfig) -> dict[str, tuple[float, float]]:
+        """LUTs and FFs → (median, worst) relative error that is to be expected; {}: not known."""
+        if not self.outside(config):
+            return self.errors
+        reach = {
+            name: (least, most * (FARTHEST if name in SIDES else 1)) for name, (least, most) in self.ranges.items()
+        }
+        near = all(least <= getattr(config, name) <= most for name, (least, most) in reach.items())
+        return self.far_errors if near else {}
+
     def predict(self, config: AcceleratorConfig) -> dict[str, Prediction]:
         """Resource, as `synthesize.SITES` names them → how many of them."""
+        errors, outside = self._errors_at(config), self.outside(config)
         found = {
-            resource: Prediction(round(_sum(self._coefficients, resource, config)), *self.errors[resource])
+            resource: Prediction(
+                round(_sum(self._coefficients, resource, config)), *errors.get(resource, (None, None)), outside
+            )
             for resource in FITTED
         }
         return {
@@ -175,6 +226,11 @@ def _fit(group: str, resource: str, measured: Sequence[Measured]) -> dict[str, f
     ridge = RIDGE * np.eye(count) * weights.mean()
     solution = np.linalg.lstsq(np.vstack([system, ridge]), np.concatenate([targets * weights, np.zeros(count)]))[0]
     return dict(zip(names, (solution / scale).tolist(), strict=True))
+
+
+def _side(config: AcceleratorConfig) -> int:
+    """The longer side of the array."""
+    return max(config.rows, config.columns)
 
 
 def _group_sum(coefficients: Mapping[str, float], group: str, resource: str, config: AcceleratorConfig) -> float:

@@ -14,7 +14,7 @@ from ..definition.study import Network, Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
 from ..value import Value
-from .measured import measures, notes, point_energy
+from .measured import layer_energies, measures, notes
 from .several import run_roles, whole_run
 from .sources import sources
 from .tasks import (
@@ -106,10 +106,10 @@ class StudyEvaluator:
         layers: tuple[dict[str, Any], ...] = ()
         timeline: tuple[tuple[str, str, int, int], ...] = ()
         if run := whole_run(self.study, good):
-            spent = point_energy(self.study, point, run).layers
+            spent = layer_energies(self.study, point, run)
             bits = good[TRAIN].values["layer_bits"] if TRAIN in good else {}
             layers = tuple(
-                {**row, "energy": dict(spent[row["name"]]), **bits_of(row["nodes"], bits)} for row in run["layers"]
+                {**row, "energy": spent[row["name"]], **bits_of(row["nodes"], bits)} for row in run["layers"]
             )
             timeline = tuple((unit, layer, start, end) for unit, layer, start, end in run["timeline"])
         return Details(

@@ -69,7 +69,7 @@ def _area(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, 
             found[measure] = Value(synthesized["resources"][resource], source="Yosys")
         else:
             one = predicted[resource]
-            source = f"area model of {len(model.measured)} syntheses"
+            source = ", ".join((f"area model of {len(model.measured)} syntheses", *one.outside))
             found[measure] = Value(one.value, "estimate", one.error_worst, source)
     needed = {resource: int(found[measure].number) for measure, resource in RESOURCES.items()}
     source = f"{study.device}; {found['luts'].source}"
@@ -97,6 +97,16 @@ def point_energy(study: Study, point: Point, run: Mapping[str, Any]) -> EnergyBr
     accesses = run["accesses"]
     table = _table(study.energy_table)
     return energy(list(accesses.values()), point.config, table, list(accesses), run["cycles"])
+
+
+def layer_energies(study: Study, point: Point, run: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Layer → unit → pJ, which together are the point's energy: what is static goes by the layers' cycles."""
+    spent = point_energy(study, point, run)
+    found = {name: dict(units) for name, units in spent.layers.items()}
+    if spent.table.static_pj_per_cycle:
+        for row in run["layers"]:
+            found[row["name"]]["static"] = row["cycles"] * spent.table.static_pj_per_cycle
+    return found
 
 
 @cache

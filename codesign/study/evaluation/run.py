@@ -31,6 +31,8 @@ def run(task: Task) -> Outcome:
     (record,) = machine.execute([program.image], program.program_address, program.program_bytes, timeline=True)
     if record.error != Error.NONE:
         raise ValueError(f"the accelerator stopped with error {record.error.name} at instruction {record.error_index}")
+    rows = profile(program, config, record, graph)
+    served = [name or rows[-1].name for name in program.layers] if rows else program.layers  # HALT is the last one's
     values: dict[str, Any] = {
         "cycles": record.cycles,
         "macs": program.macs,
@@ -38,8 +40,8 @@ def run(task: Task) -> Outcome:
         "memory_bytes": program.memory_bytes,
         "program_bytes": program.program_bytes,
         "weight_bytes": _weight_bytes(graph),
-        "layers": [row.as_dict() for row in profile(program, config, record, graph)],
-        "accesses": layer_accesses(access_counts(program, config), program.layers),
+        "layers": [row.as_dict() for row in rows],
+        "accesses": layer_accesses(access_counts(program, config), served),
         "timeline": _timeline(spans(program.instructions, record.timeline, program.layers), record.cycles),
     }
     return Outcome(values)

@@ -18,7 +18,8 @@ from .points_table import measures_of, state_of
 
 THIN = "\u202f"
 LEGEND = (
-    "≈ is an estimate, whose error is below; * is a model: exact counts times constants; all other numbers are exact."
+    "≈ is an estimate, whose error is in its column’s head; * is a model: exact counts times constants; all other "
+    "numbers are exact."
 )
 STANDING = {
     "exact": "counted or computed; the RTL has the same",
@@ -123,7 +124,9 @@ def points_table_html(result: StudyResult, points: Sequence[PointResult], name: 
     space = result.study.space
     heads = [_head("point", "index"), _head("state", "state")]
     heads += [_head(one.name, f"choice:{one.name}", _numeric(one.labels)) for one in space]
-    heads += [_head(name, name, True, _unit(name)) for name in measures]
+    heads += [
+        _head(name, name, True, ", ".join(filter(None, (_unit(name), _error(result, name))))) for name in measures
+    ]
     wrong = any(point.failure or point.violations for point in points)
     heads += ['<th scope="col" class="wrap">what is wrong</th>'] if wrong else []
     rows = []
@@ -160,6 +163,13 @@ def _head(text: str, key: str, number: bool = False, unit: str = "") -> str:
 def _unit(measure: str) -> str:
     unit = MEASURES[measure].unit
     return "" if unit in ("share", measure) else unit
+
+
+def _error(result: StudyResult, measure: str) -> str:
+    """The worst error of the measure's estimates, of any point."""
+    values = [point.values[measure] for point in result.points if measure in point.values]
+    errors = [value.error for value in values if value.error]
+    return f"≈{THIN}±{THIN}{percent(max(errors))}" if errors else ""
 
 
 def _cell(text: str, number: bool = False) -> str:

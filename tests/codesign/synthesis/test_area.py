@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from codesign.synthesis.area import SMALL, count_area, fingerprint, hardware_key, synthesize_area, without_zeros
+from codesign.synthesis import area
+from codesign.synthesis.area import SMALL, count_area, hardware_key, synthesize_area, without_zeros
 from codesign.synthesis.devices import DEVICES, fits, missing
 from emulator import AcceleratorConfig
+from emulator.arithmetic import ADDERS, OVERFLOWS, ROUNDINGS
+from emulator.config import DATAFLOWS
 
 CONFIG = AcceleratorConfig(rows=2, columns=2)
 
@@ -37,9 +40,9 @@ def netlist() -> dict[str, Any]:
 
 
 def test_a_module_counts_as_often_as_it_is_there() -> None:
-    area = count_area(CONFIG, netlist())
-    assert area.resources == {"LUTs": 2 * 5 + 6 + 1 + 2, "FFs": 2, "BRAMs": 1, "DSPs": 2}
-    assert area.parts == {
+    found = count_area(CONFIG, netlist())
+    assert found.resources == {"LUTs": 2 * 5 + 6 + 1 + 2, "FFs": 2, "BRAMs": 1, "DSPs": 2}
+    assert found.parts == {
         "compute.array": (1, {"LUTs": 10, "FFs": 0, "BRAMs": 0, "DSPs": 2}),
         "post_processing.lane": (1, {"LUTs": 6, "FFs": 1, "BRAMs": 0, "DSPs": 0}),
         "load": (1, {"LUTs": 3, "FFs": 0, "BRAMs": 0, "DSPs": 0}),
@@ -64,7 +67,32 @@ def test_configs_of_one_hardware_have_one_key() -> None:
     assert longer.hash() != SMALL.hash() and longer.activation_depth == SMALL.activation_depth
     assert hardware_key(longer) == hardware_key(SMALL)
     assert hardware_key(replace(SMALL, counters=False)) != hardware_key(SMALL)
-    assert len(fingerprint()) == 64
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        *((name, (False, True)) for name in ("counters", "weight_zero_points", "raw_outputs")),
+        ("dataflow", DATAFLOWS),
+        ("bus_bytes", (8, 16, 32)),
+        ("overflow", OVERFLOWS),
+        ("rounding", ROUNDINGS),
+        ("adder", ADDERS),
+    ],
+)
+def test_the_fingerprint_sees_a_change_of_what_any_choice_makes(
+    field: str, values: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(changed: object) -> str:
+        def text(config: AcceleratorConfig) -> str:
+            chosen = getattr(config, field, None) if hasattr(config, field) else getattr(config.arithmetic, field)
+            return f"/* written by */\nmodule top;\n{'  wire changed;' if chosen == changed else ''}\nendmodule\n"
+
+        monkeypatch.setattr(area, "hardware_text", text)
+        return area.fingerprint.__wrapped__()
+
+    found = [of(value) for value in (None, *values)]
+    assert len(set(found)) == len(found)
 
 
 def test_an_unknown_target_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from codesign.benchmarks.area import rows
 from codesign.synthesis.area import Area
 from codesign.synthesis.area_features import GROUPS
 from codesign.synthesis.area_model import AreaModel, Measured, load_model, measured_on_this_rtl, shipped
+from emulator import AcceleratorConfig
 
 
 def test_the_error_that_comes_with_a_prediction_is_that_of_the_config_left_out() -> None:
@@ -26,6 +27,38 @@ def test_the_error_that_comes_with_a_prediction_is_that_of_the_config_left_out()
     prediction = model.predict(measured[0].config)["LUTs"]
     assert prediction.error_median == pytest.approx(statistics.median(errors), abs=5e-4)
     assert prediction.error_worst == pytest.approx(max(errors), abs=5e-4)
+
+
+def test_larger_arrays_have_the_error_of_the_larger_half_and_much_larger_ones_none() -> None:
+    model, inside = load_model(), AcceleratorConfig(rows=16, columns=16)
+    small = AreaModel([one for one in shipped() if max(one.config.rows, one.config.columns) <= 8])
+    errors = [
+        abs(sum(part["LUTs"] for part in small.parts(one.config).values()) / one.total("LUTs") - 1)
+        for one in shipped()
+        if max(one.config.rows, one.config.columns) > 8
+    ]
+    assert len(errors) > 8
+    found = model.predict(inside)["LUTs"]
+    assert found.outside == () and found.error_worst == model.errors["LUTs"][1]
+    far = model.predict(replace(inside, rows=32))["LUTs"]
+    assert far.outside == ("rows 32 (2 to 16)",)
+    assert far.error_median == pytest.approx(statistics.median(errors), abs=5e-4)
+    assert far.error_worst == pytest.approx(max(errors), abs=5e-4) and max(errors) > model.errors["LUTs"][1]
+    for config, outside in (
+        (replace(inside, columns=33), "columns 33 (2 to 16)"),
+        (replace(inside, rows=1), "rows 1 (2 to 16)"),
+        (replace(inside, weight_scratchpad_bytes=1 << 18), "weight_scratchpad_bytes 262144 (1024 to 131072)"),
+    ):
+        unknown = model.predict(config)
+        assert unknown["LUTs"].outside == (outside,)
+        assert unknown["LUTs"].error_median is unknown["FFs"].error_worst is None
+        assert unknown["BRAMs"].error_worst == 0 and unknown["BRAMs"].outside == ()
+
+
+def test_few_small_arrays_tell_no_error_of_larger_ones() -> None:
+    model = AreaModel([one for one in shipped() if max(one.config.rows, one.config.columns) > 6])
+    assert model.far_errors == {}
+    assert model.predict(AcceleratorConfig(rows=20, columns=16))["LUTs"].error_worst is None
 
 
 def test_every_row_holds() -> None:

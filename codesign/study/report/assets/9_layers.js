@@ -34,16 +34,18 @@ function section(holder, title, words, draw) {
 
 function layerTable(layers, memories) {
   const cycles = total(layers, "cycles");
-  const heads = [{ text: "layer" }, { text: "operators" }, { text: "cycles", number: true }, { text: "share", number: true }, { text: "utilization", number: true }, { text: "bound by" },
-    { text: "multiplications", number: true }, { text: "read", unit: "bytes", number: true }, { text: "written", unit: "bytes", number: true }, { text: "energy", unit: "nJ, model", number: true }, { text: "why", wrap: true }];
+  // Where the training gives each layer its own.
+  const bits = [["weights", "weight_bits"], ["codes", "activation_bits"]].filter(([, name]) => layers.some((row) => typeof row[name] === "number"));
+  const heads = [{ text: "layer" }, { text: "operators" }, ...bits.map(([text]) => ({ text, unit: "bits", number: true })), { text: "cycles", number: true }, { text: "share", number: true }, { text: "utilization", number: true }, { text: "bound by" },
+    { text: "multiplications", number: true }, { text: "read", unit: "bytes", number: true }, { text: "written", unit: "bytes", number: true }, { text: "fetched", unit: "bytes", number: true }, { text: "energy", unit: "nJ, model", number: true }, { text: "why", wrap: true }];
   const longest = Math.max(...layers.map((row) => row.cycles));
   const made = layers.map((row) => {
     const [, at] = BOUNDS[row.bound] ?? ["", 7];
-    return { cells: [row.name, row.operator ?? "–", number(row.cycles), el("span", {}, percent(row.cycles / cycles), el("span", { class: "bar", style: `width:${(3 * row.cycles / longest).toFixed(2)}em` })),
-      percent(row.utilization), el("span", {}, el("span", { class: "swatch", style: `background:var(--c${at})` }), row.bound ?? "–"), number(row.macs), number(row.bytes_read), number(row.bytes_written),
+    return { cells: [row.name, row.operator ?? "–", ...bits.map(([, name]) => number(row[name])), number(row.cycles), el("span", {}, percent(row.cycles / cycles), el("span", { class: "bar", style: `width:${(3 * row.cycles / longest).toFixed(2)}em` })),
+      row.macs ? percent(row.utilization) : "–", el("span", {}, el("span", { class: "swatch", style: `background:var(--c${at})` }), row.bound ?? "–"), number(row.macs), number(row.bytes_read), number(row.bytes_written), number(row.bytes_fetched),
       memories.length ? number(energyOf(row, memories) / 1000) : "–", row.reason ?? "–"] };
   });
-  made.push({ class: "sum", cells: [el("b", {}, "all"), "", number(cycles), percent(1), "", "", number(total(layers, "macs")), number(total(layers, "bytes_read")), number(total(layers, "bytes_written")),
+  made.push({ class: "sum", cells: [el("b", {}, "all"), "", ...bits.map(() => ""), number(cycles), percent(1), "", "", number(total(layers, "macs")), number(total(layers, "bytes_read")), number(total(layers, "bytes_written")), number(total(layers, "bytes_fetched")),
     memories.length ? number(layers.reduce((sum, row) => sum + energyOf(row, memories), 0) / 1000) : "–", ""] });
   return table("What each layer costs, in the order in which they end", heads, made);
 }

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from codesign.datasets import load_builtin
+from codesign.energy.table import BUILT_IN
 from codesign.networks import NETWORKS
 from codesign.study.definition import Point, Study, point, points, study_from_dict
 from codesign.study.engine.task import Outcome, Task
@@ -73,7 +74,7 @@ def test_a_point_of_a_built_in_network_is_worth_what_the_machine_counts() -> Non
     assert numbers["latency_us"] == record.cycles / 50
     assert sum(row["cycles"] for row in details.layers) == record.cycles
     spent = sum(sum(row["energy"].values()) for row in details.layers)
-    assert 0.99 < spent / 1e6 / numbers["energy_uj"] <= 1  # all but the last instruction is some layer's
+    assert spent / 1e6 == pytest.approx(numbers["energy_uj"], rel=1e-12)  # HALT's fetch included
     kinds = {name: value.kind for name, value in values.items() if value.kind != "exact"}
     assert kinds == {"energy_uj": "model", **dict.fromkeys(("luts", "ffs", "dsps", "brams", "fits"), "estimate")}
     assert max(end for _, _, _, end in details.timeline) <= record.cycles
@@ -156,6 +157,20 @@ def test_keys_depend_on_what_the_outcome_depends_on_and_on_nothing_else() -> Non
     assert keys(qat[0], trains, {}) == keys(qat[1], trains, {}) == keys(study, four, {})
     assert keys(qat[0], trains, trained) != keys(qat[1], trains, trained)
     assert keys(qat[0], trains, trained) != keys(qat[0], four, trained) == keys(qat[1], four, trained)
+
+
+def test_what_is_static_goes_by_the_layers_cycles(tmp_path: Path) -> None:
+    table = tmp_path / "table.toml"
+    text = BUILT_IN.read_text(encoding="utf-8").replace("static_pj_per_cycle = 0.0", "static_pj_per_cycle = 2.5")
+    table.write_text(text, encoding="utf-8")
+    study = tiny(hardware={"columns": 4})
+    at = point(study, {"rows": 8})
+    evaluator = StudyEvaluator(replace(study, energy_table=table))
+    done = evaluated(study, at, {})
+    layers = evaluator.details(at, done).layers
+    assert [row["energy"]["static"] for row in layers] == [2.5 * row["cycles"] for row in layers]
+    spent = sum(sum(row["energy"].values()) for row in layers)
+    assert spent / 1e6 == pytest.approx(evaluator.values(at, done)["energy_uj"].number, rel=1e-12)
 
 
 @pytest.mark.parametrize("budget", [1 << 20, 2500])

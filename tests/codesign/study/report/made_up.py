@@ -101,6 +101,7 @@ def _layer(at: int, name: str, cycles: int, size: int) -> dict[str, object]:
         "nodes": [name],
         "operator": ("Convolution + Add", "Add", "Linear")[at],
         "shape": [16, 32, 32],
+        **({"weight_bits": 3, "activation_bits": 5} if at == 0 else {}),
         "instructions": 12,
         "start": cycles * at // 3,
         "end": cycles * (at + 1) // 3,

@@ -85,6 +85,13 @@ def test_details_are_layers_and_timelines(plain: Page) -> None:
     }
 
 
+def test_the_head_of_an_estimate_tells_its_worst_error() -> None:
+    for name in ("front-table", "points-table"):
+        table = page_html(made_up()).split(f'id="{name}"')[1].split("</thead>")[0]
+        assert "luts<small>LUTs, ≈\u202f±\u202f8.5 %</small>" in table
+        assert table.count("±") == 1
+
+
 def test_tables_need_no_script(plain: Page) -> None:
     assert re.findall(r"#(\d+)", plain.texts["front-table"]) == ["0", "1", "4", "5"]
     assert re.findall(r"#(\d+)", plain.texts["points-table"]) == [str(index) for index in range(12)]

@@ -31,6 +31,10 @@ def test_figures_and_tables_are_there(nasty: str, tmp_path: Path) -> None:
         part = shown.split(f'id="{name}"')[1]
         assert re.search(r'<svg class="main-svg"', part.split("</section>")[0]), name
     assert len(re.findall("<option", shown.split('id="point-select"')[1].split("</select>")[0])) == 12
+    (layers,) = re.findall(r"<caption>What each layer costs.*?</table>", shown)
+    head, first, pool, *_ = [re.sub("<[^>]*>", "|", row) for row in layers.split("<tr")[1:]]
+    assert "weights|bits" in head and "codes|bits" in head and "fetched|bytes" in head
+    assert "||3||5||83\u202f333||" in first and "||–||–||83\u202f333||" in pool
     assert "83\u202f333" in shown.split('id="point-body"')[1]  # the cycles of a layer, unpacked
 
 
