@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .result import Demo, WidthPoint
+from .result import CurvePoint, Demo
 from .run import CONFIG, run_demo
 
-__all__ = ["CONFIG", "Demo", "WidthPoint", "run_demo"]
+__all__ = ["CONFIG", "CurvePoint", "Demo", "run_demo"]

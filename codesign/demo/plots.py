@@ -15,20 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from .result import Demo
+from .tables import held
 
 QAT, ADAROUND, FITTED, PTQ, FLOAT, INK = "#0f766e", "#7c3aed", "#a16207", "#c2410c", "#64748b", "#1e293b"
 WAYS = {
     "ptq": ("PTQ (min-max)", PTQ, "v"),
-    "fitted": ("PTQ, fitted to the accumulator", FITTED, "s"),
+    "fitted": ("PTQ, fitted", FITTED, "s"),
+    "adaround": ("PTQ+ (AdaRound)", ADAROUND, "D"),
     "qat": ("QAT", QAT, "o"),
 }
-"""{field of a `WidthPoint`: (label, colour, marker)}."""
+"""{field of a `CurvePoint`: (label, colour, marker)}."""
 SEEN = ("RTL", "fitted", "PTQ")
 """Whose answers are written below an image, of `Demo.predictions`."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "lockstep",  # the same picture twice is the same file
-    "font.size": 11,
+    "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": "#cbd5e1",
@@ -62,50 +64,54 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def accuracy_plot(demo: Demo) -> str:
-    """Test error against accumulator width, on a logarithmic axis; the float network's is a line."""
+    """Test error against the widths of codes or accumulator, on a logarithmic axis; the float network's is a line."""
     least = 0.5 / len(demo.test_labels)  # where no error at all is drawn
 
     def error(accuracy: float) -> float:
         return max(1 - accuracy, least)
 
-    widths = [point.accumulator_bits for point in demo.widths]
-    place = np.arange(len(widths))  # evenly spaced: the widths that matter lie close together
-    with _figure(7.2, 4.4) as figure:
+    codes = demo.curve == "codes"
+    names = [
+        f"{point.arithmetic.weight_bits} / {point.arithmetic.activation_bits}"
+        if codes
+        else str(point.arithmetic.accumulator_bits)
+        for point in demo.points
+    ]
+    own = demo.config.arithmetic
+    what = "bits of weights / activations" if codes else "bits of the accumulator"
+    place = np.arange(len(names))  # evenly spaced: the widths that matter lie close together
+    with _figure(5.2, 4.4) as figure:
         axes = figure.add_subplot()
-        chosen = widths.index(demo.config.arithmetic.accumulator_bits)
-        axes.axvspan(chosen - 0.14, chosen + 0.14, color="#0ea5e9", alpha=0.12, linewidth=0, label="this accelerator")
+        chosen = [point.arithmetic for point in demo.points].index(own)
+        axes.axvspan(chosen - 0.1, chosen + 0.1, color="#0ea5e9", alpha=0.12, linewidth=0, label="this accelerator")
         for way, (label, color, marker) in WAYS.items():
-            errors = [error(getattr(point, way)) for point in demo.widths]
+            errors = [error(getattr(point, way)) for point in demo.points]
             axes.plot(
                 place, errors, marker=marker, markersize=12 if way == "ptq" else 7, linewidth=2.2, color=color,
                 label=label, clip_on=False,  # where two ways are equal, the larger marker shows behind the other
                 zorder=4 if way == "qat" else 3,
             )  # fmt: skip
         axes.axhline(error(demo.float_accuracy), color=FLOAT, linestyle=(0, (4, 3)), linewidth=1.5, label="float")
-        axes.plot(
-            [chosen], [error(demo.adaround_accuracy)], linestyle="", marker="D", markersize=7, color=ADAROUND,
-            label="PTQ+ (AdaRound)", clip_on=False, zorder=4,
-        )  # fmt: skip
         axes.set_yscale("log")
         axes.set_ylim(top=1.0)
         axes.yaxis.set_major_formatter(FuncFormatter(_share))
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda share, _: _share(share) if f"{share:e}"[0] in "25" else ""))
-        axes.set_xticks(place, [str(width) for width in widths])
-        axes.set_xlim(-0.3, len(widths) - 0.7)
-        axes.set_xlabel("accumulator width (bits)")
+        axes.set_xticks(place, names)
+        axes.set_xlim(-0.3, len(names) - 0.7)
+        axes.set_xlabel(f"{what}\nwith {held(demo)}")
         axes.set_ylabel("test error (logarithmic)")
         axes.grid(axis="y", which="both")
         axes.set_axisbelow(True)
-        figure.legend(loc="outside upper left", ncols=3, frameon=False)
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9, columnspacing=1.2)
         shown = "; ".join(
-            f"{point.accumulator_bits} bits: "
+            f"{name} bits: "
             + ", ".join(f"{label} {_share(1 - getattr(point, way))}" for way, (label, _, _) in WAYS.items())
-            for point in demo.widths
+            for name, point in zip(names, demo.points, strict=True)
         )
         return svg(
             figure,
-            f"Test error against accumulator width. {shown}. PTQ+ at {widths[chosen]} bits: "
-            f"{_share(1 - demo.adaround_accuracy)}. The float network: {_share(1 - demo.float_accuracy)}.",
+            f"Test error against {what}, with {held(demo)}. {shown}. This accelerator has {names[chosen]} bits. "
+            f"The float network: {_share(1 - demo.float_accuracy)}.",
         )
 
 
@@ -124,7 +130,7 @@ def overflow_plot(demo: Demo) -> str:
         (0.27, "overflows", "QAT", QAT),
     )
     said = []
-    with _figure(7.2, 1.0 + 0.8 * len(names)) as figure:
+    with _figure(5.2, 1.0 + 0.7 * len(names)) as figure:
         axes = figure.add_subplot()
         for offset, key, label, color in bars:
             shares = [layer[key] / layer["outputs"] for layer in layers]
@@ -139,7 +145,7 @@ def overflow_plot(demo: Demo) -> str:
         axes.set_xlabel("sums that left the accumulator's range at least once")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
-        figure.legend(loc="outside upper left", ncols=3, frameon=False)
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9, columnspacing=1.2)
         return svg(figure, f"Shares of overflowing sums by layer. {'; '.join(said)}.")
 
 
@@ -148,16 +154,23 @@ def digits_plot(demo: Demo) -> str:
     shown = [np.flatnonzero(demo.test_labels[: demo.rtl_images] == digit)[:1] for digit in range(10)]
     indices = np.concatenate(shown)
     said = []
-    with _figure(7.2, 1.75) as figure:
-        for axes, index in zip(np.atleast_1d(figure.subplots(1, len(indices))), indices, strict=True):
-            axes.imshow(demo.test_images[index, 0], cmap="Greys", vmin=0, vmax=1)
+    columns = min(len(indices), 5)
+    rows = -(-len(indices) // columns)
+    with _figure(5.2, 1.6 * rows) as figure:
+        grid = np.atleast_1d(figure.subplots(rows, columns)).reshape(-1)
+        for axes in grid:
             axes.set_axis_off()
+        for axes, index in zip(grid, indices, strict=False):  # the grid's last row may have places left
+            image = demo.test_images[index, 0]
+            height, width = image.shape
+            axes.imshow(image, cmap="Greys", vmin=0, vmax=1)
+            axes.set_ylim(1.85 * height, 0)  # with room for the lines below it
             for line, name in enumerate(SEEN):
                 digit = demo.predictions[name][index]
                 right = digit == demo.test_labels[index]
                 axes.text(
-                    0.5, -0.16 - 0.26 * line, f"{name} {digit}", color=QAT if right else PTQ, ha="center",
-                    va="center", fontsize=10, transform=axes.transAxes, weight="normal" if right else "bold",
+                    width / 2, (1.15 + 0.25 * line) * height, f"{name} {digit}", color=QAT if right else PTQ,
+                    ha="center", va="center", fontsize=10, weight="normal" if right else "bold",
                 )  # fmt: skip
             seen = ", ".join(f"{name} {demo.predictions[name][index]}" for name in SEEN)
             said.append(f"a {demo.test_labels[index]}: {seen}")

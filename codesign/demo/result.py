@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator import AcceleratorConfig
+from emulator import AcceleratorConfig, Arithmetic
 
 from ..execution import Execution
 
+Curve = Literal["codes", "accumulator"]
+"""What the points of a curve differ in: the bits of weights and activations, or those of the accumulator."""
+
 
 @dataclass(frozen=True)
-class WidthPoint:
-    """Accuracies, 0 to 1, of one accumulator width, and the epochs of its QAT; PTQ+ has no accumulator in mind."""
+class CurvePoint:
+    """Accuracies, 0 to 1, with one arithmetic, and the epochs of its QAT; PTQ+ has no accumulator in mind."""
 
-    accumulator_bits: int
+    arithmetic: Arithmetic
     ptq: float
     fitted: float
+    adaround: float
     qat: float
     qat_epochs: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        fields = {field: value for field, value in vars(self).items() if field != "arithmetic"}
+        widths = ("weight_bits", "activation_bits", "accumulator_bits")
+        return {width: getattr(self.arithmetic, width) for width in widths} | fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +40,7 @@ class Demo:
 
     fitted_accuracy : of PTQ whose scales are fitted to the accumulator, which QAT starts from
     adaround_accuracy : of PTQ+, with equalization, learned roundings and corrected biases
-    widths : ascending, the config's own width among them
+    curve : what the points of `points` differ in; points : from wide to narrow, the config's own among them
     execution : the QAT network in emulator (all images), machine and RTL (`rtl_images` of them)
     torch_emulator : {layer: codes of all test images that differ}
     ptq_overflows, fitted_overflows : {layer: sums that overflowed in that network, all test images}
@@ -45,7 +55,8 @@ class Demo:
     fitted_accuracy: float
     adaround_accuracy: float
     qat_accuracy: float
-    widths: tuple[WidthPoint, ...]
+    curve: Curve
+    points: tuple[CurvePoint, ...]
     execution: Execution
     torch_emulator: dict[str, int]
     ptq_overflows: dict[str, int]
@@ -135,7 +146,8 @@ class Demo:
             "cycles": self.cycles,
             "cycles_per_image": self.cycles["rtl"] / self.rtl_images,
             "utilization": self.execution.utilization(),
-            "accuracy_by_width": [asdict(point) for point in self.widths],
+            "curve": self.curve,
+            "accuracy_by_width": [point.as_dict() for point in self.points],
             "layers": self.layers(),
             "config": self.config.as_dict(),
             "seconds": self.seconds,

@@ -20,7 +20,7 @@ def summary_table(demo: Demo) -> Table:
     )
     seconds = iter(demo.seconds.values())
     images, ran = len(demo.test_labels), demo.rtl_images
-    train, ptq, adaround, qat, _, emulator, machine, rtl = (f"{next(seconds):.1f}" for _ in range(8))
+    train, ptq, adaround, qat, emulator, machine, rtl = (f"{next(seconds):.1f}" for _ in range(7))
     differ, cycles = demo.mismatches, demo.cycles
     utilization = percent(demo.execution.utilization() or 0)
     table.add("float", percent(demo.float_accuracy), images, None, None, None, train)
@@ -88,11 +88,7 @@ def remarks(demo: Demo) -> list[str]:
         f"the float network has {percent(demo.float_accuracy)}."
     )
     if demo.is_wide:
-        narrower = demo.widths[0].accumulator_bits < demo.config.arithmetic.accumulator_bits
-        sentences.append(
-            "The accumulator is wide for these codes: not one sum of the PTQ network overflows"
-            + ("; the plot's narrower widths show what it does." if narrower else ".")
-        )
+        sentences.append("The accumulator is wide for these codes: not one sum of the PTQ network overflows.")
     sentences.append(verdict(demo))
     return sentences
 
@@ -103,6 +99,14 @@ def arithmetic_name(arithmetic: Arithmetic) -> str:
         f"{arithmetic.weight_bits}-bit weights, {arithmetic.activation_bits}-bit activations and "
         f"the {accumulator_name(arithmetic)}"
     )
+
+
+def held(demo: Demo) -> str:
+    """What all points of the curve have in common, in a few words."""
+    arithmetic = demo.config.arithmetic
+    if demo.curve == "codes":
+        return f"the {accumulator_name(arithmetic)}"
+    return f"{arithmetic.weight_bits}-bit weights and {arithmetic.activation_bits}-bit activations"
 
 
 def _points(difference: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 from ..definition.study import Point
 from ..value import Value
-from .task import Outcome, Task
+from .task import Executor, Outcome, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Details:
     notes: tuple[str, ...] = ()
 
 
-class Evaluator(Protocol):
+class Evaluator(Executor, Protocol):
     """Which work finds out what a point is worth. It is picklable, and a pure function of its study."""
 
     def tasks(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
@@ -61,12 +61,4 @@ class Evaluator(Protocol):
 
     def at(self, folder: Path) -> Self:
         """The same evaluator with its `files` in `folder`."""
-        ...
-
-    def prepare(self) -> None:
-        """What a process does once, before its first task: load compiled code, or make it where nobody has yet."""
-        ...
-
-    def execute(self, task: Task) -> Outcome:
-        """Do a task, in whatever process. What goes wrong with the work is the outcome's failure, not an exception."""
         ...

@@ -1,4 +1,4 @@
-"""`Task` and `Outcome`: a piece of work that a worker does anywhere, and what it sends back."""
+"""`Task` and `Outcome`: a piece of work that a worker does anywhere, and what it sends back; `Executor`: who can."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 
 def canonical(value: Any) -> str:
@@ -47,3 +47,15 @@ class Outcome:
     files: Mapping[str, bytes] = field(default_factory=dict)
     failure: str | None = None
     seconds: float = 0.0
+
+
+class Executor(Protocol):
+    """Who can do tasks, in the processes to which it is sent. It is picklable."""
+
+    def prepare(self) -> None:
+        """What a process does once, before its first task: load compiled code, or make it where nobody has yet."""
+        ...
+
+    def execute(self, task: Task) -> Outcome:
+        """Do a task, in whatever process. What goes wrong with the work is the outcome's failure, not an exception."""
+        ...

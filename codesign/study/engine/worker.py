@@ -10,22 +10,21 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .evaluator import Evaluator
-from .task import Outcome, Task
+from .task import Executor, Outcome, Task
 from .threads import one_thread
 
 READY = "ready"
 
 
-def execute(evaluator: Evaluator, task: Task) -> tuple[Outcome, bool, float]:
+def execute(executor: Executor, task: Task) -> tuple[Outcome, bool, float]:
     """Do a task: its outcome, whether it is worth keeping, and the seconds on the clock.
 
-    An exception, which no evaluator should let through, is a failure that is not kept: memory may be enough next time.
+    An exception, which no executor should let through, is a failure that is not kept: memory may be enough next time.
     """
     start = time.perf_counter()
     one_thread()
     try:
-        return evaluator.execute(task), True, time.perf_counter() - start
+        return executor.execute(task), True, time.perf_counter() - start
     except Exception as error:
         text = " ".join(str(error).split())
         outcome = Outcome({}, failure=f"{task.kind}: unexpected {type(error).__name__}: {text}")
@@ -33,7 +32,7 @@ def execute(evaluator: Evaluator, task: Task) -> tuple[Outcome, bool, float]:
 
 
 def main(handle: int) -> None:
-    """Serve the parent on the socket `handle`: an evaluator, the word to begin, (ticket, task) after (ticket, task).
+    """Serve the parent on the socket `handle`: an executor, the word to begin, (ticket, task) after (ticket, task).
 
     Sent back are `READY`, and of each task (ticket, outcome, kept, seconds). The process leads a session of its own,
     all of which ends when the parent does, however that ends.
@@ -43,13 +42,13 @@ def main(handle: int) -> None:
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # The thread keeps the parent from waiting until a task is done that is longer than the socket's buffer.
     threading.Thread(target=_receive, args=(connection, messages), daemon=True).start()
-    evaluator: Evaluator = messages.get()
+    executor: Executor = messages.get()
     messages.get()
-    evaluator.prepare()
+    executor.prepare()
     connection.send(READY)
     while True:
         ticket, task = messages.get()
-        connection.send((ticket, *execute(evaluator, task)))
+        connection.send((ticket, *execute(executor, task)))
 
 
 def _receive(connection: Connection, messages: queue.SimpleQueue[Any]) -> None:

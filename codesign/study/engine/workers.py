@@ -14,8 +14,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Protocol
 
-from .evaluator import Evaluator
-from .task import Outcome, Task
+from .task import Executor, Outcome, Task
 from .threads import ONE_THREAD
 from .worker import READY
 
@@ -60,7 +59,7 @@ class Workers(Protocol):
 class _Process:
     """One worker, and the tickets that it has, of which it executes the first."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, executor: Executor) -> None:
         ours, theirs = socket.socketpair()
         self.log, name = tempfile.mkstemp(prefix="lockstep-worker-")
         os.unlink(name)
@@ -81,7 +80,7 @@ class _Process:
         self.ready = False
         self.begun = False
         with suppress(OSError):  # one that has ended is found when it is waited for
-            self.connection.send(evaluator)
+            self.connection.send(executor)
 
     def begin(self) -> None:
         self.begun = True
@@ -107,9 +106,9 @@ class _Process:
 class LocalWorkers:
     """Up to `count` processes, started when there is work for them; the loss of one costs the task that it executes."""
 
-    def __init__(self, evaluator: Evaluator, count: int) -> None:
+    def __init__(self, executor: Executor, count: int) -> None:
         self.count = count
-        self._evaluator = evaluator
+        self._executor = executor
         self._processes: list[_Process] = []
         self._pending: dict[str, deque[str]] = {}  # kind → tickets
         self._tasks: dict[str, Task] = {}
@@ -152,7 +151,7 @@ class LocalWorkers:
         waiting = sum(map(len, self._pending.values()))
         busy = sum(bool(worker.tickets) for worker in self._processes)
         while len(self._processes) < min(self.count, waiting + busy):
-            self._processes.append(_Process(self._evaluator))
+            self._processes.append(_Process(self._executor))
         # The first makes the compiled code that the others then only read.
         if self._processes and not self._processes[0].begun:
             self._processes[0].begin()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.console import to_json
-from codesign.demo import Demo, WidthPoint
+from codesign.demo import CurvePoint, Demo
 from codesign.demo.report import report_html
 from codesign.demo.tables import layer_table, remarks, summary_table
 from codesign.execution import Execution, load_model
@@ -20,7 +20,7 @@ from tests.codesign.models import SHAPE, small_model
 KEYS = {
     "float_accuracy", "ptq_accuracy", "fitted_accuracy", "adaround_accuracy", "qat_accuracy",
     "emulator_accuracy", "rtl_accuracy", "rtl_images", "mismatches",
-    "cycles", "seconds", "layers", "accuracy_by_width", "utilization", "config", "holds",
+    "cycles", "seconds", "layers", "curve", "accuracy_by_width", "utilization", "config", "holds",
 }  # fmt: skip
 IMAGES, RTL_IMAGES = 20, 12
 
@@ -35,7 +35,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     execution.run_machine(RTL_IMAGES)
     labels = execution.outputs["output"].argmax(1)
     labels[::2] = (labels[::2] + 1) % 5
-    phases = ("float", "PTQ", "PTQ+", "QAT", "widths", "emulator", "machine", "RTL <Verilator>")
+    phases = ("float", "PTQ", "PTQ+", "QAT", "emulator", "machine", "RTL <Verilator>", "curve")
+    own = config.arithmetic
+    narrow = replace(own, weight_bits=2, activation_bits=3)
     return Demo(
         config=config,
         test_images=np.zeros((IMAGES, 1, *SHAPE[1:]), np.float32),
@@ -45,7 +47,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         fitted_accuracy=0.75,
         adaround_accuracy=0.775,
         qat_accuracy=0.875,
-        widths=(WidthPoint(12, 0.125, 0.375, 0.5, 5), WidthPoint(16, 0.25, 0.75, 0.875, 15)),
+        curve="codes",
+        points=(CurvePoint(own, 0.25, 0.75, 0.775, 0.875, 15), CurvePoint(narrow, 0.125, 0.375, 0.25, 0.5, 5)),
         execution=execution,
         torch_emulator=dict.fromkeys(execution.layers, 0),
         ptq_overflows=dict.fromkeys(execution.layers, 3),
@@ -66,6 +69,11 @@ def test_json_has_the_promised_keys(demo: Demo) -> None:
     assert result["cycles"]["machine"] == result["cycles"]["rtl"] > 0
     assert result["rtl_images"] == RTL_IMAGES and result["test_images"] == IMAGES
     assert result["holds"] is True
+    assert result["curve"] == "codes" and len(result["accuracy_by_width"]) == 2
+    assert result["accuracy_by_width"][1] == {
+        "weight_bits": 2, "activation_bits": 3, "accumulator_bits": 16,
+        "ptq": 0.125, "fitted": 0.375, "adaround": 0.25, "qat": 0.5, "qat_epochs": 5,
+    }  # fmt: skip
     assert to_json(result)
 
 
@@ -103,6 +111,9 @@ def test_a_wrong_cycle_count_or_byte_fails(demo: Demo) -> None:
 
 def test_table(demo: Demo) -> None:
     rows = {row[0]: row for row in summary_table(demo).rows}
+    assert [rows[name][-1] for name in ("float", "PTQ", "PTQ+", "QAT", "emulator", "machine", "RTL")] == [
+        f"{number}.0" for number in range(7)
+    ]
     assert rows["float"][1] == "90.0 %" and rows["PTQ"][1] == "25.0 %" and rows["PTQ+"][1] == "77.5 %"
     assert rows["emulator"][3] == "0 (torch)" and rows["RTL"][3] == "0 (machine)"
     assert rows["machine"][2] == rows["RTL"][2] == str(RTL_IMAGES)
@@ -141,10 +152,19 @@ def test_figures_have_texts_with_their_values(demo: Demo) -> None:
     texts = re.findall(r'<svg role="img" aria-label="([^"]*)"', report_html(demo))
     assert len(texts) == 3
     accuracy, digits, overflows = texts
-    assert "16 bits: PTQ (min-max) 75 %, PTQ, fitted to the accumulator 25 %, QAT 12.5 %. PTQ+ at 16" in accuracy
-    assert "PTQ+ at 16 bits: 22.5 %. The float network: 10 %." in accuracy
+    assert "with the 16-bit saturating accumulator. 8 / 8 bits: PTQ (min-max) 75 %," in accuracy
+    assert "2 / 3 bits: PTQ (min-max) 87.5 %, PTQ, fitted 62.5 %, PTQ+ (AdaRound) 75 %, QAT 50 %" in accuracy
+    assert "This accelerator has 8 / 8 bits. The float network: 10 %." in accuracy
     assert digits.count("RTL") == digits.count("fitted") == len(set(demo.test_labels[:RTL_IMAGES]))
     assert "fitted: conv 0." in overflows
+
+
+def test_a_curve_of_accumulators(demo: Demo) -> None:
+    own = demo.points[0]
+    wide = replace(own, arithmetic=replace(own.arithmetic, accumulator_bits=22), ptq=0.5)
+    page = report_html(replace(demo, curve="accumulator", points=(wide, own)))
+    assert "Test error against bits of the accumulator, with 8-bit weights and 8-bit activations. 22 bits:" in page
+    assert "; 16 bits: PTQ (min-max) 75 %" in page and "This accelerator has 16 bits." in page
 
 
 def test_report_is_the_same_every_time(demo: Demo) -> None:
