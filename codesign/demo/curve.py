@@ -101,6 +101,7 @@ class CurveTraining:
     """The trainings of the curve's other points: a worker process does them, and this one helps in `finish`.
 
     A context, whose start starts the worker, which loads torch meanwhile, and whose end ends it.
+    served : done when the worker has found no more to do
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -112,7 +113,7 @@ class CurveTraining:
         self._points: dict[Arithmetic, int] = {}
 
     def __enter__(self) -> Self:
-        self._served = self._pool.submit(self._serve)
+        self.served = self._pool.submit(self._serve)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,7 +135,7 @@ class CurveTraining:
         total = len(self._points) * len(WAYS)
         while self._next(self._trainer.execute):
             on_step(len(self._outcomes), total)
-        self._served.result()
+        self.served.result()
         for outcome in self._outcomes.values():
             if outcome.failure is not None:
                 raise RuntimeError(outcome.failure)
