@@ -28,8 +28,12 @@ COMMON = (
     "--x-initial",
     "fast",
     "--no-timing",  # main.cpp makes the clock: a coroutine per edge would cost a fifth of the speed
+    # One C++ file for an array of a few lanes: its own precompiled headers, and reading them for each of many small
+    # files, cost more processor time than the whole model. Larger ones become files that are compiled side by side.
     "--output-split",
-    "5000",  # C++ files small enough to be compiled side by side
+    "100000",
+    "--output-split-cfuncs",
+    "5000",  # what the optimizer takes for a function does not grow with the file
     "-Wno-fatal",  # generated Verilog is full of harmless width remarks; errors still stop the build
 )
 # -O1 builds three times as fast as -O3 and simulates 10 to 20 % slower.
