@@ -16,9 +16,10 @@ setup:
 demo: setup
 	.venv/bin/lockstep demo $(ARGS)
 
-# Two processes; the tests of one file stay together, so that they share what the file has built.
+# Two processes; the tests of one file stay together, so that they share what the file has built; tests/conftest.py
+# orders the files.
 test: setup
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup
 	.venv/bin/python -m pytest -n 2 --seeds 100 tests/end_to_end/test_random_*.py $(ARGS)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+
+LONGEST = (
+    "tests/rtl/test_accelerator.py",
+    "tests/end_to_end/test_random_programs.py",
+    "tests/rtl/test_axi.py",
+    "tests/test_notebooks.py",
+    "tests/end_to_end/test_random_configs.py",
+    "tests/codesign/demo/test_demo.py",
+)
+"""Files of few tests that take minutes: two processes end together only if these are not the last to start.
+
+The first builds the largest array while the second builds the accelerators that other files simulate too.
+"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,10 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Names of tests must not hold addresses: two workers would collect different tests."""
+    """Long files first, then those of many tests. Names of tests must not hold addresses: workers would differ."""
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"the test {item.nodeid} must have ids= that are the same in every process")
+    files = [item.nodeid.partition("::")[0] for item in items]
+    tests = Counter(files)
+    places = {file: place for place, file in enumerate(LONGEST)}
+    order = sorted(range(len(items)), key=lambda at: (places.get(files[at], len(places)), -tests[files[at]], files[at]))
+    items[:] = [items[at] for at in order]
 
 
 @pytest.fixture
