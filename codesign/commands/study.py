@@ -12,7 +12,7 @@ from ..study.definition.read_study import read_study
 from ..study.engine.record import result_as_dict
 from ..study.engine.run import run_study
 from ..study.engine.terminal import Watcher
-from ..study.report.write_report import PAGE_NAME, write_report
+from ..study.report.write_report import PAGE_NAME
 from ..study.result import StudyResult
 from ..study.value import Value
 from ..table import Table, percent
@@ -24,7 +24,6 @@ def run(name: str, folder: Path, workers: int | None, ray: str | None, json_file
     study = read_study(find_study(name))
     with Watcher() as watcher:
         result = run_study(study, folder, workers, ray, watcher.show)
-    write_report(result, folder)
     show(output, result, folder)
     output.finish(result_as_dict(result))
     if result.state != "complete":

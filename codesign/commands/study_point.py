@@ -11,11 +11,16 @@ from ..console import Output, Phases
 from ..study.definition.built_in import find_study
 from ..study.definition.read_study import read_study
 from ..study.definition.study import Study
+from ..study.engine.folder import STORE
+from ..study.engine.lock import locked
+from ..study.engine.store import Store
 from ..study.engine.task import canonical
+from ..study.evaluation.predictions import known_syntheses
 from ..study.evaluation.rerun import Rerun, rerun
 from ..study.plain import to_plain
-from ..study.result import PointResult
+from ..study.result import PointResult, StudyResult
 from ..study.result_file import read_result
+from ..synthesis.area_model import Measured
 from ..table import Table
 
 
@@ -30,14 +35,19 @@ def run(name: str, folder: Path, index: int, rtl: bool, json_file: str | None) -
     if index not in known:
         raise ValueError(f"--point must be one of the {len(known)} points of {folder}, not {index}")
     told = known[index]
+    syntheses: tuple[Measured, ...] = ()
+    if study.area_model == "store":
+        with locked(folder):
+            syntheses = known_syntheses(study, Store(folder / STORE))
     with Phases() as phases, phases.phase(f"point {index}") as on_step:
         steps = iter(range(1 << 31))
         anew = rerun(
             study,
             told.point,
             rtl=rtl,
-            confirm=told.front or told.test_accuracy is not None,
+            confirm=_confirmed(result, told),
             on_task=lambda kind: on_step(next(steps), next(steps)),
+            syntheses=syntheses,
         )
     rows = _rows(told, anew)
     table = Table(f"Point {index} of {study.name}", ("", "the study", "anew", "equal"))
@@ -64,21 +74,25 @@ def run(name: str, folder: Path, index: int, rtl: bool, json_file: str | None) -
 
 
 def _content(study: Study) -> str:
-    """All of a study but where it is."""
-    return canonical(to_plain(replace(study, file=None, folder=Path())))
+    """All of a study but where it and its files are; what those of synthesis and energy hold, the numbers tell."""
+    return canonical(to_plain(replace(study, file=None, folder=Path(), energy_table=None, liberty=None)))
+
+
+def _confirmed(result: StudyResult, told: PointResult) -> bool:
+    """Whether the study has done the work for this point that only those of a front get."""
+    synthesized = result.study.confirm == "front" and "luts" in told.values and told.values["luts"].kind == "exact"
+    return (told.front and result.state == "complete") or told.test_accuracy is not None or synthesized
 
 
 def _rows(told: PointResult, anew: Rerun) -> list[tuple[str, Any, Any]]:
     """(what, as the study has it, as it is anew)."""
-    values: Mapping[str, Any] = {} if anew.failure else anew.values
-    measures = dict.fromkeys([*told.values, *values])
+    before, after = ({} if of.failure else of.values for of in (told, anew))
     rows: list[tuple[str, Any, Any]] = [
-        (measure, *(found[measure].number if measure in found else None for found in (told.values, values)))
-        for measure in measures
+        (measure, *(found[measure].number if measure in found else None for found in (before, after)))
+        for measure in dict.fromkeys([*before, *after])
     ]
     rows.append(("test accuracy", told.test_accuracy, anew.details.test_accuracy))
-    before, after = (canonical(to_plain(list(layers))) for layers in (told.layers, anew.details.layers))
-    rows.append(("layers that differ", 0, 0 if before == after else _different(told.layers, anew.details.layers)))
+    rows.append(("layers that differ", 0, _different(told.layers, anew.details.layers)))
     rows.append(("failure", told.failure, anew.failure))
     return [row for row in rows if row[1:] != (None, None)]
 

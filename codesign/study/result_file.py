@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
-from .definition.study import CONFIRM, SAMPLERS
+from .definition.study import AREA_MODELS, CONFIRM, SAMPLERS
 from .objectives import MEASURES
 from .plain import from_plain, shown, to_plain
 from .result import StudyResult
@@ -101,7 +101,11 @@ def _problems(result: StudyResult) -> Iterator[str]:
     if result.state not in STATES:
         yield f"state must be one of {', '.join(STATES)}, not {shown(result.state)}"
     study = result.study
-    for name, value, known in (("sampler", study.search.sampler, SAMPLERS), ("confirm", study.confirm, CONFIRM)):
+    for name, value, known in (
+        ("sampler", study.search.sampler, SAMPLERS),
+        ("confirm", study.confirm, CONFIRM),
+        ("area_model", study.area_model, AREA_MODELS),
+    ):
         if value not in known:
             yield f"{name} must be one of {', '.join(known)}, not {shown(value)}"
     for objective in study.objectives:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 KINDS = ("exact", "estimate", "model")
 
@@ -22,7 +21,3 @@ class Value:
     kind: str = "exact"
     error: float | None = None
     source: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)

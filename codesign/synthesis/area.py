@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,9 @@ def fingerprint() -> str:
 @cache
 def sources() -> str:
     """SHA-256 of the files that the Verilog is made from, in hexadecimal: quick, but a comment changes it too."""
-    import rtl
-
     digest = hashlib.sha256()
-    for folder in (Path(str(rtl.__file__)).parent, Path(str(emulator.__file__)).parent):
+    rtl = find_spec("rtl")  # not imported, which needs Amaranth
+    for folder in (Path(str(rtl and rtl.origin)).parent, Path(str(emulator.__file__)).parent):
         for file in sorted(folder.glob("*.py")):
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -196,7 +196,19 @@ def shipped() -> tuple[Measured, ...]:
 
 def measured_on_this_rtl() -> bool:
     """Whether the shipped syntheses are of the RTL that is installed; else the model is one of an earlier RTL."""
-    return _shipped()["sources"] == sources() or _shipped()["rtl"] == fingerprint()
+    return measured_on_these_sources() or measured_on(fingerprint())
+
+
+def measured_on_these_sources() -> bool:
+    """Whether they are certainly, which is quick to say: not even a comment of the RTL differs."""
+    found: bool = _shipped()["sources"] == sources()
+    return found
+
+
+def measured_on(rtl: str | None) -> bool:
+    """Whether the shipped syntheses are of the RTL that has this `area.fingerprint`."""
+    found: bool = _shipped()["rtl"] == rtl
+    return found
 
 
 @cache

@@ -1,7 +1,6 @@
 """What a study asks: network, data, training, space, objectives, constraints, search; read from one TOML file."""
 
-from .as_dict import study_as_dict
-from .built_in import built_in_studies, find_study
+from .built_in import built_in_studies, find_study, reference
 from .points import IllegalPointError, combinations, point, points, space_size
 from .read_study import read_study, study_from_dict
 from .study import Constraint, Data, Dimension, Network, Objective, Point, Search, Study, Training
@@ -23,7 +22,7 @@ __all__ = [
     "point",
     "points",
     "read_study",
+    "reference",
     "space_size",
-    "study_as_dict",
     "study_from_dict",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .study import Study
+
 FOLDER = Path(__file__).parents[1] / "studies"
 
 
@@ -20,3 +22,10 @@ def find_study(name: str) -> Path:
     if not Path(name).is_file():
         raise ValueError(f"{name}: is neither a file nor a built-in study ({', '.join(known)})")
     return Path(name)
+
+
+def reference(study: Study) -> str:
+    """What `find_study` finds a study by: a built-in one's name, another one's file; its name where it has neither."""
+    if study.file is None:
+        return study.name
+    return study.file.stem if study.file.parent == FOLDER.resolve() else str(study.file.absolute())

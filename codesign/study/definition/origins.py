@@ -7,6 +7,9 @@ import importlib.machinery
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
 
 from .study import Data, Network
 from .tables import check_keys, text
@@ -20,6 +23,24 @@ SPLITS = ("train", "validation", "test")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("inputs", "labels"))
 FINISHED = ("inputs", "labels")
 """Arrays of an .npz file that only measures a finished network."""
+
+
+class Described(Protocol):
+    """An array, or the head of one in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its axes."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What it holds."""
+        ...
+
+
+class ChangedError(RuntimeError):
+    """A file that is not what it was when the study was read."""
 
 
 def read_networks(table: object, data: Data | None, folder: Path) -> tuple[Network, ...]:
@@ -76,20 +97,39 @@ def read_data(table: object, folder: Path) -> Data:
     digest = _digest(kind, name, folder, "[data]", DATA_BYTES)
     if kind == "file":
         held = data_arrays(folder / name)
-        if held not in (set(ARRAYS), set(FINISHED)):
+        if set(held) not in (set(ARRAYS), set(FINISHED)):
             raise ValueError(
                 f"[data] file {name} must hold the arrays {', '.join(ARRAYS)}, or for a finished network "
                 f"{' and '.join(FINISHED)}, not {', '.join(sorted(held))}"
             )
+        check_arrays(held, f"[data] file {name}")
     return Data(kind, name, digest)
 
 
-def data_arrays(path: Path) -> set[str]:
-    """Names of the arrays of an .npz file; ``ValueError`` where it is none."""
+def data_arrays(path: Path) -> Mapping[str, Described]:
+    """Name → head of each array of an .npz file; ``ValueError`` where it is none."""
     from ...inputs import open_npz
 
     with open_npz(path) as archive:
-        return set(archive.headers)
+        return archive.headers
+
+
+def check_arrays(arrays: Mapping[str, Described], where: str) -> None:
+    """Raise ``ValueError`` unless each ``…inputs`` are floats, of one shape, and each has an integer in ``…labels``."""
+    first: tuple[int, ...] | None = None
+    for name in sorted(name for name in arrays if name.endswith("inputs")):
+        inputs, of_labels = arrays[name], f"{name.removesuffix('inputs')}labels"
+        labels = arrays[of_labels]
+        if inputs.dtype.kind != "f" or not inputs.shape:
+            raise ValueError(f"{where}: {name} must be floats, batch axis first, not {inputs.dtype} {inputs.shape}")
+        if labels.dtype.kind not in "iu" or labels.shape != inputs.shape[:1]:
+            raise ValueError(
+                f"{where}: {of_labels} must be one integer for each of {inputs.shape[0]} inputs, "
+                f"not {labels.dtype} {labels.shape}"
+            )
+        first = inputs.shape[1:] if first is None else first
+        if inputs.shape[1:] != first:
+            raise ValueError(f"{where}: {name} must have the shape of the others, {first}, not {inputs.shape[1:]}")
 
 
 def _data_sets() -> tuple[str, ...]:

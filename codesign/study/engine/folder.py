@@ -1,4 +1,4 @@
-"""A study's folder: what is in it, whether it may be one, and how the files that people read are written."""
+"""A study's folder: what is in it, whether it may be one, and how the points' own folders are written."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from pathlib import Path
 
 from emulator.config import AcceleratorConfig
 
-from ...files import naming, replacing, write_text
+from ...files import naming, replacing
+from ..report.write_report import REPORT_NAMES
 from ..result import StudyResult
-from ..result_file import RESULT_NAME, write_result
+from ..result_file import RESULT_NAME
 from .lock import LOCK
 
 STORE, STUDY, POINTS, DASHBOARD = "store", "study.toml", "points", "optuna.db"
-NAMES = (STORE, STUDY, RESULT_NAME, POINTS, DASHBOARD, LOCK, "report.html", "points.csv", "points.parquet")
+NAMES = (STORE, STUDY, RESULT_NAME, POINTS, DASHBOARD, LOCK, *REPORT_NAMES)
 CONFIG = "config.toml"
 
 
-def check_study_folder(folder: Path) -> None:
-    """Raise ``OSError`` naming the folder unless it is a study's, empty, or can be made, and can be written."""
+def check_study_folder(folder: Path, file: Path | None) -> None:
+    """Raise ``OSError`` naming the folder unless it is a study's, empty, or can be made, and can be written.
+
+    file : of the study, which may be what is in the folder
+    """
     target = folder.resolve()
     there = next(place for place in (target, *target.parents) if place.exists())
     if not there.is_dir():
@@ -30,18 +34,19 @@ def check_study_folder(folder: Path) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(13, "cannot be written: permission denied", str(folder))
     if there == target and not (target / STORE).is_dir():
-        foreign = sorted(entry.name for entry in target.iterdir() if entry.name not in NAMES)
+        # Without its store or a result a folder is nobody's, and a `points` or `study.toml` in it somebody else's.
+        own = NAMES if (target / RESULT_NAME).is_file() else (LOCK,)
+        own = (*own, STUDY) if file is not None and file.resolve() == target / STUDY else own
+        foreign = sorted(entry.name for entry in target.iterdir() if entry.name not in own)
         if foreign:
             raise FileExistsError(17, f"holds {foreign[0]!r} and no study; give an empty or a new folder", str(folder))
 
 
-def write_study_folder(folder: Path, result: StudyResult, files: Mapping[int, Mapping[str, bytes]]) -> None:
-    """Write the study's file, the result and a folder for each point, each of them whole or not at all.
+def write_points(folder: Path, result: StudyResult, files: Mapping[int, Mapping[str, bytes]]) -> None:
+    """Write a folder for each point, each file of it whole or not at all; what has its content stays.
 
-    files : index → name → bytes, of the points' own folders
+    files : index → name → bytes, beside the point's config
     """
-    if result.study.file is not None and result.study.file.resolve() != (folder / STUDY).resolve():
-        write_text(folder / STUDY, result.study.file.read_text(encoding="utf-8"))
     wanted = {}
     for point in result.points:
         name = f"{point.index:04d}"
@@ -53,7 +58,6 @@ def write_study_folder(folder: Path, result: StudyResult, files: Mapping[int, Ma
         for entry in (folder / POINTS).iterdir():
             if re.fullmatch(r"\d{4,}", entry.name) and entry.name not in wanted and entry.is_dir():
                 shutil.rmtree(entry)  # of an earlier study in this folder, which had more points
-    write_result(result, folder)
 
 
 def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:

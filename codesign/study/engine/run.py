@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...provenance import provenance
+from ..definition.built_in import reference
 from ..definition.study import Study
 from ..result import PointResult, StudyResult
 from . import scores
-from .dashboard import write_dashboard
 from .dispatch import Dispatch
 from .evaluator import Details, Evaluator
-from .folder import DASHBOARD, STORE, check_study_folder, write_study_folder
+from .folder import STORE, check_study_folder
 from .lock import locked
+from .outputs import write_outputs
 from .search import Search
 from .status import Status
 from .store import Store
@@ -52,7 +53,7 @@ def run_study(
     place = Path(folder)
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers!r}")
-    check_study_folder(place)
+    check_study_folder(place, study.file)
     if evaluator is None:
         from ..evaluation.evaluator import StudyEvaluator
 
@@ -60,7 +61,10 @@ def run_study(
     place.mkdir(parents=True, exist_ok=True)
     with locked(place):
         started, clock = datetime.now(UTC), time.monotonic()
+        # Before hours of work, after which it may not be there any more.
+        text = None if study.file is None else study.file.read_text(encoding="utf-8")
         store = Store(place / STORE)
+        evaluator = evaluator.informed(store)
         hands = _workers(evaluator, workers, ray)
         trials = Trials(study, evaluator)
         watch = _Watch(trials, on_status)
@@ -98,8 +102,7 @@ def run_study(
             },
             tuple(notes),
         )
-        write_study_folder(place, result, {index: detail.files for index, detail in details.items()})
-        write_dashboard(result, place / DASHBOARD)
+        write_outputs(place, store, result, text, {index: detail.files for index, detail in details.items()})
         return result
 
 
@@ -112,7 +115,7 @@ def _workers(evaluator: Evaluator, count: int | None, ray: str | None) -> Worker
 
 
 def _point(study: Study, folder: Path, trial: Trial, front: bool, details: Details) -> PointResult:
-    words = ["lockstep", "study", str(study.file or study.name), "-o", str(folder), "--point", str(trial.index)]
+    words = ["lockstep", "study", reference(study), "-o", str(folder.absolute()), "--point", str(trial.index)]
     return PointResult(
         trial.index,
         trial.progress.point,
@@ -135,6 +138,7 @@ class _Watch:
         self.phase = "search"
         self._trials, self._tell = trials, tell
         self._start = self._last = time.monotonic()
+        self._first: tuple[float, int] | None = None  # seconds, and points computed, when some were
 
     def step(self) -> None:
         """Tell, unless that was just done."""
@@ -165,6 +169,14 @@ class _Watch:
                 len(trials.front()),
                 best,
                 seconds,
-                seconds / computed * (trials.planned - len(finished)) if computed else None,
+                self._remaining(seconds, computed, trials.planned - len(finished)),
             )
         )
+
+    def _remaining(self, seconds: float, computed: int, points: int) -> float | None:
+        """Seconds for so many points, by the pace since the first ones: before those, workers start."""
+        if self._first is None and computed:
+            self._first = seconds, computed
+        if self.phase != "search" or self._first is None or computed == self._first[1]:
+            return None
+        return (seconds - self._first[0]) / (computed - self._first[1]) * points

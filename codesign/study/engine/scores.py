@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..definition.study import Constraint, Study
@@ -14,8 +15,11 @@ def objectives(study: Study, values: Mapping[str, Value]) -> tuple[float, ...]:
     return tuple(values[objective.measure].number for objective in study.objectives)
 
 
-def missing(study: Study, values: Mapping[str, Value]) -> str | None:
-    """A sentence where a measure that the study asks for is not there."""
+def unusable(study: Study, values: Mapping[str, Value]) -> str | None:
+    """A sentence where a measure is no number, or one that the study asks for is not there."""
+    for measure, value in values.items():
+        if not math.isfinite(value.number):
+            return f"{measure} must be a finite number, not {value.number}"
     asked = [part.measure for part in (*study.objectives, *study.constraints)]
     absent = [measure for measure in dict.fromkeys(asked) if measure not in values]
     return f"{', '.join(absent)} could not be had" if absent else None

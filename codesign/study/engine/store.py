@@ -49,6 +49,11 @@ class Store:
             self.damaged += 1
             return None
 
+    def keys(self, kind: str) -> list[str]:
+        """Of the entries of a kind, damaged ones included; sorted."""
+        folder = self.folder / kind
+        return sorted(entry.name for entry in folder.iterdir() if _KEY.fullmatch(entry.name)) if folder.is_dir() else []
+
     def put(self, kind: str, key: str, outcome: Outcome) -> None:
         """Keep an outcome; raises ``OSError`` naming the store, and leaves nothing half-written, where it cannot."""
         place = self._place(kind, key)

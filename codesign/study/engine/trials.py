@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -105,7 +106,9 @@ class Trials:
         trial.failure = trial.progress.failure
         if trial.failure is None:
             trial.values = dict(self.evaluator.values(trial.progress.point, trial.progress.done))
-            trial.failure = scores.missing(self.study, trial.values)
+            trial.failure = scores.unusable(self.study, trial.values)
+            if trial.failure is not None:
+                trial.values = {name: value for name, value in trial.values.items() if math.isfinite(value.number)}
         trial.violations = () if trial.failure else scores.violations(self.study, trial.values)
 
     def _told(self, labels: Labels) -> Told:

@@ -10,7 +10,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .task import Executor, Outcome, Task
+from .task import Executor, Outcome, Task, canonical
 from .threads import one_thread
 
 READY = "ready"
@@ -19,15 +19,20 @@ READY = "ready"
 def execute(executor: Executor, task: Task) -> tuple[Outcome, bool, float]:
     """Do a task: its outcome, whether it is worth keeping, and the seconds on the clock.
 
-    An exception, which no executor should let through, is a failure that is not kept: memory may be enough next time.
+    An exception is a failure that is not kept: memory may be enough next time, or a file be there. `RuntimeError` and
+    `OSError` are sentences; no executor should let another one through.
     """
     start = time.perf_counter()
     one_thread()
     try:
-        return executor.execute(task), True, time.perf_counter() - start
+        outcome = executor.execute(task)
+        canonical(dict(outcome.values))  # what the store could not keep is this task's failure, not the study's
+        return outcome, True, time.perf_counter() - start
     except Exception as error:
         text = " ".join(str(error).split())
-        outcome = Outcome({}, failure=f"{task.kind}: unexpected {type(error).__name__}: {text}")
+        sentence = isinstance(error, OSError | RuntimeError) and text
+        said = text if sentence else f"unexpected {type(error).__name__}: {text}"
+        outcome = Outcome({}, failure=f"{task.kind}: {said}")
         return outcome, False, time.perf_counter() - start
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -61,7 +62,9 @@ class _Process:
 
     def __init__(self, executor: Executor) -> None:
         ours, theirs = socket.socketpair()
-        self.log, name = tempfile.mkstemp(prefix="lockstep-worker-")
+        # Of a task that is killed nobody else would remove what it and its tools have left.
+        self.scratch = tempfile.mkdtemp(prefix="lockstep-worker-")
+        self.log, name = tempfile.mkstemp(dir=self.scratch)
         os.unlink(name)
         # The parent's main module is not imported again, as multiprocessing would: it may be a script without a guard.
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__package__}.worker import main; main({theirs.fileno()})"
@@ -71,7 +74,7 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.log,
-                env=os.environ | ONE_THREAD,
+                env=os.environ | ONE_THREAD | {"TMPDIR": self.scratch},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is the parent's
             )
@@ -95,6 +98,7 @@ class _Process:
             os.killpg(self.process.pid, signal.SIGKILL)
         status = self.process.wait()
         self.connection.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
         os.lseek(self.log, max(0, os.lseek(self.log, 0, os.SEEK_END) - 4096), os.SEEK_SET)
         lines = os.read(self.log, 4096).decode(errors="replace").split("\n")
         os.close(self.log)

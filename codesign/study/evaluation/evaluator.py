@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..definition.origins import factory_source
+from ...energy import load_energy_table
+from ...synthesis.area_model import Measured, load_model, measured_on_these_sources
+from ..definition.origins import ChangedError, factory_source
 from ..definition.study import Network, Point, Study
 from ..engine.evaluator import Details
+from ..engine.store import Store
 from ..engine.task import Outcome, Task
 from ..value import Value
-from .measured import layer_energies, measures, notes
+from .measured import Constants, layer_energies, measures, notes
+from .predictions import known_syntheses, shipped_model
 from .several import run_roles, whole_run
 from .sources import sources
 from .tasks import (
@@ -23,6 +27,7 @@ from .tasks import (
     CLOCK,
     FLOAT,
     HARDWARE,
+    RTL,
     RUN,
     SYNTHESIS,
     TEST,
@@ -31,6 +36,7 @@ from .tasks import (
     digest,
     float_task,
     hardware_task,
+    rtl_task,
     run_task,
     synthesis_tasks,
     train_task,
@@ -42,9 +48,17 @@ Done = Mapping[str, Outcome]
 
 @dataclass(frozen=True)
 class StudyEvaluator:
-    """The engine's `Evaluator` of a study. The role of a task is its kind, or one of `run_roles`."""
+    """The engine's `Evaluator` of a study. The role of a task is its kind, or one of `run_roles`.
+
+    syntheses : that the model of area is fitted on beside those that ship
+    """
 
     study: Study
+    syntheses: tuple[Measured, ...] = ()
+
+    def informed(self, store: Store) -> StudyEvaluator:
+        """The same with the syntheses that the store has for its model of area."""
+        return replace(self, syntheses=known_syntheses(self.study, store))
 
     def tasks(self, point: Point, done: Done) -> Mapping[str, Task]:
         """{role: task} of all that can start when the outcomes in `done` are there."""
@@ -53,6 +67,8 @@ class StudyEvaluator:
         found = self._ready(point, done)
         if self.study.confirm == "all":
             found |= self._synthesis(point, done)
+        elif not measured_on_these_sources():
+            found[RTL] = rtl_task()
         return {role: task for role, task in found.items() if role not in done}
 
     def _ready(self, point: Point, done: Done) -> dict[str, Task]:
@@ -60,7 +76,7 @@ class StudyEvaluator:
         if study.network.kind != "factory":
             found = {role: self._run(network, point) for role, network in run_roles(study).items()}
             if study.data is not None:
-                model = _content(study.folder / study.network.name)
+                model = _content(study.folder / study.network.name, study.network.digest)
                 own = {"file": digest(model)}
                 found[ACCURACY] = accuracy_task(study, point.config.arithmetic, model, "validation", own)
             return found
@@ -76,7 +92,7 @@ class StudyEvaluator:
         """Run a network that is there before any task."""
         if network.kind == "builtin":
             return run_task({"builtin": network.name}, point.config, self.study.latency)
-        model = _content(self.study.folder / network.name)
+        model = _content(self.study.folder / network.name, network.digest)
         return run_task({"file": digest(model)}, point.config, self.study.latency, {"model": model})
 
     def confirmation(self, point: Point, done: Done) -> Mapping[str, Task]:
@@ -93,12 +109,11 @@ class StudyEvaluator:
     def _synthesis(self, point: Point, done: Done) -> dict[str, Task]:
         if HARDWARE not in done:
             return {HARDWARE: hardware_task(point.config)}
-        library = None if self.study.liberty is None else _content(self.study.liberty)
-        return synthesis_tasks(self.study, point.config, done[HARDWARE].values["key"], library)
+        return synthesis_tasks(self.study, point.config, done[HARDWARE].values["key"], self._library)
 
     def values(self, point: Point, done: Done) -> Mapping[str, Value]:
         """{measure: value}, of the measures that `done` tells."""
-        return measures(self.study, point, done)
+        return measures(self.study, point, done, self._constants)
 
     def details(self, point: Point, done: Done) -> Details:
         """Layers, timeline, test accuracy and model of a point."""
@@ -106,7 +121,7 @@ class StudyEvaluator:
         layers: tuple[dict[str, Any], ...] = ()
         timeline: tuple[tuple[str, str, int, int], ...] = ()
         if run := whole_run(self.study, good):
-            spent = layer_energies(self.study, point, run)
+            spent = layer_energies(point, run, self._constants.energies)
             bits = good[TRAIN].values["layer_bits"] if TRAIN in good else {}
             layers = tuple(
                 {**row, "energy": spent[row["name"]], **bits_of(row["nodes"], bits)} for row in run["layers"]
@@ -117,8 +132,18 @@ class StudyEvaluator:
             timeline=timeline,
             test_accuracy=good[TEST].values["accuracy"] if TEST in good else None,
             files={MODEL: good[TRAIN].files[MODEL]} if TRAIN in good else {},
-            notes=notes(good),
+            notes=notes(point, good, self._constants.areas),
         )
+
+    @cached_property
+    def _constants(self) -> Constants:
+        """Read once: what a study is worth must not change while it runs."""
+        model = load_model(self.syntheses) if self.syntheses else shipped_model()
+        return Constants(model, load_energy_table(self.study.energy_table))
+
+    @cached_property
+    def _library(self) -> bytes | None:
+        return None if self.study.liberty is None else self.study.liberty.read_bytes()
 
     def sources(self, kind: str) -> str:
         """Digest of the code that does tasks of this kind."""
@@ -169,12 +194,16 @@ def _execute(task: Task, folder: Path) -> Outcome:
         from .accuracy import accuracy
 
         return accuracy(task, folder)
-    if task.kind in (HARDWARE, SYNTHESIS, CLOCK, ASIC):
+    if task.kind in (RTL, HARDWARE, SYNTHESIS, CLOCK, ASIC):
         from . import synthesis
 
         return {
-            HARDWARE: synthesis.hardware, SYNTHESIS: synthesis.synthesis, CLOCK: synthesis.clock, ASIC: synthesis.asic,
-        }[task.kind](task)  # fmt: skip
+            RTL: synthesis.rtl,
+            HARDWARE: synthesis.hardware,
+            SYNTHESIS: synthesis.synthesis,
+            CLOCK: synthesis.clock,
+            ASIC: synthesis.asic,
+        }[task.kind](task)
     from .train import float_network, train
 
     return {FLOAT: float_network, TRAIN: train}[task.kind](task, folder)
@@ -189,6 +218,9 @@ def bits_of(nodes: Sequence[str], bits: Mapping[str, Mapping[str, int]]) -> dict
 
 
 @lru_cache(8)
-def _content(path: Path) -> bytes:
-    """A file's bytes, read once for all points."""
-    return path.read_bytes()
+def _content(path: Path, known: str) -> bytes:
+    """A network's file, read once for all points; it must be the one that the study has seen."""
+    content = path.read_bytes()
+    if digest(content) != known:
+        raise ChangedError(f"[network] file {path} has changed since the study was read; run it again")
+    return content

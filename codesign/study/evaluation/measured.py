@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from ...energy import EnergyBreakdown, EnergyTable, energy, load_energy_table
-from ...synthesis.area_model import AreaModel, load_model
+from ...energy import EnergyBreakdown, EnergyTable, energy
+from ...synthesis.area_model import AreaModel, measured_on
 from ...synthesis.devices import fits
 from ..definition.study import Point, Study
 from ..engine.task import Outcome
 from ..value import Value
 from .several import whole_run
-from .tasks import ACCURACY, ASIC, CLOCK, SYNTHESIS, TRAIN
+from .tasks import ACCURACY, ASIC, CLOCK, RTL, SYNTHESIS, TRAIN
 
 RESOURCES = {"luts": "LUTs", "ffs": "FFs", "dsps": "DSPs", "brams": "BRAMs"}
 """Measure → resource, as synthesis names it."""
@@ -23,7 +22,21 @@ MACHINE = "machine"
 PJ_PER_UJ = 1e6
 
 
-def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, Value]:
+OTHER_RTL = (
+    "areas are predicted from syntheses of another RTL than the installed one, and may be off by more than their "
+    'errors say; [synthesis] confirm = "front" counts them'
+)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What measures depend on beside a point's outcomes."""
+
+    areas: AreaModel
+    energies: EnergyTable
+
+
+def measures(study: Study, point: Point, done: Mapping[str, Outcome], constants: Constants) -> dict[str, Value]:
     """{measure: value} of all that the outcomes and the point itself tell."""
     config = point.config
     found = {"scratchpad_bytes": Value(sum(getattr(config, f"{name}_bytes") for name in MEMORIES), source="config")}
@@ -37,7 +50,7 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
         found["accuracy"] = Value(trained["accuracy"], source="validation data, torch")
     if ACCURACY in done:
         found["accuracy"] = Value(_values(done, ACCURACY)["accuracy"], source="validation data, emulator")
-    found |= _area(study, point, done)
+    found |= _area(study, point, done, constants.areas)
     run = whole_run(study, done)
     if run or trained:
         size = (trained or run)["weight_bytes"]
@@ -50,7 +63,7 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
         found["bytes_moved"] = Value(moved, source=MACHINE)
         found["memory_bytes"] = Value(run["memory_bytes"], source="compiler")
         found["program_bytes"] = Value(run["program_bytes"], source="compiler")
-        spent = point_energy(study, point, run)
+        spent = point_energy(point, run, constants.energies)
         found["energy_uj"] = Value(spent.total / PJ_PER_UJ, "model", source=f"exact accesses, {spent.table.name}")
         clock = found.get("clock_mhz")
         if clock is not None:
@@ -58,11 +71,10 @@ def measures(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[st
     return found
 
 
-def _area(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, Value]:
+def _area(study: Study, point: Point, done: Mapping[str, Outcome], model: AreaModel) -> dict[str, Value]:
     """Resources of the FPGA, counted by Yosys or predicted, whether they fit, and the area in cells."""
     found = {}
     synthesized = _values(done, SYNTHESIS)
-    model = _model()
     predicted = model.predict(point.config)
     for measure, resource in RESOURCES.items():
         if synthesized:
@@ -81,37 +93,38 @@ def _area(study: Study, point: Point, done: Mapping[str, Outcome]) -> dict[str, 
     return found
 
 
-def notes(done: Mapping[str, Outcome]) -> tuple[str, ...]:
+def notes(point: Point, done: Mapping[str, Outcome], areas: AreaModel) -> tuple[str, ...]:
     """Sentences that a reader of a study must know, of one point's outcomes."""
+    found = []
+    if SYNTHESIS not in done:
+        if RTL in done and not measured_on(_values(done, RTL)["fingerprint"]):
+            found.append(OTHER_RTL)
+        rows, columns = (max(getattr(one.config, side) for one in areas.measured) for side in ("rows", "columns"))
+        if point.config.rows > rows or point.config.columns > columns:
+            found.append(
+                f"areas of arrays with more than {rows} rows or {columns} columns are extrapolated, since none of them "
+                "was synthesized: their error is not known"
+            )
     reason = _values(done, CLOCK).get("reason")
-    return () if reason is None else (f"where no clock could be had, the placer said: {reason}",)
+    if reason is not None:
+        found.append(f"where no clock could be had, the placer said: {reason}")
+    return tuple(found)
 
 
-@cache
-def _model() -> AreaModel:
-    return load_model()
-
-
-def point_energy(study: Study, point: Point, run: Mapping[str, Any]) -> EnergyBreakdown:
-    """What the accesses of a ``run`` outcome cost by the study's table."""
+def point_energy(point: Point, run: Mapping[str, Any], table: EnergyTable) -> EnergyBreakdown:
+    """What the accesses of a ``run`` outcome cost."""
     accesses = run["accesses"]
-    table = _table(study.energy_table)
     return energy(list(accesses.values()), point.config, table, list(accesses), run["cycles"])
 
 
-def layer_energies(study: Study, point: Point, run: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def layer_energies(point: Point, run: Mapping[str, Any], table: EnergyTable) -> dict[str, dict[str, float]]:
     """Layer → unit → pJ, which together are the point's energy: what is static goes by the layers' cycles."""
-    spent = point_energy(study, point, run)
+    spent = point_energy(point, run, table)
     found = {name: dict(units) for name, units in spent.layers.items()}
     if spent.table.static_pj_per_cycle:
         for row in run["layers"]:
             found[row["name"]]["static"] = row["cycles"] * spent.table.static_pj_per_cycle
     return found
-
-
-@cache
-def _table(path: Path | None) -> EnergyTable:
-    return load_energy_table(path)
 
 
 def _values(done: Mapping[str, Outcome], role: str) -> Mapping[str, Any]:

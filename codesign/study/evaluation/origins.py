@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 
 from ...datasets import Dataset, load_builtin
 from ...inputs import read_npz
-from ..definition.origins import ARRAYS, DATA_BYTES, FINISHED, SPLITS, factory_source, file_digest
+from ..definition.origins import (
+    ARRAYS,
+    DATA_BYTES,
+    FINISHED,
+    SPLITS,
+    ChangedError,
+    check_arrays,
+    factory_source,
+    file_digest,
+)
 from ..definition.study import Data, Network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-
-class ChangedError(RuntimeError):
-    """A file that is not what it was when the study was read."""
 
 
 @lru_cache(1)
@@ -32,7 +37,7 @@ def dataset(data: Data, folder: Path) -> Dataset:
         return load_builtin(data.name)
     where = f"[data] {data.kind} {data.name}"
     if data.kind == "factory":
-        made = factory(data.name, data.digest, folder)()
+        made = _made(data.name, factory(data.name, data.digest, folder))
         if not isinstance(made, Dataset):
             raise ValueError(f"{where} must give a Dataset of codesign.datasets, not {type(made).__name__}")
         return _checked({field: getattr(made, field) for field in ARRAYS}, made.classes, where)
@@ -48,15 +53,11 @@ def dataset(data: Data, folder: Path) -> Dataset:
 
 
 def _checked(arrays: Mapping[str, NDArray[Any]], classes: tuple[str, ...], where: str) -> Dataset:
+    check_arrays(arrays, where)
     for split in SPLITS:
         inputs, labels = arrays[f"{split}_inputs"], arrays[f"{split}_labels"]
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(inputs) != len(labels):
-            raise ValueError(
-                f"{where}: {split}_labels must be one integer for each of {len(inputs)} inputs, "
-                f"not {labels.dtype} {labels.shape}"
-            )
-        if inputs.dtype.kind != "f":
-            raise ValueError(f"{where}: {split}_inputs must be floats, not {inputs.dtype}")
+        if not np.isfinite(inputs).all():
+            raise ValueError(f"{where}: {split}_inputs must be finite numbers")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
             raise ValueError(f"{where}: {split}_labels must be from 0 to {len(classes) - 1}")
     typed = {name: array.astype(np.float32 if name.endswith("inputs") else np.int64) for name, array in arrays.items()}
@@ -75,9 +76,9 @@ def network(named: Network, folder: Path) -> tuple[Callable[[], nn.Module], tupl
     make = factory(named.name, named.digest, folder)
 
     def module() -> nn.Module:
-        return _module(make(), named.name)[0]
+        return _module(_made(named.name, make), named.name)[0]
 
-    return module, _module(make(), named.name)[1]
+    return module, _module(_made(named.name, make), named.name)[1]
 
 
 def _module(made: Any, name: str) -> tuple[nn.Module, tuple[Tensor, ...] | None]:
@@ -104,6 +105,14 @@ def factory(name: str, digest: str, folder: Path) -> Callable[[], Any]:
     return made
 
 
+def _made(name: str, make: Callable[[], Any]) -> Any:
+    """What a factory gives; what it raises, in a sentence that names it. That is not kept: it may work another time."""
+    try:
+        return make()
+    except (Exception, SystemExit) as error:
+        raise RuntimeError(f"factory {name} raised {type(error).__name__}: {error}") from error
+
+
 @cache
 def _module_of(name: str, source: Path, folder: Path) -> Any:
     if str(folder) not in sys.path:
@@ -111,7 +120,10 @@ def _module_of(name: str, source: Path, folder: Path) -> Any:
     loaded = sys.modules.get(name)
     if loaded is not None and Path(getattr(loaded, "__file__", None) or "") != source:
         del sys.modules[name]  # of another study's folder
-    return importlib.import_module(name)
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise RuntimeError(f"{source} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _check_digest(path: Path, digest: str, what: str) -> None:

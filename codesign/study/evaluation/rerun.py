@@ -9,6 +9,7 @@ from typing import Any
 
 from ...execution.execution import Execution, OnCycles
 from ...inputs.model_inputs import random_codes
+from ...synthesis.area_model import Measured
 from ..definition.study import Point, Study
 from ..engine.evaluator import Details
 from ..engine.task import Outcome, Task
@@ -49,14 +50,16 @@ def rerun(
     confirm: bool = False,
     on_task: OnTask | None = None,
     on_cycles: OnCycles | None = None,
+    syntheses: tuple[Measured, ...] = (),
 ) -> Rerun:
     """Do all of a point's work again.
 
     rtl : run the point's networks in Verilator too, and compare
     confirm : do the work too that only the points of the front get
     on_cycles : as of `Execution.run_rtl`
+    syntheses : that the study knew when it began, as of `known_syntheses`
     """
-    evaluator = StudyEvaluator(study)
+    evaluator = StudyEvaluator(study, syntheses)
     done: dict[str, Outcome] = {}
     ran: dict[str, Task] = {}
     for step in (evaluator.tasks, evaluator.confirmation)[: 1 + confirm]:

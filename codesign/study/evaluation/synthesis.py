@@ -1,4 +1,4 @@
-"""The tasks ``hardware``, ``synthesis``, ``clock`` and ``asic``: what the tools make of an accelerator's Verilog."""
+"""The tasks ``rtl``, ``hardware``, ``synthesis``, ``clock`` and ``asic``: what the tools make of the Verilog."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from ..engine.task import Outcome, Task
 from .tasks import CONFIG, LIBRARY
 
 
+def rtl(task: Task) -> Outcome:
+    """Which RTL is installed; None where what writes its Verilog is not."""
+    from ...synthesis.area import fingerprint
+
+    try:
+        return Outcome({"fingerprint": fingerprint()})
+    except ModuleNotFoundError:
+        return Outcome({"fingerprint": None})
+
+
 def hardware(task: Task) -> Outcome:
     """The digest of the Verilog, by which configs of the same hardware are synthesized once."""
     from ...synthesis.area import hardware_key
@@ -20,12 +30,12 @@ def hardware(task: Task) -> Outcome:
 
 
 def synthesis(task: Task) -> Outcome:
-    """What Yosys counts."""
+    """What Yosys counts, part by part."""
     from ...synthesis.area import synthesize_area
 
     with tempfile.TemporaryDirectory() as folder:
         area = synthesize_area(_config(task), Path(folder))
-    return Outcome({"resources": area.resources})
+    return Outcome({"hardware": task.arguments["hardware"], **area.as_dict()})
 
 
 def clock(task: Task) -> Outcome:

@@ -15,8 +15,8 @@ from ..definition.study import Data, Point, Study, Training
 from ..engine.task import Task, canonical
 
 FLOAT, TRAIN, RUN, ACCURACY, TEST = "float", "train", "run", "accuracy", "test"
-HARDWARE, SYNTHESIS, CLOCK, ASIC = "hardware", "synthesis", "clock", "asic"
-KINDS = (FLOAT, TRAIN, RUN, ACCURACY, TEST, HARDWARE, SYNTHESIS, CLOCK, ASIC)
+RTL, HARDWARE, SYNTHESIS, CLOCK, ASIC = "rtl", "hardware", "synthesis", "clock", "asic"
+KINDS = (FLOAT, TRAIN, RUN, ACCURACY, TEST, RTL, HARDWARE, SYNTHESIS, CLOCK, ASIC)
 CONFIG, LIBRARY = "config.json", "cells.lib"
 """Files of the tasks of synthesis."""
 FLOAT_OPTIONS = ("float_epochs", "float_learning_rate", "batch")
@@ -67,6 +67,11 @@ def run_task(
         {"structure": that of all its cycles depend on}
     """
     return Task(RUN, {"network": dict(network), "config": config.as_dict(), "latency": latency}, files or {})
+
+
+def rtl_task() -> Task:
+    """Find out which RTL is installed, once for the whole study: its Verilog takes seconds to write."""
+    return Task(RTL, {})
 
 
 def hardware_task(config: AcceleratorConfig) -> Task:

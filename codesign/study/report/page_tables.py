@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...table import cell_text, percent
+from ..definition.built_in import reference
 from ..definition.study import Constraint
 from ..objectives import MEASURES
 from ..result import PointResult, StudyResult
@@ -219,7 +220,7 @@ def trust_table(result: StudyResult) -> str:
 def reproduction(result: StudyResult) -> str:
     """The command of the study, those of the front's points, and what it ran on."""
     study = result.study
-    whole = f"lockstep study {shlex.quote(str(study.file or study.name))} -o FOLDER"
+    whole = f"lockstep study {shlex.quote(reference(study))} -o FOLDER"
     lines = [f"<p>The whole study; what its folder has is not computed again:</p>{_command(whole)}"]
     commands = [(f"#{point.index}", point.command) for point in result.front if point.command]
     if commands:

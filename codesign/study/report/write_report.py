@@ -11,7 +11,7 @@ from ..result import StudyResult
 from .page import page_html
 from .points_table import points_table, write_csv, write_parquet
 
-PAGE_NAME, CSV_NAME, PARQUET_NAME = "report.html", "points.csv", "points.parquet"
+REPORT_NAMES = PAGE_NAME, CSV_NAME, PARQUET_NAME = "report.html", "points.csv", "points.parquet"
 
 
 def write_report(result: StudyResult, folder: str | PathLike[str]) -> Path:

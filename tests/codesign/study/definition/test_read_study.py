@@ -21,10 +21,10 @@ from codesign.study.definition import (
     points,
     read_study,
     space_size,
-    study_as_dict,
     study_from_dict,
 )
 from codesign.study.definition.study import RECIPES
+from codesign.study.plain import to_plain
 from codesign.training.recipe import KINDS, TrainingRecipe
 from emulator import AcceleratorConfig, Arithmetic
 
@@ -99,7 +99,7 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
     assert (search.sampler, search.trials, search.seed, search.population) == ("nsga2", 40, 3, 8)
     assert (study.clock_mhz, study.latency, study.confirm) == (100, 20, "front")
     assert study.file == tmp_path / "study.toml" and study.folder == tmp_path
-    assert json.loads(json.dumps(study_as_dict(study)))["space"][0]["choices"][1] == {"rows": 4, "columns": 8}
+    assert json.loads(json.dumps(to_plain(study)))["space"][0]["choices"][1] == {"rows": 4, "columns": 8}
 
 
 def test_points_are_the_product_of_the_choices_in_order(tmp_path: Path) -> None:
@@ -376,3 +376,39 @@ def test_a_factory_and_an_archive_are_known_by_their_content(tmp_path: Path) -> 
     (tmp_path / "data.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"data\.npz: is not an \.npz file, or it is damaged"):
         study_from_dict(table, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"inputs": np.zeros((2, 9), np.int8)}, r"inputs must be floats, batch axis first, not int8 \(2, 9\)"),
+        ({"inputs": np.float32(1)}, r"inputs must be floats, batch axis first, not float32 \(\)"),
+        ({"labels": np.zeros(3, np.int64)}, r"labels must be one integer for each of 2 inputs, not int64 \(3,\)"),
+        ({"labels": np.zeros((2, 1), np.int64)}, r"labels must be one integer .*, not int64 \(2, 1\)"),
+        ({"labels": np.zeros(2)}, r"labels must be one integer for each of 2 inputs, not float64 \(2,\)"),
+    ],
+)
+def test_arrays_that_do_not_go_together_are_refused_before_they_are_read(
+    tmp_path: Path, changed: dict[str, Any], sentence: str
+) -> None:
+    arrays = {"inputs": np.zeros((2, 9), np.float32), "labels": np.zeros(2, np.int64)} | changed
+    np.savez(tmp_path / "data.npz", **arrays)
+    (tmp_path / "x.onnx").write_bytes(b"x")
+    table = small(network={"file": "x.onnx"}, data={"file": "data.npz"}, objectives=["accuracy"])
+    with pytest.raises(ValueError, match=rf"^\[data\] file data\.npz: {sentence}"):
+        study_from_dict(table, tmp_path)
+
+
+def test_all_inputs_have_one_shape(tmp_path: Path) -> None:
+    shapes = {"train": (2, 1, 8, 8), "validation": (2, 64), "test": (2, 1, 8, 8)}
+    arrays = {f"{split}_inputs": np.zeros(shape, np.float32) for split, shape in shapes.items()}
+    np.savez(tmp_path / "data.npz", **arrays, **{f"{split}_labels": np.zeros(2, np.int64) for split in shapes})
+    sentence = r"validation_inputs must have the shape of the others, \(1, 8, 8\), not \(64,\)"
+    with pytest.raises(ValueError, match=sentence):
+        study_from_dict(small(data={"file": "data.npz"}, training=QAT), tmp_path)
+
+
+def test_what_the_area_model_is_fitted_on_is_one_of_two() -> None:
+    assert study_from_dict(small(synthesis={"model": "store"})).area_model == "store"
+    with pytest.raises(ValueError, match=r"\[synthesis\] model must be one of shipped, store, not 'mine'"):
+        study_from_dict(small(synthesis={"model": "mine"}))

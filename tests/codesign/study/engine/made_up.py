@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ from pathlib import Path
 
 from codesign.study.definition.study import Constraint, Dimension, Network, Objective, Point, Search, Study
 from codesign.study.engine.evaluator import Details
+from codesign.study.engine.store import Store
 from codesign.study.engine.task import Outcome, Task
+from codesign.study.engine.worker import execute
+from codesign.study.engine.workers import Done
 from codesign.study.value import Value
 
 ROWS, COLUMNS, BITS = (4, 8, 16, 32), (4, 8, 16), (12, 16, 20)
@@ -53,7 +57,8 @@ def accuracy(bits: int) -> float:
 class MadeUp:
     """An `Evaluator`: train by bits, then run by rows and columns; the area is estimated, and confirmed for the front.
 
-    behaviour : task's name ("train-12", "run-4-8-12", "area-…") → "fail", "raise", "die", "die once", or seconds
+    behaviour : task's name ("train-12", "run-4-8-12", "area-…") → "fail", "raise", "die", "die once", "print", "nan"
+        (in its outcome), "odd" (a number that is none, made of it), or seconds
     log : file that gets a line "name pid" for each execution; None: none
     version : of the "sources" of each kind
     """
@@ -61,6 +66,9 @@ class MadeUp:
     behaviour: Mapping[str, str | float] = field(default_factory=dict)
     log: Path | None = None
     version: Mapping[str, str] = field(default_factory=dict)
+
+    def informed(self, store: Store) -> MadeUp:
+        return self
 
     def tasks(self, point: Point, done: Mapping[str, Outcome]) -> Mapping[str, Task]:
         bits = point.config.arithmetic.accumulator_bits
@@ -115,8 +123,15 @@ class MadeUp:
             return Outcome({}, failure=f"{name} must not be, but is")
         if do == "raise":
             raise KeyError(name)
+        if do == "die":
+            Path(tempfile.mkdtemp(), "rest").write_text("of a tool")
         if do == "die" or (do == "die once" and self.executions().count(name) == 1):
             os.kill(os.getpid(), signal.SIGKILL)
+        if do == "print":
+            print("noise", flush=True)
+            os.write(1, b"noise")
+        if do == "nan":
+            return Outcome({"cycles": float("nan")})
         if isinstance(do, int | float):
             time.sleep(do)
         rows, columns, bits = (task.arguments.get(of, 0) for of in ("rows", "columns", "bits"))
@@ -127,7 +142,7 @@ class MadeUp:
         if task.kind == "area":
             return Outcome({"luts": luts(rows, columns, bits)})
         assert task.files["model.onnx"] == b"\x00model" * bits
-        return Outcome({"cycles": cycles(rows, columns)})
+        return Outcome({"cycles": "inf" if do == "odd" else cycles(rows, columns)})
 
     def executions(self) -> list[str]:
         """Names of the tasks that were begun, in order."""
@@ -138,6 +153,26 @@ class MadeUp:
         """Ids of the processes that began them."""
         assert self.log is not None
         return [int(line.split()[1]) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
+class Here:
+    """Workers that are this process: they start at once. Last in, first out."""
+
+    name = "none"
+
+    def __init__(self, evaluator: MadeUp, count: int) -> None:
+        self._evaluator, self._tasks = evaluator, dict[str, Task]()
+
+    def submit(self, ticket: str, task: Task) -> None:
+        self._tasks[ticket] = task
+
+    def wait(self) -> list[Done]:
+        ticket, task = self._tasks.popitem()
+        outcome, kept, _ = execute(self._evaluator, task)
+        return [Done(ticket, outcome, kept)]
+
+    def close(self) -> None:
+        pass
 
 
 def best(points: Mapping[tuple[int, int, int], tuple[float, float, float]]) -> set[tuple[int, int, int]]:

@@ -61,7 +61,9 @@ def test_a_killed_worker_costs_its_task_only(tmp_path: Path) -> None:
     assert not any(alive(process) for process in evaluator.processes())
 
 
-def test_a_task_that_ends_its_worker_twice_has_failed(tmp_path: Path) -> None:
+def test_a_task_that_ends_its_worker_twice_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     evaluator = MadeUp({"run-8-8-16": "die", "train-12": "die once"}, log=tmp_path / "log")
     result = run_study(study(), tmp_path / "s", workers=2, evaluator=evaluator)
     failed = [point for point in result.points if point.failure]
@@ -70,6 +72,7 @@ def test_a_task_that_ends_its_worker_twice_has_failed(tmp_path: Path) -> None:
     ]
     assert failed[0].failure == "run: the worker process was ended by SIGKILL, 2 times; is there memory enough?"
     assert [evaluator.executions().count(name) for name in ("run-8-8-16", "train-12", "train-16")] == [2, 2, 1]
+    assert not list((tmp_path / "temporary").iterdir())  # what the killed ones had left there
     # Another machine may have the memory: that is not kept as the task's outcome.
     later = run_study(study(), tmp_path / "s", workers=1, evaluator=MadeUp(log=tmp_path / "later"))
     assert not any(point.failure for point in later.points)
@@ -138,7 +141,9 @@ def test_ctrl_c_writes_what_there_is(tmp_path: Path) -> None:
     assert process.returncode == 130 and err == "lockstep: interrupted\n"
     assert not any(alive(worker) for worker in log.processes())
     assert "the study was interrupted" in out and "of 24 points" in out
-    assert {"result.json", "optuna.db", "points", "store"} <= {path.name for path in (tmp_path / "s").iterdir()}
+    assert {"result.json", "report.html", "points.csv", "optuna.db", "points", "store"} <= {
+        path.name for path in (tmp_path / "s").iterdir()
+    }
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:

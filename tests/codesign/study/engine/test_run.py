@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
 
-from codesign.study import run_study
+from codesign.study import read_study, run_study
+from codesign.study.definition import find_study, reference
 from codesign.study.definition.study import Constraint, Search
+from codesign.study.engine import run
 from codesign.study.engine.folder import config_toml
 from codesign.study.engine.record import result_as_dict
+from codesign.study.engine.status import Status
+from codesign.study.engine.workers import Done
 from codesign.study.result import StudyResult
+from codesign.study.result_file import read_result
 from emulator import AcceleratorConfig, Arithmetic
 from emulator.config import config_from_dict
-from tests.codesign.study.engine.made_up import BITS, COLUMNS, ROWS, MadeUp, accuracy, best, cycles, luts, study
+from tests.codesign.study.engine.made_up import BITS, COLUMNS, ROWS, Here, MadeUp, accuracy, best, cycles, luts, study
 
 ALL = list(itertools.product(ROWS, COLUMNS, BITS))
 
@@ -31,6 +39,12 @@ def found(result: StudyResult) -> list[object]:
     """All that must not depend on who computed it, when and where."""
     points = result_as_dict(result)["points"]
     return [{key: value for key, value in point.items() if key not in ("cached", "command")} for point in points]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No processes: for what does not depend on who does the work."""
+    monkeypatch.setattr(run, "LocalWorkers", Here)
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +117,27 @@ def test_any_number_of_workers_gives_the_same(
     grid: tuple[StudyResult, Path, MadeUp], tmp_path: Path, workers: int
 ) -> None:
     # The first points take longer than the others, so that they end out of order.
-    evaluator = MadeUp({"run-4-4-12": 0.3, "train-16": 0.2})
+    evaluator = MadeUp({"run-4-4-12": 0.3, "train-16": 0.2, "run-8-8-16": "print"})
     assert found(run_study(study(), tmp_path / "s", workers=workers, evaluator=evaluator)) == found(grid[0])
 
 
 def test_the_second_run_computes_nothing(grid: tuple[StudyResult, Path, MadeUp]) -> None:
     first, folder, evaluator = grid
-    before, storage = evaluator.executions(), (folder / "optuna.db").stat().st_mtime_ns
+    names = ("result.json", "report.html", "points.csv", "points.parquet", "optuna.db", "points/0035/config.toml")
+    before, times = evaluator.executions(), [(folder / name).stat().st_mtime_ns for name in names]
     again = run_study(study(), folder, workers=2, evaluator=evaluator)
     assert evaluator.executions() == before
     assert found(again) == found(first)
     assert all(point.cached for point in again.points) and not any(point.cached for point in first.points)
-    assert (folder / "optuna.db").stat().st_mtime_ns == storage
+    assert [(folder / name).stat().st_mtime_ns for name in names] == times
+    page = (folder / "report.html").read_bytes()
+    (folder / "report.html").write_text("mine")  # what is not as it was written is written again
+    (folder / "points.csv").unlink()
+    run_study(study(), folder, workers=2, evaluator=evaluator)
+    assert len((folder / "report.html").read_bytes()) > len(page) // 2 and (folder / "points.csv").exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_changed_study_computes_what_changed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     run_study(study(bits=(12,)), tmp_path / "s", workers=1, evaluator=MadeUp(log=log))
@@ -131,6 +152,7 @@ def test_a_changed_study_computes_what_changed(tmp_path: Path) -> None:
     assert len(list((tmp_path / "s" / "points").iterdir())) == 12  # and no point of the larger study is left
 
 
+@pytest.mark.usefixtures("here")
 def test_a_failing_point_is_recorded_and_the_study_goes_on(tmp_path: Path) -> None:
     evaluator = MadeUp({"run-8-4-16": "fail", "train-12": "raise"}, log=tmp_path / "log")
     result = run_study(study(), tmp_path / "s", workers=2, evaluator=evaluator)
@@ -151,6 +173,53 @@ def test_a_failing_point_is_recorded_and_the_study_goes_on(tmp_path: Path) -> No
     assert (states.count("FAIL"), states.count("COMPLETE")) == (13, 23)
 
 
+@pytest.mark.usefixtures("here")
+def test_a_number_that_is_none_is_its_points_failure(tmp_path: Path) -> None:
+    evaluator = MadeUp({"run-4-4-12": "odd", "run-4-4-16": "nan"})
+    result = run_study(study(), tmp_path / "s", workers=1, evaluator=evaluator)
+    assert [point.failure for point in result.points[:3]] == [
+        "cycles must be a finite number, not inf",
+        "run: unexpected ValueError: Out of range float values are not JSON compliant",
+        None,
+    ]
+    assert "cycles" not in result.points[0].values and "luts" in result.points[0].values
+    assert not any(point.failure for point in result.points[3:])
+    assert [point.failure for point in read_result(tmp_path / "s").points] == [p.failure for p in result.points]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_study_none_of_whose_points_can_be_had_has_its_page(tmp_path: Path) -> None:
+    result = run_study(study(), tmp_path, workers=1, evaluator=MadeUp({"train": "fail"}))
+    assert (result.state, result.front, len(result.points)) == ("complete", (), 36)
+    assert "No point is on the front." in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_study_file_that_goes_while_it_runs_is_kept(tmp_path: Path) -> None:
+    file, folder = tmp_path / "größe.toml", tmp_path / "a folder – ü"
+    file.write_text("# mine\n")
+    made = replace(study(bits=(12,)), file=file)
+
+    def remove(status: Status) -> None:
+        file.unlink(missing_ok=True)
+
+    (tmp_path / "link").symlink_to(folder)
+    folder.mkdir()
+    result = run_study(made, tmp_path / "link", workers=1, on_status=remove, evaluator=MadeUp())
+    assert (folder / "study.toml").read_text() == "# mine\n"
+    assert shlex.split(result.points[3].command) == [
+        "lockstep", "study", str(file), "-o", str(tmp_path / "link"), "--point", "3",
+    ]  # fmt: skip
+    again = run_study(replace(made, file=None), folder, workers=1, evaluator=MadeUp())
+    assert again.points[3].command.startswith("lockstep study 'made up' -o '")
+
+
+def test_a_built_in_study_is_known_by_its_name() -> None:
+    built_in = read_study(find_study("tiny_arrays"))
+    assert reference(built_in) == "tiny_arrays"
+
+
+@pytest.mark.usefixtures("here")
 def test_a_constraint_bounds_the_front(tmp_path: Path) -> None:
     limits = (Constraint("luts", high=2000), Constraint("accuracy", low=0.5))
     result = run_study(study(constraints=limits), tmp_path / "s", workers=1, evaluator=MadeUp())
@@ -160,9 +229,33 @@ def test_a_constraint_bounds_the_front(tmp_path: Path) -> None:
     assert result.front and not any(point.violations for point in result.front)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_grid_can_be_cut_short(tmp_path: Path) -> None:
     result = run_study(study(Search("grid", trials=5)), tmp_path / "s", workers=1, evaluator=MadeUp())
     assert names(result) == ALL[:5] and result.planned == 5
+
+
+@pytest.mark.usefixtures("here")
+def test_the_time_left_is_of_the_search_and_not_of_the_workers_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that goes on by 100 seconds before the first point and by 1 with each task, of which a point has one."""
+    monkeypatch.setattr(run, "STATUS_SECONDS", 0.0)
+    now, told = [0.0], list[Status]()
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    evaluator = MadeUp()
+
+    class Slow(Here):
+        def wait(self) -> list[Done]:
+            now[0] += 1.0 if now[0] else 100.0
+            return super().wait()
+
+    monkeypatch.setattr(run, "LocalWorkers", Slow)
+    run_study(study(bits=(12,)), tmp_path, workers=1, on_status=told.append, evaluator=evaluator)
+    search = [status for status in told if status.phase == "search"]
+    assert {status.remaining for status in search if status.finished < 2} == {None}
+    assert all(status.remaining == 12 - status.finished for status in search if status.finished >= 2)
+    assert {status.remaining for status in told if status.phase == "confirmation"} == {None}
 
 
 def test_a_written_config_is_read_as_itself() -> None:

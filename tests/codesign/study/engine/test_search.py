@@ -12,13 +12,12 @@ from codesign.study import run_study
 from codesign.study.definition.study import Dimension, Search, Study
 from codesign.study.engine import run as run_module
 from codesign.study.engine import search as search_module
+from codesign.study.engine.outputs import write_outputs
 from codesign.study.engine.search import Search as Asker
 from codesign.study.engine.search import Told
 from codesign.study.engine.store import Store
-from codesign.study.engine.task import Task
-from codesign.study.engine.workers import Done
 from codesign.study.result import StudyResult
-from tests.codesign.study.engine.made_up import MadeUp, study
+from tests.codesign.study.engine.made_up import Here, MadeUp, study
 
 SEARCHES = {
     "nsga2": Search("nsga2", 30, seed=3, population=6),
@@ -35,28 +34,10 @@ def values(result: StudyResult) -> list[dict[str, float]]:
     return [{name: value.number for name, value in point.values.items()} for point in result.points]
 
 
-class Here:
-    """Workers that are this process: what is asked for does not depend on them, and they start at once."""
-
-    name = "none"
-
-    def __init__(self, evaluator: MadeUp, count: int) -> None:
-        self._evaluator, self._tasks = evaluator, dict[str, Task]()
-
-    def submit(self, ticket: str, task: Task) -> None:
-        self._tasks[ticket] = task
-
-    def wait(self) -> list[Done]:
-        ticket, task = self._tasks.popitem()
-        return [Done(ticket, self._evaluator.execute(task), True)]
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "LocalWorkers", Here)
+    monkeypatch.setattr(run_module, "write_outputs", lambda *_: None)  # most of the time, and nothing of the search
 
 
 class Interrupting(MadeUp):
@@ -134,10 +115,20 @@ def _infeasible(one: tuple[int, ...]) -> Told:
     return Told(one, (float(one[0]),), (float(one[1] - 3),))
 
 
+def _both(one: tuple[int, ...]) -> Told:
+    """The first is, with a constraint against a second one of 4 or more, and one of 6 or more fails."""
+    return _infeasible(one) if one[1] < 6 else Told(one, None)
+
+
 @pytest.mark.parametrize(
-    ("sampler", "population", "generations"), [("nsga2", 10, 8), ("nsga3", 10, 8), ("tpe", 10, 5), ("gp", 4, 4)]
+    ("sampler", "population", "generations", "tell"),
+    [
+        *((*genetic, tell) for genetic in (("nsga2", 10, 8), ("nsga3", 10, 8)) for tell in (_small, _failing)),
+        ("nsga2", 10, 8, _infeasible),
+        *(("tpe", 10, 5, tell) for tell in (_small, _failing, _infeasible)),
+        ("gp", 4, 4, _both),  # a Gaussian process for the objective and one for each constraint: seconds
+    ],
 )
-@pytest.mark.parametrize("tell", [_small, _failing, _infeasible])
 def test_a_search_finds_what_is_good_and_leaves_what_fails(
     tmp_path: Path,
     sampler: str,
@@ -187,7 +178,10 @@ def _rows(*rows: int) -> Dimension:
     return Dimension("rows", rows, tuple({"rows": row} for row in rows))
 
 
-def test_nothing_of_optuna_stays_set(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_of_optuna_stays_set(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "write_outputs", write_outputs)
     before = optuna.logging.get_verbosity()
     run_study(study(Search("tpe", 12, population=6)), tmp_path, workers=1, evaluator=MadeUp())
     assert optuna.logging.get_verbosity() == before

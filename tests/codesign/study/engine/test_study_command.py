@@ -72,6 +72,10 @@ def test_a_folder_that_cannot_be_is_one_sentence(
     (foreign / "thesis.tex").write_text("mine")
     fails(capsys, ["study", "x", "-o", foreign], str(foreign), "holds 'thesis.tex' and no study")
     assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+    for name in ("points", "study.toml"):  # names that a study's folder has
+        another = tmp_path / f"with {name}"
+        (another / name).mkdir(parents=True)
+        fails(capsys, ["study", "x", "-o", another], f"holds '{name}' and no study")
     fails(capsys, ["study", "x", "-o", foreign / "thesis.tex"], "is a file, not a folder")
     fails(capsys, ["study", "x", "-o", "/proc/study"], "/proc/study")
     fails(capsys, ["study", "x", "-o", tmp_path / "s", "--rtl"], "--rtl needs --point")

@@ -18,9 +18,10 @@ from codesign.datasets import load_builtin
 from codesign.energy.table import BUILT_IN
 from codesign.networks import NETWORKS
 from codesign.study.definition import Point, Study, point, points, study_from_dict
+from codesign.study.definition.origins import ChangedError
 from codesign.study.engine.task import Outcome, Task
+from codesign.study.engine.worker import execute
 from codesign.study.evaluation import StudyEvaluator
-from codesign.study.evaluation.origins import ChangedError
 from codesign.study.evaluation.sources import SOURCES, sources
 from codesign.study.evaluation.tasks import KINDS
 from compiler import compile_graph, load_onnx
@@ -233,6 +234,7 @@ def loaded(model: bytes, arithmetic: Arithmetic) -> Any:
 
 
 FACTORIES = """
+from dataclasses import replace
 import numpy as np
 import torch
 from torch import nn
@@ -246,6 +248,17 @@ def with_inputs():
 
 def no_net():
     return "net"
+
+def fails():
+    raise ZeroDivisionError("by zero")
+
+def mixed():
+    made = data()
+    return replace(made, validation_inputs=made.validation_inputs.reshape(30, 12))
+
+def empty():
+    made = data()
+    return replace(made, train_inputs=made.train_inputs * np.float32("nan"))
 
 def data():
     inputs = np.random.default_rng(0).normal(size=(30, 1, 3, 4)).astype(np.float32)
@@ -278,6 +291,21 @@ def test_networks_and_data_of_the_users_own(tmp_path: Path) -> None:
         done["train"].failure
         == f"factory own_parts:nothing: there is no function nothing in {tmp_path / 'own_parts.py'}"
     )
+    _, done = outcome(network=factory, data={"factory": "own_parts:mixed"}, training=training)
+    assert done["float"].failure == (
+        "[data] factory own_parts:mixed: validation_inputs must have the shape of the others, (1, 3, 4), not (12,)"
+    )
+    _, done = outcome(network=factory, data={"factory": "own_parts:empty"}, training=training)
+    assert done["float"].failure == "[data] factory own_parts:empty: train_inputs must be finite numbers"
+    failing = study_from_dict({"objectives": ["cycles"], **space, "network": {"factory": "own_parts:fails"}}, tmp_path)
+    (tmp_path / "broken_parts.py").write_text("import no_such_package")
+    broken = study_from_dict({"objectives": ["cycles"], **space, "network": {"factory": "broken_parts:f"}}, tmp_path)
+    for made, sentence in (
+        (failing, "train: factory own_parts:fails raised ZeroDivisionError: by zero"),
+        (broken, f"train: {tmp_path}/broken_parts.py cannot be imported: ModuleNotFoundError: No module named 'no_su"),
+    ):
+        told, kept, _ = execute(StudyEvaluator(made), first(made)["train"])
+        assert told.failure is not None and told.failure.startswith(sentence) and not kept
     (tmp_path / "own_parts.py").write_text(FACTORIES + "\n")
     with pytest.raises(ChangedError, match=r"own_parts\.py has changed since the study was read"):
         StudyEvaluator(study).execute(first(study)["train"])
