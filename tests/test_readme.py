@@ -14,7 +14,7 @@ from codesign.study.evaluation import rerun
 ROOT = Path(__file__).parent.parent
 SCRIPT = re.compile(r"```python\n(.*?)```\n\nIt prints `(.*?)`", re.DOTALL)
 STUDY = re.compile(r"```toml\n(# Which array .*?)```", re.DOTALL)
-FRONT = re.compile(r"^ (\d+) +(\S+) +(\w+_stationary) +(\d+) +(\d+ KiB) +([\d.]+) +≈([\d.]+) +~1 *$", re.MULTILINE)
+FRONT = re.compile(r"^ (\d+) +(\S+) +(\w+_stationary) +(\d+) +(\d+ KiB) +([\d.]+) +([\d.]+) \* +≈1 *$", re.MULTILINE)
 
 
 def test_own_model_and_recipe(tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
     columns = ("point", *names, *measures, *(("test accuracy",) if tested else ()))
     table = Table(f"{study.name}: the front", columns, left=1 + len(names))
     for point in result.front:
-        numbers = [_number(point.values[measure].number, point.values[measure].kind) for measure in measures]
+        numbers = [marked(point.values[measure].number, point.values[measure].kind) for measure in measures]
         choices = [str(point.point.choices[name]) for name in names]
-        table.add(str(point.index), *choices, *numbers, *((_number(point.test_accuracy),) if tested else ()))
+        table.add(str(point.index), *choices, *numbers, *((marked(point.test_accuracy),) if tested else ()))
     failed = [point for point in result.points if point.failure is not None]
     cached = sum(point.cached for point in result.points)
     output.show(table)
@@ -50,7 +50,7 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
         output.show(f"point {point.index} failed: {point.failure}")
     if len(failed) > 5:
         output.show(f"{len(failed) - 5} more points failed; {folder / PAGE_NAME} names them")
-    output.show(*_standing([point.values[measure] for point in result.front for measure in measures]))
+    output.show(*marks([point.values[measure] for point in result.front for measure in measures]))
     output.show(
         *result.notes,
         f"{len(result.points)} of {result.planned} points, {len(result.front)} on the front, {len(failed)} failed; "
@@ -61,8 +61,8 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
     )
 
 
-def _standing(values: Sequence[Value]) -> list[str]:
-    """What the marks of `_number` mean, and the worst error of the estimates; nothing where all is exact."""
+def marks(values: Sequence[Value]) -> list[str]:
+    """What the marks of `marked` mean, and the worst error of the estimates; nothing where all is exact."""
     said = []
     if any(value.kind == "estimate" for value in values):
         errors = [value.error for value in values if value.error is not None]
@@ -72,7 +72,8 @@ def _standing(values: Sequence[Value]) -> list[str]:
     return ["; ".join([*said, "all others are exact"])] if said else []
 
 
-def _number(number: float | None, kind: str = "exact") -> str | None:
+def marked(number: float | None, kind: str = "exact") -> str | None:
+    """A number with thin separators or four digits, and the mark of its kind, which the page has too."""
     if number is None:
         return None
     before, after = {"exact": ("", ""), "estimate": ("≈", ""), "model": ("", " *")}[kind]

@@ -19,7 +19,7 @@ function showLayers(holder, point, found) {
   }
   const memories = memoriesOf(found.layers);
   holder.append(el("h3", {}, "Layers"), layerTable(layers, memories));
-  section(holder, "Roofline", "Multiplications a cycle against multiplications per byte of the busier direction of the bus. All that the array does for a layer lies in the layer's cycles; loads ahead and stores behind may lie in another's, so that one can stand above the sloping roof. Layers that multiply nothing have no place here.", (element, key) => roofline(element, key, point, layers));
+  section(holder, "Roofline", "Multiplications a cycle against multiplications per byte of the busier direction of the bus. All that the array does for a layer lies in the layer’s cycles; loads ahead and stores behind may lie in another’s, so that one can stand above the sloping roof. Layers that multiply nothing have no place here.", (element, key) => roofline(element, key, point, layers));
   const energies = memories.map((name) => [name.replace(/_/g, " "), (row) => (row["energy." + name] ?? 0) / 1000]);
   if (memories.length) section(holder, "Energy", "Exact accesses times published energies (a model).", (element, key) => stacked(element, key, layers, energies, "nJ"));
   section(holder, "Bytes on the bus", "Whole words of the bus, one sample.", (element, key) => stacked(element, key, layers, [["read", (row) => row.bytes_read], ["written", (row) => row.bytes_written], ["instructions", (row) => row.bytes_fetched ?? 0]], "bytes"));
