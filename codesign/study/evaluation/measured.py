@@ -103,7 +103,7 @@ def notes(point: Point, done: Mapping[str, Outcome], areas: AreaModel) -> tuple[
         if point.config.rows > rows or point.config.columns > columns:
             found.append(
                 f"areas of arrays with more than {rows} rows or {columns} columns are extrapolated, since none of them "
-                "was synthesized: their error is not known"
+                "was synthesized: no error is known of arrays beyond twice as many"
             )
     reason = _values(done, CLOCK).get("reason")
     if reason is not None:
