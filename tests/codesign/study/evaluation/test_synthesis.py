@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +121,18 @@ def test_a_design_that_cannot_be_placed_has_a_reason_and_a_killed_tool_none(monk
         words.text = other
         with pytest.raises(RuntimeError, match=other):
             clock(task)
+
+
+def test_a_tasks_time_is_its_tools_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def synthesize(config: AcceleratorConfig, folder: Path) -> None:
+        subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+        raise ValueError("no")
+
+    monkeypatch.setattr("codesign.synthesis.area.synthesize_area", synthesize)
+    asked = study(confirm="front")
+    task = synthesis_tasks(asked, AcceleratorConfig(), "k", None)["synthesis"]
+    outcome = StudyEvaluator(asked).execute(task)
+    assert outcome.failure == "no" and outcome.seconds > 0.25
 
 
 @pytest.mark.parametrize(
