@@ -17,6 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from .files import check_writable, naming, write_text
 from .table import Table
 
+MOST_WIDTH = 100_000
+"""Columns of a terminal, more than any table needs."""
+
 OnStep = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
 
@@ -41,6 +44,11 @@ class Output:
                     self.console.print(part.rich())
                 else:
                     self.console.print(part, markup=False, soft_wrap=True)
+
+    def fits(self, table: Table) -> bool:
+        """Whether the table can be shown without breaking a cell."""
+        unbounded = self.console.options.update(max_width=MOST_WIDTH)
+        return self.console.measure(table.rich(), options=unbounded).maximum <= self.console.width
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the machine-readable result if it is asked for."""

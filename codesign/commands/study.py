@@ -36,16 +36,23 @@ def show(output: Output, result: StudyResult, folder: Path) -> None:
     study = result.study
     measures = list(dict.fromkeys(part.measure for part in (*study.objectives, *study.constraints)))
     tested = any(point.test_accuracy is not None for point in result.front)
+    numbers = [*measures, *(("test accuracy",) if tested else ())]
     names = [dimension.name for dimension in study.space]
-    columns = ("point", *names, *measures, *(("test accuracy",) if tested else ()))
-    table = Table(f"{study.name}: the front", columns, left=1 + len(names))
+    title = f"{study.name}: the front"
+    table = Table(title, ("point", *names, *numbers), left=1 + len(names))
+    narrow = Table(title, ("point", "choices", *numbers), left=2, whole=numbers)
     for point in result.front:
-        numbers = [marked(point.values[measure].number, point.values[measure].kind) for measure in measures]
+        cells = [marked(point.values[measure].number, point.values[measure].kind) for measure in measures]
+        cells += [marked(point.test_accuracy)] if tested else []
         choices = [str(point.point.choices[name]) for name in names]
-        table.add(str(point.index), *choices, *numbers, *((marked(point.test_accuracy),) if tested else ()))
+        table.add(str(point.index), *choices, *cells)
+        narrow.add(str(point.index), ", ".join(map(" ".join, zip(names, choices, strict=True))), *cells)
     failed = [point for point in result.points if point.failure is not None]
     cached = sum(point.cached for point in result.points)
-    output.show(table)
+    if result.front:
+        output.show(table if output.fits(table) else narrow)
+    elif len(failed) < len(result.points):
+        output.show(f"{title} is empty: no point meets all constraints")
     for point in failed[:5]:
         output.show(f"point {point.index} failed: {point.failure}")
     if len(failed) > 5:

@@ -48,4 +48,4 @@ def _read(model: bytes, arithmetic: Arithmetic) -> Graph:
         try:
             return load_model(path, arithmetic, override=True)
         except ValueError as error:
-            raise ValueError(str(error).removeprefix(f"{path}: ")) from None
+            raise ValueError(f"the network's file: {str(error).removeprefix(f'{path}: ')}") from None
