@@ -35,7 +35,7 @@ from .convolution import ConvolutionEmitter
 from .copy import emit_copy
 from .cut.column_blocks import as_convolution, check_bias
 from .cut.maps import Map, as_map, as_vector
-from .cut.packing import Border, border, packed, packs
+from .cut.packing import Border, border, packed, packs, turned
 from .emitter import Emitter
 from .features import check_features
 from .fuse import Step, fuse
@@ -108,10 +108,7 @@ def _emit(emitter: Emitter, step: Step) -> None:
         case Linear():
             ConvolutionEmitter(emitter, as_convolution(node), as_vector(sources[0]), as_map(target), post).emit()
         case Convolution():
-            source = as_map(sources[0])
-            if _can_pack(emitter, node, source):
-                node, source = packed(node, source)
-            ConvolutionEmitter(emitter, node, source, as_map(target), post).emit()
+            _emit_convolution(emitter, node, as_map(sources[0]), as_map(target), post)
         case AveragePool():
             emit_average_pool(emitter, node, as_map(sources[0]), as_map(target), post)
         case MaxPool():
@@ -143,16 +140,16 @@ def _broadcast(emitter: Emitter, source: Region, shape: tuple[int, ...]) -> Map:
     return as_map(copy)
 
 
-def _can_pack(emitter: Emitter, node: Convolution, source: Map) -> bool:
-    """Whether K can be packed: pixels side by side, and the padding's columns in memory."""
+def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post) -> None:
+    """Emit a convolution; K is packed where pixels lie side by side and the columns of padding in memory."""
     there = emitter.placement.borders.get(node.inputs[0], Border())
-    wanted = border(node, source.width)
-    return (
-        packs(node, emitter.config.rows)
-        and source.pixel_stride == source.depth
-        and there.left >= wanted.left
-        and there.right >= wanted.right
-    )
+    if there.turned:
+        node, source, target = turned(node), source.turned(), target.turned()
+        post.operand = post.operand.turned() if post.operand is not None else None
+    wanted = replace(border(node, source.width), turned=there.turned)
+    if packs(node, emitter.config.rows) and source.pixel_stride == source.depth and there.holds(wanted):
+        node, source = packed(node, source)
+    ConvolutionEmitter(emitter, node, source, target, post).emit()
 
 
 def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:

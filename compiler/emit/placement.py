@@ -102,16 +102,17 @@ class Placement:
         return Region(self.reserve(size), tensor)
 
     def _with_border(self, tensor: Tensor, border: Border) -> Region:
-        (height, width), depth = map_size(tensor), tensor.shape[-1]
+        (height, width), depth = _lines(tensor, border), tensor.shape[-1]
         line = (border.left + width + border.right) * depth
         address = self.reserve(height * line)
         self.borders[tensor.name] = border
-        return Region(address + border.left * depth, tensor, (line, depth, 1)[-len(tensor.shape) :])
+        steps = (depth, line, 1) if border.turned else (line, depth, 1)[-len(tensor.shape) :]
+        return Region(address + border.left * depth, tensor, steps)
 
     def surroundings(self, name: str) -> tuple[int, int]:
         """(address, bytes) of a tensor with its border."""
         region, border = self.regions[name], self.borders[name]
-        (height, width), depth = map_size(region.tensor), region.tensor.shape[-1]
+        (height, width), depth = _lines(region.tensor, border), region.tensor.shape[-1]
         return region.address - border.left * depth, height * (border.left + width + border.right) * depth
 
     def _view(self, tensor: Tensor) -> Region | None:
@@ -132,6 +133,12 @@ class Placement:
         if tensor.axes[-1] != len(tensor.shape):
             return None
         return Region(source.address, tensor, tuple(source.steps[axis - 1] for axis in tensor.axes[1:]))
+
+
+def _lines(tensor: Tensor, border: Border) -> tuple[int, int]:
+    """(lines, pixels of a line) as they are stored."""
+    height, width = map_size(tensor)
+    return (width, height) if border.turned else (height, width)
 
 
 def pad_offset(node: Pad) -> list[int]:

@@ -32,6 +32,12 @@ class Map:
         """The same pixels as one line."""
         return replace(self, height=1, width=self.height * self.width, line_stride=0)
 
+    def turned(self) -> Map:
+        """The same codes, columns as lines."""
+        return replace(
+            self, height=self.width, width=self.height, line_stride=self.pixel_stride, pixel_stride=self.line_stride
+        )
+
     def every(self, vertical: int, horizontal: int, height: int, width: int) -> Map:
         """Every n-th line and pixel, the first included; height × width of them."""
         return replace(

@@ -3,23 +3,37 @@
 The codes under one line of the kernel lie side by side in memory, so a LOAD of overlapping pixels of kernel width ×
 channels bytes brings them into as few rows as they need, in the contract's order. Columns of padding must then exist in
 memory: the map has a border of zero points, which the memory image holds from the start.
+
+Where kernel rows fill tiles better than kernel columns do, an input of the graph is stored column by column.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from emulator.graph import Convolution, Graph
+import numpy as np
 
+from emulator.arithmetic import Arithmetic
+from emulator.graph import Convolution, Graph, Tensor
+
+from .column_blocks import weight_zero_points
 from .maps import Map
 
 
 @dataclass(frozen=True)
 class Border:
-    """Columns of the zero point at both ends of each line of a map."""
+    """Columns of the zero point at both ends of each line of a map.
+
+    turned : the map's columns are stored as its lines, and lines of the zero point stand at both ends of each column
+    """
 
     left: int = 0
     right: int = 0
+    turned: bool = False
+
+    def holds(self, other: Border) -> bool:
+        """Whether it has all that `other` wants."""
+        return self.left >= other.left and self.right >= other.right and self.turned == other.turned
 
 
 def packs(node: Convolution, rows: int) -> bool:
@@ -39,12 +53,54 @@ def border(node: Convolution, width: int) -> Border:
 def borders(graph: Graph, rows: int) -> dict[str, Border]:
     """The borders that convolutions with packed K want around their inputs."""
     found: dict[str, Border] = {}
+    readers = [name for node in graph.nodes for name in node.inputs]
     for node in graph.nodes:
-        if isinstance(node, Convolution) and packs(node, rows):
-            name = node.inputs[0]
-            wanted, known = border(node, graph.tensor(name).shape[-2]), found.get(name, Border())
-            found[name] = Border(max(wanted.left, known.left), max(wanted.right, known.right))
+        if not isinstance(node, Convolution):
+            continue
+        source = graph.tensor(node.inputs[0])
+        alone = source in graph.inputs and readers.count(source.name) == 1
+        if alone and turns(node, source, rows, graph.arithmetic):
+            found[source.name] = replace(border(turned(node), source.shape[0]), turned=True)
+        elif packs(node, rows):
+            wanted, known = border(node, source.shape[-2]), found.get(source.name, Border())
+            found[source.name] = Border(max(wanted.left, known.left), max(wanted.right, known.right))
     return found
+
+
+def turns(node: Convolution, source: Tensor, rows: int, arithmetic: Arithmetic) -> bool:
+    """Whether K tiles should span kernel rows in place of kernel columns: where that takes fewer of them.
+
+    The products are then added column by column of the kernel, which is the contract's sum where none can overflow.
+    """
+    if len(node.shape) != 3 or not packs(turned(node), rows):
+        return False
+    _, height, width, depth = node.weight.shape
+    tiles = height * (-(-width * depth // rows) if packs(node, rows) else width * -(-depth // rows))
+    return width * -(-height * depth // rows) < tiles and any_order(node, source.zero_point, arithmetic)
+
+
+def any_order(node: Convolution, zero_point: int, arithmetic: Arithmetic) -> bool:
+    """Whether no sum of the layer can leave the accumulator, whichever codes come in and in whichever order."""
+    low, high = (code - zero_point for code in arithmetic.activation_range)
+    weight = node.weight.reshape(len(node.weight), -1).astype(np.int64) - weight_zero_points(node)[:, None]
+    most = np.maximum(np.maximum(weight * low, weight * high), 0).sum(axis=1) + np.maximum(node.bias, 0)
+    least = np.minimum(np.minimum(weight * low, weight * high), 0).sum(axis=1) + np.minimum(node.bias, 0)
+    limit = 1 << (arithmetic.accumulator_bits - 1)
+    return bool((most < limit).all() and (least >= -limit).all())
+
+
+def turned(node: Convolution) -> Convolution:
+    """The same layer of the map with rows and columns exchanged."""
+    height, width, depth = node.shape
+    top, left, bottom, right = node.padding
+    return replace(
+        node,
+        shape=(width, height, depth),
+        weight=node.weight.swapaxes(1, 2),
+        strides=node.strides[::-1],
+        padding=(left, top, right, bottom),
+        dilations=node.dilations[::-1],
+    )
 
 
 def packed(node: Convolution, source: Map) -> tuple[Convolution, Map]:

@@ -182,3 +182,30 @@ def test_one_map_serves_packed_and_other_readers() -> None:
     assert compile_graph(net, CONFIG).macs == sum(
         node.weight.size * node.shape[0] * node.shape[1] for node in net.nodes if isinstance(node, Convolution)
     )
+
+
+def test_k_is_packed_across_kernel_rows_where_no_sum_can_overflow() -> None:
+    """An input of the graph is stored column by column; its layer's residual add and both strides turn with it."""
+    source = Tensor(name="input", shape=(23, 10, 1), **SAME)
+    rng = np.random.default_rng(0)
+    node = Convolution(
+        name="a", shape=(12, 5, 9), inputs=("input",), **SAME, weight=rng.integers(-128, 128, (9, 8, 3, 1), np.int8),
+        bias=rng.integers(-900, 900, 9), multiplier=np.full(9, 1 << 23), shift=np.full(9, 34), strides=(2, 2),
+        padding=(3, 1, 4, 0),
+    )  # fmt: skip
+    other = Tensor(name="other", shape=node.shape, **SAME)
+    last = convolution("b", node, 4)
+    wide = Arithmetic(accumulator_bits=24)
+    net = replace(graph(source, node, add("sum", node, other), last), inputs=(source, other), arithmetic=wide)
+    net = replace(net, nodes=(*net.nodes[:2], replace(last, inputs=("sum",))))
+    program = check(net, replace(CONFIG, arithmetic=wide), rng)
+    first = next(i for i in program.instructions if i.opcode == Opcode.CONVOLVE)
+    assert (first["kernel_height"], first["kernel_width"], first["channel_rows"]) == (3, 1, 1)
+    region = program.inputs["input"]
+    assert region.steps == (1, 3 + 23 + 4, 1)
+    assert (np.frombuffer(program.image, np.int8)[region.address - 3 : region.address] == -3).all()
+    for overflow in ("wrap", "saturate"):  # of sums that overflow the order counts
+        narrow = Arithmetic(accumulator_bits=17, overflow=overflow)
+        program = check(replace(net, arithmetic=narrow), replace(CONFIG, arithmetic=narrow), rng)
+        first = next(i for i in program.instructions if i.opcode == Opcode.CONVOLVE)
+        assert (first["kernel_height"], first["kernel_width"]) == (8, 1)
