@@ -10,15 +10,15 @@ from amaranth.utils import exact_log2
 from emulator.config import AcceleratorConfig
 from emulator.registers import REGISTER_ADDRESS_BITS
 
-from .axi import AXI4, INCREMENTING, AXI4Lite
-from .compute import Compute
-from .front_end import FrontEnd
+from .array.compute import Compute
+from .bus.axi import AXI4, INCREMENTING, AXI4Lite
+from .bus.read_arbiter import ReadArbiter
+from .front_end.front_end import FrontEnd
 from .hierarchy import modules
-from .load_unit import LoadUnit
-from .post_processing import PostProcessing
-from .read_arbiter import ReadArbiter
+from .post_processing.post_processing import PostProcessing
 from .skew import skew
-from .store_unit import StoreUnit
+from .transfer.load_unit import LoadUnit
+from .transfer.store_unit import StoreUnit
 
 
 def accelerator_signature(config: AcceleratorConfig) -> wiring.Signature:

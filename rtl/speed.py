@@ -8,11 +8,11 @@ from pathlib import Path
 
 from emulator.config import AcceleratorConfig
 
+from .array.processing_element import ProcessingElement
+from .array.systolic_array import SystolicArray
 from .hierarchy import write_verilog
-from .processing_element import ProcessingElement
 from .simulation import BuiltSimulator, SimulationError, build
 from .simulation.vectors import Component, amaranth_component
-from .systolic_array import SystolicArray
 
 LFSR_BITS = 32
 LFSR_MASK = 0x80200003

@@ -25,23 +25,25 @@ _HERE = Path(__file__).parent
 
 
 def _imported(source: Path) -> set[Path]:
-    """The files of this package and of the one above it that a file imports when it is run; it and theirs included."""
+    """The files that a file imports by relative names when it is run; it and theirs included."""
     found, waiting = set[Path](), {source}
     while waiting:
         file = waiting.pop()
         found.add(file)
         for node in ast.parse(file.read_bytes()).body:
             if isinstance(node, ast.ImportFrom) and node.level:
-                folder = file.parent if node.level == 1 else file.parent.parent
-                names = [node.module] if node.module else [alias.name for alias in node.names]
-                waiting |= {folder / f"{name}.py" for name in names if (folder / f"{name}.py").exists()} - found
+                folder = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+                named = {folder.with_suffix(".py"), folder / "__init__.py"}
+                named |= {folder / f"{alias.name}.py" for alias in node.names}
+                waiting |= {path for path in named if path.exists()} - found
     return found
 
 
 def _stamp(module: str) -> str:
     """A digest of all that the functions of a module may be made of."""
     digest, name = hashlib.sha256(), module.removeprefix(f"{_PACKAGE}.")
-    files = _imported(_HERE / f"{name}.py") if module != name else {*_HERE.glob("*.py"), *_HERE.parent.glob("*.py")}
+    inside = _HERE.joinpath(*name.split(".")).with_suffix(".py")
+    files = _imported(inside) if module != name else {*_HERE.rglob("*.py"), *_HERE.parent.glob("*.py")}
     for source in sorted(files):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from . import arbiter, control, convolve, external, fetch, load, post_process, sequencer, store
+from .array import convolve
+from .bus import arbiter
 from .compiled import entry
+from .front_end import control, fetch, sequencer
+from .memory import external
+from .post_processing import post_process
 from .state import State
+from .transfer import load, store
 
 
 @entry

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ from ..program import Program, check_program
 from ..registers import COUNTERS, LANE_COUNTER_BITS
 from ..timing import DEFAULT_LATENCY, MAX_LATENCY
 from .result import Result, RunRecord, make_result
-
-if TYPE_CHECKING:
-    from .state import State
+from .state import State
 
 CHUNK = 1 << 22
 """Cycles between two chances to interrupt a run."""
@@ -128,7 +125,7 @@ class Machine:
         Raises what `check_images` raises.
         """
         checked = check_images(self.config, images, program_address, program_bytes)
-        from .state import allocate  # with the compiled loop, and Numba
+        from .state.state import allocate  # with the compiled loop, and Numba
 
         state, records = allocate(self.config), list[RunRecord]()
         resets = reset_at if isinstance(reset_at, Sequence) else [reset_at] * len(images)
@@ -146,7 +143,7 @@ class Machine:
         """
         ((address, length),) = check_images(self.config, [image], program_address, program_bytes)
         from . import loop
-        from .state import allocate
+        from .state.state import allocate
 
         state = self._start(allocate(self.config), image, address, length, 0, None)
         while state.control["running"][0]:
@@ -177,8 +174,9 @@ class Machine:
         self, state: State, image: bytes, address: int, length: int, instructions: int, reset_at: int | None
     ) -> State:
         """The state of cycle 2 of a run; `instructions` have an entry in its timeline."""
-        from . import external, fetch
-        from .state import clear_run
+        from .front_end import fetch
+        from .state import external
+        from .state.state import clear_run
 
         state = state._replace(
             memory=np.frombuffer(image, np.uint8).copy(), timeline=np.full((instructions, 3), -1, np.int64)

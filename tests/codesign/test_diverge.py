@@ -18,7 +18,7 @@ from codesign.diverge.signals import MEANINGS, machine_rows
 from compiler import compile_graph, load_onnx
 from emulator import AcceleratorConfig, Graph, Machine, run_graph
 from emulator.instructions import INSTRUCTION_BYTES
-from emulator.machine import state
+from emulator.machine.state import state
 from emulator.program import Program
 from tests.codesign import planted
 from tests.codesign.planted import Fault, first_difference

@@ -17,11 +17,11 @@ from emulator.instructions import (
     Opcode,
     Unit,
 )
-from emulator.machine import convolve
+from emulator.machine.array import convolve
 from emulator.machine.compiled import MAX_FIELDS, compiled
-from emulator.machine.records import record
-from emulator.machine.state import ISSUE, PORT, config_record
-from rtl.compute import Compute
+from emulator.machine.state.records import record
+from emulator.machine.state.state import ISSUE, PORT, config_record
+from rtl.array.compute import Compute
 from rtl.hierarchy import modules
 from rtl.simulation.vectors import Component, amaranth_component
 from tests.programs import random_instruction

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import FORMATS, INSTRUCTION_BITS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Unit
-from emulator.machine import post_process
 from emulator.machine.compiled import compiled
-from emulator.machine.state import allocate
+from emulator.machine.post_processing import post_process
+from emulator.machine.state.state import allocate
 from rtl.hierarchy import modules
-from rtl.post_processing import PostProcessing
+from rtl.post_processing.post_processing import PostProcessing
 from rtl.simulation.vectors import amaranth_component, play_vectors
 from rtl.skew import skew
 from rtl.unit import INDEX_BITS, UnitPort

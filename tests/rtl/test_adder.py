@@ -11,8 +11,8 @@ import numpy as np
 from emulator import Arithmetic
 from emulator.arithmetic import ROUNDINGS
 from emulator.timing import adder_latency
-from rtl.adder import Adder
-from rtl.rescaled_adder import RescaledAdder
+from rtl.post_processing.adder import Adder
+from rtl.post_processing.rescaled_adder import RescaledAdder
 from tests import oracle
 from tests.contract_vectors import group_by, load_vectors
 from tests.rtl import side_by_side

@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from emulator.instructions import Instruction, Opcode
-from rtl.bursts import BurstWalk
+from rtl.transfer.bursts import BurstWalk
 from tests.rtl import transfer_cases
 
 BASE = 0x12345000

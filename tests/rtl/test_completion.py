@@ -8,7 +8,7 @@ import numpy as np
 
 from emulator.front_end import INDEX_BITS, SETTLE_CYCLES
 from emulator.instructions import Error, Unit
-from rtl.completion import FAULT, Completion
+from rtl.front_end.completion import FAULT, Completion
 from rtl.simulation.vectors import amaranth_component, play_vectors
 
 UNITS = len(Unit)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from emulator import AcceleratorConfig
-from emulator.machine import external
 from emulator.machine.compiled import compiled
-from emulator.machine.state import State, allocate
+from emulator.machine.memory import external
+from emulator.machine.state.state import State, allocate
 from rtl.simulation import build
 from rtl.simulation.script import NO_ERRORS
 

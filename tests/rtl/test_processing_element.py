@@ -12,9 +12,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from emulator import Arithmetic
+from rtl.array.processing_element import ProcessingElement
+from rtl.array.weight_lane import WeightLane
 from rtl.control import PARAMETER_WRITE
-from rtl.processing_element import ProcessingElement
-from rtl.weight_lane import WeightLane
 from tests.contract_vectors import group_by, load_vectors
 from tests.rtl import side_by_side
 

@@ -8,7 +8,7 @@ from amaranth import Module, Shape, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.product import SMALL, partial_products
+from rtl.post_processing.product import SMALL, partial_products
 from rtl.simulation.vectors import amaranth_component, play_vectors
 
 FACTORS = [of(bits) for of in (signed, unsigned) for bits in (1, 2, 5)]

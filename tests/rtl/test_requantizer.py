@@ -11,7 +11,7 @@ import numpy as np
 
 from emulator import Arithmetic
 from emulator.timing import REQUANTIZER_LATENCY
-from rtl.requantizer import Requantizer
+from rtl.post_processing.requantizer import Requantizer
 from rtl.simulation.vectors import Component
 from tests import oracle
 from tests.contract_vectors import group_by, load_vectors

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from emulator import Arithmetic
+from rtl.array.output_stationary_element import OutputStationaryElement
+from rtl.array.processing_element import ProcessingElement
+from rtl.array.systolic_array import SystolicArray
 from rtl.hierarchy import modules
-from rtl.output_stationary_element import OutputStationaryElement
-from rtl.processing_element import ProcessingElement
 from rtl.simulation.vectors import Component, amaranth_component, play_vectors
-from rtl.systolic_array import SystolicArray
 
 ROWS, COLUMNS = 3, 4
 MODES = ("saturate", "wrap")

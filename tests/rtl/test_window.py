@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from emulator.instructions import ADDRESS_BITS
 from emulator.timing import WINDOW_LATENCY, WINDOW_SETUP_CYCLES
-from rtl.window import Window
+from rtl.array.window import Window
 from rtl.window_setup import WINDOW_FIELDS, WindowSetup
 
 DEPTH = 300

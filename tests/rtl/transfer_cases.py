@@ -9,7 +9,7 @@ import numpy as np
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import FORMATS, Instruction, Opcode, Target
-from emulator.machine import state
+from emulator.machine.state import state
 
 
 def random_config(rng: np.random.Generator) -> AcceleratorConfig:

@@ -12,11 +12,14 @@ from amaranth.sim import Simulator
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import FORMATS, Error, Instruction, Target, Unit
-from emulator.machine import arbiter, external, load, state, store
+from emulator.machine.bus import arbiter
 from emulator.machine.compiled import compiled
-from rtl.load_unit import LoadUnit
-from rtl.read_arbiter import ReadArbiter
-from rtl.store_unit import StoreUnit
+from emulator.machine.memory import external
+from emulator.machine.state import state
+from emulator.machine.transfer import load, store
+from rtl.bus.read_arbiter import ReadArbiter
+from rtl.transfer.load_unit import LoadUnit
+from rtl.transfer.store_unit import StoreUnit
 
 BASE = 0x7000
 """Bus address of the memory region."""

@@ -1,0 +1,1 @@
+"""CONVOLVE: the systolic array, its weights and its accumulators."""

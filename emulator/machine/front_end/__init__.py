@@ -1,0 +1,1 @@
+"""Fetch, decoder, queues, tokens, start and end of a run."""

@@ -1,0 +1,1 @@
+"""External memory, behind the bus."""

@@ -1,0 +1,129 @@
+"""The post-process unit: REQUANTIZE, REDUCE, ADDER and COUNTERS, a position per cycle through the column lanes.
+
+What becomes of a position is computed when its rows are read; its codes then wait for the cycles in which the lanes
+look them up in their tables and in which their row is written.
+"""
+
+from __future__ import annotations
+
+from ...instructions import Error, Opcode, Unit
+from ...timing import WINDOW_SETUP_CYCLES
+from ..array.pipeline import bank_bit
+from ..compiled import compiled, copy
+from ..state import State
+from .post_process_lanes import deliver, load_parameters, read
+from .reduce_walk import advance, start
+
+IDLE, DECODE, PREPARE, START, FILL, RUN, DRAIN = range(7)
+"""States: nothing to do; set the settings; multiply the strides; go to the first position; look at it; issue a position
+and look at the next one; wait for the last result's row."""
+_UNIT = int(Unit.POST_PROCESS)
+_REQUANTIZE, _REDUCE, _ADDER = int(Opcode.REQUANTIZE), int(Opcode.REDUCE), int(Opcode.ADDER)
+_ADDRESS = int(Error.ADDRESS)
+
+
+@compiled
+def ready(s: State) -> bool:
+    """Whether the unit takes an instruction in this cycle."""
+    return bool(s.post_process.registers[0].state == IDLE)
+
+
+@compiled
+def step(s: State) -> None:
+    """One cycle."""
+    p, port = s.post_process, s.ports[_UNIT]
+    r = p.registers[0]
+    halt, r.halt = r.halt, s.control[0].halt
+    port.finished = 0
+    port.fault = 0
+    port.work = 0
+    if r.state == IDLE:
+        port.busy = 0
+        if s.issue[_UNIT].take:
+            copy(p.raw, s.issue_fields[_UNIT])
+            r.opcode, r.index = s.issue[_UNIT].opcode, s.issue[_UNIT].index
+            r.state, r.aborted, port.busy = DECODE, 0, 1
+        return
+    now = r.now
+    r.now = now + 1
+    deliver(s, now)
+    if r.issued:
+        read(s, (now - 1) % len(p.flight))
+        r.issued = 0
+    p.flight[now % len(p.flight)] = 0
+
+    state, prepare = r.state, r.prepare
+    following = state
+    r.prepare = max(prepare - 1, 0)
+    if state == DECODE:
+        following = _decode(s)
+    elif state == PREPARE:
+        if prepare == 1:
+            following = START
+    elif state == START:
+        start(s)
+        following = FILL
+    elif state == FILL:
+        load_parameters(s)
+        advance(s)
+        following = RUN
+    elif state == RUN:
+        c = p.candidate[0]
+        if c.illegal:
+            if not halt:
+                port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
+            r.aborted = 1
+            following = DRAIN
+        elif not halt and not _conflict(s):
+            port.work = 1
+            r.issued, r.issued_first, r.issued_valid, r.issued_result = 1, c.first, c.valid, c.result
+            r.issued_operand, r.issued_sums = c.operand, c.sums
+            if c.result:
+                p.flight[now % len(p.flight)] = 1
+                r.drained = now + len(p.flight) - 1
+            if c.last:
+                following = DRAIN
+            advance(s)
+    elif now >= r.drained and prepare == 0:
+        following = IDLE
+        if not r.aborted:
+            port.finished, port.signals, port.finished_index = 1, p.requantize[0].signal, r.index
+        port.busy = 0 if r.aborted else 1
+    if halt and state != DRAIN:
+        r.aborted = 1
+        following = DRAIN
+    r.state = following
+
+
+@compiled
+def _decode(s: State) -> int:
+    """Settings of the instruction; returns the next state."""
+    p = s.post_process
+    r = p.registers[0]
+    r.counter_row = 0
+    if r.opcode == _ADDER:
+        copy(p.adder_raw, p.raw)
+        return DRAIN
+    r.add, r.table, r.operands, r.lanes = 0, 0, 0, 0
+    if r.opcode == _REQUANTIZE:
+        q = p.requantize[0]
+        r.entry, r.add, r.table, r.operands, r.lanes = q.parameters, q.add, q.table, q.add, q.lanes
+        r.zero_point, r.y_min, r.y_max, r.stride = q.zero_point, q.y_min, q.y_max, q.output_stride
+    elif r.opcode == _REDUCE:
+        d = p.reduce[0]
+        r.entry, r.add, r.table, r.operands, r.lanes = d.parameters, d.add, d.table, 1, d.lanes
+        r.zero_point, r.y_min, r.y_max, r.stride = d.zero_point, d.y_min, d.y_max, d.output_stride
+        r.prepare = WINDOW_SETUP_CYCLES
+        return PREPARE
+    else:
+        r.stride = 1
+    return START
+
+
+@compiled
+def _conflict(s: State) -> bool:
+    """Whether CONVOLVE reads the candidate's accumulator bank in the next cycle."""
+    p = s.post_process
+    if p.registers[0].opcode != _REQUANTIZE:
+        return False
+    return bool(s.convolve.registers[0].bank_reads & bank_bit(p.candidate[0].sums))

@@ -1,0 +1,93 @@
+"""The post-process unit's registers, and results on their way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import AcceleratorConfig
+from ...instructions import Opcode
+from ...timing import output_delay
+from ..compiled import MAX_FIELDS, fields_record
+from .records import Records, record
+from .reduce_walk import CANDIDATE, WALK
+
+REGISTERS = record(
+    "state",
+    "opcode",
+    "index",
+    "now",  # cycles spent outside of IDLE
+    "halt",  # that of the cycle before
+    "prepare",  # cycles until the strides are there
+    "aborted",
+    "drained",  # the `now` in which the last result's row is written
+    "entry",  # settings: parameter entry, whether codes are read, go through adder and table
+    "operands",
+    "add",
+    "table",
+    "lanes",  # so many lanes count
+    "zero_point",
+    "y_min",
+    "y_max",
+    "stride",  # of the output rows
+    "row",  # output row that is written next
+    "issued",  # the position at lane 0
+    "issued_first",
+    "issued_valid",
+    "issued_result",
+    "issued_operand",
+    "issued_sums",
+    "counter_row",
+)
+
+
+class PostProcess(NamedTuple):
+    """Registers.
+
+    raw, requantize, reduce, counters : the instruction's fields, under three formats
+    adder_raw, adder : what the last ADDER set
+    operand, held (columns) : what a window has gathered; its first difference
+    multiplier, shift (columns) : the parameters in use
+    codes (cycles, columns), flight (cycles) : results on their way, by the cycle of their issue
+    """
+
+    registers: Records
+    candidate: Records
+    walk: Records
+    raw: NDArray[np.int64]
+    requantize: Records
+    reduce: Records
+    counters: Records
+    adder_raw: NDArray[np.int64]
+    adder: Records
+    operand: NDArray[np.int64]
+    held: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    codes: NDArray[np.int8]
+    flight: NDArray[np.uint8]
+
+
+def allocate(config: AcceleratorConfig) -> PostProcess:
+    """The unit with nothing to do."""
+    raw, adder = np.zeros(MAX_FIELDS, np.int64), np.zeros(MAX_FIELDS, np.int64)
+    columns, cycles = config.columns, output_delay(config) + 1
+    return PostProcess(
+        registers=np.zeros(1, REGISTERS),
+        candidate=np.zeros(1, CANDIDATE),
+        walk=np.zeros(1, WALK),
+        raw=raw,
+        requantize=fields_record(raw, Opcode.REQUANTIZE),
+        reduce=fields_record(raw, Opcode.REDUCE),
+        counters=fields_record(raw, Opcode.COUNTERS),
+        adder_raw=adder,
+        adder=fields_record(adder, Opcode.ADDER),
+        operand=np.zeros(columns, np.int64),
+        held=np.zeros(columns, np.int64),
+        multiplier=np.zeros(columns, np.int64),
+        shift=np.zeros(columns, np.int64),
+        codes=np.zeros((cycles, columns), np.int8),
+        flight=np.zeros(cycles, np.uint8),
+    )

@@ -1,0 +1,156 @@
+"""LOAD: external memory → scratchpads, parameters and tables; twin of `rtl/load_unit.py`."""
+
+from __future__ import annotations
+
+from ...instructions import PARAMETER_ENTRIES, PARAMETER_PITCH, PARAMETER_ROWS, Error, Target, Unit
+from ..compiled import MAX_FIELDS, compiled
+from ..state import State
+from ..state.load import SLOTS
+from .bursts import (
+    ASKS,
+    FAULT,
+    NOTHING,
+    next_overlap,
+    row_ends,
+    start_bursts,
+    start_overlaps,
+    step_bursts,
+    stop_bursts,
+    word_ends,
+)
+
+WRITE_CYCLES = 4
+"""From a beat to the cycle in which its row is written."""
+_LOAD, _LOAD_GRANT, _LOAD_OWNER = int(Unit.LOAD), 2, 1
+_ADDRESS, _BUS = int(Error.ADDRESS), int(Error.BUS)
+_ACTIVATION, _WEIGHT, _OPERAND, _PARAMETER = (int(t) for t in Target if t != Target.TABLE)
+
+
+@compiled
+def ready(s: State) -> bool:
+    """Whether an instruction can be taken."""
+    return not s.load.registers[0].active
+
+
+@compiled
+def r_ready(s: State) -> bool:
+    """Whether a beat of this unit would be taken."""
+    return bool(s.load.registers[0].dropping or word_ends(s.load.overlaps[0]))
+
+
+@compiled
+def _lanes(s: State) -> int:
+    return int(s.config[0].rows if s.load.fields[0].target == _ACTIVATION else s.config[0].columns)
+
+
+@compiled
+def _depth(s: State) -> int:
+    config, target = s.config[0], s.load.fields[0].target
+    if target == _ACTIVATION:
+        return int(config.activation_depth)
+    if target == _WEIGHT:
+        return int(config.weight_depth)
+    if target == _OPERAND:
+        return int(config.operand_depth)
+    return PARAMETER_ENTRIES * PARAMETER_PITCH if target == _PARAMETER else 1 << config.activation_bits
+
+
+@compiled
+def _write(s: State) -> None:
+    """The row whose time has come."""
+    r = s.load.registers[0]
+    row, place, target = s.load.rows[r.writing], s.load.places[r.writing], s.load.fields[0].target
+    r.writing = (r.writing + 1) % SLOTS
+    lanes = _lanes(s)
+    if target == _ACTIVATION:
+        for lane in range(lanes):
+            s.activation[place, lane] = row[lane]
+    elif target == _WEIGHT:
+        for lane in range(lanes):
+            s.weight[place, lane] = row[lane]
+    elif target == _OPERAND:
+        for lane in range(lanes):
+            s.operand[place, lane] = row[lane]
+    elif target != _PARAMETER:
+        for lane in range(lanes):
+            s.table[place, lane] = row[lane]
+    elif place % PARAMETER_PITCH < PARAMETER_ROWS + s.config[0].weight_zero_points:
+        for lane in range(lanes):
+            s.parameters[place // PARAMETER_PITCH, place % PARAMETER_PITCH, lane] = row[lane]
+
+
+@compiled
+def _overlap(s: State) -> None:
+    """Bytes of the beat on the bus go into the row in the making."""
+    r, o, bus_bytes = s.load.registers[0], s.load.overlaps[0], s.config[0].bus_bytes
+    row = s.load.rows[r.making]
+    if o.lane == 0:
+        for lane in range(len(row)):
+            row[lane] = 0
+    first = bus_bytes - o.word_left
+    for k in range(min(o.word_left, o.row_left)):
+        row[o.lane + k] = s.read_data[first + k]
+    if row_ends(o):
+        s.load.places[r.making] = o.place
+        r.making = (r.making + 1) % SLOTS
+        r.complete |= 1
+    if not next_overlap(o, s.load.fields[0], bus_bytes, _lanes(s)):
+        r.last |= 1
+
+
+@compiled
+def step(s: State) -> None:
+    """One cycle."""
+    r, walk, fields = s.load.registers[0], s.load.bursts[0], s.load.fields[0]
+    bus, port, control = s.bus[0], s.ports[_LOAD], s.control[0]
+    mine = bus.r_valid and bus.r_owner == _LOAD_OWNER and not r.dropping
+    refused = mine and bus.r_error
+    over = control.halt or refused
+
+    r.complete <<= 1
+    r.last <<= 1
+    if r.complete >> WRITE_CYCLES & 1:
+        _write(s)
+        r.complete &= (1 << WRITE_CYCLES) - 1
+    port.work = 1 if mine and not refused else 0
+    if bus.r_valid and bus.r_owner == _LOAD_OWNER and bus.r_ready and bus.r_last:
+        r.owed -= 1
+    if port.work:
+        _overlap(s)
+    port.finished = r.last >> (WRITE_CYCLES - 1) & 1
+    r.last &= (1 << (WRITE_CYCLES - 1)) - 1
+
+    event = NOTHING
+    if not bus.load_request and not over:
+        lanes, depth = _lanes(s), _depth(s)
+        event = step_bursts(walk, fields, s.config[0].bus_bytes, lanes, depth, control.memory_bytes)
+    if bus.grant == _LOAD_GRANT:
+        r.owed += 1
+        bus.load_request = 0
+    elif over:
+        bus.load_request = 0
+    elif event == ASKS:
+        bus.load_request, bus.load_address, bus.load_beats = 1, walk.burst, walk.beats
+    port.fault = 1 if (event == FAULT or refused) and not r.stopped else 0
+    port.fault_code = _BUS if refused else _ADDRESS
+    port.fault_index = port.finished_index = r.index
+    port.signals = fields.signal
+    if event == FAULT or refused:
+        r.stopped = 1
+    if refused:
+        r.dropping = 1
+    if r.start:
+        start_bursts(walk, fields)
+        start_overlaps(s.load.overlaps[0], fields, s.config[0].bus_bytes, _lanes(s))
+    if over:
+        stop_bursts(walk)
+
+    r.start = 0
+    if s.issue[_LOAD].take:
+        for k in range(MAX_FIELDS):
+            s.load.raw[k] = s.issue_fields[_LOAD, k]
+        r.index, r.start, r.active = s.issue[_LOAD].index, 1, 1
+    elif port.finished or control.halt:
+        r.active = 0
+    port.busy = 1 if r.active or r.owed or r.stepped or port.work or port.finished else 0
+    r.stepped = (r.stepped << 1 | port.work) & 3

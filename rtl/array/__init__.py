@@ -1,0 +1,1 @@
+"""CONVOLVE: the systolic array, its scratchpads' ways to it, and its accumulators."""

@@ -1,0 +1,100 @@
+"""Accumulator lane: the partial sums and biases of one array column."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from emulator.config import AcceleratorConfig
+from emulator.instructions import PARAMETER_ENTRIES
+
+from ..control import PARAMETER_WRITE, accumulate_control
+from ..memory.block_ram import block_ram
+
+
+class AccumulatorLane(wiring.Component):
+    """Two banks of sums of P bits with their overflow flags, one of even rows and one of odd rows.
+
+    A sum to carry on takes its bank's read port; otherwise the port is post-processing's.
+
+    Members
+    -------
+    control, control_out : from the lane at the left; to the lane at the right, one cycle later
+    read_address, read_address_out : row that post-processing reads, travelling likewise
+    parameter_write : `PARAMETER_WRITE`; bytes 0–3 of an entry are its bias
+    start, start_overflowed : to the column's top, three cycles after the control
+    result, result_overflowed : from the column's bottom, in the cycle of the control's `write`
+    sum, overflowed : row `read_address`, three cycles later
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        total, row = signed(config.arithmetic.accumulator_bits), bits_for(config.accumulator_depth - 1)
+        super().__init__(
+            {
+                "control": In(accumulate_control(config)),
+                "control_out": Out(accumulate_control(config)),
+                "read_address": In(row),
+                "read_address_out": Out(row),
+                "parameter_write": In(PARAMETER_WRITE),
+                "start": Out(total),
+                "start_overflowed": Out(1),
+                "result": In(total),
+                "result_overflowed": In(1),
+                "sum": Out(total),
+                "overflowed": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        control = self.control
+        m.d.sync += [self.control_out.eq(control), self.read_address_out.eq(self.read_address)]
+        # A block RAM is slow: registers behind it, then the choice.
+        read = [self._bank(m, bank) for bank in range(2)]
+        data = [Signal.like(value, name=f"data_{bank}", reset_less=True) for bank, value in enumerate(read)]
+        bias = Signal.like(read[0], reset_less=True)
+        carries, bank, other_bank = Signal(2), Signal(2), Signal(2)
+        m.d.sync += [
+            *(register.eq(value) for register, value in zip(data, read, strict=True)),
+            bias.eq(self._bias(m)),
+            carries.eq(Cat(control.carry, carries)),
+            bank.eq(Cat(control.read_address[0], bank)),
+            other_bank.eq(Cat(self.read_address[0], other_bank)),
+            Cat(self.start, self.start_overflowed).eq(Mux(carries[1], Mux(bank[1], data[1], data[0]), bias)),
+            Cat(self.sum, self.overflowed).eq(Mux(other_bank[1], data[1], data[0])),
+        ]
+        return m
+
+    def _bank(self, m: Module, bank: int) -> Value:
+        """One bank; returns what it reads, a flag above the sum."""
+        control, depth = self.control, (self.config.accumulator_depth + 1) // 2
+        entry = self.config.arithmetic.accumulator_bits + 1
+        m.submodules[f"bank_{bank}"] = memory = block_ram(entry, depth)
+        write, read = memory.write_port(), memory.read_port()
+        mine = control.carry & (control.read_address[0] == bank)
+        m.d.comb += [
+            write.en.eq(control.write & (control.write_address[0] == bank)),
+            write.addr.eq(control.write_address[1:]),
+            write.data.eq(Cat(self.result, self.result_overflowed)),
+            read.en.eq(1),
+            read.addr.eq(Mux(mine, control.read_address[1:], self.read_address[1:])),
+        ]
+        return read.data
+
+    def _bias(self, m: Module) -> Value:
+        """The bias of the control's entry, a cycle later; as wide as a sum, below a flag of 0."""
+        arithmetic, given = self.config.arithmetic, self.parameter_write
+        m.submodules.biases = biases = block_ram(32, PARAMETER_ENTRIES)
+        write, read = biases.write_port(granularity=8), biases.read_port()
+        m.d.comb += [
+            write.addr.eq(given.address[4:]),
+            write.data.eq(given.data.replicate(4)),
+            read.en.eq(1),
+            read.addr.eq(self.control.parameters),
+        ]
+        with m.If(given.write & (given.address[2:4] == 0)):
+            m.d.comb += write.en.eq(1 << given.address[:2])
+        bias = Signal(signed(arithmetic.accumulator_bits))
+        m.d.comb += bias.eq(read.data[: arithmetic.bias_bits].as_signed())
+        return bias.as_unsigned()

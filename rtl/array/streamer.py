@@ -1,0 +1,144 @@
+"""Streamer: gives each output position of each weight tile its turn, one per cycle."""
+
+from itertools import pairwise
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from emulator.config import AcceleratorConfig
+from emulator.instructions import Opcode
+from emulator.timing import WINDOW_LATENCY, sum_round_trip
+
+from ..control import position_tag
+from ..fields import fields_layout
+from ..unit import INDEX_BITS
+from ..window_setup import WINDOW_STEPS
+from .window import Window
+
+
+class Streamer(wiring.Component):
+    """Tiles in the order of kernel row, kernel column and channel row; in each of them the positions line by line.
+
+    A position gets its turn and is issued `WINDOW_LATENCY` cycles later, with its address checked. A tile's first
+    position waits for the tile's weights and until the sums that the tile carries on are written: the sum of position p
+    is read `sum_round_trip` cycles after it was last issued, or later. An instruction that carries on sums in other
+    places than the one before it waits for all that is on its way.
+
+    Members
+    -------
+    offered, taken : an instruction is prepared; the streamer takes it in this cycle
+    instruction, index, steps : the prepared instruction
+    loaded, started : the next tile's weights are there in time; it gets its turn
+    stop, clear : issue nothing more; back to idle
+    issue, tag, inside, address : a position, its operand row unless it is padding
+    fault, issue_index : the position would be issued but for an address outside a memory; its instruction
+    busy : positions are to come
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "offered": In(1),
+                "taken": Out(1),
+                "instruction": In(fields_layout(Opcode.CONVOLVE)),
+                "index": In(INDEX_BITS),
+                "steps": In(WINDOW_STEPS),
+                "loaded": In(1),
+                "started": Out(1),
+                "stop": In(1),
+                "clear": In(1),
+                "issue": Out(1),
+                "tag": Out(position_tag(config)),
+                "inside": Out(1),
+                "address": Out(20),
+                "fault": Out(1),
+                "issue_index": Out(INDEX_BITS),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, prepared = self.config, self.instruction
+        m.submodules.window = window = Window(config.activation_depth)
+        m.d.comb += [getattr(window, name).eq(prepared[name]) for name in (*window.geometry, "channel_rows")]
+        m.d.comb += [window.steps.eq(self.steps), window.begin.eq(self.taken)]
+
+        # The position whose turn is next.
+        waiting = Signal()
+        tag = Signal(position_tag(config), reset_less=True)
+        first_row = Signal(16, reset_less=True)
+        elsewhere = Signal()  # the first tile carries on sums that lie elsewhere than those of the instruction before
+        turn, last, permitted = Signal(), Signal(), Signal()
+        start_over = self._is_over(m, "start", self.started)
+        turn_over = self._is_over(m, "turn", turn)
+        m.d.comb += [
+            permitted.eq(~tag.swap | (self.loaded & (~tag.carry | start_over) & (~elsewhere | turn_over))),
+            turn.eq(waiting & ~self.stop & permitted),
+            last.eq(window.last_position & window.last_kernel),
+            window.next_position.eq(turn),
+            window.next_kernel.eq(turn & window.last_position),
+            self.taken.eq(self.offered & ~self.stop & (~waiting | (permitted & last))),
+            window.moves.eq(~self.stop & Mux(waiting, permitted, self.offered)),
+            self.started.eq(turn & tag.swap),
+        ]
+        with m.If(turn):
+            m.d.sync += [
+                waiting.eq(~last),
+                tag.swap.eq(window.last_position),
+                tag.row.eq(tag.row + 1),
+            ]
+            with m.If(window.last_position):
+                m.d.sync += [tag.row.eq(first_row), tag.carry.eq(1), elsewhere.eq(0)]
+        with m.If(self.taken):
+            m.d.sync += [
+                waiting.eq(1),
+                tag.swap.eq(1),
+                tag.carry.eq(prepared.carry),
+                tag.row.eq(prepared.accumulator_row),
+                tag.parameters.eq(prepared.parameters),
+                tag.zero_point.eq(prepared.zero_point),
+                tag.signals.eq(prepared.signal),
+                tag.index.eq(self.index),
+                first_row.eq(prepared.accumulator_row),
+                elsewhere.eq(prepared.carry & (prepared.accumulator_row != first_row)),
+            ]
+        with m.If(self.stop | self.clear):
+            m.d.sync += waiting.eq(0)
+
+        # On their way to the issue.
+        valid = Signal(WINDOW_LATENCY)
+        tags = [Signal(position_tag(config), name=f"tag_{n}", reset_less=True) for n in range(WINDOW_LATENCY)]
+        m.d.sync += [valid.eq(Cat(turn, valid)), tags[0].eq(tag), tags[0].final.eq(last)]
+        m.d.sync += [after.eq(before) for before, after in pairwise(tags)]
+        beyond = Signal()
+        m.d.sync += beyond.eq(tags[-2].row >= config.accumulator_depth)
+        with m.If(self.stop | self.clear):
+            m.d.sync += valid.eq(0)
+        bad, possible = Signal(), Signal()
+        m.d.comb += [
+            bad.eq(window.outside | beyond),
+            possible.eq(valid[-1] & ~self.stop),
+            self.issue.eq(possible & ~bad),
+            self.fault.eq(possible & bad),
+            self.tag.eq(tags[-1]),
+            self.issue_index.eq(tags[-1].index),
+            self.inside.eq(window.valid),
+            self.address.eq(window.address),
+            self.busy.eq(waiting | valid.any()),
+        ]
+        return m
+
+    def _is_over(self, m: Module, name: str, event: Value) -> Signal:
+        """Whether the last event lies `sum_round_trip` cycles back, or more; a register."""
+        most = sum_round_trip(self.config) - 1
+        left, over = Signal(range(most + 1), name=f"{name}_left"), Signal(init=1, name=f"{name}_over")
+        with m.If(event):
+            m.d.sync += [left.eq(most), over.eq(0)]
+        with m.Elif(left != 0):
+            m.d.sync += [left.eq(left - 1), over.eq(left == 1)]
+        with m.If(self.clear):
+            m.d.sync += [left.eq(0), over.eq(1)]
+        return over

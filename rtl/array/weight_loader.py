@@ -1,0 +1,107 @@
+"""Weight loader: puts the next weight tile into the elements' shadow while the current one is in use."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from emulator.config import AcceleratorConfig
+
+from ..unit import INDEX_BITS
+
+
+class WeightLoader(wiring.Component):
+    """Walks the weight tiles of one instruction after the other, one row per cycle, as soon as the shadow is free.
+
+    A tile is checked as a whole when its turn comes, and loaded to its end whatever happens then: the wavefront of a
+    tile's first position reaches the lower rows after their weights.
+
+    Members
+    -------
+    offered, taken : an instruction is prepared; the loader takes it in this cycle
+    weight_row, tiles, index : of the prepared instruction
+    started : the tile in the shadow has got its turn
+    freed : the first position of the tile in the shadow is issued: the shadow may be written again
+    stop, clear : begin no further tile; back to idle
+    loaded : a tile is in the shadow, or on its way there in time
+    read, address, first : read a row of the weight scratchpad, for array row 0
+    parameters, entry : of the prepared instruction; with `read`: where weights may have zero points, their entry
+    fault, fault_index : for one cycle, combinational: the next tile lies outside the scratchpad
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "offered": In(1),
+                "taken": Out(1),
+                "weight_row": In(16),
+                "tiles": In(28),
+                "index": In(INDEX_BITS),
+                "started": In(1),
+                "freed": In(1),
+                "stop": In(1),
+                "clear": In(1),
+                "loaded": Out(1),
+                "read": Out(1),
+                "address": Out(bits_for(config.weight_depth - 1)),
+                "first": Out(1),
+                "fault": Out(1),
+                "fault_index": Out(INDEX_BITS),
+                **({"parameters": In(4), "entry": Out(4)} if config.weight_zero_points else {}),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        active, free = Signal(), Signal(init=1)
+        tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
+        rows_left = Signal(range(max(config.rows, 2)))
+        attempt, begins = Signal(), Signal()
+        # A cycle late: the fields are there long before they are taken, and the shadow is not free just after a tile.
+        beyond, first_beyond, limit = Signal(), Signal(), config.weight_depth - config.rows
+        m.d.sync += [beyond.eq(tile_row > limit), first_beyond.eq(self.weight_row > limit)]
+        m.d.comb += [
+            self.taken.eq(self.offered & ~active),
+            attempt.eq(active & free & ~(self.read & (rows_left != 0)) & ~self.stop),
+            self.fault.eq(attempt & beyond),
+            begins.eq(attempt & ~self.fault),
+        ]
+        with m.If(self.started):
+            m.d.sync += self.loaded.eq(0)
+        with m.If(self.freed):
+            m.d.sync += free.eq(1)
+        m.d.sync += self.first.eq(begins)
+        with m.If(begins):
+            m.d.sync += [
+                free.eq(0),
+                self.loaded.eq(1),
+                self.read.eq(1),
+                rows_left.eq(config.rows - 1),
+                self.address.eq(tile_row),
+                tile_row.eq(tile_row + config.rows),
+                left.eq(left - 1),
+                active.eq(left != 1),
+            ]
+        with m.Elif(self.read):
+            m.d.sync += [self.read.eq(rows_left != 0), rows_left.eq(rows_left - 1), self.address.eq(self.address + 1)]
+        with m.If(self.taken):
+            m.d.sync += [
+                active.eq(1),
+                tile_row.eq(self.weight_row),
+                beyond.eq(first_beyond),
+                left.eq(self.tiles),
+                self.fault_index.eq(self.index),
+            ]
+        if config.weight_zero_points:
+            tile_entry = Signal(4, reset_less=True)
+            with m.If(begins):
+                m.d.sync += self.entry.eq(tile_entry)
+            with m.If(self.taken):
+                m.d.sync += tile_entry.eq(self.parameters)
+        with m.If(self.stop | self.clear):
+            m.d.sync += active.eq(0)
+        with m.If(self.clear):
+            m.d.sync += [free.eq(1), self.loaded.eq(0), self.read.eq(0)]
+        return m

@@ -1,0 +1,1 @@
+"""Registers, fetch, decoder, queues, tokens, start and end of a run."""

@@ -1,0 +1,171 @@
+"""Decoder: gathers an instruction's words, checks its fields and puts it into its unit's queue."""
+
+from functools import reduce
+from operator import and_
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from emulator.config import AcceleratorConfig
+from emulator.front_end import DECODE_STAGES
+from emulator.instructions import (
+    INSTRUCTION_BITS,
+    INSTRUCTION_BYTES,
+    OPCODE_BITS,
+    UNIT_OF,
+    Error,
+    Opcode,
+    Unit,
+    fields_of,
+    used_bits,
+)
+
+from ..fields import fields_layout
+from ..unit import ERROR_BITS, INDEX_BITS
+
+STOPPED = DECODE_STAGES + 1
+
+
+class Decoder(wiring.Component):
+    """An instruction stays DECODE_STAGES cycles, longer while its queue is full; the next one is gathered meanwhile and
+    follows a cycle later.
+
+    Members
+    -------
+    clear, halt : begin at index 0; put nothing more into a queue
+    available, word, word_refused, take : words of the fetch's buffer
+    exhausted, end_error : no word will come; the error of the instruction that would be next
+    full : of each unit's queue
+    push, instruction, index : enters the queue of unit u in this cycle
+    ended : HALT has been decoded
+    blocked : the instruction waits for room in its queue
+    fault, fault_code, fault_index : for one cycle: an instruction is refused
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "halt": In(1),
+                "available": In(1),
+                "word": In(8 * config.bus_bytes),
+                "word_refused": In(1),
+                "take": Out(1),
+                "exhausted": In(1),
+                "end_error": In(ERROR_BITS),
+                "full": In(len(Unit)),
+                "push": Out(len(Unit)),
+                "instruction": Out(INSTRUCTION_BITS),
+                "index": Out(INDEX_BITS),
+                "ended": Out(1),
+                "blocked": Out(1),
+                "fault": Out(1),
+                "fault_code": Out(ERROR_BITS),
+                "fault_index": Out(INDEX_BITS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        words, width = INSTRUCTION_BYTES // self.config.bus_bytes, 8 * self.config.bus_bytes
+        gathered, count, next_index = Signal(INSTRUCTION_BITS), Signal(range(words + 1)), Signal(INDEX_BITS)
+        refused, code_refused = Signal(), Signal()
+        stage, moves, complete, enters = Signal(range(STOPPED + 1)), Signal(), Signal(), Signal()
+        error, halts, units = self._check(m, code_refused)
+        m.d.comb += [
+            complete.eq(count[-1]),  # it counts up to `words`, a power of two
+            moves.eq(complete & (stage == 0)),
+            enters.eq((units & ~self.full).any()),
+            self.take.eq(self.available & (~complete | moves)),
+        ]
+        m.d.sync += count.eq(Mux(moves, 0, count) + self.take)
+        with m.If(self.take):
+            m.d.sync += [
+                gathered.eq(Cat(gathered, self.word)[width:]),
+                refused.eq(self.word_refused | (refused & ~moves)),
+            ]
+        with m.Elif(moves):
+            m.d.sync += refused.eq(0)
+
+        m.d.sync += self.fault.eq(0)
+        with m.Switch(stage):
+            with m.Case(0):
+                with m.If(self.exhausted & (count == 0) & ~self.halt):
+                    m.d.sync += [
+                        stage.eq(STOPPED),
+                        self.fault.eq(1),
+                        self.fault_code.eq(self.end_error),
+                        self.fault_index.eq(next_index),
+                    ]
+            with m.Case(DECODE_STAGES):
+                m.d.comb += self.blocked.eq((units & self.full).any())
+                with m.If(~self.halt):
+                    m.d.comb += self.push.eq(units & ~self.full)
+                    with m.If(enters):
+                        m.d.sync += stage.eq(0)
+                    with m.Elif(halts):
+                        m.d.sync += [stage.eq(STOPPED), self.ended.eq(1)]
+                    with m.Elif(error != Error.NONE):
+                        m.d.sync += [
+                            stage.eq(STOPPED),
+                            self.fault.eq(1),
+                            self.fault_code.eq(error),
+                            self.fault_index.eq(self.index),
+                        ]
+            with m.Case(*range(1, DECODE_STAGES)):
+                m.d.sync += stage.eq(stage + 1)
+        with m.If(moves):
+            m.d.sync += [
+                stage.eq(1),
+                self.instruction.eq(gathered),
+                code_refused.eq(refused),
+                self.index.eq(next_index),
+                next_index.eq(next_index + 1),
+            ]
+        with m.If(self.clear):
+            m.d.sync += [stage.eq(0), count.eq(0), refused.eq(0), next_index.eq(0), self.ended.eq(0)]
+        return m
+
+    def _check(self, m: Module, refused: Value) -> tuple[Signal, Signal, Signal]:
+        """Two cycles after the instruction: its error; without one, whether it is HALT; its unit as a bit."""
+        known, legal = [], {}
+        for opcode in Opcode:
+            if opcode == Opcode.COUNTERS and not self.config.counters:
+                continue
+            is_this, fits = Signal(name=f"is_{opcode.name.lower()}"), Signal(name=f"fits_{opcode.name.lower()}")
+            m.d.sync += [
+                is_this.eq(self.instruction[:OPCODE_BITS] == opcode),
+                fits.eq(self._fits(m, opcode)),
+            ]
+            known.append(is_this)
+            legal[opcode] = is_this & fits & ~refused
+        error, halts, units = Signal(ERROR_BITS), Signal(), Signal(len(Unit))
+        m.d.sync += [
+            error.eq(
+                Mux(
+                    refused,
+                    Error.BUS,
+                    Mux(Cat(legal.values()).any(), Error.NONE, Mux(Cat(known).any(), Error.FIELD, Error.OPCODE)),
+                )
+            ),
+            halts.eq(legal[Opcode.HALT]),
+            units.eq(
+                Cat(Cat(is_legal for o, is_legal in legal.items() if UNIT_OF.get(o) == unit).any() for unit in Unit)
+            ),
+        ]
+        return error, halts, units
+
+    def _fits(self, m: Module, opcode: Opcode) -> Value:
+        """Whether the instruction obeys the format of `opcode`."""
+        fields = fields_layout(opcode)(self.instruction)
+        features = self.config.features
+        checks = [~self.instruction[used_bits(opcode, features) :].any()]
+        for field in fields_of(opcode, features):
+            value, least = fields[field.name], -(1 << (field.bits - 1)) if field.signed else 0
+            if field.low > least:
+                checks.append(value.any() if field.low == 1 and not field.signed else value >= field.low)
+            if field.high < least + (1 << field.bits) - 1:
+                checks.append(value <= field.high)
+        return reduce(and_, checks)

@@ -1,0 +1,83 @@
+"""Issue queue: a unit's instructions, and the wait of the oldest one for its tokens."""
+
+from amaranth import *
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from emulator.instructions import INSTRUCTION_BITS, OPCODE_BITS, QUEUE_DEPTH, UNIT_OF, Unit, used_bits
+
+from ..unit import INDEX_BITS, ISSUED
+
+
+class IssueQueue(wiring.Component):
+    """QUEUE_DEPTH instructions and the head, in a register of its own, as wide as the unit's widest format.
+
+    Members
+    -------
+    clear, stopping : be empty; issue nothing from the next cycle on
+    push, instruction, index, full : an instruction enters; there is no room
+    available : bit u: there is a token of unit u for this unit
+    issued : the head, once its tokens are there; it takes a cycle to see them
+    consumes : the head's `wait`, bit u for unit u
+    valid, head_index : there is a head; its index
+    eligible : the head's tokens are there
+    present : there is an instruction
+    moving : the head's register fills in this cycle
+    """
+
+    def __init__(self, unit: Unit):
+        self.bits = max(used_bits(opcode) for opcode, of in UNIT_OF.items() if of == unit)
+        super().__init__(
+            {
+                "clear": In(1),
+                "stopping": In(1),
+                "push": In(1),
+                "instruction": In(INSTRUCTION_BITS),
+                "index": In(INDEX_BITS),
+                "full": Out(1),
+                "available": In(len(Unit)),
+                "issued": Out(stream.Signature(ISSUED)),
+                "consumes": Out(len(Unit)),
+                "valid": Out(1),
+                "head_index": Out(INDEX_BITS),
+                "eligible": Out(1),
+                "present": Out(1),
+                "moving": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.entries = entries = memory.Memory(shape=self.bits + INDEX_BITS, depth=QUEUE_DEPTH, init=[])
+        write, read = entries.write_port(), entries.read_port(domain="comb")
+        # The level's highest bit says that the queue is full: its depth is a power of two.
+        level, head = Signal(range(QUEUE_DEPTH + 1)), Signal(self.bits)
+        taken, loads = Signal(), Signal()
+        m.d.comb += [
+            write.en.eq(self.push),
+            write.data.eq(Cat(self.instruction[: self.bits], self.index)),
+            self.full.eq(level[-1]),
+            self.consumes.eq(head[OPCODE_BITS:]),
+            self.issued.valid.eq(self.eligible),
+            self.issued.payload.instruction.eq(head),
+            self.issued.payload.index.eq(self.head_index),
+            taken.eq(self.issued.valid & self.issued.ready),
+            self.moving.eq((level != 0) & ~self.valid),
+            loads.eq((level != 0) & (~self.valid | taken)),
+            self.present.eq((level != 0) | self.valid),
+        ]
+        # `loads` comes late, so both new levels are ready for it.
+        m.d.sync += level.eq(Mux(loads, Mux(self.push, level, level - 1), Mux(self.push, level + 1, level)))
+        with m.If(taken):
+            m.d.sync += self.eligible.eq(0)
+        with m.Elif(self.valid):
+            m.d.sync += self.eligible.eq((~self.consumes | self.available).all() & ~self.stopping)
+        with m.If(loads):
+            m.d.sync += [Cat(head, self.head_index).eq(read.data), read.addr.eq(read.addr + 1), self.valid.eq(1)]
+        with m.Elif(taken):
+            m.d.sync += self.valid.eq(0)
+        with m.If(self.push):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        with m.If(self.clear):
+            m.d.sync += [level.eq(0), read.addr.eq(0), write.addr.eq(0), self.valid.eq(0), self.eligible.eq(0)]
+        return m

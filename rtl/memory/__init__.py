@@ -1,0 +1,1 @@
+"""Block RAMs and scratchpads."""

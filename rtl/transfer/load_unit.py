@@ -1,0 +1,178 @@
+"""Load unit: external memory → scratchpads, parameters and tables."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from emulator.config import AcceleratorConfig
+from emulator.instructions import PARAMETER_ENTRIES, PARAMETER_PITCH, Error, Opcode, Target
+
+from ..fields import fields_layout
+from ..unit import INDEX_BITS, UnitPort
+from .bursts import DEPTH_BITS, LANE_BITS, BurstWalk
+from .overlaps import OverlapWalk, rotate_left
+
+
+class LoadUnit(wiring.Component):
+    """One overlap of a beat and a row a cycle: with an aligned bus as wide as the row, a row a cycle.
+
+    A beat's bytes are written four cycles later: they are registered, rotated to their lanes, merged into the row; the
+    row goes through one more register, which is the write port.
+
+    Members
+    -------
+    port : the sequencer
+    memory_bytes : size of the memory region
+    request, request_address, request_length : a burst waits: offset in the region, beats − 1; withdrawn at a halt
+    grant : the burst is taken in this cycle
+    rvalid, rready, rdata, rresp, rlast : beats of this unit's bursts
+    write_…, write_address, write_data : a row is written; lane 0 in bits 0–7, what the pixel does not fill is 0
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "port": In(UnitPort()),
+                "memory_bytes": In(32),
+                "request": Out(1),
+                "request_address": Out(32),
+                "request_length": Out(8),
+                "grant": In(1),
+                "rvalid": In(1),
+                "rready": Out(1),
+                "rdata": In(8 * config.bus_bytes),
+                "rresp": In(2),
+                "rlast": In(1),
+                **{f"write_{target.name.lower()}": Out(1) for target in Target},
+                "write_address": Out(16),
+                "write_data": Out(8 * max(config.rows, config.columns)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, port = self.config, self.port
+        fields = Signal(fields_layout(Opcode.LOAD))
+        index = Signal(INDEX_BITS)
+        active, start, stopped, dropping = Signal(), Signal(), Signal(), Signal()
+        m.submodules.walk = walk = BurstWalk(config.bus_bytes)
+        m.submodules.overlaps = overlaps = OverlapWalk(config.bus_bytes)
+        is_activation = fields.target == Target.ACTIVATION
+        lanes, depth = Signal(LANE_BITS), Signal(DEPTH_BITS)
+        m.d.comb += lanes.eq(Mux(is_activation, config.rows, config.columns))
+        with m.Switch(fields.target):
+            for target, rows in {
+                Target.ACTIVATION: config.activation_depth,
+                Target.WEIGHT: config.weight_depth,
+                Target.OPERAND: config.operand_depth,
+                Target.PARAMETER: PARAMETER_ENTRIES * PARAMETER_PITCH,
+                Target.TABLE: 1 << config.arithmetic.activation_bits,
+            }.items():
+                with m.Case(target):
+                    m.d.comb += depth.eq(rows)
+
+        step, refused, over = Signal(), Signal(), Signal()
+        m.d.comb += [
+            over.eq(port.halt | refused),
+            walk.fields.eq(fields),
+            walk.start.eq(start),
+            walk.lanes.eq(lanes),
+            walk.depth.eq(depth),
+            walk.memory_bytes.eq(self.memory_bytes),
+            walk.enable.eq(1),
+            walk.stop.eq(over),
+            walk.accept.eq(self.grant | over),
+            self.request.eq(walk.valid),
+            self.request_address.eq(walk.address),
+            self.request_length.eq(walk.length),
+            overlaps.fields.eq(fields),
+            overlaps.start.eq(start),
+            overlaps.lanes.eq(lanes),
+            overlaps.step.eq(step),
+            refused.eq(self.rvalid & self.rresp.any() & ~dropping),
+            step.eq(self.rvalid & ~self.rresp.any() & ~dropping),
+            self.rready.eq(overlaps.word_ends | dropping),
+        ]
+        finish, in_flight = self._rows(m, step, overlaps, fields.target)
+
+        owed = Signal(range(17))  # bursts whose last beat is to come
+        m.d.sync += owed.eq(owed + (self.request & self.grant) - (self.rvalid & self.rready & self.rlast))
+        taken = port.issued.valid & port.issued.ready
+        m.d.comb += [
+            port.issued.ready.eq(~active),
+            port.signals.eq(fields.signal),
+            port.finished_index.eq(index),
+            port.fault_index.eq(index),
+            port.busy.eq(active | (owed != 0) | in_flight | port.finished),
+            port.work.eq(step),
+        ]
+        m.d.sync += [
+            start.eq(taken),
+            port.finished.eq(finish),
+            port.fault.eq((walk.fault | refused) & ~stopped),
+            port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
+        ]
+        with m.If(walk.fault | refused):
+            m.d.sync += stopped.eq(1)
+        with m.If(refused):
+            m.d.sync += dropping.eq(1)
+        with m.If(taken):
+            m.d.sync += [active.eq(1), fields.eq(port.issued.payload.instruction), index.eq(port.issued.payload.index)]
+        with m.Elif(finish | port.halt):
+            m.d.sync += active.eq(0)
+        with m.If(port.clear):
+            m.d.sync += [active.eq(0), start.eq(0), stopped.eq(0), dropping.eq(0)]
+        return m
+
+    def _rows(self, m, step, overlaps, target):
+        """Beat → register → rotated → row, which is written; returns (the transfer ends, bytes are under way)."""
+        width = self.config.bus_bytes
+        word_bits, count = exact_log2(width), len(self.write_data) // 8
+
+        # The beat.
+        valid, ends, last = Signal(3), Signal(2), Signal(2)
+        beat, rotation = Signal(8 * width, reset_less=True), Signal(word_bits, reset_less=True)
+        lane, size, row = Signal(LANE_BITS), Signal(word_bits + 1), Signal(len(self.write_address))
+        m.d.sync += [
+            valid.eq(Cat(step, valid)),
+            ends.eq(Cat(overlaps.row_ends, ends)),
+            last.eq(Cat(overlaps.last, last)),
+            beat.eq(self.rdata),
+            rotation.eq(overlaps.rotation),
+            lane.eq(overlaps.lane),
+            size.eq(overlaps.size),
+            row.eq(overlaps.row),
+        ]
+
+        # Rotated.
+        rotated = Signal(8 * width, reset_less=True)
+        first_lane, end_lane, rotated_row = Signal(LANE_BITS), Signal(LANE_BITS), Signal.like(row)
+        m.d.sync += [
+            rotated.eq(rotate_left(beat, rotation)),
+            first_lane.eq(lane),
+            end_lane.eq(lane + size),
+            rotated_row.eq(row),
+        ]
+
+        # The row. Lanes before the overlap keep what the overlaps before it brought; those behind it wait, or stay 0.
+        complete, written, ended = Signal(), Signal(len(Target)), Signal()
+        address, data = Signal.like(self.write_address), Signal.like(self.write_data, reset_less=True)
+        m.d.comb += complete.eq(valid[1] & ends[1])
+        with m.If(valid[1]):
+            m.d.sync += address.eq(rotated_row)
+            for place in range(count):
+                byte = data.word_select(place, 8)
+                with m.If(place >= end_lane):
+                    m.d.sync += byte.eq(0)
+                with m.Elif(place >= first_lane):
+                    m.d.sync += byte.eq(rotated.word_select(place % width, 8))
+        # One more register on the way to scratchpads that lie all over the chip.
+        m.d.sync += [self.write_address.eq(address), self.write_data.eq(data), ended.eq(complete & last[1])]
+        for wanted in Target:
+            m.d.sync += [
+                written[wanted].eq(complete & (target == wanted)),
+                getattr(self, f"write_{wanted.name.lower()}").eq(written[wanted]),
+            ]
+        return ended, valid.any()

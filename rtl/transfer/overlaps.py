@@ -1,0 +1,146 @@
+"""The data side of a transfer: walks the overlaps of memory words and scratchpad rows."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from emulator.bus import burst_beats
+from emulator.instructions import ADDRESS_BITS, Opcode
+
+from ..fields import fields_layout
+from .bursts import LANE_BITS, PixelWalk
+
+
+def rotate_left(value: Value, amount: Value) -> Value:
+    """A value of 2^n bytes rotated by `amount` (n bits) bytes towards the most significant one."""
+    for level in range(exact_log2(len(value) // 8)):
+        value = Mux(amount[level], value.rotate_left(8 << level), value)
+    return value
+
+
+def rotate_right(value: Value, amount: Value) -> Value:
+    """A value of 2^n bytes rotated by `amount` (n bits) bytes towards the least significant one."""
+    for level in range(exact_log2(len(value) // 8)):
+        value = Mux(amount[level], value.rotate_right(8 << level), value)
+    return value
+
+
+class OverlapWalk(wiring.Component):
+    """An overlap is as many bytes as both the current word and the current row still have; its place in both is shown.
+
+    Members
+    -------
+    fields, start : a transfer's instruction, constant from `start` on; the first overlap shows a cycle after `start`
+    lanes : bytes of a row, constant from `start` on
+    step : go to the next overlap
+    row, lane : scratchpad row, and the overlap's first byte in it
+    word_left : bytes of the word from the overlap's first on, 1 to bus_bytes
+    size : bytes of the overlap
+    rotation : bytes from the overlap's place in the word up to its place in the row, modulo bus_bytes
+    word_ends, row_ends : the overlap is the last one of its word, of its row
+    burst_ends : its word is the last one of its burst
+    last : it is the last one of the transfer
+    """
+
+    def __init__(self, bus_bytes: int):
+        self.bus_bytes = bus_bytes
+        word_bits = exact_log2(bus_bytes)
+        super().__init__(
+            {
+                "fields": In(fields_layout(Opcode.LOAD)),
+                "start": In(1),
+                "lanes": In(LANE_BITS),
+                "step": In(1),
+                "row": Out(ADDRESS_BITS),
+                "lane": Out(LANE_BITS),
+                "word_left": Out(word_bits + 1),
+                "size": Out(word_bits + 1),
+                "rotation": Out(word_bits),
+                "word_ends": Out(1),
+                "row_ends": Out(1),
+                "burst_ends": Out(1),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        fields, lanes = self.fields, self.lanes
+        word_bits, beat_bits = exact_log2(self.bus_bytes), exact_log2(burst_beats(self.bus_bytes))
+        m.submodules.pixels = pixels = PixelWalk(word_bits + beat_bits)
+        row_left = Signal(LANE_BITS)
+        rest = Signal(len(fields.pixel_bytes))  # bytes of the pixel after this row
+        # Comparisons of what the registers hold, in registers too: word_left ≤ row_left, row_left ≤ word_left,
+        # rest ≤ lanes; and whether this row is the pixel's last.
+        word_short, row_short, rest_short, last_row = Signal(), Signal(), Signal(), Signal()
+        first_left, first_rest = Signal.like(row_left), Signal.like(rest)
+        first_short, first_last = Signal(), Signal()
+        word = Signal(beat_bits)
+        pixel_ends = Signal()
+        m.d.comb += [
+            self.size.eq(Mux(word_short, self.word_left, row_left)),
+            self.rotation.eq(self.lane + self.word_left),
+            self.row_ends.eq(row_short),
+            pixel_ends.eq(row_short & last_row),
+            # Where the word is the longer one, the row ends; so the word ends too if the row is the pixel's last.
+            self.word_ends.eq(word_short | last_row),
+            self.burst_ends.eq(self.word_ends & (pixel_ends | word.all())),
+            self.last.eq(pixel_ends & pixels.last),
+            pixels.fields.eq(fields),
+            pixels.start.eq(self.start),
+            pixels.next.eq(self.step & pixel_ends),
+        ]
+        next_word, next_row = Signal.like(self.word_left), Signal.like(row_left)
+        with m.If(self.start):
+            short = fields.pixel_bytes <= lanes
+            m.d.comb += [
+                next_word.eq(self.bus_bytes - fields.memory_address[:word_bits]),
+                next_row.eq(Mux(short, fields.pixel_bytes, lanes)),
+            ]
+            m.d.sync += [self.row.eq(fields.row), self.lane.eq(0), word.eq(fields.memory_address[word_bits:])]
+            beyond = (fields.pixel_bytes - lanes, fields.pixel_bytes <= lanes << 1, short)
+            for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
+                m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
+            m.d.sync += first_left.eq(next_row)
+        with m.Elif(pixel_ends):
+            m.d.comb += [
+                next_word.eq(self.bus_bytes - pixels.next_address[:word_bits]),
+                next_row.eq(first_left),
+            ]
+        with m.Else():
+            m.d.comb += [
+                next_word.eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
+                next_row.eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
+            ]
+        with m.If(self.start | self.step):
+            m.d.sync += [
+                self.word_left.eq(next_word),
+                row_left.eq(next_row),
+                word_short.eq(next_word <= next_row),
+                row_short.eq(next_row <= next_word),
+            ]
+        with m.If(self.step & ~self.start):
+            with m.If(pixel_ends):
+                m.d.sync += [
+                    self.row.eq(pixels.next_row),
+                    self.lane.eq(0),
+                    word.eq(pixels.next_address[word_bits:]),
+                    rest.eq(first_rest),
+                    rest_short.eq(first_short),
+                    last_row.eq(first_last),
+                ]
+            with m.Else():
+                with m.If(row_short):
+                    m.d.sync += [
+                        self.row.eq(self.row + 1),
+                        self.lane.eq(0),
+                        rest.eq(rest - lanes),
+                        rest_short.eq(rest <= lanes << 1),
+                        last_row.eq(rest_short),
+                    ]
+                with m.Else():
+                    m.d.sync += self.lane.eq(self.lane + self.word_left)
+                with m.If(word_short):
+                    m.d.sync += word.eq(word + 1)
+        return m

@@ -1,0 +1,193 @@
+"""Store unit: output scratchpad → external memory."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for, exact_log2
+
+from emulator.bus import OUTSTANDING, WRITE_BEATS
+from emulator.config import AcceleratorConfig
+from emulator.instructions import Error, Opcode
+
+from ..fields import fields_layout
+from ..unit import INDEX_BITS, UnitPort
+from .bursts import BurstWalk
+from .overlaps import OverlapWalk, rotate_right
+
+
+class StoreUnit(wiring.Component):
+    """One overlap of a row and a beat a cycle: with an aligned bus as wide as the row, a beat a cycle.
+
+    Rows are read once their burst has been asked for, and go through the pipeline (read, turned to their bytes of the
+    word, merged into the beat) into the write buffer, which has room for all that is under way. So every burst that is
+    asked for gets its data, whatever happens. `finished` comes when the last response has: the data are in the memory.
+
+    Members
+    -------
+    port : the sequencer
+    memory_base, memory_bytes : address and size of the memory region
+    awaddr … bresp : AXI4 write channels
+    output_read, output_address, output_data : output scratchpad; the row comes one cycle after its address
+    outstanding : bursts without a response
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "port": In(UnitPort()),
+                "memory_base": In(32),
+                "memory_bytes": In(32),
+                "awaddr": Out(32),
+                "awlen": Out(8),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(8 * config.bus_bytes),
+                "wstrb": Out(config.bus_bytes),
+                "wlast": Out(1),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bvalid": In(1),
+                "bresp": In(2),
+                "output_read": Out(1),
+                "output_address": Out(bits_for(config.output_depth - 1)),
+                "output_data": In(8 * config.columns),
+                "outstanding": Out(range(OUTSTANDING + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, port = self.config, self.port
+        fields = Signal(fields_layout(Opcode.LOAD))
+        index = Signal(INDEX_BITS)
+        active, start, stopped = Signal(), Signal(), Signal()
+        m.submodules.walk = walk = BurstWalk(config.bus_bytes)
+        m.submodules.overlaps = overlaps = OverlapWalk(config.bus_bytes)
+        refused, step, finish = Signal(), Signal(), Signal()
+        m.d.comb += [
+            refused.eq(self.bvalid & self.bresp.any()),
+            walk.fields.eq(fields),
+            walk.start.eq(start),
+            walk.lanes.eq(config.columns),
+            walk.depth.eq(config.output_depth),
+            walk.memory_bytes.eq(self.memory_bytes),
+            walk.base.eq(self.memory_base),
+            walk.enable.eq(self.outstanding != OUTSTANDING),
+            walk.stop.eq(port.halt | refused),
+            walk.accept.eq(self.awready),
+            self.awvalid.eq(walk.valid),
+            self.awaddr.eq(walk.address),
+            self.awlen.eq(walk.length),
+            overlaps.fields.eq(fields),
+            overlaps.start.eq(start),
+            overlaps.lanes.eq(config.columns),
+            overlaps.step.eq(step),
+            self.output_read.eq(step),
+            self.output_address.eq(overlaps.row),
+        ]
+
+        # Bursts asked for whose rows are not all read; beats in the buffer. A beat waits for no address (AXI4, A3.3.1).
+        unread, reserved = (Signal(range(OUTSTANDING + 1)) for _ in range(2))
+        sent = self.wvalid & self.wready
+        m.d.comb += step.eq((unread != 0) & (reserved != WRITE_BEATS))
+        m.d.sync += [
+            self.outstanding.eq(self.outstanding + walk.asks - self.bvalid),
+            unread.eq(unread + walk.asks - (step & overlaps.burst_ends)),
+            reserved.eq(reserved + (step & overlaps.word_ends) - sent),
+        ]
+        level = self._beats(m, step, overlaps, sent)
+        m.d.comb += self.wvalid.eq(level != 0)
+
+        taken = port.issued.valid & port.issued.ready
+        m.d.comb += [
+            finish.eq(active & ~start & ~walk.busy & (self.outstanding == 0) & ~stopped & ~port.halt),
+            port.issued.ready.eq(~active),
+            port.signals.eq(fields.signal),
+            port.finished_index.eq(index),
+            port.fault_index.eq(index),
+            port.busy.eq(active | (self.outstanding != 0) | port.finished),
+            port.work.eq(step),
+        ]
+        m.d.sync += [
+            start.eq(taken),
+            port.finished.eq(finish),
+            port.fault.eq((walk.fault | refused) & ~stopped),
+            port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
+        ]
+        with m.If(walk.fault | refused):
+            m.d.sync += stopped.eq(1)
+        with m.If(taken):
+            m.d.sync += [active.eq(1), fields.eq(port.issued.payload.instruction), index.eq(port.issued.payload.index)]
+        with m.Elif(finish | port.halt):
+            m.d.sync += active.eq(0)
+        with m.If(port.clear):
+            m.d.sync += [active.eq(0), start.eq(0), stopped.eq(0)]
+        return m
+
+    def _beats(self, m, step, overlaps, sent):
+        """Row → bytes by residue of their lane → turned → beat → buffer; returns the beats in the buffer."""
+        columns, width = self.config.columns, self.config.bus_bytes
+        word_bits = exact_log2(width)
+        valid, ends, last = Signal(3), Signal(3), Signal(3)
+        m.d.sync += [
+            valid.eq(Cat(step, valid)),
+            ends.eq(Cat(overlaps.word_ends, ends)),
+            last.eq(Cat(overlaps.burst_ends, last)),
+        ]
+        stage = [
+            {
+                "rotation": Signal(word_bits, name=f"rotation_{k}", reset_less=True),
+                "word_left": Signal(word_bits + 1, name=f"word_left_{k}", reset_less=True),
+                "size": Signal(word_bits + 1, name=f"size_{k}", reset_less=True),
+            }
+            for k in range(3)
+        ]
+        lane = Signal.like(overlaps.lane, reset_less=True)
+        with m.If(step):
+            m.d.sync += [*(stage[0][name].eq(getattr(overlaps, name)) for name in stage[0]), lane.eq(overlaps.lane)]
+
+        # An overlap has at most one lane of each residue modulo the bus's bytes.
+        residues = Signal(8 * width, reset_less=True)
+        with m.If(valid[0]):
+            m.d.sync += [stage[1][name].eq(stage[0][name]) for name in stage[0]]
+            for residue in range(min(width, columns)):
+                group = [self.output_data.word_select(place, 8) for place in range(residue, columns, width)]
+                chosen = lane[word_bits:] + (lane[:word_bits] > residue)
+                m.d.sync += residues.word_select(residue, 8).eq(Array(group)[chosen] if len(group) > 1 else group[0])
+
+        turned = Signal(8 * width, reset_less=True)
+        with m.If(valid[1]):
+            m.d.sync += [stage[2][name].eq(stage[1][name]) for name in stage[1]]
+            m.d.sync += turned.eq(rotate_right(residues, stage[1]["rotation"]))
+
+        # The beat; bytes that the overlap does not bring keep what earlier overlaps brought.
+        beat, strobes, beat_last = Signal(8 * width), Signal(width), Signal()
+        complete, first, end = Signal(), Signal(word_bits + 1), Signal(word_bits + 1)
+        m.d.comb += [first.eq(width - stage[2]["word_left"]), end.eq(first + stage[2]["size"])]
+        m.d.sync += complete.eq(valid[2] & ends[2])
+        with m.If(valid[2]):
+            m.d.sync += beat_last.eq(last[2])
+            for place in range(width):
+                brought = (place >= first) & (place < end)
+                m.d.sync += strobes[place].eq(brought | (strobes[place] & ~complete))
+                with m.If(brought):
+                    m.d.sync += beat.word_select(place, 8).eq(turned.word_select(place, 8))
+        with m.Elif(complete):
+            m.d.sync += strobes.eq(0)
+
+        m.submodules.buffer = buffer = Memory(shape=9 * width + 1, depth=WRITE_BEATS, init=[])
+        write, read = buffer.write_port(), buffer.read_port(domain="comb")
+        level = Signal(range(WRITE_BEATS + 1))
+        m.d.comb += [
+            write.en.eq(complete),
+            write.data.eq(Cat(beat, strobes, beat_last)),
+            Cat(self.wdata, self.wstrb, self.wlast).eq(read.data),
+        ]
+        m.d.sync += [
+            write.addr.eq(write.addr + complete),
+            read.addr.eq(read.addr + sent),
+            level.eq(level + complete - sent),
+        ]
+        return level
