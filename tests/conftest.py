@@ -9,7 +9,7 @@ import pytest
 LONGEST = (
     "tests/rtl/test_accelerator.py",
     "tests/end_to_end/test_random_programs.py",
-    "tests/rtl/test_axi.py",
+    "tests/rtl/bus/test_axi.py",
     "tests/test_notebooks.py",
     "tests/end_to_end/test_random_configs.py",
     "tests/codesign/demo/test_demo.py",

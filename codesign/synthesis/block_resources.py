@@ -2,7 +2,7 @@
 
 Memories go where Yosys' ``memory_libmap`` finds them cheapest (`passes/memory/memory_libmap.cc`, with the costs of
 `techlibs/lattice/brams_16kd.txt` and `lutrams_trellis.txt`); every product becomes multipliers of 18 × 18 bits, but for
-those that the RTL itself writes as sums (`rtl/product.py`).
+those that the RTL itself writes as sums (`rtl/post_processing/product.py`).
 """
 
 from __future__ import annotations

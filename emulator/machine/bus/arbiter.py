@@ -1,4 +1,4 @@
-"""Read arbiter: one read channel for the sequencer's fetch and LOAD; twin of `rtl/read_arbiter.py`."""
+"""Read arbiter: one read channel for the sequencer's fetch and LOAD; twin of `rtl/bus/read_arbiter.py`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from ..state import State
 
 CLEAR, SETTLE, CHECK, REQUEST, END = range(5)
 """States: a run begins; the limits are looked at; a request is decided; it waits for its grant; no instruction follows.
-The first one is the cycle in which `rtl/fetch.py` is cleared."""
+The first one is the cycle in which `rtl/front_end/fetch.py` is cleared."""
 FETCH_OWNER = 0
 _PROGRAM_END, _ADDRESS = int(Error.PROGRAM_END), int(Error.ADDRESS)
 

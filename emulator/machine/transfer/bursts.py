@@ -1,6 +1,6 @@
 """What LOAD and STORE have in common: the bursts of a transfer, and the overlaps of memory words and scratchpad rows.
 
-The twins of `rtl/bursts.py` and `rtl/overlaps.py`. All functions change a record of registers in place.
+The twins of `rtl/transfer/bursts.py` and `overlaps.py` beside it. All functions change a record of registers in place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""LOAD: external memory → scratchpads, parameters and tables; twin of `rtl/load_unit.py`."""
+"""LOAD: external memory → scratchpads, parameters and tables; twin of `rtl/transfer/load_unit.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STORE: output scratchpad → external memory; twin of `rtl/store_unit.py`."""
+"""STORE: output scratchpad → external memory; twin of `rtl/transfer/store_unit.py`."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from emulator.instructions import FORMATS, Error, Instruction, Target, Unit
 from emulator.machine.bus import arbiter
 from emulator.machine.compiled import compiled
 from emulator.machine.memory import external
+from emulator.machine.state import external as external_state
 from emulator.machine.state import state
 from emulator.machine.transfer import load, store
 from rtl.bus.read_arbiter import ReadArbiter
@@ -107,7 +108,7 @@ def _clear(s: state.State, scenario: Scenario) -> None:
     for array in (*s.load, *s.store, *s.arbiter, s.bus, s.ports, s.issue):
         array[...] = np.zeros((), array.dtype)
     s.control["halt"] = 0
-    external.configure(s.external, scenario.latency, scenario.seed, *scenario.error_range)
+    external_state.configure(s.external, scenario.latency, scenario.seed, *scenario.error_range)
     s.external.registers["running"] = 1  # its clock, which a run's first fetch starts
 
 

@@ -11,6 +11,7 @@ import pytest
 from emulator import AcceleratorConfig
 from emulator.machine.compiled import compiled
 from emulator.machine.memory import external
+from emulator.machine.state import external as external_state
 from emulator.machine.state.state import State, allocate
 from rtl.simulation import build
 from rtl.simulation.script import NO_ERRORS
@@ -144,7 +145,7 @@ def test_every_wire_in_every_cycle(
     *log, counts = (tmp_path / "log.txt").read_text(encoding="ascii").splitlines()
 
     state = allocate(AcceleratorConfig(bus_bytes=bus_bytes))._replace(memory=np.frombuffer(image, np.uint8).copy())
-    external.configure(state.external, latency, seed, first, last)
+    external_state.configure(state.external, latency, seed, first, last)
     expected = Master(state, lines, bus_bytes).play()
     assert len(log) == len(expected) == CYCLES
     for cycle, (simulated, machine) in enumerate(zip(log, expected, strict=True)):

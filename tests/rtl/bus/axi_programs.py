@@ -140,7 +140,7 @@ def play(name: str, simulator: str, folder: Path, seed: int, runs: list[Run]) ->
         known = {key: value for key, value in vars(run).items() if key not in ("image", "record")}
         patience = 2 * SLOWEST * (run.record.cycles + 2000)
         plans.append({**known, "columns": config.columns, "patience": patience})
-    built.run("tests.rtl.axi_bench", folder, {"seed": seed, "runs": plans})
+    built.run("tests.rtl.bus.axi_bench", folder, {"seed": seed, "runs": plans})
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     for number, result in enumerate(results, start=1):
         result["memory"] = (folder / f"memory_{number}.bin").read_bytes()

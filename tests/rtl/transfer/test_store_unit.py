@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from emulator.instructions import Error, Instruction, Opcode, Unit
-from tests.rtl import transfer_cases
-from tests.rtl.test_load_unit import MEMORY_BYTES, setting
-from tests.rtl.transfer_machine import AcceleratorConfig, Scenario, make_state, replay_all, run_machine
+from tests.rtl.transfer import transfer_cases
+from tests.rtl.transfer.test_load_unit import MEMORY_BYTES, setting
+from tests.rtl.transfer.transfer_machine import AcceleratorConfig, Scenario, make_state, replay_all, run_machine
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -25,7 +25,7 @@ from emulator.registers import (
     lane_counter,
     register,
 )
-from tests.rtl.registers_host import BASE, MULTIPLES, Host
+from tests.rtl.front_end.registers_host import BASE, MULTIPLES, Host
 
 ELSEWHERE = 0x0002_0000
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from emulator import AcceleratorConfig, Arithmetic
 from emulator.instructions import Instruction, Opcode, instruction
-from tests.rtl.post_process_bench import Driver
+from tests.rtl.post_processing.post_process_bench import Driver
 
 
 def make_config(columns: int, counters: bool = True, raw_outputs: bool = False, **arithmetic: Any) -> AcceleratorConfig:

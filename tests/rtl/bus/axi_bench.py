@@ -23,8 +23,8 @@ from emulator.registers import (
     lane_counter,
     register,
 )
-from tests.rtl.axi_memory import RefusingMemory, set_gaps
-from tests.rtl.axi_monitor import Monitor
+from tests.rtl.bus.axi_memory import RefusingMemory, set_gaps
+from tests.rtl.bus.axi_monitor import Monitor
 
 SIZE = 1 << 17
 PAGE = 4096

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from emulator.instructions import Instruction, Opcode
 from rtl.transfer.bursts import BurstWalk
-from tests.rtl import transfer_cases
+from tests.rtl.transfer import transfer_cases
 
 BASE = 0x12345000
 

@@ -13,8 +13,8 @@ from emulator.raw_average_pool import EXACT_ROUNDINGS
 from emulator.timing import WINDOW_SETUP_CYCLES, output_delay
 from tests import oracle
 from tests.contract_vectors import group_by, load_vectors
-from tests.rtl.post_process_bench import Driver, play
-from tests.rtl.post_process_programs import CONFIGS, Programs, fill, make_config
+from tests.rtl.post_processing.post_process_bench import Driver, play
+from tests.rtl.post_processing.post_process_programs import CONFIGS, Programs, fill, make_config
 
 
 def race(driver: Driver, programs: Programs, cycles: int) -> None:

@@ -19,6 +19,7 @@ from emulator.instructions import (
 )
 from emulator.machine.array import convolve
 from emulator.machine.compiled import MAX_FIELDS, compiled
+from emulator.machine.state import convolve as convolve_state
 from emulator.machine.state.records import record
 from emulator.machine.state.state import ISSUE, PORT, config_record
 from rtl.array.compute import Compute
@@ -52,7 +53,7 @@ class ComputeState(NamedTuple):
     issue: Any
     issue_fields: Any
     ports: Any
-    convolve: convolve.Convolve
+    convolve: convolve_state.Convolve
 
 
 def allocate(config: AcceleratorConfig) -> ComputeState:
@@ -68,7 +69,7 @@ def allocate(config: AcceleratorConfig) -> ComputeState:
         issue=np.zeros(units, ISSUE),
         issue_fields=np.zeros((units, MAX_FIELDS), np.int64),
         ports=np.zeros(units, PORT),
-        convolve=convolve.allocate(config),
+        convolve=convolve_state.allocate(config),
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from rtl.simulation import Plan, build_testbench, run_plans
 from rtl.simulation.runner import COMPRESSION
 from rtl.simulation.tools import find_compiler
-from tests.rtl.test_simulation_session import ADDRESS, STUB, image
+from tests.rtl.simulation.test_simulation_session import ADDRESS, STUB, image
 
 COMPRESSOR = r"""
 #include <lz4.h>

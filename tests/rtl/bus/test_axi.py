@@ -16,7 +16,7 @@ from emulator.instructions import INSTRUCTION_BYTES, Error, Opcode
 from emulator.machine import Machine
 from emulator.registers import CONTROL_ACKNOWLEDGE, CONTROL_RESET, STATUS_DONE, STATUS_ERROR
 from tests.end_to_end.test_faults import FAULTS, RESULT, image
-from tests.rtl.axi_programs import (
+from tests.rtl.bus.axi_programs import (
     CONFIGS,
     PARAMETERS,
     SOURCE,

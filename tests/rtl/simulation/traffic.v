@@ -1,5 +1,5 @@
 // Plays random bursts against `memory_model`: a line of traffic.txt for every cycle, and a line of log.txt with what the
-// memory drove in that cycle. tests/rtl/test_memory_model.py plays the same lines against the machine's memory.
+// memory drove in that cycle. tests/rtl/simulation/test_memory_model.py plays the same lines against the machine's memory.
 `timescale 1ns / 1ns
 
 module traffic #(

@@ -11,7 +11,7 @@ from rtl.accelerator import accelerator_verilog
 from rtl.simulation import build
 from tests.end_to_end.test_faults import CONFIG, DATA, GOOD, HALT, RESULT, make
 
-TOP = Path(__file__).with_name("axi_top.v")
+TOP = Path(__file__).parents[1] / "bus/axi_top.v"
 SIZE = 8192
 TESTS = 8
 
@@ -48,4 +48,4 @@ def test_registers_and_interrupt(tmp_path: Path) -> None:
         **places, "data": DATA, "result": RESULT, "size": 40, "columns": CONFIG.columns, "clipped": clipped,
         "hash": int(CONFIG.hash()[:8], 16),
     }  # fmt: skip
-    built.run("tests.rtl.registers_bench", tmp_path, arguments, expected=TESTS)
+    built.run("tests.rtl.front_end.registers_bench", tmp_path, arguments, expected=TESTS)
