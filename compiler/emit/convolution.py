@@ -58,6 +58,7 @@ class ConvolutionEmitter:
         channels = Span(self.cut.blocks[group.first].outputs.first, self.cut.blocks[group.last - 1].outputs.last)
         operand = None
         for index in range(group.first, group.last):
+            self.emitter.begin_block()
             self.parameters(index)
             sums = Buffer(Memory.ACCUMULATOR, tile.positions)
             for piece in self.cut.pieces_of(tile, index):

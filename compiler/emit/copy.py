@@ -51,6 +51,7 @@ def emit_copy(emitter: Emitter, source: Region, steps: tuple[int, ...], target: 
                         )
                         for side, address in ((1, source.address + start), (2, target.address + end))
                     ]
+                    emitter.begin_block()
                     emitter.load(operand, transfers[0])
                     emitter.emit(
                         Opcode.REDUCE,

@@ -17,6 +17,7 @@ from .compile_error import CompileError
 from .cut.packing import borders
 from .placement import Placement
 from .post import Post
+from .schedule.interleave import interleave
 from .schedule.operation import Access, Buffer, Memory, Operation, Place, Transfer, depths
 from .schedule.schedule import NoRoomError, schedule
 from .schedule.synchronize import synchronize
@@ -36,18 +37,24 @@ class Emitter:
     def __init__(self, graph: Graph, config: AcceleratorConfig, fused: Collection[str]):
         self.graph, self.config = graph, config
         self.operations: list[Operation] = []
-        self.counters: list[CounterBlock] = []
+        self.counters: dict[Operation, CounterBlock] = {}
         self.constants: list[tuple[int, bytes]] = []
         self.size = 0
         self.layers: list[str] = []
         self.stored: list[str] = []
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
         self._adder: dict[str, int] | None = None
+        self._block = 0
 
     def begin(self, layer: str, stored: str) -> None:
         """A layer's operations follow; `stored` is the last layer that runs in them, whose codes are stored."""
         self.layers.append(layer)
         self.stored.append(stored)
+        self.begin_block()
+
+    def begin_block(self) -> None:
+        """The operations that follow up to the next call stay together."""
+        self._block += 1
 
     @property
     def layer(self) -> str:
@@ -91,7 +98,8 @@ class Emitter:
         """Append an operation."""
         if len(self.operations) == MOST_INSTRUCTIONS:
             raise CompileError(f"{self._place_of()}: the program must have at most {MOST_INSTRUCTIONS} instructions")
-        self.operations.append(Operation(opcode, fields, places, accesses, transfer, layer=len(self.layers) - 1))
+        layer, block = len(self.layers) - 1, self._block
+        self.operations.append(Operation(opcode, fields, places, accesses, transfer, layer=layer, block=block))
 
     def load(
         self, buffer: Buffer, transfer: Transfer, offset: int = 0, pixel_rows: int = 0, constant: bool = False
@@ -104,22 +112,28 @@ class Emitter:
             pixel_rows = -(-merged.pixel_bytes // lanes)
         else:
             merged = transfer
-        alone = merged.lines * merged.pixels == 1
-        scale = PARAMETER_PITCH if buffer.memory == Memory.PARAMETER else 1
-        count = transfer.lines * transfer.pixels
-        if buffer.memory == Memory.PARAMETER:
-            access = Access(buffer, offset, count, 1, 1, write=True)
-        elif buffer.memory == Memory.TABLE:
-            access = Access(buffer, 0, 1, 1, 1, write=True)
-        else:
-            rows = merged.lines * merged.pixels
-            access = Access(buffer, offset, rows, pixel_rows, -(-merged.pixel_bytes // lanes), write=True)
+        rows = merged.lines * merged.pixels
+        access = Access(buffer, offset, rows, pixel_rows, -(-merged.pixel_bytes // lanes), write=True)
+        self._load(merged, pixel_rows, Place(buffer, offset), access, constant)
+
+    def load_entries(self, buffer: Buffer, address: int, size: int, pitch: int) -> None:
+        """Emit a LOAD of constants of `size` bytes, one for each row of a buffer of entries that lie `pitch` apart."""
+        transfer = Transfer(address, 1, 0, buffer.rows, size, size)
+        access = Access(buffer, 0, 1, buffer.rows, buffer.rows, write=True)
+        self._load(transfer, pitch, Place(buffer, 0, pitch), access, True)
+
+    def _load(self, transfer: Transfer, pixel_rows: int, place: Place, access: Access, constant: bool) -> None:
+        alone = transfer.lines * transfer.pixels == 1
         self.emit(
             Opcode.LOAD,
-            {**transfer_fields(merged), "pixel_rows": 0 if alone else pixel_rows, "target": int(buffer.memory)},
-            {"row": Place(buffer, offset, scale)},
+            {
+                **transfer_fields(transfer),
+                "pixel_rows": 0 if alone else pixel_rows,
+                "target": int(place.buffer.memory),
+            },
+            {"row": place},
             (access,),
-            None if constant else merged,
+            None if constant else transfer,
         )
 
     def load_bytes(self, buffer: Buffer, address: int, size: int, offset: int = 0) -> None:
@@ -161,7 +175,7 @@ class Emitter:
         """Emit a LOAD of consecutive entries."""
         buffer = Buffer(Memory.PARAMETER, entries)
         size = self.config.parameter_rows * self.config.columns
-        self.load(buffer, Transfer(address, 1, 0, entries, size, size), pixel_rows=PARAMETER_PITCH, constant=True)
+        self.load_entries(buffer, address, size, PARAMETER_PITCH)
         return buffer
 
     def uniform_parameters(self, multiplier: int, shift: int) -> Buffer:
@@ -180,7 +194,7 @@ class Emitter:
             buffer = post.table_buffer = Buffer(Memory.TABLE, 1)
             columns = self.config.columns
             data = np.repeat(post.table.table.astype(np.int8)[:, None], columns, axis=1)
-            self.load(buffer, Transfer(self.constant(data), 1, 0, 1, 0, data.size), constant=True)
+            self.load_entries(buffer, self.constant(data), data.size, 1)
 
     def post_fields(self, post: Post, node: Node, lanes: int) -> tuple[dict[str, int], tuple[Access, ...]]:
         """Fields and accesses of the last steps of a REQUANTIZE or REDUCE; `lanes`: those that count."""
@@ -202,17 +216,17 @@ class Emitter:
             return
         columns = self.config.columns
         address = self.reserve(COUNTER_ROWS * columns)
-        self.counters.append(CounterBlock(address, layer, channel, channels, layer_channels, adder))
         buffer = Buffer(Memory.OUTPUT, COUNTER_ROWS)
         access = Access(buffer, 0, 1, COUNTER_ROWS, COUNTER_ROWS, write=True)
         self.emit(Opcode.COUNTERS, {}, {"output_row": Place(buffer)}, (access,))
+        self.counters[self.operations[-1]] = CounterBlock(address, layer, channel, channels, layer_channels, adder)
         self.store(buffer, Transfer(address, 1, 0, 1, 0, COUNTER_ROWS * columns), internal=True)
 
     def finish(self, macs: int) -> Program:
         """Schedule, place, synchronize, encode; then the memory image: data first, then the instructions."""
         sizes = depths(self.config)
         try:
-            program = schedule(self.operations, sizes, self.size)
+            program = self._ordered()
         except NoRoomError as error:
             raise CompileError(
                 f"layer {self.layers[error.layer]!r}: it needs {error.rows} more rows of the "
@@ -228,10 +242,20 @@ class Emitter:
                 layer = self.layers[operation.layer]
                 raise CompileError(f"layer {layer!r} does not fit the instruction set: {error}") from None
             instructions.append(made)
-        layers = tuple(self.stored[operation.layer] for operation in program)
-        return self._program(tuple(instructions), layers, macs)
+        return self._program(program, tuple(instructions), macs)
 
-    def _program(self, instructions: tuple[Instruction, ...], layers: tuple[str, ...], macs: int) -> Program:
+    def _ordered(self) -> list[Operation]:
+        """The operations in program order; layers that do not fit beside others run alone."""
+        sizes, apart = depths(self.config), set[int]()
+        while True:
+            try:
+                return schedule(interleave(self.operations, self.config, self.size, apart), sizes, self.size)
+            except NoRoomError as error:
+                if error.layer in apart:
+                    raise
+                apart.add(error.layer)
+
+    def _program(self, order: list[Operation], instructions: tuple[Instruction, ...], macs: int) -> Program:
         instructions = (*instructions, Instruction(Opcode.HALT, {}))
         code = b"".join(made.encode() for made in instructions)
         program_address = self.reserve(len(code))
@@ -247,13 +271,13 @@ class Emitter:
             inputs={tensor.name: regions[tensor.name] for tensor in self.graph.inputs},
             tensors={node.name: regions[node.name] for node in self.graph.nodes if node.name in regions},
             outputs=dict(self.graph.outputs),
-            counters=tuple(self.counters),
+            counters=tuple(self.counters[operation] for operation in order if operation in self.counters),
             columns=self.config.columns,
             program_address=program_address,
             macs=macs,
             head=self.graph.head,
             tail=self.graph.tail,
-            layers=(*layers, ""),
+            layers=(*(self.stored[operation.layer] for operation in order), ""),
         )
 
     def _fill_tensors(self, image: bytearray) -> None:

@@ -71,6 +71,7 @@ class ReduceEmitter:
         lines = vertical.inputs(tile.rows, Span(0, vertical.kernel))
         pixels = horizontal.inputs(tile.columns, Span(0, horizontal.kernel))
         area = len(lines) * len(pixels)
+        self.emitter.begin_block()
         operand = Buffer(Memory.OPERAND, area * group * len(self.sources))
         for index, source in enumerate(self.sources):
             self.emitter.load(operand, source.transfer(lines, pixels, channels), index * area * group)
@@ -93,6 +94,8 @@ class ReduceEmitter:
         result = self.target.transfer(tile.rows, tile.columns, channels)
         counts = self.counted or self.post.add is not None
         for place, block in enumerate(blocks):
+            if place > 0:
+                self.emitter.begin_block()
             lanes = len(block) if counts else 0
             self.reduce(window, operand, output, entry, place, group, tile.positions, lanes)
             if place == group - 1:

@@ -33,6 +33,11 @@ class LastWriter:
         """The last STORE that wrote some of these bytes; −1 if none did."""
         return int(self.index[granules(transfer)].max())
 
+    def writers(self, transfer: Transfer) -> list[int]:
+        """The STOREs that wrote these bytes last, each of them once."""
+        found = np.unique(self.index[granules(transfer)])
+        return [int(index) for index in found if index >= 0]
+
     def write(self, transfer: Transfer, index: int) -> None:
         """STORE number `index` writes these bytes."""
         self.index[granules(transfer)] = index

@@ -101,7 +101,7 @@ class Operation:
     places : fields that are rows of buffers
     accesses : what it reads and writes in the accelerator's memories
     transfer : bytes of external memory that other instructions of the program may touch too
-    layer : index of the layer that it belongs to
+    layer, block : index of the layer that it belongs to, and of the block of operations that stay together
     """
 
     opcode: Opcode
@@ -110,6 +110,7 @@ class Operation:
     accesses: tuple[Access, ...] = ()
     transfer: Transfer | None = None
     layer: int = 0
+    block: int = 0
     wait: int = 0
     signal: int = 0
 

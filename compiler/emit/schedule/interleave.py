@@ -1,0 +1,176 @@
+"""Two layers side by side: what runs in post-processing alone, between the column blocks of a neighbour on the array.
+
+A depthwise convolution, a pool or a sum keeps the array waiting, though it needs only the rows of the layer before that
+lie under its own, and gives the layer behind its first rows long before its last ones. So the blocks of two
+neighbouring layers, of which one does not use the array, are taken in the order in which their data come, by a rough
+count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, zip_longest
+
+from emulator.config import AcceleratorConfig
+from emulator.instructions import Opcode, Unit
+
+from .durations import TRIP_CYCLES, duration
+from .external_hazards import LastWriter
+from .operation import Buffer, Memory, Operation
+
+
+@dataclass(eq=False)
+class Block:
+    """Operations that stay together: what makes and stores a block of channels of a tile.
+
+    needs : blocks of other layers whose STOREs write what its LOADs read
+    stored : when its last STORE ends, once it is placed
+    """
+
+    operations: list[Operation]
+    needs: list[Block] = field(default_factory=list)
+    stored: int = -1
+
+
+@dataclass(eq=False)
+class Layer:
+    """A layer's blocks, and what it uses of which there is one."""
+
+    number: int
+    blocks: list[Block]
+    next: int = 0
+
+    def __post_init__(self) -> None:
+        operations = [operation for block in self.blocks for operation in block.operations]
+        self.on_array = any(operation.unit == Unit.CONVOLVE for operation in operations)
+        self.adds = any(o.opcode == Opcode.ADDER or o.fields.get("add") for o in operations)
+        self.has_table = any(access.buffer.memory == Memory.TABLE for o in operations for access in o.accesses)
+
+    def beside(self, other: Layer) -> bool:
+        """Whether the two may run side by side."""
+        return (
+            self.on_array != other.on_array
+            and not (self.adds and other.adds)
+            and not (self.has_table and other.has_table)
+        )
+
+    @property
+    def here(self) -> Block | None:
+        """The block that is next."""
+        return self.blocks[self.next] if self.next < len(self.blocks) else None
+
+
+def interleave(
+    operations: Sequence[Operation], config: AcceleratorConfig, memory_bytes: int, apart: Collection[int] = ()
+) -> list[Operation]:
+    """The operations in an order in which neighbouring layers overlap.
+
+    apart : layers, by number, that run alone
+    """
+    layers = _layers(operations, memory_bytes)
+    clock, order = _Clock(config), []
+
+    def take(layer: Layer) -> None:
+        block = layer.blocks[layer.next]
+        layer.next += 1
+        clock.run(block)
+        order.extend(block.operations)
+
+    for layer, following in zip_longest(layers, layers[1:]):
+        alone = following is None or {layer.number, following.number} & set(apart) or not layer.beside(following)
+        while layer.here is not None:
+            take(layer if alone or following is None else clock.choose(layer, following))
+    return order
+
+
+def _layers(operations: Sequence[Operation], memory_bytes: int) -> list[Layer]:
+    """The layers, with what their blocks need of earlier ones."""
+    last = LastWriter(memory_bytes)
+    writers: list[tuple[int, Block]] = []
+    layers = []
+    for number, own in groupby(operations, lambda operation: operation.layer):
+        made = []
+        for _, some in groupby(own, lambda operation: operation.block):
+            block = Block(list(some))
+            needs: dict[int, tuple[int, Block]] = {}
+            for operation in block.operations:
+                if operation.transfer is None:
+                    continue
+                if operation.unit == Unit.STORE:
+                    last.write(operation.transfer, len(writers))
+                    writers.append((number, block))
+                    continue
+                for index in last.writers(operation.transfer):
+                    layer, writer = writers[index]
+                    if layer != number and index > needs.get(layer, (-1, block))[0]:
+                        needs[layer] = index, writer
+            block.needs = [writer for _, writer in needs.values()]
+            made.append(block)
+        layers.append(Layer(number, made))
+    return layers
+
+
+class _Clock:
+    """When each unit will be free, were durations exact and LOADs unbounded."""
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        self.free = dict.fromkeys(Unit, 0)
+        self.ready: dict[Buffer, int] = {}
+        self.read = [0, 0]  # when the sums in each half of the accumulators have been read
+
+    def run(self, block: Block) -> None:
+        """A block's operations take their time."""
+        there = max((needed.stored for needed in block.needs), default=0)
+        for operation in block.operations:
+            start = self.free[operation.unit]
+            if operation.unit == Unit.LOAD and operation.transfer is not None:
+                start = max(start, there)
+            sums = [a.buffer for a in operation.accesses if a.buffer.memory == Memory.ACCUMULATOR]
+            if operation.unit == Unit.CONVOLVE and sums[0] not in self.ready:
+                start = max(start, self.read[0])
+                self.read = [self.read[1], start]
+            start = max([start, *(self.ready.get(a.buffer, 0) for a in operation.accesses if not a.write)])
+            end = self.free[operation.unit] = start + duration(operation, self.config)
+            if operation.unit == Unit.POST_PROCESS and sums:
+                self.read[1] = end
+            trip = TRIP_CYCLES if operation.unit in (Unit.LOAD, Unit.STORE) else 0
+            for access in operation.accesses:
+                if access.write:
+                    self.ready[access.buffer] = end + trip
+            if operation.unit == Unit.STORE:
+                block.stored = end + trip
+
+    def data(self, block: Block) -> int | None:
+        """When a block's input has come; None if what stores it has no place yet."""
+        if any(needed.stored < 0 for needed in block.needs):
+            return None
+        loads = [o for o in block.operations if o.unit == Unit.LOAD]
+        there = max((needed.stored for needed in block.needs), default=0)
+        work = sum(duration(operation, self.config) for operation in loads)
+        return max(there, self.free[Unit.LOAD]) + work + TRIP_CYCLES if loads else 0
+
+    def choose(self, layer: Layer, following: Layer) -> Layer:
+        """Which of two layers goes on."""
+        first, second = layer.here, following.here
+        assert first is not None
+        if second is None:
+            return layer
+        ends = self.data(first), self.data(second)
+        if ends[0] is None or ends[1] is None:
+            return layer
+        array, lanes = (layer, following) if layer.on_array else (following, layer)
+        array_data, lanes_data = ends if layer.on_array else ends[::-1]
+        assert array_data is not None and lanes_data is not None
+        array_free, lanes_free = self.free[Unit.CONVOLVE], self.free[Unit.POST_PROCESS]
+        array_waits = array_data > max(array_free, lanes_free)
+        lanes_wait = lanes_data > lanes_free
+        if array_waits and lanes_wait:
+            return layer if ends[0] <= ends[1] else following
+        if array_waits != lanes_wait:
+            return lanes if array_waits else array
+        # While post-processing does the lanes' block, the array does its next one.
+        assert array.here is not None
+        work = sum(duration(o, self.config) for o in array.here.operations if o.unit == Unit.CONVOLVE)
+        return lanes if lanes_free <= array_free + work else array
