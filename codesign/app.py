@@ -55,13 +55,16 @@ def demo(
 def verilog(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The accelerator.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.v", help="The Verilog file.")],
+    prefix: Annotated[
+        str, typer.Option(metavar="NAME_", help="In front of all module names, for several accelerators in a design.")
+    ] = "",
     json: Json = None,
     debug: Debug = False,
 ) -> int:
     """Write the accelerator as one Verilog file; its top module is `accelerator`."""
     from .commands.verilog import run
 
-    return _status(run(config, output, json))
+    return _status(run(config, output, prefix, json))
 
 
 @app.command()

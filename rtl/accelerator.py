@@ -14,11 +14,11 @@ from .array.compute import Compute
 from .bus.axi import AXI4, INCREMENTING, AXI4Lite
 from .bus.read_arbiter import ReadArbiter
 from .front_end.front_end import FrontEnd
-from .hierarchy import modules
 from .post_processing.post_processing import PostProcessing
 from .skew import skew
 from .transfer.load_unit import LoadUnit
 from .transfer.store_unit import StoreUnit
+from .verilog.hierarchy import TOP, write_verilog
 
 
 def accelerator_signature(config: AcceleratorConfig) -> wiring.Signature:
@@ -168,7 +168,7 @@ class Accelerator(wiring.Component):
 
 
 @cache
-def accelerator_verilog(config: AcceleratorConfig) -> str:
-    """The accelerator of `config` as one Verilog text; the top module is ``accelerator``."""
+def accelerator_verilog(config: AcceleratorConfig, prefix: str = "") -> str:
+    """The accelerator of `config` as one Verilog text, top module ``accelerator``; `prefix`: of all modules' names."""
     top = Accelerator(config)
-    return modules({**top.compute.kinds, **top.post_processing.kinds(), "accelerator": top})
+    return write_verilog({**top.compute.kinds, **top.post_processing.kinds(), TOP: top}, prefix)

@@ -10,9 +10,9 @@ from emulator.config import AcceleratorConfig
 
 from .array.processing_element import ProcessingElement
 from .array.systolic_array import SystolicArray
-from .hierarchy import write_verilog
 from .simulation import BuiltSimulator, SimulationError, build
 from .simulation.vectors import Component, amaranth_component
+from .verilog.hierarchy import write_verilog
 
 LFSR_BITS = 32
 LFSR_MASK = 0x80200003
@@ -32,7 +32,7 @@ def build_array(config: AcceleratorConfig, threads: int = 1) -> BuiltSimulator:
     element = ProcessingElement(config.arithmetic)
     array = amaranth_component(SystolicArray(config.rows, config.columns, element), "systolic_array")
     sources = [
-        ("processing_element.v", write_verilog(element, "processing_element")),
+        ("processing_element.v", write_verilog({"processing_element": element})),
         ("systolic_array.v", array.source),
         ("fed_array.v", fed_array(array)),
         (TOP.name, TOP.read_text(encoding="utf-8")),

@@ -9,10 +9,10 @@ from emulator.config import AcceleratorConfig
 from emulator.timing import OPERAND_CODE_DELAY, rotator_stages
 
 from ..control import PARAMETER_WRITE
-from ..hierarchy import Placed
 from ..memory.scratchpad import Scratchpad
 from ..skew import skew
 from ..unit import UnitPort
+from ..verilog.hierarchy import Placed
 from .accumulator_lane import AccumulatorLane
 from .convolve_unit import ConvolveUnit
 from .output_stationary_element import OutputStationaryElement

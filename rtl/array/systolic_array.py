@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hierarchy import Placed
+from ..verilog.hierarchy import Placed
 from .output_stationary_element import OutputStationaryElement
 from .processing_element import ProcessingElement
 

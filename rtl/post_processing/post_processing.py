@@ -8,10 +8,10 @@ from amaranth.utils import bits_for
 from emulator.config import AcceleratorConfig
 
 from ..control import PARAMETER_WRITE
-from ..hierarchy import Placed
 from ..memory.scratchpad import Scratchpad
 from ..skew import deskew, skew
 from ..unit import UnitPort
+from ..verilog.hierarchy import Placed
 from .post_process_lane import LANE_COUNTS, PostProcessLane
 from .post_process_unit import PostProcessUnit
 

@@ -23,8 +23,8 @@ from emulator.machine.state import convolve as convolve_state
 from emulator.machine.state.records import record
 from emulator.machine.state.state import ISSUE, PORT, config_record
 from rtl.array.compute import Compute
-from rtl.hierarchy import modules
 from rtl.simulation.vectors import Component, amaranth_component
+from rtl.verilog.hierarchy import write_verilog
 from tests.programs import random_instruction
 
 DONT_CARE = None
@@ -77,7 +77,7 @@ def component(config: AcceleratorConfig, name: str) -> Component:
     """`Compute` with its separately written modules, under names of its own."""
     top = Compute(config)
     made = amaranth_component(top, name)
-    source = made.source + modules(top.kinds)
+    source = made.source + write_verilog(top.kinds)
     for kind in top.kinds:
         source = re.sub(rf"\b{kind}\b", f"{kind}_of_{name}", source)
     return Component(made.module, source, made.inputs, made.outputs)

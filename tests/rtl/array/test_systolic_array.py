@@ -11,8 +11,8 @@ from emulator import Arithmetic
 from rtl.array.output_stationary_element import OutputStationaryElement
 from rtl.array.processing_element import ProcessingElement
 from rtl.array.systolic_array import SystolicArray
-from rtl.hierarchy import modules
 from rtl.simulation.vectors import Component, amaranth_component, play_vectors
+from rtl.verilog.hierarchy import write_verilog
 
 ROWS, COLUMNS = 3, 4
 MODES = ("saturate", "wrap")
@@ -24,7 +24,7 @@ def arrays(kind: type[ProcessingElement] | type[OutputStationaryElement]) -> lis
     for mode in MODES:
         array = SystolicArray(ROWS, COLUMNS, kind(Arithmetic(accumulator_bits=18, overflow=mode)))
         part = amaranth_component(array, f"array_{mode}")
-        source = part.source + modules({"processing_element": array.element})
+        source = part.source + write_verilog({"processing_element": array.element})
         source = re.sub(r"\bprocessing_element\b", f"element_{mode}", source)
         made.append(Component(part.module, source, part.inputs, part.outputs))
     return made

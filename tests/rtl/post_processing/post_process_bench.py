@@ -19,11 +19,11 @@ from emulator.instructions import FORMATS, INSTRUCTION_BITS, PARAMETER_PITCH, PA
 from emulator.machine.compiled import compiled
 from emulator.machine.post_processing import post_process
 from emulator.machine.state.state import allocate
-from rtl.hierarchy import modules
 from rtl.post_processing.post_processing import PostProcessing
 from rtl.simulation.vectors import amaranth_component, play_vectors
 from rtl.skew import skew
 from rtl.unit import INDEX_BITS, UnitPort
+from rtl.verilog.hierarchy import write_verilog
 
 REGISTERS = ("finished", "signals", "finished_index", "fault", "fault_code", "fault_index", "busy")
 """Registers of the port; `work` is of the same cycle."""
@@ -224,7 +224,7 @@ def play(drivers: Sequence[Driver], simulator: str) -> list[dict[str, NDArray[An
     for index, driver in enumerate(drivers):
         harness = Harness(driver.config)
         component = amaranth_component(harness, f"harness_{index}")
-        source = component.source + modules(harness.unit.kinds())
+        source = component.source + write_verilog(harness.unit.kinds())
         source = re.sub(r"\bpost_process_lane\b", f"post_process_lane_{index}", source)
         components.append(dataclasses.replace(component, source=source))
     stimuli = [{name: np.array(values, object) for name, values in driver.inputs.items()} for driver in drivers]

@@ -1,0 +1,1 @@
+"""From elaborated components to Verilog that an RTL engineer takes."""
