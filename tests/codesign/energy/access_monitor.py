@@ -12,8 +12,8 @@ from rtl.accelerator import accelerator_verilog
 from rtl.simulation import Plan, SimulatedRun, build_testbench, run_plans
 
 POST = "post_processing.unit"
-SETTINGS = f"{POST}.\\control.settings"
-WRITES = f"{POST}.output_write && !{SETTINGS}.counters "
+SETTINGS = f"{POST}.control_settings"
+WRITES = f"{POST}.output_write && !{SETTINGS}_counters"
 
 
 def events(config: AcceleratorConfig) -> dict[str, str]:
@@ -23,32 +23,32 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
     what they read is used. Lanes' memories are counted at lane 0, whose control the others repeat a cycle later each.
     """
     elements, columns = config.rows * config.columns, config.columns
-    byte = f"{SETTINGS}.byte == 0" if config.raw_outputs else "1"
+    byte = f"{SETTINGS}_byte == 0" if config.raw_outputs else "1"
     lane_byte = "compute.accumulator_lane_0.parameter_write"
     return {
         "activation_writes": "load.write_activation",
-        "activation_reads": "compute.unit.positions && compute.unit.\\inside ",
+        "activation_reads": "compute.unit.positions && compute.unit.inside_",
         "weight_writes": "load.write_weight",
         "weight_reads": "compute.unit.read_weight",
         "operand_writes": "load.write_operand",
         "operand_reads": f"{POST}.operand_read",
         "output_writes": f"{POST}.output_write",
         "output_reads": "store.step",
-        "accumulator_writes": "compute.unit.\\accumulate.write ",
-        "accumulator_reads": f"compute.unit.\\accumulate.carry  + ({POST}.go && {SETTINGS}.requantize )",
+        "accumulator_writes": "compute.unit.accumulate_write",
+        "accumulator_reads": f"compute.unit.accumulate_carry + ({POST}.go && {SETTINGS}_requantize)",
         "parameter_writes": f"{lane_byte}[0] && {lane_byte}[4:1] < {config.parameter_rows}",
         # Each sum that is written began with a bias, or with a sum that was read.
-        "bias_reads": "compute.unit.\\accumulate.write  - compute.unit.\\accumulate.carry ",
-        "multiplier_reads": f"{POST}.\\control.load ",
+        "bias_reads": "compute.unit.accumulate_write - compute.unit.accumulate_carry",
+        "multiplier_reads": f"{POST}.control_load",
         "zero_point_reads": "compute.unit.read_weight" if config.weight_zero_points else "0",
         "table_writes": "load.write_table",
-        "table_reads": f"{WRITES} && {SETTINGS}.table ",
+        "table_reads": f"{WRITES} && {SETTINGS}_table",
         "macs": f"{elements} * compute.unit.positions",
-        "macs_inside": f"{elements} * (compute.unit.positions && compute.unit.\\inside )",
+        "macs_inside": f"{elements} * (compute.unit.positions && compute.unit.inside_)",
         "requantizations": f"{columns} * ({WRITES} && {byte})",
-        "reductions": f"{columns} * ({POST}.operand_read && !{SETTINGS}.requantize )",
-        "products": f"{columns} * ({WRITES} && !{SETTINGS}.requantize  && {SETTINGS}.mode  == {int(Mode.PRODUCT)})",
-        "additions": f"{columns} * ({WRITES} && {SETTINGS}.add )",
+        "reductions": f"{columns} * ({POST}.operand_read && !{SETTINGS}_requantize)",
+        "products": f"{columns} * ({WRITES} && !{SETTINGS}_requantize && {SETTINGS}_mode == {int(Mode.PRODUCT)})",
+        "additions": f"{columns} * ({WRITES} && {SETTINGS}_add)",
         "bytes_fetched": f"{config.bus_bytes} * front_end.sequencer.fetch.valid",
         "bytes_loaded": f"{config.bus_bytes} * (axi__rvalid && axi__rready && !front_end.sequencer.fetch.valid)",
         "bytes_stored": f"{config.bus_bytes} * (axi__wvalid && axi__wready)",
