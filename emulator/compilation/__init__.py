@@ -1,4 +1,4 @@
-"""A compiler of Python functions on integers and arrays of integers, by LLVM: what the machine's cycle loop is made with."""
+"""A compiler of Python functions on integers and arrays of integers, by LLVM: what makes the machine's cycle loop."""
 
 from .compiled import Compiled, compiled
 from .values import CompileError

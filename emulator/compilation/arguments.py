@@ -41,7 +41,9 @@ def _flatten(value: Any, arrays: list[NDArray[Any]], key: list[Any]) -> None:
         for part in value:
             _flatten(part, arrays, key)
     else:
-        raise CompileError(f"an argument of a compiled function must be integers, arrays or named tuples, not {value!r}")
+        raise CompileError(
+            f"an argument of a compiled function must be integers, arrays or named tuples, not {value!r}"
+        )
 
 
 def _memories(spans: list[tuple[int, int]]) -> tuple[list[int], frozenset[int]]:

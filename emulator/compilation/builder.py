@@ -21,7 +21,6 @@ from .values import (
     RecordType,
     Scalar,
     Subtree,
-    Tree,
     TupleType,
     Type,
     Value,
@@ -175,9 +174,11 @@ class Builder:
 
     def field(self, record: Record, name: str) -> Place:
         """A record's field."""
-        fields = record.type.dtype.fields or {}
-        if name not in fields:
-            raise self.error(f"the record has no field {name!r}; its fields are {', '.join(fields)}")
+        fields = record.type.dtype.fields
+        if fields is None or name not in fields:
+            raise self.error(
+                f"the record has no field {name!r}; its fields are {', '.join(record.type.dtype.names or ())}"
+            )
         dtype, offset = fields[name][:2]
         if dtype not in KINDS:
             raise self.error(f"field {name!r} must be an integer of at most 64 bits, not {dtype}")
@@ -230,9 +231,7 @@ class Builder:
                 return [value.pointer, *(self.extended(extent) for extent in value.shape)]
             case Items(), TupleType():
                 return [
-                    text
-                    for item, kind in zip(value.items, to.items, strict=True)
-                    for text in self.coerced(item, kind)
+                    text for item, kind in zip(value.items, to.items, strict=True) for text in self.coerced(item, kind)
                 ]
         return []
 

@@ -9,18 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-import llvmlite.binding as llvm
+import llvmlite  # type: ignore[import-untyped]
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from .module import ENTRY
+from .values import ENTRY
 
 _ENGINES: list[Any] = []  # what owns the machine code that has been loaded
 
 
 @functools.cache
 def _target() -> Any:
-    if llvmlite.__version__ < "0.45":
-        llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm.Target.from_default_triple()

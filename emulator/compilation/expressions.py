@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,9 +21,13 @@ from .values import (
     Scalar,
     Static,
     Subtree,
+    Type,
     Value,
     constant,
 )
+
+if TYPE_CHECKING:
+    from .module import Module
 
 _WRAPPING = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor",
              ast.LShift: "shl", ast.RShift: "ashr"}  # fmt: skip
@@ -38,8 +42,9 @@ _FOLDED: dict[type[ast.operator], Any] = {
 class Expressions(Builder):
     """Values of expressions; what is no local variable is looked up where the Python function would look."""
 
-    function: FunctionType
-    locals: set[str]
+    def __init__(self, module: Module, kinds: dict[str, Type], function: FunctionType, variables: set[str]):
+        super().__init__(module, kinds)
+        self.python, self.variables = function, variables
 
     def value(self, node: ast.expr) -> Value:
         """An expression that stands for a value."""
@@ -74,9 +79,9 @@ class Expressions(Builder):
         return self.static(node.value)
 
     def _name(self, node: ast.Name) -> Value | Static:
-        if node.id in self.locals:
+        if node.id in self.variables:
             return self.variable(node.id)
-        function = self.function
+        function = self.python
         if node.id in function.__code__.co_freevars:
             assert function.__closure__ is not None
             return self.static(function.__closure__[function.__code__.co_freevars.index(node.id)].cell_contents)

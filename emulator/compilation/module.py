@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from .builder import parts
 from .statements import compile_function, result_type
-from .values import INT64, KINDS, Array, ArrayType, CompileError, Kind, Scalar, Type
-
-ENTRY = "entry"
-"""Name of the function that Python calls."""
+from .values import ENTRY, INT64, KINDS, Array, ArrayType, CompileError, Kind, Scalar, Type
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,9 @@ class Statements(Expressions):
     """A function's statements, one after the other; those that cannot be reached are left out."""
 
     def __init__(self, module: Module, kinds: dict[str, Type], function: FunctionType, definition: ast.FunctionDef):
-        super().__init__(module, kinds)
-        self.function, self.definition = function, definition
-        names = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name) and node.ctx.__class__ is ast.Store}
-        self.locals = names | {argument.arg for argument in definition.args.args}
+        names = (node for node in ast.walk(definition) if isinstance(node, ast.Name))
+        variables = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        super().__init__(module, kinds, function, variables | {argument.arg for argument in definition.args.args})
         self.line = definition.lineno
         self.end = self.label()
         self.returns: set[bool] = set()
@@ -58,9 +57,9 @@ class Statements(Expressions):
 
     def error(self, text: str) -> CompileError:
         """An error that names the line."""
-        code = self.function.__code__
+        code = self.python.__code__
         line = code.co_firstlineno + self.line - 1
-        return CompileError(f"{Path(code.co_filename).name}, line {line}, in {self.function.__name__}: {text}")
+        return CompileError(f"{Path(code.co_filename).name}, line {line}, in {self.python.__name__}: {text}")
 
     def statements(self, nodes: list[ast.stmt]) -> None:
         """A block."""

@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+ENTRY = "entry"
+"""Name of the function that Python calls."""
+
 
 class CompileError(TypeError):
     """A function, or an argument, is outside of what can be compiled; the text names the place."""

@@ -9,11 +9,9 @@ import numpy as np
 from ..compilation import compiled
 from ..instructions import FORMATS, Opcode
 
-__all__ = ["MAX_FIELDS", "compiled", "copy", "entry", "fields_dtype", "fields_record"]
+__all__ = ["MAX_FIELDS", "compiled", "copy", "fields_dtype", "fields_record"]
 
 MAX_FIELDS = max(len(fields) for fields in FORMATS.values())
-
-entry = compiled
 
 
 @compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .array import convolve
 from .bus import arbiter
-from .compiled import entry
+from .compiled import compiled
 from .front_end import control, fetch, sequencer
 from .memory import external
 from .post_processing import post_process
@@ -12,7 +12,7 @@ from .state import State
 from .transfer import load, store
 
 
-@entry
+@compiled
 def run(s: State, until: int) -> None:
     """Step until the run has ended or cycle `until` is reached.
 

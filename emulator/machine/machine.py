@@ -125,7 +125,7 @@ class Machine:
         Raises what `check_images` raises.
         """
         checked = check_images(self.config, images, program_address, program_bytes)
-        from .state.state import allocate  # with the compiled loop, and Numba
+        from .state.state import allocate  # with the compiler of the loop
 
         state, records = allocate(self.config), list[RunRecord]()
         resets = reset_at if isinstance(reset_at, Sequence) else [reset_at] * len(images)

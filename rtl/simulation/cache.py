@@ -5,17 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-def cache_folder() -> Path:
-    """``$LOCKSTEP_CACHE``, or ``lockstep`` in the user's cache folder."""
-    chosen = os.environ.get("LOCKSTEP_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lockstep"
+from emulator.cache import cache_folder
 
 
 def content_key(content: object) -> str:

@@ -13,7 +13,9 @@ import cocotb_tools.config
 from cocotb import __version__ as cocotb_version
 from cocotb_tools.check_results import get_results
 
-from .cache import cache_folder, cached_folder, content_key
+from emulator.cache import cache_folder
+
+from .cache import cached_folder, content_key
 from .errors import SimulationError, log_tail
 from .runner import COMMON, COMPRESSION, MAIN, MAKE_VARIABLES, TRACES, LeanIcarus, LeanVerilator
 from .tools import Tool, find_compiler, find_simulator

@@ -11,7 +11,7 @@ import pytest
 
 from codesign.caches import can_be_written, writable_caches
 from codesign.cli import HOLDS
-from rtl.simulation.cache import cache_folder
+from emulator.cache import cache_folder
 from tests.codesign.models import small_config
 
 

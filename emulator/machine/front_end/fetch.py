@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...instructions import INSTRUCTION_BYTES, Error
-from ..compiled import compiled, copy, entry
+from ..compiled import compiled, copy
 from ..state import State
 
 CLEAR, SETTLE, CHECK, REQUEST, END = range(5)
@@ -13,7 +13,7 @@ FETCH_OWNER = 0
 _PROGRAM_END, _ADDRESS = int(Error.PROGRAM_END), int(Error.ADDRESS)
 
 
-@entry
+@compiled
 def start(s: State) -> None:
     """What the clear at the beginning of a run leaves."""
     f, c = s.fetch.registers[0], s.control[0]
