@@ -8,6 +8,7 @@ from emulator.config import AcceleratorConfig
 from emulator.graph import Convolution
 from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Opcode, largest
 
+from ..schedule.durations import TRANSFER_CYCLES, transfer_cycles
 from .column_blocks import Block, blocks
 from .maps import Map
 from .tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments, tiles
@@ -67,7 +68,10 @@ class ConvolutionCut:
     def cut_positions(self) -> tuple[list[Tile], int | None]:
         """Tiles of output positions; and the channel rows of a pixel that fit, if one position's input does not."""
         config = self.config
-        positions = [config.accumulator_depth // 2, max(config.output_depth // 2, 1)]
+        room = config.output_depth // 2
+        if self.store_group() > 1 and config.counters:
+            room -= COUNTER_ROWS
+        positions = [config.accumulator_depth // 2, max(room // self.store_group(), 1)]
         if self.operand is not None:
             positions.append(max(config.operand_depth // 2, 1))
         # What one LOAD brings and one CONVOLVE walks.
@@ -100,6 +104,19 @@ class ConvolutionCut:
         assert cut is not None
         return cut, max(min(config.activation_depth // 2, channels), 1)
 
+    def store_group(self) -> int:
+        """The fewest column blocks whose STORE takes no longer than they take the array."""
+        config, whole = self.config, min(GROUP_MOST, len(self.blocks))
+        if self.node.raw:
+            return 1
+        many = 1024  # positions
+        tiles = many * len(self.kernel[0]) * len(self.kernel[1]) * self.channel_rows
+        for group in range(1, whole):
+            stored = transfer_cycles(many, group * config.columns, config.bus_bytes) - TRANSFER_CYCLES
+            if stored <= group * tiles:
+                return group
+        return whole
+
     def group_size(self) -> int:
         """Column blocks whose outputs are stored together, pixel by pixel."""
         if self.node.raw:
@@ -108,7 +125,7 @@ class ConvolutionCut:
         room = self.config.output_depth // 2
         if self.config.counters and room < most + COUNTER_ROWS:
             return 1
-        sizes = [room // most, GROUP_MOST, len(self.blocks)]
+        sizes = [room // most, GROUP_MOST, len(self.blocks), self.store_group()]
         if self.operand is not None:
             sizes.append(self.config.operand_depth // 2 // most)
         return max(min(sizes), 1)

@@ -1,16 +1,22 @@
-"""About how long an instruction keeps its unit busy: what the order of layers that run side by side is chosen by."""
+"""About how long an instruction keeps its unit busy: what cuts and the order of layers are chosen by."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import COUNTER_ROWS, Opcode
 
-from .operation import Operation, Transfer
+from .operation import Operation
 
-TRANSFER_CYCLES, BURST_CYCLES = 8, 2
-"""Of a LOAD or STORE besides its beats; the least that a burst takes."""
-UNIT_CYCLES = 16
-"""Of an instruction of the array or of post-processing besides its positions."""
+TRANSFER_CYCLES = 44
+"""Of a LOAD or STORE besides its bursts."""
+HALF_BURST_CYCLES = 5
+"""Half cycles that a burst takes at least: 16 of them are under way, and a memory answers after some 32 cycles."""
+ARRAY_CYCLES = 4
+"""Of an instruction of the array besides its positions."""
+LANES_CYCLES, WINDOW_CYCLES = 50, 18
+"""Of an instruction of post-processing besides its positions, until its last row is written; with a window, more."""
 TRIP_CYCLES = 64
 """From the end of a LOAD or STORE in its unit to the end of its effect."""
 
@@ -18,23 +24,25 @@ TRIP_CYCLES = 64
 def duration(operation: Operation, config: AcceleratorConfig) -> int:
     """Cycles of an operation, as far as its fields tell."""
     fields = operation.fields
-    if "pixel_bytes" in fields:
-        return transfer_duration(
-            Transfer(0, fields["lines"], 0, fields["pixels"], 0, fields["pixel_bytes"]), config.bus_bytes
-        )
     match operation.opcode:
+        case Opcode.LOAD | Opcode.STORE:
+            return transfer_cycles(fields["lines"] * fields["pixels"], fields["pixel_bytes"], config.bus_bytes)
         case Opcode.REQUANTIZE:
-            return UNIT_CYCLES + fields["count"]
+            return LANES_CYCLES + fields["count"]
         case Opcode.COUNTERS:
-            return UNIT_CYCLES + COUNTER_ROWS
-        case Opcode.ADDER:
-            return 1
-    kernel = fields["kernel_height"], fields["kernel_width"]
-    steps = kernel[0] * kernel[1] * fields.get("channel_rows", 1)
-    return UNIT_CYCLES + fields["output_height"] * fields["output_width"] * steps
+            return LANES_CYCLES + COUNTER_ROWS
+        case Opcode.CONVOLVE:
+            return ARRAY_CYCLES + _positions(fields) * fields["channel_rows"]
+        case Opcode.REDUCE:
+            return LANES_CYCLES + WINDOW_CYCLES + _positions(fields)
+    return 1
 
 
-def transfer_duration(transfer: Transfer, bus_bytes: int) -> int:
-    """Cycles of a LOAD or STORE of these bytes, whose pixels are bursts."""
-    beats = -(-transfer.pixel_bytes // bus_bytes)
-    return TRANSFER_CYCLES + transfer.lines * transfer.pixels * max(beats, BURST_CYCLES)
+def transfer_cycles(pixels: int, pixel_bytes: int, bus_bytes: int) -> int:
+    """Cycles of a LOAD or STORE of so many pixels, each of which is a burst."""
+    return TRANSFER_CYCLES + pixels * max(2 * -(-pixel_bytes // bus_bytes), HALF_BURST_CYCLES) // 2
+
+
+def _positions(fields: Mapping[str, int]) -> int:
+    """Positions of a window, once for each of the kernel's."""
+    return fields["output_height"] * fields["output_width"] * fields["kernel_height"] * fields["kernel_width"]

@@ -24,11 +24,13 @@ from .operation import Buffer, Memory, Operation
 class Block:
     """Operations that stay together: what makes and stores a block of channels of a tile.
 
+    work : cycles that it takes each unit
     needs : blocks of other layers whose STOREs write what its LOADs read
     stored : when its last STORE ends, once it is placed
     """
 
     operations: list[Operation]
+    work: dict[Unit, int]
     needs: list[Block] = field(default_factory=list)
     stored: int = -1
 
@@ -45,6 +47,8 @@ class Layer:
         operations = [operation for block in self.blocks for operation in block.operations]
         self.on_array = any(operation.unit == Unit.CONVOLVE for operation in operations)
         self.adds = any(o.opcode == Opcode.ADDER or o.fields.get("add") for o in operations)
+        self.work = {unit: sum(block.work[unit] for block in self.blocks) for unit in Unit}
+        self.left = dict(self.work)
         self.has_table = any(access.buffer.memory == Memory.TABLE for o in operations for access in o.accesses)
 
     def beside(self, other: Layer) -> bool:
@@ -54,6 +58,14 @@ class Layer:
             and not (self.adds and other.adds)
             and not (self.has_table and other.has_table)
         )
+
+    def take(self) -> Block:
+        """Go on by a block."""
+        block = self.blocks[self.next]
+        self.next += 1
+        for unit, cycles in block.work.items():
+            self.left[unit] -= cycles
+        return block
 
     @property
     def here(self) -> Block | None:
@@ -68,12 +80,11 @@ def interleave(
 
     apart : layers, by number, that run alone
     """
-    layers = _layers(operations, memory_bytes)
+    layers = _layers(operations, config, memory_bytes)
     clock, order = _Clock(config), []
 
     def take(layer: Layer) -> None:
-        block = layer.blocks[layer.next]
-        layer.next += 1
+        block = layer.take()
         clock.run(block)
         order.extend(block.operations)
 
@@ -84,7 +95,7 @@ def interleave(
     return order
 
 
-def _layers(operations: Sequence[Operation], memory_bytes: int) -> list[Layer]:
+def _layers(operations: Sequence[Operation], config: AcceleratorConfig, memory_bytes: int) -> list[Layer]:
     """The layers, with what their blocks need of earlier ones."""
     last = LastWriter(memory_bytes)
     writers: list[tuple[int, Block]] = []
@@ -92,7 +103,11 @@ def _layers(operations: Sequence[Operation], memory_bytes: int) -> list[Layer]:
     for number, own in groupby(operations, lambda operation: operation.layer):
         made = []
         for _, some in groupby(own, lambda operation: operation.block):
-            block = Block(list(some))
+            together = list(some)
+            work = dict.fromkeys(Unit, 0)
+            for operation in together:
+                work[operation.unit] += duration(operation, config)
+            block = Block(together, work)
             needs: dict[int, tuple[int, Block]] = {}
             for operation in block.operations:
                 if operation.transfer is None:
@@ -146,10 +161,10 @@ class _Clock:
         """When a block's input has come; None if what stores it has no place yet."""
         if any(needed.stored < 0 for needed in block.needs):
             return None
-        loads = [o for o in block.operations if o.unit == Unit.LOAD]
+        if not block.work[Unit.LOAD]:
+            return 0
         there = max((needed.stored for needed in block.needs), default=0)
-        work = sum(duration(operation, self.config) for operation in loads)
-        return max(there, self.free[Unit.LOAD]) + work + TRIP_CYCLES if loads else 0
+        return max(there, self.free[Unit.LOAD]) + block.work[Unit.LOAD] + TRIP_CYCLES
 
     def choose(self, layer: Layer, following: Layer) -> Layer:
         """Which of two layers goes on."""
@@ -170,7 +185,10 @@ class _Clock:
             return layer if ends[0] <= ends[1] else following
         if array_waits != lanes_wait:
             return lanes if array_waits else array
+        post, there = Unit.POST_PROCESS, array.here
+        assert there is not None
+        if array.left[post] + lanes.left[post] > array.left[Unit.CONVOLVE]:
+            # The lanes are the bound, so both layers go on at the same pace.
+            return lanes if lanes.left[post] * array.work[post] >= array.left[post] * lanes.work[post] else array
         # While post-processing does the lanes' block, the array does its next one.
-        assert array.here is not None
-        work = sum(duration(o, self.config) for o in array.here.operations if o.unit == Unit.CONVOLVE)
-        return lanes if lanes_free <= array_free + work else array
+        return lanes if lanes_free <= array_free + there.work[Unit.CONVOLVE] else array

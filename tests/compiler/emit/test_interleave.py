@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -123,3 +124,14 @@ def test_a_pool_runs_beside_its_convolution() -> None:
         for part in (graph(source, node), graph(Tensor(name="a", shape=node.shape, **SAME), pool))
     ]
     assert Machine(config).run(program, random_inputs(rng, net)).cycles < sum(alone) - alone[1] // 2
+
+
+@pytest.mark.parametrize(("channels", "blocks"), [(8, 3), (16, 2), (24, 1)])
+def test_as_many_blocks_are_stored_together_as_a_burst_needs_to_keep_up_with_the_array(
+    channels: int, blocks: int
+) -> None:
+    """A burst takes 2½ cycles (16 are under way, the latency is 32), a block takes the array `channels` / 8 a pixel."""
+    source = Tensor(name="input", shape=(12, 12, channels), **SAME)
+    program = compile_graph(graph(source, convolution("a", source, 48, size=1)), replace(CONFIG, bus_bytes=8))
+    stored = {i["pixel_bytes"] for i in program.instructions if i.opcode == Opcode.STORE and i["pixels"] > 1}
+    assert stored == {8 * blocks}
