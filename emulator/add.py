@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_broadcast, check_clamp, check_codes, check_int
 from .multiplier import MAX_SHIFT
+from .optional_library import NUMBA
 from .requantize import clamp
-from .rounding import round_shift
+from .rounding import round_shift, rounding_terms
+from .threads import in_parallel
 
 Codes = NDArray[np.int8]
+
+BLOCK = 1 << 17  # codes at a time on one processor
 
 
 def add(
@@ -35,9 +42,8 @@ def add(
 
     Raises ``TypeError`` or ``ValueError`` naming the argument.
     """
-    return add_with_clips(
-        a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier, shift, zero_point, y_min, y_max, arithmetic
-    )[0]
+    operands = a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier
+    return add_codes(*operands, shift, zero_point, y_min, y_max, arithmetic)
 
 
 def subtract(
@@ -54,9 +60,8 @@ def subtract(
     arithmetic: Arithmetic,
 ) -> Codes:
     """`add` with b's term negated."""
-    return add_with_clips(
-        a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier, shift, zero_point, y_min, y_max, arithmetic, True
-    )[0]
+    operands = a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier
+    return add_codes(*operands, shift, zero_point, y_min, y_max, arithmetic, True)
 
 
 def add_with_clips(
@@ -74,6 +79,73 @@ def add_with_clips(
     negate_b: bool = False,
 ) -> tuple[Codes, NDArray[np.bool_]]:
     """`add`, or `subtract` with `negate_b`, and per element whether the output clipped."""
+    operands = a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier
+    sum_ = _check(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b)
+    terms = np.asarray(a.astype(np.int64) * sum_.multipliers[0] + b.astype(np.int64) * sum_.multipliers[1])
+    rounded = round_shift(terms + sum_.constant, sum_.shift, arithmetic.rounding, arithmetic.multiplier_bits)
+    return clamp(rounded + sum_.clamp[0], *sum_.clamp[1:], arithmetic)
+
+
+def add_codes(
+    a: Codes,
+    a_zero_point: int,
+    a_multiplier: int,
+    b: Codes,
+    b_zero_point: int,
+    b_multiplier: int,
+    shift: int,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+    negate_b: bool = False,
+) -> Codes:
+    """`add`, or `subtract` with `negate_b`; by a compiled pass over blocks where that pays."""
+    operands = a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier
+    if np.shape(a) != np.shape(b) or not NUMBA.pays(a.size):
+        return add_with_clips(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b)[0]
+    sum_ = _check(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b)
+    from . import passes
+
+    terms = rounding_terms(np.asarray(sum_.shift, np.int64), arithmetic.rounding, arithmetic.multiplier_bits)
+    scalars = [np.int64(value) for value in (*sum_.multipliers, sum_.constant, sum_.shift, *terms, *sum_.clamp)]
+    # The kernel is compiled for contiguous arrays that may be written.
+    left, right = (np.require(codes, requirements=("C", "W")).reshape(-1) for codes in (a, b))
+    result = np.empty(a.shape, np.int8)
+    kernel: Any = passes.add
+    flat = result.reshape(-1)
+
+    def block(part: slice) -> None:
+        kernel(left[part], right[part], *scalars, flat[part])
+
+    in_parallel(block, [slice(first, first + BLOCK) for first in range(0, flat.size, BLOCK)])
+    return result
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """``a · multipliers[0] + b · multipliers[1] + constant``, to be shifted, and (zero point, y_min, y_max)."""
+
+    multipliers: tuple[int, int]
+    constant: int
+    shift: int
+    clamp: tuple[int, int, int]
+
+
+def _check(
+    a: Codes,
+    a_zero_point: int,
+    a_multiplier: int,
+    b: Codes,
+    b_zero_point: int,
+    b_multiplier: int,
+    shift: int,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+    negate_b: bool,
+) -> _Sum:
     check_arithmetic(arithmetic)
     low, high = arithmetic.activation_range
     check_codes("a", a, None, low, high)
@@ -82,10 +154,8 @@ def add_with_clips(
     zb = check_int("b_zero_point", b_zero_point, low, high)
     largest = (1 << arithmetic.adder_multiplier_bits) - 1
     ma = check_int("a_multiplier", a_multiplier, 0, largest)
-    mb = check_int("b_multiplier", b_multiplier, 0, largest)
+    mb = check_int("b_multiplier", b_multiplier, 0, largest) * (-1 if negate_b else 1)
     amount = check_int("shift", shift, 0, MAX_SHIFT)
     zero, least, most = check_clamp(zero_point, y_min, y_max, arithmetic)
     check_broadcast(a.shape, b=b)
-    terms = (a.astype(np.int64) - za) * ma + (b.astype(np.int64) - zb) * (-mb if negate_b else mb)
-    rounded = round_shift(np.asarray(terms), amount, arithmetic.rounding, arithmetic.multiplier_bits)
-    return clamp(rounded + zero, least, most, arithmetic)
+    return _Sum((ma, mb), -za * ma - zb * mb, amount, (int(zero), int(least), int(most)))

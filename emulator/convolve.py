@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .accumulate import accumulate_into, check_bias, check_weight_zero_point
+from .accumulate import accumulate_into
 from .arithmetic import Arithmetic
-from .checks import check_arithmetic, check_codes, check_int
-from .windows import Windows
+from .convolution_operands import ConvolutionOperands, check_convolution
+from .depthwise import Depthwise
 
 BLOCK_BYTES = 16 << 20  # of gathered codes at a time
 
@@ -41,44 +42,52 @@ def convolve(
     OH = (H + top + bottom − dilation·(kernel height − 1) − 1) // stride + 1. Raises ``TypeError`` or ``ValueError``
     naming the argument.
     """
-    check_arithmetic(arithmetic)
-    check_codes("x", x, 4, *arithmetic.activation_range)
-    check_codes("weight", weight, 4, *arithmetic.weight_range)
-    group_count = check_int("groups", groups, 1, max(1, x.shape[3]))
-    outputs, height, width, depth = weight.shape
-    if x.shape[3] != depth * group_count:
-        raise ValueError(
-            f"weight must have {x.shape[3]} / {groups} input channels (x's over groups), not shape {weight.shape}"
-        )
-    if outputs % group_count:
-        raise ValueError(f"groups must divide weight's {outputs} output channels, not {groups}")
-    start = check_bias(bias, outputs, arithmetic)
-    zero = check_int("x_zero_point", x_zero_point, *arithmetic.activation_range)
-    w_zero = check_weight_zero_point(w_zero_point, outputs, arithmetic)
-    windows = Windows(x.shape[1:3], (height, width), strides, padding, dilations)
+    operands = check_convolution(
+        x, weight, bias, arithmetic, x_zero_point, strides, padding, dilations, groups, w_zero_point
+    )
+    return convolution_sums(operands, arithmetic, compiled)
 
-    batch = x.shape[0]
-    matrix = np.ascontiguousarray(weight.reshape(outputs, -1).T)
-    acc = np.empty((batch * windows.count, outputs), np.int64)
+
+def convolution_sums(
+    operands: ConvolutionOperands, arithmetic: Arithmetic, compiled: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """`convolve` without checks."""
+    acc = np.empty((math.prod(operands.shape[:3]), operands.shape[3]), np.int64)
     overflowed = np.zeros(acc.shape, np.bool_)
-    per_group = outputs // group_count
+    if operands.depthwise:
+        Depthwise(operands, arithmetic).sums_into(acc, overflowed, compiled)
+    else:
+        _accumulate_groups(operands, arithmetic, acc, overflowed, compiled)
+    return acc.reshape(operands.shape), overflowed.reshape(operands.shape)
+
+
+def _accumulate_groups(
+    operands: ConvolutionOperands,
+    arithmetic: Arithmetic,
+    acc: NDArray[np.int64],
+    overflowed: NDArray[np.bool_],
+    compiled: bool,
+) -> None:
+    """The sums as matrix products of gathered codes, group by group; acc and overflowed are (positions, O)."""
+    x, windows, groups, zero = operands.x, operands.windows, operands.groups, operands.zero
+    outputs, _, _, depth = operands.weight.shape
+    matrix = np.ascontiguousarray(operands.weight.reshape(outputs, -1).T)
+    per_group = outputs // groups
     view = windows.view(x, zero)  # (B, OH, OW, kernel height, kernel width, C)
-    for rows, positions in windows.blocks(batch, matrix.shape[0] * group_count, BLOCK_BYTES):
+    for rows, positions in windows.blocks(len(x), matrix.shape[0] * groups, BLOCK_BYTES):
         block = view[positions]
-        for group in range(group_count):
+        for group in range(groups):
             channels = slice(group * depth, (group + 1) * depth)
             columns = slice(group * per_group, (group + 1) * per_group)
             patches = block[..., channels].reshape(-1, matrix.shape[0])
             accumulate_into(
                 patches,
                 matrix[:, columns],
-                start[columns],
+                operands.bias[columns],
                 zero,
-                w_zero[columns],
+                operands.w_zero[columns],
                 arithmetic,
                 acc[rows, columns],
                 overflowed[rows, columns],
                 compiled,
             )
-    shape = (batch, *windows.output, outputs)
-    return acc.reshape(shape), overflowed.reshape(shape)

@@ -7,11 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .byte_product import MAX_STEPS as MAX_BYTE_STEPS
+from .byte_product import ByteProduct, byte_product, flipped
+from .threads import in_parallel, processors
+
 FLOAT32_INTEGERS = 1 << 24  # float32 holds every integer up to here
 MAX_STEPS = 4096  # of K at a time, which bounds the float copies
 SUM_ELEMENTS, ROW_ELEMENTS = 1 << 22, 1 << 23  # float sums and codes of x at a time: 16 and 32 MiB
 CACHED_ELEMENTS = 1 << 16
 MAX_COLUMNS = 4096  # whose weights are looked at together
+BLOCK_SUMS = 1 << 17  # of a byte product, 512 KiB, which stay in a processor's cache
+LEAST_ROWS = 32  # of a byte product, whose library brings the right operand into its own order at each call
 
 
 def multiply_into(
@@ -22,9 +28,58 @@ def multiply_into(
     w_zero_point: NDArray[np.int16],
     acc: NDArray[np.int64],
 ) -> None:
-    """``acc = bias + (x − zero_point) · (w − w_zero_point)``, exact in int64, by float32 products.
+    """``acc = bias + (x − zero_point) · (w − w_zero_point)``, exact in int64.
 
     x : (M, K), w : (K, N) int8; bias : (N,) int64; w_zero_point : (N,); acc : (M, N) int64, overwritten
+
+    By a product of bytes where one is exact here and no weight has a zero point, otherwise by one of float32.
+    """
+    product = None if w_zero_point.any() else byte_product(acc.size * x.shape[1])
+    if product is not None:
+        _multiply_bytes(product, x, w, bias, zero_point, acc)
+    else:
+        _multiply_float32(x, w, bias, zero_point, w_zero_point, acc)
+
+
+def _multiply_bytes(
+    product: ByteProduct,
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: NDArray[np.int64],
+    zero_point: int,
+    acc: NDArray[np.int64],
+) -> None:
+    """`multiply_into`; the sums of a block of rows are widened while they lie in the cache."""
+    for first in range(0, x.shape[1], MAX_BYTE_STEPS):
+        steps = slice(first, first + MAX_BYTE_STEPS)
+        right = np.ascontiguousarray(w[steps])
+        constant = (bias if first == 0 else 0) - (zero_point + 128) * product.column_sums(right)
+
+        def block(rows: slice, steps: slice = steps, right: Any = right, constant: Any = constant) -> None:
+            sums = product(flipped(np.ascontiguousarray(x[rows, steps])), right)
+            if steps.start == 0:
+                np.add(sums, constant, out=acc[rows])
+            else:
+                acc[rows] += sums + constant
+
+        in_parallel(block, row_blocks(len(x), acc.shape[1]))
+
+
+def row_blocks(rows: int, columns: int) -> list[slice]:
+    """Rows of (M, N) sums in blocks for a byte product: small enough for the cache, and one for each processor."""
+    each = max(LEAST_ROWS, min(BLOCK_SUMS // max(1, columns), -(-rows // processors())))
+    return [slice(row, min(rows, row + each)) for row in range(0, rows, each)]
+
+
+def _multiply_float32(
+    x: NDArray[np.int8],
+    w: NDArray[np.int8],
+    bias: NDArray[np.int64],
+    zero_point: int,
+    w_zero_point: NDArray[np.int16],
+    acc: NDArray[np.int64],
+) -> None:
+    """`multiply_into`.
 
     The codes of x themselves are multiplied, and their zero point's share, the same for all rows, is subtracted in
     int64. K is split so that every sum of magnitudes, in whatever order the library adds, stays within 2^24.
@@ -101,8 +156,14 @@ def _signed_sums(
     """Per column, the sum of the positive w − zw and minus the sum of the negative ones."""
     positive = np.zeros(len(columns), np.int64)
     negative = np.zeros(len(columns), np.int64)
+    product = None if zero_point.any() else byte_product(w.shape[0] * len(columns))
     for first in range(0, w.shape[0], MAX_STEPS):
-        part = w[first : first + MAX_STEPS, columns] - zero_point[columns]
+        part: NDArray[Any] = w[first : first + MAX_STEPS, columns]
+        if product is not None:
+            positive += product.column_sums(np.maximum(part, 0))
+            negative -= product.column_sums(np.minimum(part, 0))
+            continue
+        part = part - zero_point[columns]
         positive += np.maximum(part, 0).sum(axis=0, dtype=np.int64)
         negative -= np.minimum(part, 0).sum(axis=0, dtype=np.int64)
     return positive, negative

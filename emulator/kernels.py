@@ -31,16 +31,18 @@ PRODUCT_16 = (1 << 15) - 1
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def _kernel(function: Kernel) -> Kernel:
+def compiled_kernel(function: Kernel) -> Kernel:
+    """A kernel that Python calls, compiled at its first call, without the interpreter's lock."""
     return cast(Kernel, njit(nogil=True, cache=True)(function))
 
 
-def _step(function: Kernel) -> Kernel:
+def compiled_step(function: Kernel) -> Kernel:
+    """A part of kernels, compiled into each of them."""
     return cast(Kernel, njit(inline="always")(function))
 
 
-@_step
-def _saturate_16(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+@compiled_step
+def saturate_16_step(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     product = int16(x * w)
     wrapped = int16(a + product)
     # This pattern compiles to the saturating 16-bit addition; sums narrower than 16 bits are clamped once more.
@@ -50,7 +52,7 @@ def _saturate_16(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     return a, int16(f | (wrapped ^ a))
 
 
-@_kernel
+@compiled_kernel
 def saturate_16(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
     """Saturating sums of at most 16 bits in int16; `flag` becomes nonzero where a step left the range."""
     rows, depth = left.shape
@@ -61,22 +63,22 @@ def saturate_16(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any)
                     x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
                     for lane in range(LANES):
                         a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = _saturate_16(a, f, x0, right[block, k, lane], low, high)
-                        a, f = _saturate_16(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = _saturate_16(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = _saturate_16(a, f, x3, right[block, k + 3, lane], low, high)
+                        a, f = saturate_16_step(a, f, x0, right[block, k, lane], low, high)
+                        a, f = saturate_16_step(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = saturate_16_step(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = saturate_16_step(a, f, x3, right[block, k + 3, lane], low, high)
                         acc[row, block, lane] = a
                         flag[row, block, lane] = f
 
 
-@_step
-def _saturate(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+@compiled_step
+def saturate_step(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
     a = type(low)(min(max(exact, low), high))
     return a, type(low)(f | (exact ^ a))
 
 
-@_kernel
+@compiled_kernel
 def saturate(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
     """Saturating sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
     rows, depth = left.shape
@@ -87,23 +89,23 @@ def saturate(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) ->
                     x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
                     for lane in range(LANES):
                         a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = _saturate(a, f, x0, right[block, k, lane], low, high)
-                        a, f = _saturate(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = _saturate(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = _saturate(a, f, x3, right[block, k + 3, lane], low, high)
+                        a, f = saturate_step(a, f, x0, right[block, k, lane], low, high)
+                        a, f = saturate_step(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = saturate_step(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = saturate_step(a, f, x3, right[block, k + 3, lane], low, high)
                         acc[row, block, lane] = a
                         flag[row, block, lane] = f
 
 
-@_step
-def _wrap(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
+@compiled_step
+def wrap_step(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
     # high − low is 2^P − 1, the mask of P bits. Every intermediate is cast back, or it would be computed in int64.
     a = type(low)(type(low)(type(low)(exact - low) & type(low)(high - low)) + low)
     return a, type(low)(f | (exact ^ a))
 
 
-@_kernel
+@compiled_kernel
 def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
     """Wrapping sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
     rows, depth = left.shape
@@ -114,9 +116,9 @@ def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> Non
                     x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
                     for lane in range(LANES):
                         a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = _wrap(a, f, x0, right[block, k, lane], low, high)
-                        a, f = _wrap(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = _wrap(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = _wrap(a, f, x3, right[block, k + 3, lane], low, high)
+                        a, f = wrap_step(a, f, x0, right[block, k, lane], low, high)
+                        a, f = wrap_step(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = wrap_step(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = wrap_step(a, f, x3, right[block, k + 3, lane], low, high)
                         acc[row, block, lane] = a
                         flag[row, block, lane] = f

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arithmetic import Arithmetic
-from .checks import check_arithmetic, check_broadcast, check_clamp, check_integers
-from .multiplier import MAX_SHIFT
+from .channel_requantizer import ChannelRequantizer, Integers, Requantization, check_requantization
+from .checks import check_arithmetic, check_broadcast, check_integers
 from .rounding import round_shift
 
 
@@ -31,7 +31,19 @@ def requantize(
     All arguments broadcast; a per-channel array goes along the last axis. Raises ``TypeError`` for floats and
     ``ValueError`` for values out of range, naming the argument.
     """
-    return requantize_with_clips(acc, multiplier, shift, zero_point, y_min, y_max, arithmetic)[0]
+    operand, parameters = _check(acc, multiplier, shift, zero_point, y_min, y_max, arithmetic)
+    return requantize_checked(operand, parameters, arithmetic)
+
+
+def requantize_checked(acc: Integers, parameters: Requantization, arithmetic: Arithmetic) -> NDArray[np.int8]:
+    """`requantize` without checks."""
+    if not parameters.pays_compiled(acc.shape):
+        return _unchecked(acc, parameters, arithmetic)[0]
+    sums = np.ascontiguousarray(acc).reshape(-1, acc.shape[-1])
+    codes = np.empty(sums.shape, np.int8)
+    requantizer = ChannelRequantizer(parameters, sums.shape[1], arithmetic)
+    requantizer(sums, np.zeros(sums.shape[1], np.int64), codes)
+    return codes.reshape(acc.shape)
 
 
 def requantize_with_clips(
@@ -44,14 +56,32 @@ def requantize_with_clips(
     arithmetic: Arithmetic,
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """`requantize`, and where it clipped: rounded value + zero point outside the codes of activation_bits."""
+    operand, parameters = _check(acc, multiplier, shift, zero_point, y_min, y_max, arithmetic)
+    return _unchecked(operand, parameters, arithmetic)
+
+
+def _check(
+    acc: ArrayLike,
+    multiplier: ArrayLike,
+    shift: ArrayLike,
+    zero_point: ArrayLike,
+    y_min: ArrayLike,
+    y_max: ArrayLike,
+    arithmetic: Arithmetic,
+) -> tuple[Integers, Requantization]:
     check_arithmetic(arithmetic)
     half = 1 << (arithmetic.operand_bits - 1)
     operand = check_integers("acc", acc, -half, half - 1)
-    multipliers = check_integers("multiplier", multiplier, 0, (1 << arithmetic.multiplier_bits) - 1)
-    shifts = check_integers("shift", shift, 0, MAX_SHIFT)
-    zero, low, high = check_clamp(zero_point, y_min, y_max, arithmetic)
-    check_broadcast(operand.shape, multiplier=multipliers, shift=shifts, zero_point=zero, y_min=low, y_max=high)
-    return requantize_unchecked(operand, multipliers, shifts, zero, low, high, arithmetic)
+    parameters = check_requantization(multiplier, shift, zero_point, y_min, y_max, arithmetic)
+    check_broadcast(operand.shape, **vars(parameters))
+    return operand, parameters
+
+
+def _unchecked(
+    acc: Integers, parameters: Requantization, arithmetic: Arithmetic
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    clamp = parameters.zero_point, parameters.y_min, parameters.y_max
+    return requantize_unchecked(acc, parameters.multiplier, parameters.shift, *clamp, arithmetic)
 
 
 def requantize_unchecked(

@@ -40,3 +40,27 @@ def round_shift(
         up = (rest > half) | ((rest == half) & (quotient >= 0))
     rounded: NDArray[np.int64] = quotient + up
     return rounded
+
+
+def rounding_terms(
+    shift: NDArray[np.int64], rounding: str, multiplier_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """`round_shift` without branches: (base, even, negative) of shifts 0 … 62, with which for a product p
+
+    ``round(p / 2^shift) = (p + base + ((p >> shift) & even) + (negative if p < 0 else 0)) >> shift``
+    """
+    one, none = np.int64(1), np.zeros_like(shift)
+    half = np.where(shift > 0, one << np.maximum(shift - 1, 0), 0)
+    fraction = np.minimum(shift, 1)  # 0 where there is nothing to round
+    if rounding == "floor":
+        return none, none, none
+    if rounding == "toward_zero":
+        return none, none, (one << shift) - 1
+    if rounding == "half_up":
+        return half, none, none
+    if rounding == "half_even":
+        return half - fraction, fraction, none
+    if rounding == "half_away":
+        return half, none, -fraction
+    nudge = np.where(shift > multiplier_bits, one << (multiplier_bits - 1), 0)  # double
+    return half + nudge, none, -2 * nudge

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .accumulate import linear
-from .add import add_with_clips
+from .add import add_codes, add_with_clips
 from .arithmetic import Arithmetic
 from .average_pool import average_pool_with_clips
 from .checks import check_codes
-from .convolve import convolve
+from .convolution_codes import convolution_codes
+from .convolution_operands import check_convolution
+from .convolve import convolution_sums
 from .graph import (
     Add,
     AveragePool,
@@ -44,7 +46,7 @@ from .max_pool import max_pool
 from .move import concat, pad, slice_codes, transpose
 from .product import product_with_clips
 from .raw_average_pool import raw_average_pool
-from .requantize import requantize_with_clips
+from .requantize import requantize, requantize_with_clips
 from .rescale import rescale_with_clips
 from .rescaled_add import rescaled_add_with_clips
 
@@ -100,7 +102,7 @@ def run_graph_counts(
     """({layer name: codes} as `run_graph(…, every=True)`, {layer name: `LayerCounts`}), for the same inputs."""
     shown: dict[str, NDArray[Any]] = {}
     counts: dict[str, LayerCounts] = {}
-    for node, result, overflowed, clipped in _layers(graph, {**model_inputs(graph, inputs)}):
+    for node, result, overflowed, clipped in _layers(graph, {**model_inputs(graph, inputs)}, counted=True):
         shown[node.name] = to_file_layout(node, result)
         channels = result.shape[-1]
         counts[node.name] = LayerCounts(
@@ -115,9 +117,12 @@ def run_graph_counts(
 
 
 def _layers(
-    graph: Graph, codes: dict[str, NDArray[Any]]
+    graph: Graph, codes: dict[str, NDArray[Any]], counted: bool = False
 ) -> Iterator[tuple[Node, NDArray[Any], Flags | None, Flags | None]]:
-    """Every node with its codes and its overflow and clip flags (None: it has none); adds the codes to `codes`."""
+    """Every node with its codes and its overflow and clip flags; adds the codes to `codes`.
+
+    counted : whether the flags are wanted; without, any of them may be None, as those of a node that has none
+    """
     tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in graph.inputs}
     batch = max((array.shape[0] for array in codes.values()), default=0)
     for node in graph.nodes:
@@ -132,7 +137,7 @@ def _layers(
             if isinstance(node, ConstantTensor):
                 result, overflowed, clipped = _constant(node, batch), None, None
             else:
-                result, overflowed, clipped = _layer(node, operands, sources, graph.arithmetic)
+                result, overflowed, clipped = _layer(node, operands, sources, graph.arithmetic, counted)
         except (TypeError, ValueError) as error:
             raise type(error)(f"layer {node.name!r}: {error}") from None
         if result.shape[1:] != node.shape:
@@ -149,7 +154,7 @@ def _constant(node: ConstantTensor, batch: int) -> Codes:
 
 
 def _layer(
-    node: Node, operands: list[Codes], sources: list[Tensor], arithmetic: Arithmetic
+    node: Node, operands: list[Codes], sources: list[Tensor], arithmetic: Arithmetic, counted: bool
 ) -> tuple[NDArray[Any], Flags | None, Flags | None]:
     x, zero = operands[0], sources[0].zero_point
     output = (node.zero_point, node.y_min, node.y_max, arithmetic)
@@ -157,27 +162,23 @@ def _layer(
         case Convolution():
             window = node.strides, node.padding, node.dilations
             w_zero = 0 if node.weight_zero_point is None else node.weight_zero_point
-            acc, overflowed = convolve(
+            checked = check_convolution(
                 _as_maps(x), node.weight, node.bias, arithmetic, zero, *window, node.groups, w_zero
             )
-            return _weighted(node, _as(x, acc), _as(x, overflowed), arithmetic)
+            if not node.raw and not counted:
+                return _as(x, convolution_codes(checked, node.multiplier, node.shift, *output)), None, None
+            acc, overflowed = convolution_sums(checked, arithmetic)
+            return _weighted(node, _as(x, acc), _as(x, overflowed), arithmetic, counted)
         case Linear():
             w_zero = 0 if node.weight_zero_point is None else node.weight_zero_point
             rows = x.reshape(x.shape[0], math.prod(x.shape[1:]))
             acc, overflowed = linear(rows, node.weight, node.bias, arithmetic, zero, w_zero)
-            return _weighted(node, acc, overflowed, arithmetic)
+            return _weighted(node, acc, overflowed, arithmetic, counted)
         case Add():
-            result, clipped = add_with_clips(
-                x,
-                zero,
-                node.a_multiplier,
-                operands[1],
-                sources[1].zero_point,
-                node.b_multiplier,
-                node.shift,
-                *output,
-                negate_b=node.subtract,
-            )
+            terms = x, zero, node.a_multiplier, operands[1], sources[1].zero_point, node.b_multiplier
+            if not counted:
+                return add_codes(*terms, node.shift, *output, node.subtract), None, None
+            result, clipped = add_with_clips(*terms, node.shift, *output, node.subtract)
         case RescaledAdd():
             result, clipped = rescaled_add_with_clips(
                 x,
@@ -251,11 +252,13 @@ def _layer(
 
 
 def _weighted(
-    node: Convolution | Linear, acc: NDArray[np.int64], overflowed: Flags, arithmetic: Arithmetic
+    node: Convolution | Linear, acc: NDArray[np.int64], overflowed: Flags, arithmetic: Arithmetic, counted: bool
 ) -> tuple[NDArray[Any], Flags, Flags | None]:
     if node.raw:
         return acc, overflowed, None
     output = (node.zero_point, node.y_min, node.y_max, arithmetic)
+    if not counted:
+        return requantize(acc, node.multiplier, node.shift, *output), overflowed, None
     result, clipped = requantize_with_clips(acc, node.multiplier, node.shift, *output)
     return result, overflowed, clipped
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,6 +11,8 @@ from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .exact_product import largest_code
+from .optional_library import installed
+from .threads import processors
 
 Sums = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -67,10 +66,9 @@ def walk_into(
                 _walk_numpy(left, right, sums, flags, arithmetic)
 
 
-@functools.cache
 def numba_installed() -> bool:
     """Whether the compiled route can be taken; looks, but imports nothing."""
-    return importlib.util.find_spec("numba") is not None
+    return installed("numba")
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
@@ -154,8 +152,3 @@ def _kernel(arithmetic: Arithmetic, product: int) -> tuple[Callable[..., None], 
     if arithmetic.accumulator_bits <= 16 and product <= kernels.PRODUCT_16:
         return kernels.saturate_16, np.int16
     return kernels.saturate, np.int32 if narrow else np.int64
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -45,14 +45,18 @@ class Windows:
         self.output = tuple((p - e) // s + 1 for p, e, s in zip(self.padded, self.extent, self.strides, strict=True))
         self.count = self.output[0] * self.output[1]
 
+    def pad(self, x: NDArray[Any], fill: int) -> NDArray[Any]:
+        """x (B, H, W, C) with `fill` around it; x itself where there is no padding."""
+        if not any(self.padding):
+            return x
+        top, left = self.padding[:2]
+        padded = np.full((x.shape[0], *self.padded, x.shape[3]), fill, x.dtype)
+        padded[:, top : top + self.size[0], left : left + self.size[1]] = x
+        return padded
+
     def view(self, x: NDArray[Any], fill: int) -> NDArray[Any]:
         """Read-only view (B, OH, OW, kernel height, kernel width, C) of x (B, H, W, C) padded with `fill`."""
-        top, left = self.padding[:2]
-        if any(self.padding):
-            padded = np.full((x.shape[0], *self.padded, x.shape[3]), fill, x.dtype)
-            padded[:, top : top + self.size[0], left : left + self.size[1]] = x
-            x = padded
-        windows = np.lib.stride_tricks.sliding_window_view(x, self.extent, axis=(1, 2))
+        windows = np.lib.stride_tricks.sliding_window_view(self.pad(x, fill), self.extent, axis=(1, 2))
         windows = windows[:, :: self.strides[0], :: self.strides[1], :, :: self.dilations[0], :: self.dilations[1]]
         return windows.transpose(0, 1, 2, 4, 5, 3)
 
