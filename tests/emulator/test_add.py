@@ -13,10 +13,13 @@ from numpy.testing import assert_array_equal
 from emulator import Arithmetic, add, subtract
 from emulator.add import add_with_clips
 from tests import oracle
+from tests.emulator.fast import use_always, use_never
 from tests.emulator.strategies import arithmetics, codes, edge_integers, many, seeds, vectors
 
 
-def test_vectors() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_vectors(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (use_always if compiled else use_never)(monkeypatch)
     cases = vectors("add")
     assert len(cases) == 500
     for case in cases:
@@ -39,7 +42,11 @@ def test_oracle(data: st.DataObject, arithmetic: Arithmetic, seed: int) -> None:
     shift = data.draw(edge_integers(0, 62))
     y_min, y_max = sorted(data.draw(st.tuples(edge_integers(low, high), edge_integers(low, high))))
     for function, sign in ((add, 1), (subtract, -1)):
-        result = function(a, za, ma, b, zb, mb, shift, zero, y_min, y_max, arithmetic)
+        arguments = a, za, ma, b, zb, mb, shift, zero, y_min, y_max, arithmetic
+        result = function(*arguments)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            use_always(monkeypatch)
+            assert_array_equal(function(*arguments), result)
         expected = [
             oracle.add(
                 int(i),

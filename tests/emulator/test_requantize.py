@@ -13,15 +13,18 @@ from numpy.testing import assert_array_equal
 from emulator import Arithmetic, requantize
 from emulator.arithmetic import ROUNDINGS
 from emulator.requantize import requantize_unchecked, requantize_with_clips
-from emulator.rounding import round_shift
+from emulator.rounding import round_shift, rounding_terms
 from tests import oracle
+from tests.emulator.fast import use_always, use_never
 from tests.emulator.strategies import arithmetics, edge_integers, many, vectors
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize(
     ("name", "count"), [("requantize", 2500), ("requantize_double", 1200), ("requantize_near_ties", 4236)]
 )
-def test_vectors(name: str, count: int) -> None:
+def test_vectors(name: str, count: int, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (use_always if compiled else use_never)(monkeypatch)
     cases = vectors(name)
     assert len(cases) == count
     for case in cases:
@@ -31,9 +34,15 @@ def test_vectors(name: str, count: int) -> None:
             rounding=case["rounding"],
         )
         y = requantize(
-            case["acc"], case["multiplier"], case["shift"], case["zero_point"], case["y_min"], case["y_max"], arithmetic
+            [case["acc"]],
+            case["multiplier"],
+            case["shift"],
+            case["zero_point"],
+            case["y_min"],
+            case["y_max"],
+            arithmetic,
         )
-        assert y.dtype == np.int8 and y == case["y"], case
+        assert y.dtype == np.int8 and y.tolist() == [case["y"]], case
 
 
 @many
@@ -78,6 +87,11 @@ def test_round_shift_around_ties(rounding: str, multiplier_bits: int) -> None:
         values = [value for value in around if abs(value) <= 2**62]
         expected = [oracle.divide(value, shift, rounding, multiplier_bits) for value in values]
         assert_array_equal(round_shift(np.array(values), shift, rounding, multiplier_bits), expected)
+        if shift <= 62:
+            base, even, negative = (int(term) for term in rounding_terms(np.asarray(shift), rounding, multiplier_bits))
+            offsets = [base + (v >> shift & even) + (negative if v < 0 else 0) for v in values]
+            assert all(abs(v + offset) < 2**63 for v, offset in zip(values, offsets, strict=True))
+            assert [(v + offset) >> shift for v, offset in zip(values, offsets, strict=True)] == expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +126,9 @@ def test_zero_point_is_added_after_rounding() -> None:
     assert requantize(5, 1, 1, 1, -128, 127, Arithmetic()) == 3
 
 
-def test_per_channel_on_the_last_axis() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_per_channel_on_the_last_axis(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (use_always if compiled else use_never)(monkeypatch)
     acc = np.arange(24).reshape(2, 3, 4)
     y = requantize(acc, [1, 2, 3, 4], [0, 1, 2, 3], 0, -128, 127, Arithmetic(rounding="floor"))
     assert_array_equal(y, (acc * [1, 2, 3, 4]) >> np.array([0, 1, 2, 3]))
