@@ -1,4 +1,7 @@
-"""Speed and memory of `emulator.accumulate`, as ratios to NumPy's own products measured in the same run."""
+"""Speed of exact emulation: whole networks over ONNX Runtime, and `emulator.accumulate` over NumPy's own products.
+
+All are ratios of what is measured in the same run.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 
 from emulator import Arithmetic, accumulate
 
+from . import network_speed
 from .rows import interleaved, median_ratio, row
 
 SIZE = 1024
@@ -58,12 +62,12 @@ print(peak() - before - acc.nbytes - (overflowed.nbytes if overflowed.any() else
 
 
 def rows() -> list[dict[str, Any]]:
-    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes about a minute on two cores.
+    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes about two minutes on two cores.
 
     All times of one round are taken one after the other, and a value is the median of the rounds' ratios, so that a
     machine that slows down for a while slows both sides of a ratio.
     """
-    return [*_speed_rows(), *_memory_rows()]
+    return [*network_speed.rows(), *_speed_rows(), *_memory_rows()]
 
 
 def _speed_rows() -> list[dict[str, Any]]:
