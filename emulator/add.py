@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,10 +81,7 @@ def add_with_clips(
 ) -> tuple[Codes, NDArray[np.bool_]]:
     """`add`, or `subtract` with `negate_b`, and per element whether the output clipped."""
     operands = a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier
-    sum_ = _check(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b)
-    terms = np.asarray(a.astype(np.int64) * sum_.multipliers[0] + b.astype(np.int64) * sum_.multipliers[1])
-    rounded = round_shift(terms + sum_.constant, sum_.shift, arithmetic.rounding, arithmetic.multiplier_bits)
-    return clamp(rounded + sum_.clamp[0], *sum_.clamp[1:], arithmetic)
+    return _unchecked(a, b, _check(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b), arithmetic)
 
 
 def add_codes(
@@ -102,16 +100,17 @@ def add_codes(
 ) -> Codes:
     """`add`, or `subtract` with `negate_b`; by a compiled pass over blocks where that pays."""
     operands = a, a_zero_point, a_multiplier, b, b_zero_point, b_multiplier
-    if np.shape(a) != np.shape(b) or not NUMBA.pays(a.size):
-        return add_with_clips(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b)[0]
     sum_ = _check(*operands, shift, zero_point, y_min, y_max, arithmetic, negate_b)
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    if not NUMBA.pays(math.prod(shape)):
+        return _unchecked(a, b, sum_, arithmetic)[0]
     from . import passes
 
     terms = rounding_terms(np.asarray(sum_.shift, np.int64), arithmetic.rounding, arithmetic.multiplier_bits)
     scalars = [np.int64(value) for value in (*sum_.multipliers, sum_.constant, sum_.shift, *terms, *sum_.clamp)]
     # The kernel is compiled for contiguous arrays that may be written.
-    left, right = (np.require(codes, requirements=("C", "W")).reshape(-1) for codes in (a, b))
-    result = np.empty(a.shape, np.int8)
+    left, right = (np.require(np.broadcast_to(x, shape), requirements=("C", "W")).reshape(-1) for x in (a, b))
+    result = np.empty(shape, np.int8)
     kernel: Any = passes.add
     flat = result.reshape(-1)
 
@@ -120,6 +119,12 @@ def add_codes(
 
     in_parallel(block, [slice(first, first + BLOCK) for first in range(0, flat.size, BLOCK)])
     return result
+
+
+def _unchecked(a: Codes, b: Codes, sum_: _Sum, arithmetic: Arithmetic) -> tuple[Codes, NDArray[np.bool_]]:
+    terms = np.asarray(a.astype(np.int64) * sum_.multipliers[0] + b.astype(np.int64) * sum_.multipliers[1])
+    rounded = round_shift(terms + sum_.constant, sum_.shift, arithmetic.rounding, arithmetic.multiplier_bits)
+    return clamp(rounded + sum_.clamp[0], *sum_.clamp[1:], arithmetic)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_codes, check_int, check_scale
-from .requantize import requantize_with_clips
+from .requantize import requantize, requantize_with_clips
 from .windows import Windows
 
 
@@ -39,11 +39,12 @@ def average_pool_sum(
             f"kernel must keep sums of its window in {arithmetic.operand_bits} bits, not be {tuple(kernel)}"
         )
     view = windows.view(x, zero)
-    result = np.full(view.shape[:3] + view.shape[5:], -zero * area, np.int64)
+    # Sums of raw codes in the narrowest type that holds them, which is the fastest to add codes to.
+    result = np.zeros(view.shape[:3] + view.shape[5:], np.int16 if area <= (1 << 15) // 128 else np.int64)
     for row in range(windows.kernel[0]):
         for column in range(windows.kernel[1]):
             result += view[:, :, :, row, column]
-    return result
+    return result.astype(np.int64) - zero * area
 
 
 def average_pool(
@@ -62,20 +63,9 @@ def average_pool(
     arithmetic: Arithmetic,
 ) -> NDArray[np.int8]:
     """`average_pool_sum`, requantized; multiplier and shift are numbers or arrays (OH, OW), one per position."""
-    return average_pool_with_clips(
-        x,
-        kernel,
-        strides,
-        padding,
-        dilations,
-        x_zero_point=x_zero_point,
-        multiplier=multiplier,
-        shift=shift,
-        zero_point=zero_point,
-        y_min=y_min,
-        y_max=y_max,
-        arithmetic=arithmetic,
-    )[0]
+    total = average_pool_sum(x, kernel, strides, padding, dilations, x_zero_point=x_zero_point, arithmetic=arithmetic)
+    factors = _factor("multiplier", multiplier, total.shape[1:3]), _factor("shift", shift, total.shape[1:3])
+    return requantize(total, *factors, zero_point, y_min, y_max, arithmetic)
 
 
 def average_pool_with_clips(
@@ -95,10 +85,8 @@ def average_pool_with_clips(
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """`average_pool`, and per element whether the output clipped."""
     total = average_pool_sum(x, kernel, strides, padding, dilations, x_zero_point=x_zero_point, arithmetic=arithmetic)
-    multipliers, shifts = (
-        _per_position(name, value, total.shape[1:3]) for name, value in (("multiplier", multiplier), ("shift", shift))
-    )
-    return requantize_with_clips(total, multipliers, shifts, zero_point, y_min, y_max, arithmetic)
+    factors = _factor("multiplier", multiplier, total.shape[1:3]), _factor("shift", shift, total.shape[1:3])
+    return requantize_with_clips(total, *factors, zero_point, y_min, y_max, arithmetic)
 
 
 def average_pool_scales(
@@ -123,10 +111,12 @@ def average_pool_scales(
     return np.asarray(float(check_scale("x_scale", x_scale)) / (float(check_scale("y_scale", y_scale)) * counts))
 
 
-def _per_position(name: str, value: ArrayLike, positions: tuple[int, ...]) -> ArrayLike:
+def _factor(name: str, value: ArrayLike, positions: tuple[int, ...]) -> ArrayLike:
+    """A number where all positions have the same, otherwise (OH, OW, 1)."""
     array = np.asarray(value)
     if array.ndim == 0:
         return value
     if array.shape != positions:
         raise ValueError(f"{name} must be a number or have shape {positions}, one per position, not {array.shape}")
-    return array[:, :, None]
+    first: ArrayLike = array.flat[0]
+    return first if (array == first).all() else array[:, :, None]

@@ -41,6 +41,8 @@ def check_codes(name: str, codes: object, ndim: int | None, low: int, high: int)
 
 def check_integers(name: str, values: object, low: int = INT64_LOW, high: int = INT64_HIGH) -> NDArray[np.int64]:
     """`values`, an integer or an array of integers (no bool, no float), as int64 with all elements in low … high."""
+    if type(values) is int and low <= values <= high:
+        return np.array(values, np.int64)
     try:
         array = np.asarray(values)
     except (OverflowError, ValueError):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_clamp, check_codes, check_int, check_scale
+from .code_tables import of_code
 
 
 def lookup(x: NDArray[np.int8], table: NDArray[np.int8], arithmetic: Arithmetic) -> NDArray[np.int8]:
@@ -20,7 +21,7 @@ def lookup(x: NDArray[np.int8], table: NDArray[np.int8], arithmetic: Arithmetic)
     check_codes("table", table, 1, low, high)
     if table.shape[0] != high - low + 1:
         raise ValueError(f"table must have {high - low + 1} entries, one per code, not {table.shape[0]}")
-    return table[x.astype(np.intp) - low]
+    return of_code(table, x)
 
 
 def make_table(

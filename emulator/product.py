@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_broadcast, check_codes, check_int
+from .code_tables import of_pairs
 from .requantize import requantize_with_clips
 
 Codes = NDArray[np.int8]
@@ -29,9 +30,13 @@ def product(
     a, b : int8 codes of activation_bits, of shapes that broadcast. Raises ``TypeError`` or ``ValueError`` naming the
     argument.
     """
-    return product_with_clips(
-        a, a_zero_point, b, b_zero_point, multiplier, shift, zero_point, y_min, y_max, arithmetic
-    )[0]
+    _check_codes(a, b, arithmetic)
+
+    def codes(left: Codes, right: Codes) -> Codes:
+        operands = left, a_zero_point, right, b_zero_point
+        return product_with_clips(*operands, multiplier, shift, zero_point, y_min, y_max, arithmetic)[0]
+
+    return of_pairs(codes, a, b, arithmetic)
 
 
 def product_with_clips(
@@ -47,12 +52,16 @@ def product_with_clips(
     arithmetic: Arithmetic,
 ) -> tuple[Codes, NDArray[np.bool_]]:
     """`product`, and per element whether the output clipped."""
-    check_arithmetic(arithmetic)
+    _check_codes(a, b, arithmetic)
     low, high = arithmetic.activation_range
-    check_codes("a", a, None, low, high)
-    check_codes("b", b, None, low, high)
     za = check_int("a_zero_point", a_zero_point, low, high)
     zb = check_int("b_zero_point", b_zero_point, low, high)
-    check_broadcast(a.shape, b=b)
     acc = (a.astype(np.int64) - za) * (b.astype(np.int64) - zb)
     return requantize_with_clips(acc, multiplier, shift, zero_point, y_min, y_max, arithmetic)
+
+
+def _check_codes(a: Codes, b: Codes, arithmetic: Arithmetic) -> None:
+    check_arithmetic(arithmetic)
+    check_codes("a", a, None, *arithmetic.activation_range)
+    check_codes("b", b, None, *arithmetic.activation_range)
+    check_broadcast(a.shape, b=b)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_codes, check_int
+from .code_tables import of_code
 from .requantize import requantize_with_clips
 
 
@@ -21,7 +22,12 @@ def rescale(
     arithmetic: Arithmetic,
 ) -> NDArray[np.int8]:
     """`requantize` of x − zx, any shape; from scales S = sx / sy. Raises as `requantize` does."""
-    return rescale_with_clips(x, x_zero_point, multiplier, shift, zero_point, y_min, y_max, arithmetic)[0]
+    check_arithmetic(arithmetic)
+    low, high = arithmetic.activation_range
+    check_codes("x", x, None, low, high)
+    codes = np.arange(low, high + 1).astype(np.int8)
+    table = rescale_with_clips(codes, x_zero_point, multiplier, shift, zero_point, y_min, y_max, arithmetic)[0]
+    return of_code(table, x)
 
 
 def rescale_with_clips(

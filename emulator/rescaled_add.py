@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .checks import check_arithmetic, check_broadcast, check_clamp, check_codes, check_int
+from .code_tables import of_pairs
 from .multiplier import MAX_SHIFT, RESCALED_BITS
 from .requantize import clamp
 from .rounding import round_shift
@@ -42,7 +43,7 @@ def rescaled_add(
     Raises ``TypeError`` or ``ValueError`` naming the argument.
     """
     operands = a, a_zero_point, a_multiplier, a_shift, b, b_zero_point, b_multiplier, b_shift
-    return rescaled_add_with_clips(*operands, multiplier, shift, zero_point, y_min, y_max, arithmetic)[0]
+    return rescaled_add_codes(*operands, multiplier, shift, zero_point, y_min, y_max, arithmetic)
 
 
 def rescaled_subtract(
@@ -63,7 +64,38 @@ def rescaled_subtract(
 ) -> Codes:
     """`rescaled_add` of a' − b'."""
     operands = a, a_zero_point, a_multiplier, a_shift, b, b_zero_point, b_multiplier, b_shift
-    return rescaled_add_with_clips(*operands, multiplier, shift, zero_point, y_min, y_max, arithmetic, True)[0]
+    return rescaled_add_codes(*operands, multiplier, shift, zero_point, y_min, y_max, arithmetic, True)
+
+
+def rescaled_add_codes(
+    a: Codes,
+    a_zero_point: int,
+    a_multiplier: int,
+    a_shift: int,
+    b: Codes,
+    b_zero_point: int,
+    b_multiplier: int,
+    b_shift: int,
+    multiplier: int,
+    shift: int,
+    zero_point: int,
+    y_min: int,
+    y_max: int,
+    arithmetic: Arithmetic,
+    negate_b: bool = False,
+) -> Codes:
+    """`rescaled_add`, or `rescaled_subtract` with `negate_b`."""
+    check_arithmetic(arithmetic)
+    check_codes("a", a, None, *arithmetic.activation_range)
+    check_codes("b", b, None, *arithmetic.activation_range)
+    check_broadcast(a.shape, b=b)
+    output = multiplier, shift, zero_point, y_min, y_max, arithmetic, negate_b
+
+    def codes(left: Codes, right: Codes) -> Codes:
+        terms = left, a_zero_point, a_multiplier, a_shift, right, b_zero_point, b_multiplier, b_shift
+        return rescaled_add_with_clips(*terms, *output)[0]
+
+    return of_pairs(codes, a, b, arithmetic)
 
 
 def rescaled_add_with_clips(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .accumulate import linear
 from .add import add_codes, add_with_clips
 from .arithmetic import Arithmetic
-from .average_pool import average_pool_with_clips
+from .average_pool import average_pool, average_pool_with_clips
 from .checks import check_codes
 from .convolution_codes import convolution_codes
 from .convolution_operands import check_convolution
@@ -44,11 +44,11 @@ from .inputs import model_inputs, model_outputs
 from .lookup import lookup
 from .max_pool import max_pool
 from .move import concat, pad, slice_codes, transpose
-from .product import product_with_clips
+from .product import product, product_with_clips
 from .raw_average_pool import raw_average_pool
 from .requantize import requantize, requantize_with_clips
-from .rescale import rescale_with_clips
-from .rescaled_add import rescaled_add_with_clips
+from .rescale import rescale, rescale_with_clips
+from .rescaled_add import rescaled_add_codes, rescaled_add_with_clips
 
 Flags = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -180,24 +180,17 @@ def _layer(
                 return add_codes(*terms, node.shift, *output, node.subtract), None, None
             result, clipped = add_with_clips(*terms, node.shift, *output, node.subtract)
         case RescaledAdd():
-            result, clipped = rescaled_add_with_clips(
-                x,
-                zero,
-                node.a_multiplier,
-                node.a_shift,
-                operands[1],
-                sources[1].zero_point,
-                node.b_multiplier,
-                node.b_shift,
-                node.multiplier,
-                node.shift,
-                *output,
-                negate_b=node.subtract,
-            )
+            second = operands[1], sources[1].zero_point, node.b_multiplier, node.b_shift
+            scaled = x, zero, node.a_multiplier, node.a_shift, *second
+            final = node.multiplier, node.shift, *output, node.subtract
+            if not counted:
+                return rescaled_add_codes(*scaled, *final), None, None
+            result, clipped = rescaled_add_with_clips(*scaled, *final)
         case Product():
-            result, clipped = product_with_clips(
-                x, zero, operands[1], sources[1].zero_point, node.multiplier, node.shift, *output
-            )
+            factors = x, zero, operands[1], sources[1].zero_point, node.multiplier, node.shift
+            if not counted:
+                return product(*factors, *output), None, None
+            result, clipped = product_with_clips(*factors, *output)
         case AveragePool() if node.raw:
             if (node.scale, node.zero_point) != (sources[0].scale, zero):
                 raise ValueError("an average of raw codes must have the scale and zero point of its input")
@@ -213,22 +206,23 @@ def _layer(
             )
             return _as(x, result), None, None
         case AveragePool():
-            result, clipped = average_pool_with_clips(
-                _as_maps(x),
-                node.kernel,
-                node.strides,
-                node.padding,
-                node.dilations,
-                x_zero_point=zero,
-                multiplier=node.multiplier,
-                shift=node.shift,
-                zero_point=node.zero_point,
-                y_min=node.y_min,
-                y_max=node.y_max,
-                arithmetic=arithmetic,
-            )
+            pool = node.kernel, node.strides, node.padding, node.dilations
+            mean: dict[str, Any] = {
+                "x_zero_point": zero,
+                "multiplier": node.multiplier,
+                "shift": node.shift,
+                "zero_point": node.zero_point,
+                "y_min": node.y_min,
+                "y_max": node.y_max,
+                "arithmetic": arithmetic,
+            }
+            if not counted:
+                return _as(x, average_pool(_as_maps(x), *pool, **mean)), None, None
+            result, clipped = average_pool_with_clips(_as_maps(x), *pool, **mean)
             result, clipped = _as(x, result), _as(x, clipped)
         case Rescale():
+            if not counted:
+                return rescale(x, zero, node.multiplier, node.shift, *output), None, None
             result, clipped = rescale_with_clips(x, zero, node.multiplier, node.shift, *output)
         case MaxPool():
             return _as(x, max_pool(_as_maps(x), node.kernel, node.strides, node.padding, node.dilations)), None, None
