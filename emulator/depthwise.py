@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from .arithmetic import Arithmetic
 from .convolution_operands import ConvolutionOperands
+from .exact_product import largest_code
 from .threads import in_parallel
 from .walk import numba_installed
 
+INT32 = np.iinfo(np.int32)
+LARGEST_PRODUCT = 255 * 255
 BLOCK_SUMS = 1 << 16  # at a time, which stay in a processor's cache
 
 
@@ -52,8 +55,12 @@ class Depthwise:
 
         windows, arithmetic = self.windows, self.arithmetic
         kernel = depthwise_kernels.wrap if arithmetic.overflow == "wrap" else depthwise_kernels.saturate
-        dtype = np.int32 if arithmetic.accumulator_bits <= 31 else np.int64  # 2^30 + 2^16 fits int32
-        limits = [dtype(limit) for limit in arithmetic.accumulator_range]
+        # Every step fits int32 where the sum before it has 31 bits, or where even all magnitudes together do: then the
+        # limits of a wider accumulator are never reached.
+        magnitudes = largest_code(self.bias) + self.weight[..., 0].size * LARGEST_PRODUCT
+        dtype = np.int32 if arithmetic.accumulator_bits <= 31 or magnitudes <= INT32.max else np.int64
+        ends = np.iinfo(dtype)
+        limits = [dtype(min(max(limit, ends.min), ends.max)) for limit in arithmetic.accumulator_range]
         window = (*windows.output, *windows.strides, *windows.dilations)
         maps = windows.pad(self.maps, self.zero)
 

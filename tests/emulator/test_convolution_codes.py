@@ -133,3 +133,22 @@ def test_only_risky_channels_leave_the_product(monkeypatch: pytest.MonkeyPatch) 
     result = convolution_codes(operands, *requantization, arithmetic)
     assert walked == [(72, 1)]
     assert result.tolist() == expected_codes(x, weight, [100] * 40, arithmetic, 4, geometry, requantization)
+
+
+@pytest.mark.parametrize("overflow", ["saturate", "wrap"])
+@pytest.mark.parametrize("bits", [32, 43])
+def test_depthwise_sums_up_to_the_last_that_fits_int32(overflow: Any, bits: int) -> None:
+    """Four products of 255 · 255 from the largest bias with which 32-bit lanes hold them, and from one beyond it."""
+    arithmetic = Arithmetic(accumulator_bits=bits, overflow=overflow, multiplier_bits=20)
+    x = np.full((1, 2, 2, 3), 127, np.int8)
+    weight = np.zeros((3, 2, 2, 1), np.int8)
+    weight[0], weight[1] = 127, -128
+    edge = 2**31 - 1 - 4 * 65025
+    for beyond in (0, 1, 70000):
+        bias = [edge + beyond, -edge - beyond, 5]
+        geometry = (1, 1), (0, 0, 0, 0), (1, 1), 3, [-128, 127, 0]
+        operands = check_convolution(x, weight, bias, arithmetic, -128, *geometry)
+        acc, overflowed = convolution_sums(operands, arithmetic)
+        cells = oracle.convolve(x[0].tolist(), weight.tolist(), bias, -128, bits, overflow, *geometry)
+        assert [(int(a), bool(f)) for a, f in zip(acc[0, 0, 0], overflowed[0, 0, 0], strict=True)] == cells[0][0]
+        assert acc[0, 0, 0, 0] == edge + beyond + 4 * 65025 or bits == 32
