@@ -20,7 +20,7 @@ from emulator.arithmetic import ADDERS, OVERFLOWS, ROUNDINGS, Arithmetic, check_
 from emulator.config import DATAFLOWS, AcceleratorConfig
 
 from ..files import write_text
-from .multiplier_registers import use_output_registers
+from .multiplier_registers import use_registers
 from .synthesize import CELLS, SITES, TARGET_MHZ, TOP, Resources, run_tool, scope
 
 TARGETS = ("ecp5",)
@@ -136,7 +136,7 @@ def count_area(config: AcceleratorConfig, netlist: dict[str, Any], levels: int =
     """From Yosys' JSON, whose modules are the top and the ones `KEPT`."""
     modules = {name: module for name, module in netlist["modules"].items() if name in (TOP, *KEPT)}
     for module in modules.values():
-        use_output_registers(module)
+        use_registers(module)
     each = {name: _own(module) for name, module in modules.items()}
     cells = modules[TOP]["cells"]
     scopes = {name for name, cell in cells.items() if cell["type"] == "$scopeinfo"}

