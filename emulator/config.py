@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from .arithmetic import Arithmetic, check_choice, check_integer
-from .instructions import PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
+from .instructions import DEPTHWISE, DEPTHWISE_PITCHES, PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
 
 DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
 KIB = 1024
-LATER_FIELDS = {"weight_zero_points": False, "raw_outputs": False, "adder": "shared_shift"}
-"""Fields that version 1 of the contract does not have, and what they are for its accelerators."""
+DEPTHWISE_TAPS = (0, *DEPTHWISE_PITCHES)
+LATER_FIELDS = {"weight_zero_points": False, "raw_outputs": False, "depthwise_taps": 0, "adder": "shared_shift"}
+"""Fields that the first accelerators do not have, and what they are for these."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class AcceleratorConfig:
     counters : whether the hardware that counts overflows and clips is built
     weight_zero_points : whether weights may have a zero point, which makes the array's right operand a bit wider
     raw_outputs : whether a convolution's or a linear layer's sums can be the model's output, stored byte by byte
+    depthwise_taps : 0, 1, 3 or 9, kernel positions of a depthwise convolution that a post-process lane takes per cycle;
+        0: it has no weights, and the array computes depthwise convolutions
     arithmetic : the numeric contract's parameters
 
     Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
@@ -52,6 +55,7 @@ class AcceleratorConfig:
     counters: bool = True
     weight_zero_points: bool = False
     raw_outputs: bool = False
+    depthwise_taps: int = 0
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     def __post_init__(self) -> None:
@@ -71,6 +75,8 @@ class AcceleratorConfig:
         check_integer("accumulator_bytes", self.accumulator_bytes, -(-2 * entry_bits // 8), (1 << 13) * entry_bits)
         if self.bus_bytes not in BUS_BYTES or type(self.bus_bytes) is not int:
             raise ValueError(f"bus_bytes must be 8, 16 or 32, not {self.bus_bytes!r}")
+        if self.depthwise_taps not in DEPTHWISE_TAPS or type(self.depthwise_taps) is not int:
+            raise ValueError(f"depthwise_taps must be 0, 1, 3 or 9, not {self.depthwise_taps!r}")
         for name in ("counters", "weight_zero_points", "raw_outputs"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
@@ -102,14 +108,23 @@ class AcceleratorConfig:
 
     @property
     def features(self) -> frozenset[str]:
-        """What this accelerator has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`."""
-        present = {RESCALED_ADDER: self.arithmetic.adder == "rescaled", RAW_OUTPUTS: self.raw_outputs}
+        """What this accelerator has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`, `DEPTHWISE`."""
+        present = {
+            RESCALED_ADDER: self.arithmetic.adder == "rescaled",
+            RAW_OUTPUTS: self.raw_outputs,
+            DEPTHWISE: self.depthwise_taps > 0,
+        }
         return frozenset(name for name, there in present.items() if there)
 
     @property
     def array_weight_bits(self) -> int:
         """Signed width of the array's right operand: a weight code, or the difference of two."""
         return self.arithmetic.weight_bits + self.weight_zero_points
+
+    @property
+    def depthwise_pitch(self) -> int:
+        """Rows from word to word of the depthwise weights where a LOAD writes them; 0 without them."""
+        return DEPTHWISE_PITCHES.get(self.depthwise_taps, 0)
 
     @property
     def parameter_rows(self) -> int:

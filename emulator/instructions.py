@@ -31,6 +31,12 @@ ADDRESS_BITS = 20
 """Scratchpad row addresses are computed modulo 2^20, then compared with the memory's depth."""
 TOKEN_BITS = 8
 """Width of a token counter; a token more than it holds is an error."""
+DEPTHWISE_WORDS = 64
+"""Words of a lane's depthwise weights; a word has a code for each of its taps."""
+DEPTHWISE_PITCHES = {1: 1, 3: 4, 9: 16}
+"""Taps a cycle → rows from word to word where a LOAD writes depthwise weights; rows that are no tap are dropped."""
+DEPTHWISE_SUMS = 64
+"""Partial sums of a lane that wait between the segments of a DEPTHWISE: most outputs of a strip."""
 RAW_BYTES = 6
 """Bytes of the widest sum."""
 QUEUE_DEPTH = 16
@@ -57,6 +63,7 @@ class Opcode(IntEnum):
     REDUCE = 6
     ADDER = 7
     COUNTERS = 8
+    DEPTHWISE = 9
 
 
 UNIT_OF = {
@@ -67,6 +74,7 @@ UNIT_OF = {
     Opcode.REDUCE: Unit.POST_PROCESS,
     Opcode.ADDER: Unit.POST_PROCESS,
     Opcode.COUNTERS: Unit.POST_PROCESS,
+    Opcode.DEPTHWISE: Unit.POST_PROCESS,
 }
 """Which unit executes an opcode; HALT is the sequencer's own."""
 
@@ -79,6 +87,7 @@ class Target(IntEnum):
     OPERAND = 2
     PARAMETER = 3
     TABLE = 4
+    DEPTHWISE = 5
 
 
 class Mode(IntEnum):
@@ -108,6 +117,7 @@ class Field:
     """One field of an instruction: `bits` wide, legal from `low` to `high` (by default all that the bits can hold).
 
     feature : of `AcceleratorConfig.features`, the one without which the field does not exist; "": there is none
+    further : the feature without which the largest value is not legal; "": there is none
     """
 
     name: str
@@ -117,6 +127,7 @@ class Field:
     minimum: int | None = None
     maximum: int | None = None
     feature: str = ""
+    further: str = ""
 
     @property
     def low(self) -> int:
@@ -127,6 +138,10 @@ class Field:
     def high(self) -> int:
         """Largest legal value."""
         return self.maximum if self.maximum is not None else (1 << (self.bits - self.signed)) - 1
+
+    def most(self, features: Collection[str] | None) -> int:
+        """Largest value that is legal in an accelerator with these features; None: in any."""
+        return self.high - (features is not None and self.further != "" and self.further not in features)
 
 
 def _count(name: str, bits: int, doc: str) -> Field:
@@ -174,15 +189,23 @@ _AFTER = (
     Field("lanes", 7, "lanes that count overflows and clips, from the first one; the others are padding"),
 )
 
-RESCALED_ADDER, RAW_OUTPUTS = "rescaled_adder", "raw_outputs"
-"""Features that bring fields with them."""
+RESCALED_ADDER, RAW_OUTPUTS, DEPTHWISE = "rescaled_adder", "raw_outputs", "depthwise"
+"""Features that bring fields, values or an opcode with them."""
+FEATURE_OF = {Opcode.DEPTHWISE: DEPTHWISE}
+"""Opcodes that not every accelerator has: the feature without which they are refused."""
 
 FORMATS: dict[Opcode, tuple[Field, ...]] = {
     Opcode.HALT: (),
     Opcode.LOAD: (
         *_TOKENS,
         *_TRANSFER,
-        Field("target", 3, "memory: 0 activation, 1 weight, 2 operand, 3 parameter, 4 table", maximum=4),
+        Field(
+            "target",
+            3,
+            "memory: 0 activation, 1 weight, 2 operand, 3 parameter, 4 table, 5 depthwise weights",
+            maximum=5,
+            further=DEPTHWISE,
+        ),
     ),
     Opcode.STORE: (*_TOKENS, *_TRANSFER),
     Opcode.CONVOLVE: (
@@ -235,6 +258,21 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
         Field("b_shift", 6, "of the operand's code", maximum=62, feature=RESCALED_ADDER),
         Field("multiplier", 31, "of the sum", feature=RESCALED_ADDER),
     ),
+    Opcode.DEPTHWISE: (
+        *_TOKENS,
+        Field("input_row", 16, "operand scratchpad row of the input's first pixel"),
+        Field("output_row", 16, "output scratchpad row of the first output"),
+        *_WINDOW,
+        Field("output_stride", 12, "output scratchpad rows from output to output"),
+        Field("carry", 1, "0: sums start at the bias; 1: at the waiting sums"),
+        Field("keep", 1, "1: the sums wait for the next DEPTHWISE; there are no outputs"),
+        Field("input_zero_point", 8, "zero point of the input", signed=True),
+        Field("weight_word", 8, "word of the first segment's weights", maximum=DEPTHWISE_WORDS - 1),
+        _PARAMETERS,
+        *_CLAMP,
+        Field("add", 1, "0: no code is left to add", maximum=0),
+        *_AFTER[1:],
+    ),
     Opcode.COUNTERS: (*_TOKENS, Field("output_row", 16, "first of the output scratchpad's 12 rows")),
 }
 
@@ -256,6 +294,11 @@ def field_offsets(opcode: Opcode) -> dict[str, int]:
 def fields_of(opcode: Opcode, features: Collection[str] | None = None) -> tuple[Field, ...]:
     """The fields of a format that exist in an accelerator with these features, None: in any."""
     return tuple(f for f in FORMATS[opcode] if features is None or not f.feature or f.feature in features)
+
+
+def exists(opcode: Opcode, features: Collection[str] | None = None) -> bool:
+    """Whether an accelerator with these features, None: any, executes the opcode."""
+    return features is None or opcode not in FEATURE_OF or FEATURE_OF[opcode] in features
 
 
 def used_bits(opcode: Opcode, features: Collection[str] | None = None) -> int:
@@ -310,11 +353,13 @@ def decode(code: bytes, features: Collection[str] | None = None) -> tuple[Error,
         opcode = Opcode(word & ((1 << OPCODE_BITS) - 1))
     except ValueError:
         return Error.OPCODE, None
+    if not exists(opcode, features):
+        return Error.OPCODE, None
     offsets, fields, legal = field_offsets(opcode), {}, word >> used_bits(opcode, features) == 0
     for field in fields_of(opcode, features):
         value = (word >> offsets[field.name]) & ((1 << field.bits) - 1)
         if field.signed and value >> (field.bits - 1):
             value -= 1 << field.bits
         fields[field.name] = value
-        legal &= field.low <= value <= field.high
+        legal &= field.low <= value <= field.most(features)
     return (Error.NONE, Instruction(opcode, fields)) if legal else (Error.FIELD, None)

@@ -36,6 +36,8 @@ SUM_READ_DELAY = 2
 """Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on."""
 SUM_WRITE_DELAY = 5
 """Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows."""
+DEPTHWISE_STREAM_DELAY = 3
+"""Cycles between the reads of two of a DEPTHWISE's input lines for one output: the steps of one line."""
 GROUPS_IN_FLIGHT = 8
 """Output stationary: groups with sums on their way in, in the array, or on their way out, at most."""
 
@@ -63,6 +65,19 @@ def code_delay(arithmetic: Arithmetic) -> int:
 def output_delay(config: AcceleratorConfig) -> int:
     """Cycles from issuing a position to the cycle that writes its row of the output scratchpad."""
     return code_delay(config.arithmetic) + 2 + config.columns
+
+
+def depthwise_delay(taps: int) -> int:
+    """Cycles from issuing a DEPTHWISE output's first code until its sum is where another position's would be."""
+    return taps + 1
+
+
+def depthwise_round_trip(taps: int) -> int:
+    """Least cycles from a segment's first code to the next one's, which carries on its sums and has other weights.
+
+    A DEPTHWISE of more than one segment takes at least so long for each; without codes to read, nothing is issued.
+    """
+    return taps + 3
 
 
 def rotator_stages(rows: int) -> int:

@@ -29,6 +29,7 @@ from emulator.instructions import (
 )
 from emulator.requantize import requantize_unchecked
 from emulator.rounding import round_shift
+from tests.oracle import depthwise_place
 
 
 def overflow(exact: np.ndarray, bits: int, mode: str) -> np.ndarray:
@@ -64,6 +65,10 @@ class Interpreter:
             Target.PARAMETER: noise(PARAMETER_ENTRIES * PARAMETER_PITCH, columns),
             Target.TABLE: noise(1 << self.arithmetic.activation_bits, columns),
         }
+        if config.depthwise_taps:
+            self.scratchpads[Target.DEPTHWISE] = noise(64 * {1: 1, 3: 4, 9: 16}[config.depthwise_taps], columns)
+        self.waiting = noise(64, columns).astype(np.int64)
+        self.waiting_overflowed = np.zeros((64, columns), np.int64)
         self.output = noise(config.output_depth, columns)
         self.sums = noise(config.accumulator_depth, columns).astype(np.int64)
         self.overflowed = np.zeros((config.accumulator_depth, columns), np.int64)
@@ -237,6 +242,32 @@ class Interpreter:
         assert not i["add"] or inside[:, -1].all()
         self.finish(i, values, operand, i["output_row"] + np.arange(len(row)) * i["output_stride"])
 
+    def depthwise(self, i: Instruction) -> None:
+        row, inside = self.window(i)
+        assert row[inside].max(initial=0) < self.config.operand_depth and row[inside].min(initial=0) >= 0
+        codes = self.scratchpads[Target.OPERAND][np.where(inside, row, 0)].astype(np.int64) - i["input_zero_point"]
+        x, slots = np.where(inside[:, :, None], codes, 0), np.arange(len(row)) % 64
+        assert not (i["carry"] or i["keep"]) or len(row) <= 64
+        if i["carry"]:
+            acc, left = self.waiting[slots], self.waiting_overflowed[slots]
+        else:
+            acc = np.broadcast_to(self.parameters(i["parameters"])[0], (len(row), self.config.columns))
+            left = np.zeros(acc.shape, np.int64)
+        taps, zero = self.config.depthwise_taps, self.weight_zero_points(i["parameters"])
+        pitch = {1: 1, 3: 4, 9: 16}[taps]
+        for k in range(x.shape[1]):
+            tap = divmod(k, i["kernel_width"])
+            word, place = depthwise_place(tap, i["kernel_width"], i["dilation_width"], taps)
+            weight = self.scratchpads[Target.DEPTHWISE][(i["weight_word"] + word) % 64 * pitch + place]
+            exact = acc + x[:, k] * (weight.astype(np.int64) - zero)
+            acc = overflow(exact, self.arithmetic.accumulator_bits, self.arithmetic.overflow)
+            left = left | (acc != exact)
+        if i["keep"]:
+            self.waiting[slots], self.waiting_overflowed[slots] = acc, left
+            return
+        self.counters[0] += left.sum(axis=0) * (np.arange(self.config.columns) < i["lanes"])
+        self.finish(i, acc, None, i["output_row"] + np.arange(len(row)) * i["output_stride"])
+
     def count(self, i: Instruction) -> None:
         assert i["output_row"] + COUNTER_ROWS <= len(self.output)
         for kind in range(3):
@@ -257,6 +288,8 @@ class Interpreter:
                 self.requantize(i)
             case Opcode.REDUCE:
                 self.reduce(i)
+            case Opcode.DEPTHWISE:
+                self.depthwise(i)
             case Opcode.ADDER:
                 self.adder = i
             case Opcode.COUNTERS:

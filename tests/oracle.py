@@ -46,6 +46,16 @@ def accumulate(
     return [[acc for acc, _ in row] for row in cells], [[flag for _, flag in row] for row in cells]
 
 
+def depthwise_place(tap: tuple[int, int], width: int, dilation: int, taps: int) -> tuple[int, int]:
+    """(word, place in it) of a depthwise kernel's (line, pixel) in lanes that take so many taps a cycle."""
+    line, pixel = tap
+    if dilation > 1 and width > 1:  # pixels that are not neighbours
+        return line * width + pixel, 0
+    if taps == 9 and width <= 3:
+        return line // 3, line % 3 * 3 + pixel
+    return line * math.ceil(width / taps) + pixel // taps, pixel % taps
+
+
 def round_fraction(value: Fraction, rounding: str) -> int:
     """`value` rounded to an integer."""
     below = math.floor(value)

@@ -60,14 +60,15 @@ def random_instruction(
 
 def rows_reached(made: Instruction, config: AcceleratorConfig) -> list[tuple[int, int]]:
     """(rows that an instruction needs, depth) of the memories that it reaches; padding may need fewer."""
-    window = made.opcode in (Opcode.CONVOLVE, Opcode.REDUCE)
+    window = made.opcode in (Opcode.CONVOLVE, Opcode.REDUCE, Opcode.DEPTHWISE)
     positions = made["output_height"] * made["output_width"] if window else 0
     pixels = made["input_height"] * made["input_width"] * made["pixel_rows"] if window else 0
     match made.opcode:
         case Opcode.LOAD | Opcode.STORE:
             target = made["target"] if made.opcode == Opcode.LOAD else None
             lanes = config.rows if target == Target.ACTIVATION else config.columns
-            depths = [config.activation_depth, config.weight_depth, config.operand_depth] + [256] * 5
+            depths = [config.activation_depth, config.weight_depth, config.operand_depth] + [256] * 2
+            depths += [64 * config.depthwise_pitch] * 3
             depth = config.output_depth if target is None else depths[target]
             steps = made["pixel_rows"] * (made["lines"] * made["pixels"] - 1)
             return [(made["row"] + steps + -(-made["pixel_bytes"] // lanes), depth)]
@@ -85,7 +86,7 @@ def rows_reached(made: Instruction, config: AcceleratorConfig) -> list[tuple[int
                 (made["operand_row"] + steps * made["operand_stride"] + 1, config.operand_depth),
                 (made["output_row"] + steps * made["output_stride"] + 1, config.output_depth),
             ]
-        case Opcode.REDUCE:
+        case Opcode.REDUCE | Opcode.DEPTHWISE:
             return [
                 (made["input_row"] + pixels, config.operand_depth),
                 (made["output_row"] + (positions - 1) * made["output_stride"] + 1, config.output_depth),
@@ -109,7 +110,10 @@ def fill(rng: np.random.Generator, config: AcceleratorConfig) -> list[Instructio
         Target.WEIGHT: (config.weight_depth, config.columns),
         Target.OPERAND: (config.operand_depth, config.columns),
         Target.TABLE: (1 << config.arithmetic.activation_bits, config.columns),
+        Target.DEPTHWISE: (64 * config.depthwise_pitch, config.columns),
     }
+    if not config.depthwise_taps:
+        del depths[Target.DEPTHWISE]
     made = []
     for target, (depth, lanes) in depths.items():
         size = min(depth * lanes, MEMORY_BYTES - DATA - 600)
@@ -150,6 +154,8 @@ def random_program(rng: np.random.Generator, config: AcceleratorConfig, work: in
     opcodes += [Opcode.STORE] * 2 + [Opcode.ADDER]
     if config.counters or rng.random() < 0.05:  # without counters an unknown opcode
         opcodes.append(Opcode.COUNTERS)
+    if config.depthwise_taps or rng.random() < 0.05:
+        opcodes += [Opcode.DEPTHWISE] * 3
     program = fill(rng, config)
     program += [sound_instruction(opcodes[int(i)], rng, config) for i in rng.integers(len(opcodes), size=work)]
     program += [sound_instruction(Opcode.STORE, rng, config) for _ in range(2)]

@@ -18,6 +18,7 @@ COLORS = {
     Opcode.CONVOLVE: "#228833",
     Opcode.REQUANTIZE: "#ccbb44",
     Opcode.REDUCE: "#ee6677",
+    Opcode.DEPTHWISE: "#999933",
     Opcode.ADDER: "#aa3377",
     Opcode.COUNTERS: "#bbbbbb",
     Opcode.STORE: "#66ccee",

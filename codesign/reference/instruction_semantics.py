@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from emulator.bus import OUTSTANDING
-from emulator.instructions import COUNTER_ROWS, RAW_OUTPUTS, RESCALED_ADDER, Error, Opcode, Target
+from emulator.instructions import (
+    COUNTER_ROWS,
+    DEPTHWISE,
+    DEPTHWISE_SUMS,
+    DEPTHWISE_WORDS,
+    RAW_OUTPUTS,
+    RESCALED_ADDER,
+    Error,
+    Opcode,
+    Target,
+)
 from emulator.timing import (
     ADDER_LATENCY,
     OPERAND_CODE_DELAY,
@@ -13,6 +23,8 @@ from emulator.timing import (
     SUM_WRITE_DELAY,
     WINDOW_LATENCY,
     WINDOW_SETUP_CYCLES,
+    depthwise_delay,
+    depthwise_round_trip,
     group_write_delay,
 )
 
@@ -76,6 +88,25 @@ code − `second_zero_point`) of the window; 3 the first code − `input_zero_po
 REQUANTIZE does it; multiplier and shift of an entry that keep a code as it is serve for mode 0, whose codes keep
 their zero point. With `add` 1 the result and the code of the window's last position go through the adder, with
 `table` 1 the table follows. The result goes to output scratchpad row `output_row` + n · `output_stride`.
+""",
+    Opcode.DEPTHWISE: f"""
+A depthwise convolution of `columns` channels (only with `depthwise_taps` T above 0). For every output position n
+(`output_width` fastest) and lane, the window's codes in the operand scratchpad, found as REDUCE finds them and less
+`input_zero_point`, are multiplied with the lane's weights and added in the order of kernel lines and pixels, with
+overflow_P after each step (contract, section 2); positions outside the input contribute nothing. A sum begins at the
+lane's bias of entry `parameters`, with `carry` 1 at waiting sum n mod {DEPTHWISE_SUMS}, overflow flag included. With
+`keep` 1 it becomes that waiting sum, and nothing is counted or written; otherwise it is requantized, counted and
+looked up as in REQUANTIZE, and goes to output scratchpad row `output_row` + n · `output_stride`. So a kernel can be cut
+over several instructions, each with its own weights and part of the input. An instruction without `keep` may leave
+anything in the waiting sums.
+
+The kernel is walked in segments, each with one of the {DEPTHWISE_WORDS} words of T weights, from `weight_word` on
+(modulo {DEPTHWISE_WORDS}). T = 1: each tap is a segment. T = 3: up to 3 pixels of a kernel line. T = 9: up to 3 kernel
+lines of up to 3 pixels, place 3 · line + pixel in the word; of kernels wider than 3, up to 9 pixels of a line. With
+`dilation_width` above 1 and `kernel_width` above 1, each tap is a segment. Weights of a word that belong to no tap must
+be 0, or the lane's zero point where the config has `weight_zero_points`: otherwise they add products of other codes.
+LOAD writes weight t of word w as row w · pitch + t of the memory, the pitch being 1, 4, 16 for T = 1, 3, 9; rows that
+are no weight are dropped.
 """,
     Opcode.ADDER: """
 Sets the adder for the REQUANTIZE and REDUCE instructions behind it, until the next ADDER: y = clamp(`zero_point` +
@@ -145,13 +176,22 @@ instruction. A row of the output scratchpad is written {OUTPUT_DELAY} cycles aft
 {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the instruction ends in the cycle after the
 last one.
 """,
+    Opcode.DEPTHWISE: f"""
+with several segments, an output line is cut into strips of up to {DEPTHWISE_SUMS} outputs. For each strip and
+segment one position is issued per cycle, (n − 1) · min(`stride_width`, c) + c of them for n outputs and c pixels of a
+kernel line; with several segments, at least T + {depthwise_round_trip(0)} cycles. The first one comes
+{FIRST_ISSUE + WINDOW_SETUP_CYCLES} cycles after the unit has taken the instruction. A row of the output scratchpad is
+written T + {RESULT_DELAY + depthwise_delay(0)} + columns cycles after the last segment's first code of its output,
+{RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the instruction ends in the cycle after the
+last one.
+""",
     Opcode.ADDER: "it ends three cycles after the unit has taken it.",
     Opcode.COUNTERS: f"as a REQUANTIZE of {COUNTER_ROWS} positions that reads no accumulators.",
 }
 
 ERRORS = {
     Error.NONE: "no error",
-    Error.OPCODE: "the first byte is no opcode, or COUNTERS where the config has no counters",
+    Error.OPCODE: "the first byte is no opcode, or one of hardware that the config leaves out: COUNTERS, DEPTHWISE",
     Error.FIELD: "a field's value is not legal, or a bit behind the format is not 0",
     Error.ADDRESS: "a row outside its memory, or a byte outside the memory region",
     Error.PROGRAM_END: "the program ends without HALT; the index is that of the instruction that is not there",
@@ -166,6 +206,7 @@ TARGETS = {
     Target.OPERAND: ("operand scratchpad", "operand_scratchpad_bytes / columns", "columns", "LOAD", "POST_PROCESS"),
     Target.PARAMETER: ("parameters", "256", "columns", "LOAD", "CONVOLVE (bias, zero points), POST_PROCESS"),
     Target.TABLE: ("table", "2^activation_bits", "columns", "LOAD", "POST_PROCESS"),
+    Target.DEPTHWISE: ("depthwise weights", "64 · pitch (DEPTHWISE)", "columns", "LOAD", "POST_PROCESS"),
 }
 """Memory, rows, bytes of a row, writer, reader."""
 
@@ -173,5 +214,6 @@ FEATURES = {
     "": "",
     RESCALED_ADDER: '; only with the adder "rescaled"',
     RAW_OUTPUTS: "; only with `raw_outputs`",
+    DEPTHWISE: "; the largest only with `depthwise_taps`",
 }
 """Which configs have a field."""

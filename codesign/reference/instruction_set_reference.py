@@ -151,7 +151,7 @@ def _instruction(opcode: Opcode) -> str:
 
 def _meaning(field: Field) -> str:
     """What a field says, and which config has it if not every one does."""
-    return f"{field.doc}{FEATURES[field.feature]}"
+    return f"{field.doc}{FEATURES[field.feature or field.further]}"
 
 
 def _bits(first: int, count: int) -> str:

@@ -17,6 +17,7 @@ from emulator.instructions import (
     Error,
     Opcode,
     Unit,
+    exists,
     fields_of,
     used_bits,
 )
@@ -132,7 +133,7 @@ class Decoder(wiring.Component):
         """Two cycles after the instruction: its error; without one, whether it is HALT; its unit as a bit."""
         known, legal = [], {}
         for opcode in Opcode:
-            if opcode == Opcode.COUNTERS and not self.config.counters:
+            if (opcode == Opcode.COUNTERS and not self.config.counters) or not exists(opcode, self.config.features):
                 continue
             is_this, fits = Signal(name=f"is_{opcode.name.lower()}"), Signal(name=f"fits_{opcode.name.lower()}")
             m.d.sync += [
@@ -166,6 +167,6 @@ class Decoder(wiring.Component):
             value, least = fields[field.name], -(1 << (field.bits - 1)) if field.signed else 0
             if field.low > least:
                 checks.append(value.any() if field.low == 1 and not field.signed else value >= field.low)
-            if field.high < least + (1 << field.bits) - 1:
-                checks.append(value <= field.high)
+            if field.most(features) < least + (1 << field.bits) - 1:
+                checks.append(value <= field.most(features))
         return reduce(and_, checks)

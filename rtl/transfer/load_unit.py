@@ -6,12 +6,17 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import PARAMETER_ENTRIES, PARAMETER_PITCH, Error, Opcode, Target
+from emulator.instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, PARAMETER_PITCH, Error, Opcode, Target
 
 from ..fields import fields_layout
 from ..unit import INDEX_BITS, UnitPort
 from .bursts import DEPTH_BITS, LANE_BITS, BurstWalk
 from .overlaps import OverlapWalk, rotate_left
+
+
+def load_targets(config: AcceleratorConfig) -> list[Target]:
+    """The memories that a LOAD can fill, in the order of their numbers."""
+    return [target for target in Target if target != Target.DEPTHWISE or config.depthwise_taps]
 
 
 class LoadUnit(wiring.Component):
@@ -45,7 +50,7 @@ class LoadUnit(wiring.Component):
                 "rdata": In(8 * config.bus_bytes),
                 "rresp": In(2),
                 "rlast": In(1),
-                **{f"write_{target.name.lower()}": Out(1) for target in Target},
+                **{f"write_{target.name.lower()}": Out(1) for target in load_targets(config)},
                 "write_address": Out(16),
                 "write_data": Out(8 * max(config.rows, config.columns)),
             }
@@ -62,16 +67,18 @@ class LoadUnit(wiring.Component):
         is_activation = fields.target == Target.ACTIVATION
         lanes, depth = Signal(LANE_BITS), Signal(DEPTH_BITS)
         m.d.comb += lanes.eq(Mux(is_activation, config.rows, config.columns))
+        depths = {
+            Target.ACTIVATION: config.activation_depth,
+            Target.WEIGHT: config.weight_depth,
+            Target.OPERAND: config.operand_depth,
+            Target.PARAMETER: PARAMETER_ENTRIES * PARAMETER_PITCH,
+            Target.TABLE: 1 << config.arithmetic.activation_bits,
+            Target.DEPTHWISE: DEPTHWISE_WORDS * config.depthwise_pitch,
+        }
         with m.Switch(fields.target):
-            for target, rows in {
-                Target.ACTIVATION: config.activation_depth,
-                Target.WEIGHT: config.weight_depth,
-                Target.OPERAND: config.operand_depth,
-                Target.PARAMETER: PARAMETER_ENTRIES * PARAMETER_PITCH,
-                Target.TABLE: 1 << config.arithmetic.activation_bits,
-            }.items():
+            for target in load_targets(config):
                 with m.Case(target):
-                    m.d.comb += depth.eq(rows)
+                    m.d.comb += depth.eq(depths[target])
 
         step, refused, over = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -157,7 +164,8 @@ class LoadUnit(wiring.Component):
         ]
 
         # The row. Lanes before the overlap keep what the overlaps before it brought; those behind it wait, or stay 0.
-        complete, written, ended = Signal(), Signal(len(Target)), Signal()
+        targets = load_targets(self.config)
+        complete, written, ended = Signal(), Signal(len(targets)), Signal()
         address, data = Signal.like(self.write_address), Signal.like(self.write_data, reset_less=True)
         m.d.comb += complete.eq(valid[1] & ends[1])
         with m.If(valid[1]):
@@ -170,7 +178,7 @@ class LoadUnit(wiring.Component):
                     m.d.sync += byte.eq(rotated.word_select(place % width, 8))
         # One more register on the way to scratchpads that lie all over the chip.
         m.d.sync += [self.write_address.eq(address), self.write_data.eq(data), ended.eq(complete & last[1])]
-        for wanted in Target:
+        for wanted in targets:
             m.d.sync += [
                 written[wanted].eq(complete & (target == wanted)),
                 getattr(self, f"write_{wanted.name.lower()}").eq(written[wanted]),

@@ -28,9 +28,10 @@ def test_hash_names_every_field() -> None:
         AcceleratorConfig(arithmetic=Arithmetic(rounding="floor")),
         AcceleratorConfig(weight_zero_points=True),
         AcceleratorConfig(raw_outputs=True),
+        *(AcceleratorConfig(depthwise_taps=taps) for taps in (1, 3, 9)),
         AcceleratorConfig(arithmetic=Arithmetic(adder="rescaled")),
     ]
-    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 7
+    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 10
 
 
 def test_accelerators_of_version_1_keep_their_hash() -> None:
@@ -46,6 +47,8 @@ def test_accelerators_of_version_1_keep_their_hash() -> None:
         ({"columns": 65}, "columns must be an integer from 1 to 64, not 65"),
         ({"bus_bytes": 4}, "bus_bytes must be 8, 16 or 32, not 4"),
         ({"counters": 1}, "counters must be true or false, not 1"),
+        ({"depthwise_taps": 2}, "depthwise_taps must be 0, 1, 3 or 9, not 2"),
+        ({"depthwise_taps": True}, "depthwise_taps must be 0, 1, 3 or 9, not True"),
         ({"arithmetic": {}}, r"arithmetic must be an Arithmetic, not \{\}"),
     ],
 )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.instructions import (
+    DEPTHWISE,
     FORMATS,
     INSTRUCTION_BYTES,
     RAW_OUTPUTS,
@@ -59,6 +60,16 @@ def test_fields_that_not_every_accelerator_has() -> None:
         assert used_bits(opcode, {feature}) == used_bits(opcode) > used_bits(opcode, frozenset())
         with pytest.raises(KeyError):
             without["no such field"]
+
+
+def test_depthwise_is_refused_where_the_accelerator_has_it_not() -> None:
+    """The opcode, and the number of its memory."""
+    made = Instruction(Opcode.DEPTHWISE, {f.name: max(f.low, min(1, f.high)) for f in FORMATS[Opcode.DEPTHWISE]})
+    load = Instruction(Opcode.LOAD, {f.name: max(f.low, 0) for f in FORMATS[Opcode.LOAD]} | {"target": 5})
+    for features, errors in (((), (Error.OPCODE, Error.FIELD)), ((DEPTHWISE,), (Error.NONE, Error.NONE))):
+        assert tuple(decode(one.encode(), features)[0] for one in (made, load)) == errors
+    for i, name, value in ((made, "add", 1), (made, "weight_word", 64), (load, "target", 6)):
+        assert decode(Instruction(i.opcode, {**i.fields, name: value}).encode(), (DEPTHWISE,))[0] == Error.FIELD
 
 
 @pytest.mark.parametrize("code", sorted(set(range(256)) - set(Opcode)))

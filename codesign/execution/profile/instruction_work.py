@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emulator.config import AcceleratorConfig
+from emulator.depthwise_segments import depthwise_cycles
 from emulator.instructions import COUNTER_ROWS, Instruction, Opcode, Target
 
 
@@ -35,6 +36,8 @@ def instruction_work(item: Instruction, config: AcceleratorConfig) -> Work:
         case Opcode.CONVOLVE | Opcode.REDUCE:
             rows = item["output_height"] * item["output_width"] * item["kernel_height"] * item["kernel_width"]
             return Work(rows * item["channel_rows"] if item.opcode == Opcode.CONVOLVE else rows)
+        case Opcode.DEPTHWISE:
+            return Work(depthwise_cycles(item.fields, config.depthwise_taps))
         case Opcode.REQUANTIZE:
             return Work(item["count"])
         case Opcode.COUNTERS:

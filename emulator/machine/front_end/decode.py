@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...instructions import (
+    DEPTHWISE,
+    FEATURE_OF,
     FORMATS,
     INSTRUCTION_BYTES,
     RAW_OUTPUTS,
@@ -24,13 +26,15 @@ _OPCODES = 1 + max(Opcode)
 _FIELD, _OPCODE, _COUNTERS = int(Error.FIELD), int(Error.OPCODE), int(Opcode.COUNTERS)
 _USED = np.zeros(_OPCODES, np.int64)  # 0: not an opcode
 _FIELDS = np.zeros(_OPCODES, np.int64)
-_ALWAYS, _RESCALED, _RAW = range(3)
-_FEATURES = {"": _ALWAYS, RESCALED_ADDER: _RESCALED, RAW_OUTPUTS: _RAW}
-_RULES = np.zeros((_OPCODES, MAX_FIELDS, 6), np.int64)  # offset, bits, signed, low, high, feature
+_ALWAYS, _RESCALED, _RAW, _DEPTHWISE = range(4)
+_FEATURES = {"": _ALWAYS, RESCALED_ADDER: _RESCALED, RAW_OUTPUTS: _RAW, DEPTHWISE: _DEPTHWISE}
+_RULES = np.zeros((_OPCODES, MAX_FIELDS, 7), np.int64)  # offset, bits, signed, low, high, feature, that of the largest
+_NEEDED = np.zeros(_OPCODES, np.int64)  # feature of the opcode
 UNIT_OF_OPCODE = np.full(_OPCODES, -1, np.int64)
 """Unit of each opcode, −1 for HALT."""
 for _opcode, _format in FORMATS.items():
     _USED[_opcode], _FIELDS[_opcode] = used_bits(_opcode), len(_format)
+    _NEEDED[_opcode] = _FEATURES[FEATURE_OF.get(_opcode, "")]
     UNIT_OF_OPCODE[_opcode] = UNIT_OF.get(_opcode, -1)
     for _place, _field in enumerate(_format):
         _RULES[_opcode, _place] = (
@@ -40,7 +44,18 @@ for _opcode, _format in FORMATS.items():
             _field.low,
             _field.high,
             _FEATURES[_field.feature],
+            _FEATURES[_field.further],
         )
+
+
+@compiled
+def _lacks(feature: int, config: Any) -> bool:
+    """Whether the config has not this feature."""
+    if feature == _RESCALED:
+        return bool(not config.rescaled_adder)
+    if feature == _RAW:
+        return bool(not config.raw_outputs)
+    return bool(feature == _DEPTHWISE and not config.depthwise_taps)
 
 
 @compiled
@@ -51,6 +66,8 @@ def decode_fields(code: NDArray[np.uint8], fields: NDArray[np.int64], config: An
     """
     opcode = np.int64(code[0])
     if opcode >= _OPCODES or _USED[opcode] == 0 or (opcode == _COUNTERS and not config.counters):
+        return _OPCODE
+    if _lacks(_NEEDED[opcode], config):
         return _OPCODE
     legal = True
     for place in range(_FIELDS[opcode]):
@@ -63,9 +80,10 @@ def decode_fields(code: NDArray[np.uint8], fields: NDArray[np.int64], config: An
             value -= np.int64(1) << bits
         fields[place] = value
         legal &= _RULES[opcode, place, 3] <= value <= _RULES[opcode, place, 4]
-        feature = _RULES[opcode, place, 5]
-        if (feature == _RESCALED and not config.rescaled_adder) or (feature == _RAW and not config.raw_outputs):
+        if _lacks(_RULES[opcode, place, 5], config):
             legal &= value == 0
+        if _lacks(_RULES[opcode, place, 6], config):
+            legal &= value < _RULES[opcode, place, 4]
     used = _USED[opcode]
     for byte in range(used // 8, INSTRUCTION_BYTES):
         spare = np.int64(code[byte])

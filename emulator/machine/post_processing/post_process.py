@@ -1,4 +1,4 @@
-"""The post-process unit: REQUANTIZE, REDUCE, ADDER and COUNTERS, a position per cycle through the column lanes.
+"""The post-process unit: REQUANTIZE, REDUCE, DEPTHWISE, ADDER, COUNTERS, a position per cycle through the column lanes.
 
 What becomes of a position is computed when its rows are read; its codes then wait for the cycles in which the lanes
 look them up in their tables and in which their row is written.
@@ -11,6 +11,7 @@ from ...timing import WINDOW_SETUP_CYCLES
 from ..array.pipeline import bank_bit
 from ..compiled import compiled, copy
 from ..state import State
+from . import depthwise_chain, depthwise_walk
 from .post_process_lanes import deliver, load_parameters, read
 from .reduce_walk import advance, start
 
@@ -19,6 +20,7 @@ IDLE, DECODE, PREPARE, START, FILL, RUN, DRAIN = range(7)
 and look at the next one; wait for the last result's row."""
 _UNIT = int(Unit.POST_PROCESS)
 _REQUANTIZE, _REDUCE, _ADDER = int(Opcode.REQUANTIZE), int(Opcode.REDUCE), int(Opcode.ADDER)
+_DEPTHWISE = int(Opcode.DEPTHWISE)
 _ADDRESS = int(Error.ADDRESS)
 
 
@@ -51,6 +53,10 @@ def step(s: State) -> None:
         read(s, (now - 1) % len(p.flight))
         r.issued = 0
     p.flight[now % len(p.flight)] = 0
+    depthwise = r.opcode == _DEPTHWISE
+    if depthwise:
+        depthwise_chain.step(s, now)
+        depthwise_chain.idle(s)
 
     state, prepare = r.state, r.prepare
     following = state
@@ -61,12 +67,21 @@ def step(s: State) -> None:
         if prepare == 1:
             following = START
     elif state == START:
-        start(s)
+        if depthwise:
+            depthwise_walk.start(s)
+        else:
+            start(s)
         following = FILL
     elif state == FILL:
         load_parameters(s)
-        advance(s)
+        if depthwise:
+            depthwise_chain.load_parameters(s)
+            depthwise_walk.advance(s)
+        else:
+            advance(s)
         following = RUN
+    elif state == RUN and depthwise:
+        following = _run_depthwise(s, now, halt)
     elif state == RUN:
         c = p.candidate[0]
         if c.illegal:
@@ -96,6 +111,29 @@ def step(s: State) -> None:
 
 
 @compiled
+def _run_depthwise(s: State, now: int, halt: int) -> int:
+    """A cycle of a DEPTHWISE in RUN; returns the next state."""
+    p, port, config = s.post_process, s.ports[_UNIT], s.config[0]
+    r, c = p.registers[0], s.depthwise.candidate[0]
+    if c.illegal:
+        if not halt:
+            port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
+        r.aborted = 1
+        return DRAIN
+    if halt:
+        return RUN
+    port.work = 1
+    depthwise_chain.issue(s)
+    if c.result:
+        r.drained = now + config.depthwise_delay + len(p.flight) - 1
+    elif c.begin:
+        r.drained = now + config.depthwise_delay + 1
+    last = c.last
+    depthwise_walk.advance(s)
+    return DRAIN if last else RUN
+
+
+@compiled
 def _decode(s: State) -> int:
     """Settings of the instruction; returns the next state."""
     p = s.post_process
@@ -113,6 +151,12 @@ def _decode(s: State) -> int:
         d = p.reduce[0]
         r.entry, r.add, r.table, r.operands, r.lanes = d.parameters, d.add, d.table, 1, d.lanes
         r.zero_point, r.y_min, r.y_max, r.stride = d.zero_point, d.y_min, d.y_max, d.output_stride
+        r.prepare = WINDOW_SETUP_CYCLES
+        return PREPARE
+    elif r.opcode == _DEPTHWISE:
+        f = p.depthwise[0]
+        r.entry, r.table, r.lanes = f.parameters, f.table, f.lanes
+        r.zero_point, r.y_min, r.y_max, r.stride = f.zero_point, f.y_min, f.y_max, f.output_stride
         r.prepare = WINDOW_SETUP_CYCLES
         return PREPARE
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...instructions import ADDRESS_BITS, Mode, Opcode
 from ...multiplier import RESCALED_BITS, RESCALED_SUM_BITS
 from ..compiled import compiled, copy
@@ -44,12 +46,19 @@ def read(s: State, slot: int) -> None:
     if r.opcode == _REQUANTIZE:
         for c in range(columns):
             p.operand[c] = s.sums[r.issued_sums, c]
-            if s.config[0].counters and c < r.lanes:
-                s.lane_counters[_OVERFLOWED, c] += s.overflowed[r.issued_sums, c]
+        count_overflow(s, s.overflowed[r.issued_sums])
     else:
         _gather(s)
     if r.issued_result:
-        _requantize(s, slot)
+        requantize(s, slot)
+
+
+@compiled
+def count_overflow(s: State, flags: Any) -> None:
+    """Count the sums whose flag is set, in the lanes that count."""
+    if s.config[0].counters:
+        for c in range(min(s.post_process.registers[0].lanes, s.config[0].columns)):
+            s.lane_counters[_OVERFLOWED, c] += flags[c]
 
 
 @compiled
@@ -80,8 +89,8 @@ def _gather(s: State) -> None:
 
 
 @compiled
-def _requantize(s: State, slot: int) -> None:
-    """Requantizer and adder."""
+def requantize(s: State, slot: int) -> None:
+    """Requantizer and adder; the codes wait in `codes[slot]`."""
     p, config = s.post_process, s.config[0]
     r = p.registers[0]
     byte = p.requantize[0].byte if r.opcode == _REQUANTIZE else 0

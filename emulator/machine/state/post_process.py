@@ -46,7 +46,7 @@ REGISTERS = record(
 class PostProcess(NamedTuple):
     """Registers.
 
-    raw, requantize, reduce, counters : the instruction's fields, under three formats
+    raw, requantize, reduce, counters, depthwise : the instruction's fields, under each format
     adder_raw, adder : what the last ADDER set
     operand, held (columns) : what a window has gathered; its first difference
     multiplier, shift (columns) : the parameters in use
@@ -60,6 +60,7 @@ class PostProcess(NamedTuple):
     requantize: Records
     reduce: Records
     counters: Records
+    depthwise: Records
     adder_raw: NDArray[np.int64]
     adder: Records
     operand: NDArray[np.int64]
@@ -82,6 +83,7 @@ def allocate(config: AcceleratorConfig) -> PostProcess:
         requantize=fields_record(raw, Opcode.REQUANTIZE),
         reduce=fields_record(raw, Opcode.REDUCE),
         counters=fields_record(raw, Opcode.COUNTERS),
+        depthwise=fields_record(raw, Opcode.DEPTHWISE),
         adder_raw=adder,
         adder=fields_record(adder, Opcode.ADDER),
         operand=np.zeros(columns, np.int64),

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ...arithmetic import ROUNDINGS
 from ...config import AcceleratorConfig
-from ...instructions import PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW, Unit
+from ...instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS, PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW, Unit
 from ...registers import COUNTERS, LANE_COUNTERS
-from ...timing import GROUP_DELAYS, code_delay
+from ...timing import GROUP_DELAYS, code_delay, depthwise_delay, depthwise_round_trip
 from ..compiled import MAX_FIELDS
-from . import arbiter, convolve, external, fetch, load, post_process, sequencer, store
+from . import arbiter, convolve, depthwise, external, fetch, load, post_process, sequencer, store
 from .records import Records, record
 
 Integers = NDArray[np.int64]
@@ -44,7 +44,11 @@ CONFIG = record(
     "weight_zero_points",
     "raw_outputs",
     "rescaled_adder",
+    "depthwise_taps",
+    "depthwise_pitch",
     "code_delay",  # this and what follows: of emulator.timing
+    "depthwise_delay",
+    "depthwise_round_trip",
     "rotator_stages",
     "group_lead",
     "group_read_delay",
@@ -120,10 +124,11 @@ class State(NamedTuple):
     activation (depth, rows), weight, operand, output (depth, columns) : the scratchpads' codes
     sums, overflowed (depth, columns) : the accumulators
     parameters (entries, bytes in use, columns), table (codes, columns) : as loaded
+    depthwise_weights (words, taps, columns), waiting_sums, waiting_flags (sums, columns) : for DEPTHWISE
     lane_counters (3, columns) : in the order of `LANE_COUNTERS`
     issue, ports : one record per unit; issue_fields (units, MAX_FIELDS) : of the instruction being taken
     read_data (bus_bytes) : the beat on the bus while `r_valid`
-    load, convolve, post_process, store, arbiter, external, fetch, front : registers of their modules
+    load, convolve, post_process, depthwise, store, arbiter, external, fetch, front : registers of their modules
     counters : in the order of `COUNTERS`
     timeline (instructions, 3) : unit, cycle of the take, cycle of `finished`, or −1; may have no entries
     """
@@ -139,6 +144,9 @@ class State(NamedTuple):
     overflowed: Bytes
     parameters: Bytes
     table: Codes
+    depthwise_weights: Codes
+    waiting_sums: Integers
+    waiting_flags: Bytes
     lane_counters: Integers
     issue: Records
     issue_fields: Integers
@@ -148,6 +156,7 @@ class State(NamedTuple):
     load: load.Load
     convolve: convolve.Convolve
     post_process: post_process.PostProcess
+    depthwise: depthwise.Depthwise
     store: store.Store
     arbiter: arbiter.Arbiter
     external: external.External
@@ -166,6 +175,8 @@ def config_record(config: AcceleratorConfig) -> Records:
         "output_stationary": config.dataflow == "output_stationary",
         "rescaled_adder": arithmetic.adder == "rescaled",
         "code_delay": code_delay(arithmetic),
+        "depthwise_delay": depthwise_delay(config.depthwise_taps),
+        "depthwise_round_trip": depthwise_round_trip(config.depthwise_taps),
     } | {delay.__name__: delay(config.rows) for delay in GROUP_DELAYS}
     for name in CONFIG.names or ():
         made[name] = coded[name] if name in coded else getattr(config if hasattr(config, name) else arithmetic, name)
@@ -187,6 +198,9 @@ def allocate(config: AcceleratorConfig) -> State:
         overflowed=np.zeros((config.accumulator_depth, columns), np.uint8),
         parameters=np.zeros((PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW + 1, columns), np.uint8),
         table=np.zeros((1 << config.arithmetic.activation_bits, columns), np.int8),
+        depthwise_weights=np.zeros((DEPTHWISE_WORDS, config.depthwise_taps, columns), np.int8),
+        waiting_sums=np.zeros((DEPTHWISE_SUMS, columns), np.int64),
+        waiting_flags=np.zeros((DEPTHWISE_SUMS, columns), np.uint8),
         lane_counters=np.zeros((len(LANE_COUNTERS), columns), np.int64),
         issue=np.zeros(units, ISSUE),
         issue_fields=np.zeros((units, MAX_FIELDS), np.int64),
@@ -196,6 +210,7 @@ def allocate(config: AcceleratorConfig) -> State:
         load=load.allocate(config),
         convolve=convolve.allocate(config),
         post_process=post_process.allocate(config),
+        depthwise=depthwise.allocate(config),
         store=store.allocate(config),
         arbiter=arbiter.allocate(config),
         external=external.allocate(config),
@@ -210,7 +225,8 @@ def clear_run(state: State) -> None:
     """What the start of a run does: every register back to 0; memories keep their content."""
     _clear(
         (
-            *(state.load, state.convolve, state.post_process, state.store, state.arbiter, state.fetch, state.front),
+            *(state.load, state.convolve, state.post_process, state.depthwise, state.store),
+            *(state.arbiter, state.fetch, state.front),
             *(state.control, state.lane_counters, state.issue, state.issue_fields, state.ports, state.bus),
             state.counters,
         )

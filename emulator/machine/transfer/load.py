@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...instructions import PARAMETER_ENTRIES, PARAMETER_PITCH, PARAMETER_ROWS, Error, Target, Unit
+from ...instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, PARAMETER_PITCH, PARAMETER_ROWS, Error, Target, Unit
 from ..compiled import MAX_FIELDS, compiled
 from ..state import State
 from ..state.load import SLOTS
@@ -23,7 +23,7 @@ WRITE_CYCLES = 4
 """From a beat to the cycle in which its row is written."""
 _LOAD, _LOAD_GRANT, _LOAD_OWNER = int(Unit.LOAD), 2, 1
 _ADDRESS, _BUS = int(Error.ADDRESS), int(Error.BUS)
-_ACTIVATION, _WEIGHT, _OPERAND, _PARAMETER = (int(t) for t in Target if t != Target.TABLE)
+_ACTIVATION, _WEIGHT, _OPERAND, _PARAMETER, _TABLE, _DEPTHWISE = (int(t) for t in Target)
 
 
 @compiled
@@ -52,6 +52,8 @@ def _depth(s: State) -> int:
         return int(config.weight_depth)
     if target == _OPERAND:
         return int(config.operand_depth)
+    if target == _DEPTHWISE:
+        return int(DEPTHWISE_WORDS * config.depthwise_pitch)
     return PARAMETER_ENTRIES * PARAMETER_PITCH if target == _PARAMETER else 1 << config.activation_bits
 
 
@@ -71,9 +73,14 @@ def _write(s: State) -> None:
     elif target == _OPERAND:
         for lane in range(lanes):
             s.operand[place, lane] = row[lane]
-    elif target != _PARAMETER:
+    elif target == _TABLE:
         for lane in range(lanes):
             s.table[place, lane] = row[lane]
+    elif target == _DEPTHWISE:
+        word, tap = place // s.config[0].depthwise_pitch, place % s.config[0].depthwise_pitch
+        if tap < s.config[0].depthwise_taps:
+            for lane in range(lanes):
+                s.depthwise_weights[word, tap, lane] = row[lane]
     elif place % PARAMETER_PITCH < PARAMETER_ROWS + s.config[0].weight_zero_points:
         for lane in range(lanes):
             s.parameters[place // PARAMETER_PITCH, place % PARAMETER_PITCH, lane] = row[lane]

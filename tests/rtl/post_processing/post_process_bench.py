@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import FORMATS, INSTRUCTION_BITS, PARAMETER_PITCH, PARAMETER_ROWS, Instruction, Unit
+from emulator.instructions import FORMATS, INSTRUCTION_BITS, PARAMETER_PITCH, Instruction, Unit
 from emulator.machine.compiled import compiled
 from emulator.machine.post_processing import post_process
 from emulator.machine.state.state import allocate
@@ -151,7 +151,7 @@ class Driver:
     ) -> bool:
         """One clock; returns whether the instruction was taken.
 
-        write : memory (operand, parameter, table), row as in LOAD, codes
+        write : memory (operand, parameter, table, depthwise), row as in LOAD, codes
         sums : accumulator row, its sums and flags
         """
         s, port, unit = self.state, self.port, Unit.POST_PROCESS
@@ -177,7 +177,11 @@ class Driver:
             s.operand[row] = codes
         elif name == "table":
             s.table[row] = codes
-        elif name == "parameter" and row % PARAMETER_PITCH < PARAMETER_ROWS:
+        elif name == "depthwise":
+            word, tap = divmod(row, self.config.depthwise_pitch)
+            if tap < self.config.depthwise_taps:
+                s.depthwise_weights[word, tap] = codes
+        elif name == "parameter" and row % PARAMETER_PITCH < self.config.parameter_rows:
             s.parameters[row // PARAMETER_PITCH, row % PARAMETER_PITCH] = codes.view(np.uint8)
         sums_word = 0
         if sums is not None:
@@ -210,7 +214,8 @@ class Driver:
         """A run starts: one cycle in which nothing else happens."""
         self.cycle()
         self.inputs["clear"][-1] = 1
-        for array in (*self.state.post_process, self.state.ports, self.state.lane_counters):
+        registers = *self.state.post_process, *self.state.depthwise, self.state.ports, self.state.lane_counters
+        for array in registers:
             array[...] = np.zeros((), array.dtype)
 
     def counts(self) -> int:

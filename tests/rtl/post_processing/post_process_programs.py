@@ -11,7 +11,14 @@ from emulator.instructions import Instruction, Opcode, instruction
 from tests.rtl.post_processing.post_process_bench import Driver
 
 
-def make_config(columns: int, counters: bool = True, raw_outputs: bool = False, **arithmetic: Any) -> AcceleratorConfig:
+def make_config(
+    columns: int,
+    counters: bool = True,
+    raw_outputs: bool = False,
+    depthwise_taps: int = 0,
+    weight_zero_points: bool = False,
+    **arithmetic: Any,
+) -> AcceleratorConfig:
     """Small memories, of depths that are no powers of two: 40 operand rows, 37 output rows, 27 accumulator rows."""
     settings = Arithmetic(**arithmetic)
     return AcceleratorConfig(
@@ -24,19 +31,23 @@ def make_config(columns: int, counters: bool = True, raw_outputs: bool = False, 
         accumulator_bytes=-(-27 * columns * settings.accumulator_bits // 8),
         counters=counters,
         raw_outputs=raw_outputs,
+        depthwise_taps=depthwise_taps,
+        weight_zero_points=weight_zero_points,
         arithmetic=settings,
     )
 
 
 CONFIGS = [
     make_config(4, accumulator_bits=24, multiplier_bits=24),
-    make_config(1, accumulator_bits=48, multiplier_bits=15, rounding="half_away"),
+    make_config(1, accumulator_bits=48, multiplier_bits=15, rounding="half_away", depthwise_taps=1),
     make_config(3, counters=False, accumulator_bits=12, activation_bits=4, multiplier_bits=31, rounding="toward_zero"),
     make_config(2, accumulator_bits=32, multiplier_bits=1, rounding="half_up"),
     make_config(2, accumulator_bits=36, activation_bits=6, multiplier_bits=27, rounding="floor"),
     make_config(3, accumulator_bits=32, multiplier_bits=31, rounding="double", adder="rescaled", raw_outputs=True),
     make_config(2, accumulator_bits=20, activation_bits=7, multiplier_bits=12, rounding="half_even", adder="rescaled"),
     make_config(2, accumulator_bits=48, activation_bits=5, multiplier_bits=9, rounding="double", raw_outputs=True),
+    make_config(3, depthwise_taps=3, accumulator_bits=13, weight_bits=6, multiplier_bits=8),
+    make_config(2, depthwise_taps=9, weight_zero_points=True, accumulator_bits=12, activation_bits=7, overflow="wrap"),
 ]
 
 
@@ -45,6 +56,7 @@ class Programs:
 
     def __init__(self, config: AcceleratorConfig, seed: int, wild: float = 0.05):
         self.config, self.rng, self.wild = config, np.random.default_rng(seed), wild
+        self.waiting = 0
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -132,6 +144,48 @@ class Programs:
             **self.after(),
         )
 
+    def depthwise(self) -> Instruction:
+        """Small kernels and maps, seldom lines longer than a strip; sums go on where the last instruction left some."""
+        height, width, pixel_rows = self.number(1, 5), self.number(1, 6), self.number(1, 2)
+        if height * width * pixel_rows > self.config.operand_depth:
+            pixel_rows = 1
+        output = [self.number(1, 4), self.number(1, 7)]
+        if self.chance(0.15):
+            output = [self.number(1, 2), self.number(60, 70)]
+        kernel = [self.number(1, 4), self.number(1, 5)] if self.chance(0.6) else [3, 3]
+        if self.chance(0.05):
+            kernel = [1, self.number(9, 11)]
+        dilation = [self.number(1, 2), self.number(1, 2)] if self.chance(0.3) else [1, 1]
+        count, stride = output[0] * output[1], self.number(0, 1) if output[0] * output[1] < 30 else 0
+        carry = self.chance(0.5) and (count <= self.waiting or self.chance(self.wild))
+        keep = self.chance(0.3) and (count <= 64 or self.chance(self.wild))
+        self.waiting = count if keep else 0
+        return instruction(
+            Opcode.DEPTHWISE,
+            **self.tokens(),
+            input_row=self.row(self.config.operand_depth, height * width * pixel_rows),
+            output_row=self.row(self.config.output_depth, (count - 1) * stride + 1),
+            output_height=output[0],
+            output_width=output[1],
+            kernel_height=kernel[0],
+            kernel_width=kernel[1],
+            input_height=height,
+            input_width=width,
+            stride_height=self.number(1, 2),
+            stride_width=self.number(1, 4) if self.chance(0.3) else 1,
+            dilation_height=dilation[0],
+            dilation_width=dilation[1],
+            pad_top=self.number(-1, 2),
+            pad_left=self.number(-1, 2),
+            pixel_rows=pixel_rows,
+            output_stride=stride,
+            carry=int(carry),
+            keep=int(keep),
+            input_zero_point=self.number(*self.config.arithmetic.activation_range),
+            weight_word=self.number(0, 63),
+            **self.after() | {"add": 0},
+        )
+
     def adder(self) -> Instruction:
         bits, rescaled = self.number(1, 31), {}
         if self.config.arithmetic.adder == "rescaled":
@@ -160,6 +214,7 @@ class Programs:
     def any(self) -> Instruction:
         makers = [self.requantize, self.requantize, self.reduce, self.reduce, self.adder]
         makers += [self.counters] * self.config.counters
+        makers += [self.depthwise] * 3 * (self.config.depthwise_taps > 0)
         return makers[self.number(0, len(makers) - 1)]()
 
 
@@ -170,5 +225,7 @@ def fill(driver: Driver, programs: Programs) -> None:
         driver.cycle(write=("operand", row, programs.codes()))
     for row in range(1 << config.arithmetic.activation_bits):
         driver.cycle(write=("table", row, programs.codes()))
+    for row in range(64 * config.depthwise_pitch):
+        driver.cycle(write=("depthwise", row, programs.codes()))
     for _ in range(600):
         driver.cycle(write=("parameter", *programs.parameter_row()), sums=programs.sums())

@@ -23,10 +23,12 @@ def race(driver: Driver, programs: Programs, cycles: int) -> None:
     while len(driver.inputs["valid"]) < cycles:
         write = None
         if programs.chance(0.5):
-            name = ("operand", "table", "parameter")[programs.number(0, 2)]
+            depths = {"operand": config.operand_depth, "table": 1 << config.arithmetic.activation_bits}
+            depths |= {"depthwise": 64 * config.depthwise_pitch} if config.depthwise_taps else {}
+            name = ("parameter", *depths)[programs.number(0, len(depths))]
             row, codes = programs.parameter_row()
             if name != "parameter":
-                depth = config.operand_depth if name == "operand" else 1 << config.arithmetic.activation_bits
+                depth = depths[name]
                 row, codes = programs.number(0, depth - 1), programs.codes()
             write = (name, row, codes)
         taken = driver.cycle(
@@ -86,6 +88,8 @@ class Contract:
         self.operand, self.table, self.output = s.operand.tolist(), s.table.tolist(), s.output.tolist()
         self.sums, self.flags = s.sums.tolist(), s.overflowed.tolist()
         self.parameters = s.parameters.tolist()
+        self.weights = s.depthwise_weights.tolist()
+        self.waiting: dict[int, list[tuple[int, bool]]] = {}
         self.counts = [[0, 0, 0] for _ in range(self.config.columns)]
         self.adder: Instruction | None = None
 
@@ -159,6 +163,51 @@ class Contract:
                     codes.append(self.finish(i, self.gather(i, window), window[-1], lane))
                 self.output[row], row = codes, row + i["output_stride"]
 
+    def depthwise(self, i: Instruction) -> None:
+        size, dilation = (i["input_height"], i["input_width"]), (i["dilation_height"], i["dilation_width"])
+        kernel, columns = (i["kernel_height"], i["kernel_width"]), range(self.config.columns)
+        row, n = i["output_row"], 0
+        for y in range(i["output_height"]):
+            for x in range(i["output_width"]):
+                corner = (y * i["stride_height"] - i["pad_top"], x * i["stride_width"] - i["pad_left"])
+                taps = oracle.window(size, corner, kernel, dilation)
+                rows = [t and i["input_row"] + (t[0] * size[1] + t[1]) * i["pixel_rows"] for t in taps]
+                made = [self.depthwise_sum(i, rows, self.waiting[n] if i["carry"] else None, lane) for lane in columns]
+                if i["keep"]:
+                    self.waiting[n] = made
+                else:
+                    for lane, (_, flag) in enumerate(made):
+                        self.counts[lane][0] += flag and lane < i["lanes"]
+                    self.output[row] = [self.finish(i, made[lane][0], None, lane) for lane in columns]
+                row, n = row + i["output_stride"], n + 1
+
+    def depthwise_sum(
+        self, i: Instruction, rows: list[int | None], waiting: list[tuple[int, bool]] | None, lane: int
+    ) -> tuple[int, bool]:
+        """One lane's sum over the window, and whether a step overflowed."""
+        arithmetic, entry = self.config.arithmetic, [row[lane] for row in self.parameters[i["parameters"]]]
+        bits = arithmetic.accumulator_bits
+        bias = oracle.overflow(int.from_bytes(bytes(entry[:4]), "little"), min(bits, 32), "wrap")
+        acc, overflowed = waiting[lane] if waiting else (bias, False)
+        x, w = [], []
+        for tap, row in enumerate(rows):
+            place = divmod(tap, i["kernel_width"])
+            word, index = oracle.depthwise_place(
+                place, i["kernel_width"], i["dilation_width"], self.config.depthwise_taps
+            )
+            if row is not None:
+                x.append(self.code(self.operand[row][lane]))
+                weight = self.weights[(i["weight_word"] + word) % 64][index][lane]
+                w.append(oracle.overflow(weight, arithmetic.weight_bits, "wrap"))
+        made = (x, w, acc, i["input_zero_point"], bits, arithmetic.overflow, self.weight_zero_point(entry))
+        total, flag = oracle.dot(*made)
+        return total, flag or overflowed
+
+    def weight_zero_point(self, entry: list[int]) -> int:
+        """Of a lane's parameters."""
+        bits = self.config.arithmetic.weight_bits
+        return oracle.overflow(entry[9], bits, "wrap") if self.config.weight_zero_points else 0
+
     def gather(self, i: Instruction, window: list[int | None]) -> int:
         """The requantizer's operand."""
         there, zero = [code for code in window if code is not None], i["input_zero_point"]
@@ -191,6 +240,9 @@ def test_codes_are_the_contracts(config: AcceleratorConfig) -> None:
     contract, kinds = Contract(driver), set()
     pending = [programs.adder(), *(programs.any() for _ in range(80))]
     for i in pending:
+        if i.opcode == Opcode.DEPTHWISE:
+            clear_unused_places(driver, i)
+            contract.weights = driver.state.depthwise_weights.tolist()
         while not driver.cycle(i):
             pass
         contract.execute(i)
@@ -201,7 +253,20 @@ def test_codes_are_the_contracts(config: AcceleratorConfig) -> None:
         assert driver.state.output.tolist() == contract.output, i
     expected = [list(counts) for counts in zip(*contract.counts, strict=True)] if config.counters else 0
     assert np.array_equal(driver.state.lane_counters, np.array(expected) + 0 * driver.state.lane_counters)
-    assert len(kinds) == 6 + config.counters
+    assert len(kinds) == 6 + config.counters + (config.depthwise_taps > 0)
+    assert not config.depthwise_taps or config.arithmetic.accumulator_bits > 20 or sum(expected[0]) > 100
+
+
+def clear_unused_places(driver: Driver, i: Instruction) -> None:
+    """Places of an instruction's words that belong to no tap hold the weights' zero points."""
+    config, kernel = driver.config, (i["kernel_height"], i["kernel_width"])
+    all_taps = [(line, pixel) for line in range(kernel[0]) for pixel in range(kernel[1])]
+    places = [oracle.depthwise_place(t, kernel[1], i["dilation_width"], config.depthwise_taps) for t in all_taps]
+    zero_points = driver.state.parameters[i["parameters"], 9].view(np.int8) * config.weight_zero_points
+    for word in range(max(places)[0] + 1):
+        for place in set(range(config.depthwise_taps)) - {p for w, p in places if w == word}:
+            row = (i["weight_word"] + word) % 64 * config.depthwise_pitch + place
+            driver.cycle(write=("depthwise", row, zero_points))
 
 
 def test_average_of_raw_codes(simulator: str) -> None:
@@ -249,6 +314,38 @@ def mean_of_rows(count: int) -> Instruction:
     fields = {field.name: 0 for field in fields_of(Opcode.REDUCE)} | dict.fromkeys(ones, 1)
     fields |= {"kernel_width": count, "input_width": count, "mode": int(Mode.SUM), "y_min": -128, "y_max": 127}
     return Instruction(Opcode.REDUCE, fields)
+
+
+def depthwise_cycles(i: Instruction, taps: int) -> int:
+    """Cycles in which a DEPTHWISE issues: for each segment of a strip of outputs, one for each pixel of its lines."""
+    kernel, total = [divmod(tap, i["kernel_width"]) for tap in range(i["kernel_height"] * i["kernel_width"])], 0
+    segments: dict[int, set[int]] = {}
+    for line, pixel in kernel:
+        word = oracle.depthwise_place((line, pixel), i["kernel_width"], i["dilation_width"], taps)[0]
+        segments.setdefault(word, set()).add(pixel)
+    strip = 64 if len(segments) > 1 else i["output_width"]
+    for first in range(0, i["output_width"], strip):
+        outputs = min(strip, i["output_width"] - first)
+        for pixels in segments.values():
+            read = (outputs - 1) * min(i["stride_width"], len(pixels)) + len(pixels)
+            total += read if len(segments) == 1 else max(read, taps + 3)
+    return total * i["output_height"]
+
+
+def test_depthwise_reads_each_code_once_a_line() -> None:
+    """Cycles of an instruction: all segments one after the other, and until its last row is written."""
+    for config in (config for config in CONFIGS if config.depthwise_taps):
+        driver, programs = Driver(config), Programs(config, 6, wild=0)
+        for _ in range(25):
+            i = programs.depthwise()
+            driver.cycle()
+            begin = len(driver.inputs["valid"])
+            assert driver.cycle(i)
+            while not driver.port["finished"]:
+                driver.cycle()
+            work = np.flatnonzero(driver.outputs["work"][begin:])
+            first = 4 + WINDOW_SETUP_CYCLES
+            assert work.tolist() == list(range(first, first + depthwise_cycles(i, config.depthwise_taps)))
 
 
 def test_one_position_per_cycle() -> None:
