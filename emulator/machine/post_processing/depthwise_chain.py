@@ -26,7 +26,8 @@ def load_parameters(s: State) -> None:
 def issue(s: State) -> None:
     """The candidate is at lane 0 in the next cycle."""
     chain = s.depthwise
-    chain.issued[0] = chain.candidate[0]
+    i, c = chain.issued[0], chain.candidate[0]
+    i.begin, i.swap, i.word, i.carry, i.result, i.sum_row = c.begin, c.swap, c.word, c.carry, c.result, c.sum_row
     copy(chain.issued_rows, chain.rows)
 
 
@@ -45,25 +46,26 @@ def step(s: State, now: int) -> None:
     p, chain, config = s.post_process, s.depthwise, s.config[0]
     taps, columns = config.depthwise_taps, config.columns
     end = chain.steps[taps - 1]
-    if end.begun and end.result:
+    if end.begin and end.result:
         copy(p.operand, chain.sums[taps - 1])
         count_overflow(s, chain.flags[taps - 1])
         slot = now % len(p.flight)
         requantize(s, slot)
         p.flight[slot] = 1
-    elif end.begun:
+    elif end.begin:
         copy(s.waiting_sums[end.sum_row], chain.sums[taps - 1])
         copy(s.waiting_flags[end.sum_row], chain.flags[taps - 1])
 
     copy(chain.reads[now % READS], chain.issued_rows)
     for place in range(taps - 1, 0, -1):
-        chain.steps[place] = chain.steps[place - 1]
-        if chain.steps[place].begun:
+        here, above = chain.steps[place], chain.steps[place - 1]
+        here.begin, here.swap, here.result, here.sum_row = above.begin, above.swap, above.result, above.sum_row
+        if here.begin:
             copy(chain.sums[place], chain.sums[place - 1])
             copy(chain.flags[place], chain.flags[place - 1])
             _accumulate(s, place, now)
     first, i = chain.steps[0], chain.issued[0]
-    first.begun, first.swap, first.result, first.keep, first.sum_row = i.begin, i.swap, i.result, i.keep, i.sum_row
+    first.begin, first.swap, first.result, first.sum_row = i.begin, i.swap, i.result, i.sum_row
     if not i.begin:
         return
     if i.swap:

@@ -87,8 +87,7 @@ def advance(s: State) -> None:
     c.begin = w.fresh
     c.swap, c.word, c.sum_row = w.first, w.word, w.sum_row
     c.carry = 1 if d.carry or w.kernel_rows < d.kernel_height or w.kernel_columns < d.kernel_width else 0
-    c.keep = 1 if d.keep or not last_segment else 0
-    c.result = 1 if w.fresh and not c.keep else 0
+    c.result = 1 if w.fresh and last_segment and not d.keep else 0
     c.last = 1 if ends and last_segment and w.pixels == w.strip and w.lines == 1 else 0
     c.illegal = 1 if c.result and (w.output & _MASK) >= config.output_depth else 0
     inside = not w.padding and 0 <= w.x < d.input_width

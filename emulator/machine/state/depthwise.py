@@ -51,8 +51,9 @@ WALK = record(
     "row_step",
     "line_step",
 )
-CANDIDATE = record("begin", "swap", "word", "carry", "keep", "result", "sum_row", "last", "illegal")
-STEP = record("begun", "swap", "keep", "result", "sum_row")
+CANDIDATE = record("begin", "swap", "word", "carry", "result", "sum_row", "last", "illegal")
+ISSUED = record("begin", "swap", "word", "carry", "result", "sum_row")
+STEP = record("begin", "swap", "result", "sum_row")
 READS = 8
 """Cycles of which the rows that were issued are remembered: the last line's are read so much later."""
 
@@ -91,7 +92,7 @@ def allocate(config: AcceleratorConfig) -> Depthwise:
     return Depthwise(
         walk=np.zeros(1, WALK),
         candidate=np.zeros(1, CANDIDATE),
-        issued=np.zeros(1, CANDIDATE),
+        issued=np.zeros(1, ISSUED),
         rows=np.zeros(streams, np.int64),
         issued_rows=np.zeros(streams, np.int64),
         reads=np.zeros((READS, streams), np.int64),

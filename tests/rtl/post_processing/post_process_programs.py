@@ -225,7 +225,8 @@ def fill(driver: Driver, programs: Programs) -> None:
         driver.cycle(write=("operand", row, programs.codes()))
     for row in range(1 << config.arithmetic.activation_bits):
         driver.cycle(write=("table", row, programs.codes()))
-    for row in range(64 * config.depthwise_pitch):
-        driver.cycle(write=("depthwise", row, programs.codes()))
+    for word in range(64):
+        for tap in range(config.depthwise_taps):
+            driver.cycle(write=("depthwise", word * config.depthwise_pitch + tap, programs.codes()))
     for _ in range(600):
         driver.cycle(write=("parameter", *programs.parameter_row()), sums=programs.sums())
