@@ -5,11 +5,13 @@ one for uint8 · int8 adds two products in 16 bits, saturating: 255 · 127 + 255
 multiplies extreme and random bytes with each pair of types, the fastest first, and takes the first pair whose products
 are exact. Without ONNX Runtime, or where no pair is exact, there is no byte product.
 
+Of ONNX Runtime 1.31 on x86, and how fast they are beside each other:
+
 | processor | uint8 · int8 | uint8 · uint8 | int8 · int8 |
 |---|---|---|---|
-| x86 with VNNI or AMX | exact | exact, 2 to 3 times slower | exact, ten times slower |
-| x86 with AVX2 | saturates in 16 bits | exact | exact |
-| ARM with NEON | exact | exact | exact |
+| AVX-512 with VNNI | exact | exact, 2.5 times slower | exact, 11 times slower |
+| AVX2 (QEMU 7.2's Haswell) | saturates in 16 bits | exact | exact |
+| SSE4 (QEMU 7.2's Nehalem) | exact | exact | exact |
 """
 
 from __future__ import annotations

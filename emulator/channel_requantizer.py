@@ -61,8 +61,9 @@ class ChannelRequantizer:
         self._kernel: Any = requantize
         shift = parameters.shift
         terms = parameters.multiplier, shift, *rounding_terms(shift, arithmetic.rounding, arithmetic.multiplier_bits)
-        # Copies: the kernel is compiled for contiguous arrays that may be written.
-        self._terms = [np.array(np.broadcast_to(term, (channels,)), np.int64) for term in terms]
+        self._terms = np.empty((len(terms), channels), np.int64)  # the kernel's type: contiguous, and may be written
+        for row, term in zip(self._terms, terms, strict=True):
+            row[...] = term
         self._clamp = parameters.zero_point[()], parameters.y_min[()], parameters.y_max[()]
 
     def __call__(self, sums: NDArray[Any], constant: Integers, codes: NDArray[np.int8]) -> None:

@@ -62,6 +62,8 @@ def check_integers(name: str, values: object, low: int = INT64_LOW, high: int = 
 
 def check_int(name: str, value: object, low: int, high: int) -> int:
     """`value`, a Python or NumPy integer (no bool), as an ``int`` in low … high."""
+    if type(value) is int and low <= value <= high:
+        return value
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -75,6 +77,8 @@ def check_ints(name: str, values: object, count: int, low: int) -> tuple[int, ..
     """`values`, a sequence of `count` integers ≥ low, as a tuple."""
     if not isinstance(values, (tuple, list, np.ndarray)) or len(values) != count:
         raise ValueError(f"{name} must be {count} integers, not {values!r}")
+    if isinstance(values, tuple) and all(type(v) is int and low <= v <= 1 << 31 for v in values):
+        return values
     return tuple(check_int(f"{name}[{i}]", v, low, 1 << 31) for i, v in enumerate(values))
 
 

@@ -25,7 +25,7 @@ from .threads import in_parallel, processors
 Codes = NDArray[np.int8]
 
 BLOCK_BYTES = 1 << 20  # of gathered codes, their sums and codes at a time
-LEAST_BYTES = 1 << 16  # of them that are worth a block of their own
+LEAST_BYTES = 1 << 18  # of them that are worth a block of their own
 
 
 def convolution_codes(

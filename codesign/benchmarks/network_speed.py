@@ -51,7 +51,7 @@ def _case(name: str, batch: int, most: float | None, graph: Graph, session: Any)
     inputs = {tensor.name: x}
     ours = _times(lambda: run_graph(graph, inputs), lambda: session.run(None, inputs))
     processor = median_ratio(ours[0], ours[2])
-    what = f"{name} int8, batch {batch}: {{}} over ONNX Runtime's default session"
+    what = f"{name}, batch {batch}: {{}} over ONNX Runtime's"
     target, holds = (None, None) if most is None else (f"≤ {most:g}", processor <= most)
     table = [
         row(what.format("processor time"), processor, "×", target, holds),
