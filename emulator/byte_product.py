@@ -84,6 +84,10 @@ def transposed(w: NDArray[np.int8]) -> NDArray[np.int8]:
 
 @functools.cache
 def _exact_product() -> ByteProduct | None:
+    try:
+        importlib.import_module("onnxruntime")
+    except ImportError:  # installed, but not for this system
+        return None
     for pair in PAIRS:
         product = ByteProduct(_library_product(pair), pair)
         if _is_exact(product):
