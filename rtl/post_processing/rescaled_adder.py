@@ -73,7 +73,8 @@ class RescaledAdder(wiring.Component):
             m.d.sync += exact.eq(Cat(products[0][:PART], products[0][PART:].as_signed() + products[1]))
         else:
             m.d.sync += exact.eq(products[0])
-        quotient, increment = shift_down(m, self.arithmetic, Cat(C(0, RESCALED_BITS), exact).as_signed(), shift)
+        widened = Cat(C(0, RESCALED_BITS), exact).as_signed()
+        quotient, increment, _, _ = shift_down(m, self.arithmetic, widened, shift, RESCALED_SUM_BITS, (3, 3))
         term = Signal(signed(RESCALED_SUM_BITS), name=f"{name}_term", reset_less=True)
         m.d.sync += term.eq(quotient + increment)
         return term
