@@ -209,13 +209,13 @@ class Program:
             rows = np.frombuffer(memory, np.uint8, COUNTER_ROWS * self.columns, block.address)
             words = np.ascontiguousarray(rows.reshape(COUNTER_ROWS, self.columns).T).view("<u4").astype(np.int64)
             words, before = (words - before) & 0xFFFFFFFF, words  # lanes count from the start of the run
-            span = slice(block.channel, block.channel + block.channels)
+            span = np.arange(block.channel, block.channel + block.channels) % block.layer_channels
             if block.layer:
                 overflowed, clipped = total(block.layer, block.layer_channels)
-                overflowed[span] += words[: block.channels, 0]
-                clipped[span] += words[: block.channels, 1]
+                np.add.at(overflowed, span, words[: block.channels, 0])
+                np.add.at(clipped, span, words[: block.channels, 1])
             if block.adder is not None:
-                total(block.adder, block.layer_channels)[1][span] += words[: block.channels, 2]
+                np.add.at(total(block.adder, block.layer_channels)[1], span, words[: block.channels, 2])
         return totals
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -200,10 +201,16 @@ def with_version_2(rng: np.random.Generator, graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(nodes))
 
 
-def random_config(rng: np.random.Generator, arithmetic: Arithmetic, rows: int, columns: int) -> AcceleratorConfig:
+ALL_TAPS = (0, 1, 3, 9)
+"""Of a lane's depthwise steps a cycle."""
+
+
+def random_config(
+    rng: np.random.Generator, arithmetic: Arithmetic, rows: int, columns: int, taps: Sequence[int] = (0,)
+) -> AcceleratorConfig:
     """A config of this array, of either dataflow, whose memories are small enough to force tiling."""
     entry = columns * arithmetic.accumulator_bits
-    return AcceleratorConfig(
+    made = AcceleratorConfig(
         rows=rows,
         columns=columns,
         dataflow=str(rng.choice(["weight_stationary", "output_stationary"])),
@@ -216,3 +223,4 @@ def random_config(rng: np.random.Generator, arithmetic: Arithmetic, rows: int, c
         counters=bool(rng.random() < 0.8),
         arithmetic=arithmetic,
     )
+    return replace(made, depthwise_taps=int(rng.choice(taps))) if len(taps) > 1 else made

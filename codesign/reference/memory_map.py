@@ -187,7 +187,11 @@ def _what(span: Span) -> str:
 def _counted(number: int, block: CounterBlock) -> str:
     """The layers and channels of a block of counters, and its place among all of them."""
     names = " and ".join(name for name in (block.layer, block.adder) if name)
-    return f"{names}, channels {block.channel} to {block.channel + block.channels - 1}, block {number}"
+    first, total = block.channel, block.layer_channels
+    if first + block.channels <= total:
+        return f"{names}, channels {first} to {first + block.channels - 1}, block {number}"
+    channels = f"channels {first % total} to {(first + block.channels - 1) % total}"
+    return f"{names}, {block.channels} lanes of {channels} of neighbouring pixels, block {number}"
 
 
 def _shape(span: Span) -> str:

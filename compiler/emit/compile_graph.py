@@ -34,8 +34,10 @@ from .compile_error import CompileError
 from .convolution import ConvolutionEmitter
 from .copy import emit_copy
 from .cut.column_blocks import as_convolution, check_bias
+from .cut.depthwise_cut import runs_in_lanes
 from .cut.maps import Map, as_map, as_vector
-from .cut.packing import Border, border, packed, packs, turned
+from .cut.packing import Border, border, outputs_together, packed, packs, together, turned
+from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
 from .fuse import Step, fuse
@@ -65,7 +67,8 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         raise ValueError(f"{name} must be the graph's {theirs[name]!r} in the config, not {ours[name]!r}")
     _check(graph)
     check_features(graph, config)
-    steps = fuse(graph)
+    in_lanes = [node.name for node in graph.nodes if isinstance(node, Convolution) and runs_in_lanes(node, config)]
+    steps = fuse(graph, in_lanes)
     emitter = Emitter(graph, config, {layer.name for step in steps for layer in step.layers[:-1]})
     macs = 0
     for step in steps:
@@ -142,6 +145,9 @@ def _broadcast(emitter: Emitter, source: Region, shape: tuple[int, ...]) -> Map:
 
 def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post) -> None:
     """Emit a convolution; K is packed where pixels lie side by side and the columns of padding in memory."""
+    if runs_in_lanes(node, emitter.config):
+        DepthwiseEmitter(emitter, node, source, target, post).emit()
+        return
     there = emitter.placement.borders.get(node.inputs[0], Border())
     if there.turned:
         node, source, target = turned(node), source.turned(), target.turned()
@@ -149,6 +155,9 @@ def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: 
     wanted = replace(border(node, source.width), turned=there.turned)
     if packs(node, emitter.config.rows) and source.pixel_stride == source.depth and there.holds(wanted):
         node, source = packed(node, source)
+        outputs = outputs_together(node, source, target, emitter.config)
+        if outputs > 1 and (post.operand is None or post.operand.pixel_stride == post.operand.depth):
+            node, source, target, post.operand = together(node, outputs, source, target, post.operand)
     ConvolutionEmitter(emitter, node, source, target, post).emit()
 
 

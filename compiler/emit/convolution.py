@@ -74,7 +74,7 @@ class ConvolutionEmitter:
                 if index == group.last - 1:
                     self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
             adder = self.post.add.name if self.post.add is not None else None
-            self.emitter.count(self.node.name, outputs.first, len(outputs), self.node.shape[-1], adder)
+            self.emitter.count(self.node.name, outputs.first, len(outputs), self.post.node.shape[-1], adder)
 
     def parameters(self, index: int) -> tuple[Buffer, int]:
         """The parameter entry of a block; loaded with the next ones'."""

@@ -14,6 +14,7 @@ from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POI
 from emulator.program import CounterBlock, Program, Region
 
 from .compile_error import CompileError
+from .cut.output_room import counter_blocks
 from .cut.packing import borders
 from .placement import Placement
 from .post import Post
@@ -45,9 +46,11 @@ class Emitter:
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
         self._adder: dict[str, int] | None = None
         self._block = 0
+        self._counted = 0, Buffer(Memory.OUTPUT, 0), 0  # address and buffer of counters, and how many blocks' they hold
 
     def begin(self, layer: str, stored: str) -> None:
         """A layer's operations follow; `stored` is the last layer that runs in them, whose codes are stored."""
+        self.store_counters()
         self.layers.append(layer)
         self.stored.append(stored)
         self.begin_block()
@@ -214,16 +217,30 @@ class Emitter:
         """Emit what stores the counters behind a block of channels; `layer` "": only the adder's are its own."""
         if not self.config.counters:
             return
-        columns = self.config.columns
-        address = self.reserve(COUNTER_ROWS * columns)
-        buffer = Buffer(Memory.OUTPUT, COUNTER_ROWS)
-        access = Access(buffer, 0, 1, COUNTER_ROWS, COUNTER_ROWS, write=True)
-        self.emit(Opcode.COUNTERS, {}, {"output_row": Place(buffer)}, (access,))
-        self.counters[self.operations[-1]] = CounterBlock(address, layer, channel, channels, layer_channels, adder)
-        self.store(buffer, Transfer(address, 1, 0, 1, 0, COUNTER_ROWS * columns), internal=True)
+        address, buffer, blocks = self._counted
+        if not blocks:
+            rows = counter_blocks(self.config) * COUNTER_ROWS
+            address, buffer = self.reserve(rows * self.config.columns), Buffer(Memory.OUTPUT, rows)
+        first = blocks * COUNTER_ROWS
+        access = Access(buffer, first, 1, COUNTER_ROWS, COUNTER_ROWS, write=True)
+        self.emit(Opcode.COUNTERS, {}, {"output_row": Place(buffer, first)}, (access,))
+        at = address + first * self.config.columns
+        self.counters[self.operations[-1]] = CounterBlock(at, layer, channel, channels, layer_channels, adder)
+        self._counted = address, buffer, blocks + 1
+        if first + COUNTER_ROWS == buffer.rows:
+            self.store_counters()
+
+    def store_counters(self) -> None:
+        """Emit what stores the counters that are not stored yet; those of several blocks together."""
+        address, buffer, blocks = self._counted
+        if blocks:
+            size = blocks * COUNTER_ROWS * self.config.columns
+            self.store(buffer, Transfer(address, 1, 0, 1, 0, size), internal=True)
+        self._counted = 0, Buffer(Memory.OUTPUT, 0), 0
 
     def finish(self, macs: int) -> Program:
         """Schedule, place, synchronize, encode; then the memory image: data first, then the instructions."""
+        self.store_counters()
         sizes = depths(self.config)
         try:
             program = self._ordered()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from emulator.graph import (
@@ -40,10 +41,12 @@ class Step:
         return tuple(node for node in (self.main, self.add, self.table) if node is not None)
 
 
-def fuse(graph: Graph) -> list[Step]:
+def fuse(graph: Graph, without_add: Collection[str] = ()) -> list[Step]:
     """The graph's layers in the order of emission.
 
     A layer whose only reader is fused behind it has no codes in memory.
+
+    without_add : layers behind which no add can run
     """
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
@@ -66,6 +69,7 @@ def fuse(graph: Graph) -> list[Step]:
             main, other = tensors[name], tensors[node.inputs[1 - side]]
             if (
                 isinstance(main, Convolution | Linear)
+                and main.name not in without_add
                 and only_reader(main) is node
                 and not (side == 1 and node.subtract)
                 and main.shape == other.shape == node.shape

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.graph import Add, LookupTable, Node, Product, Rescale, RescaledAdd
-from emulator.instructions import COUNTER_ROWS, Mode, Opcode
+from emulator.instructions import Mode, Opcode
 
 from .compile_error import CompileError
 from .cut.maps import Map
+from .cut.output_room import output_room
 from .cut.tiling import MAP_MOST, Axis, Span, Tile, spans, tiles
 from .emitter import Emitter
 from .post import Post
@@ -167,10 +168,7 @@ def has_room(emitter: Emitter, inputs: int, outputs: int, group: int) -> bool:
     config = emitter.config
     if group == 0:
         return inputs <= config.operand_depth and outputs <= config.output_depth
-    room = config.output_depth // 2
-    if group > 1 and config.counters:
-        room -= COUNTER_ROWS
-    return inputs * group <= config.operand_depth // 2 and outputs * group <= room
+    return inputs * group <= config.operand_depth // 2 and outputs * group <= output_room(config, group > 1)
 
 
 def emit_elementwise(

@@ -36,7 +36,7 @@ class LayerProfile:
         end included, and all that the array does for a layer lies in the layer's own interval; what other units do
         for it may lie in another one's
     macs : multiplications of the shapes
-    utilization : macs / (cycles · rows · columns), at most 1
+    utilization : macs / (cycles · rows · columns), at most 1; 0 where the array has no part in the layer
     bytes_read, bytes_written : whole words that its LOADs and STOREs move on the bus
     bytes_fetched : its instructions, HALT with those of the layer that ends last. The sums over all layers of
         bytes_read + bytes_fetched and of bytes_written are the run's counters ``bytes_read`` and ``bytes_written``
@@ -207,11 +207,11 @@ def _row(
         start=interval[0],
         end=interval[1],
         macs=macs,
-        utilization=macs / (max(cycles, 1) * elements),
+        utilization=macs / (cycles * elements) if busy[Unit.CONVOLVE] else 0.0,
         bytes_read=beats[Unit.LOAD] * config.bus_bytes,
         bytes_written=beats[Unit.STORE] * config.bus_bytes,
         bytes_fetched=bytes_fetched,
         busy={unit.name.lower(): count for unit, count in busy.items()},
         shares=shares,
-        bound=find_bound(shares, macs / (busy[Unit.CONVOLVE] * elements) if macs else None),
+        bound=find_bound(shares, macs / (busy[Unit.CONVOLVE] * elements) if busy[Unit.CONVOLVE] else None),
     )

@@ -17,7 +17,7 @@ def profile_table(rows: Sequence[LayerProfile], title: str) -> Table:
     table = Table(title, columns, left=2, whole=columns[1:2])
     cycles = sum(row.cycles for row in rows)
     for row in rows:
-        share, used = percent(row.cycles / cycles), percent(row.utilization) if row.macs else None
+        share, used = percent(row.cycles / cycles), percent(row.utilization) if row.utilization else None
         table.add(row.name, short_bound(row.bound), row.cycles, share, used, row.bytes_moved)
     return table
 

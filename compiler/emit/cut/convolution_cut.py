@@ -6,11 +6,12 @@ from functools import partial
 
 from emulator.config import AcceleratorConfig
 from emulator.graph import Convolution
-from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Opcode, largest
+from emulator.instructions import PARAMETER_ENTRIES, Opcode, largest
 
 from ..schedule.durations import TRANSFER_CYCLES, transfer_cycles
 from .column_blocks import Block, blocks
 from .maps import Map
+from .output_room import output_room
 from .tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments, tiles
 
 GROUP_MOST = 8
@@ -68,9 +69,7 @@ class ConvolutionCut:
     def cut_positions(self) -> tuple[list[Tile], int | None]:
         """Tiles of output positions; and the channel rows of a pixel that fit, if one position's input does not."""
         config = self.config
-        room = config.output_depth // 2
-        if self.store_group() > 1 and config.counters:
-            room -= COUNTER_ROWS
+        room = output_room(config, self.store_group() > 1)
         positions = [config.accumulator_depth // 2, max(room // self.store_group(), 1)]
         if self.operand is not None:
             positions.append(max(config.operand_depth // 2, 1))
@@ -122,9 +121,7 @@ class ConvolutionCut:
         if self.node.raw:
             return 1
         most = max(tile.positions for tile in self.tiles)
-        room = self.config.output_depth // 2
-        if self.config.counters and room < most + COUNTER_ROWS:
-            return 1
+        room = output_room(self.config, True)
         sizes = [room // most, GROUP_MOST, len(self.blocks), self.store_group()]
         if self.operand is not None:
             sizes.append(self.config.operand_depth // 2 // most)

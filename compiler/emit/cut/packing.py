@@ -4,7 +4,8 @@ The codes under one line of the kernel lie side by side in memory, so a LOAD of 
 channels bytes brings them into as few rows as they need, in the contract's order. Columns of padding must then exist in
 memory: the map has a border of zero points, which the memory image holds from the start.
 
-Where kernel rows fill tiles better than kernel columns do, an input of the graph is stored column by column.
+Where kernel rows fill tiles better than kernel columns do, an input of the graph is stored column by column. And where
+a tile has room for the codes under several neighbouring outputs, these are computed as channels of one.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emulator.arithmetic import Arithmetic
+from emulator.config import AcceleratorConfig
 from emulator.graph import Convolution, Graph, Tensor
 
 from .column_blocks import weight_zero_points
 from .maps import Map
+
+BURST_CYCLES = 2.5
+"""About what the burst of a pixel takes: 16 are under way, and a memory answers after some 32 cycles."""
 
 
 @dataclass(frozen=True)
@@ -120,3 +125,63 @@ def packed(node: Convolution, source: Map) -> tuple[Convolution, Map]:
         pixel_stride=node.strides[1] * source.pixel_stride,
     )
     return narrow, pixels
+
+
+def outputs_together(node: Convolution, source: Map, target: Map, config: AcceleratorConfig) -> int:
+    """How many neighbouring outputs of a convolution with packed K should be channels of one.
+
+    The codes under all of them take no more tiles of K than those under one, and their results lie side by side. They
+    may fill columns that one leaves empty, and need fewer bursts.
+    """
+    count, kernel_height, _, depth = node.weight.shape
+    tiles = -(-depth // config.rows)
+    best = -(-count // config.columns), 1  # column blocks for so many outputs
+    if node.raw or target.pixel_stride != target.depth:
+        return 1
+    # Cycles for an output: bursts of its pixels, in as many lines as it is away from the next one; tiles of K.
+    bursts, array = node.strides[0] * BURST_CYCLES, best[0] * kernel_height * tiles
+    many = target.height * target.width > config.accumulator_depth and 4 * bursts > 3 * array
+    for outputs in range(2, target.width + 1):
+        blocks = -(-outputs * count // config.columns)
+        if (
+            depth + (outputs - 1) * source.pixel_stride > tiles * config.rows
+            or blocks * kernel_height * tiles * config.rows > config.weight_depth // 2
+        ):
+            break
+        fewer = blocks * best[1] < best[0] * outputs or (many and blocks * best[1] == best[0] * outputs)
+        if target.width % outputs == 0 and fewer:
+            best = blocks, outputs
+    return best[1]
+
+
+def together(
+    node: Convolution, outputs: int, source: Map, target: Map, operand: Map | None
+) -> tuple[Convolution, Map, Map, Map | None]:
+    """The same layer with so many neighbouring outputs as channels of one, over pixels that lie under all of them.
+
+    What is not under an output has real zeros for weights there: they change no sum in any mode.
+    """
+    count, kernel_height, _, depth = node.weight.shape
+    zero_point = weight_zero_points(node)
+    wide = depth + (outputs - 1) * source.pixel_stride
+    weight = np.empty((outputs, count, kernel_height, 1, wide), np.int8)
+    weight[...] = zero_point[:, None, None, None]
+    for index in range(outputs):
+        first = index * source.pixel_stride
+        weight[index, ..., first : first + depth] = node.weight
+    height, width = target.height, target.width // outputs
+    made = replace(
+        node,
+        shape=(height, width, outputs * count),
+        weight=weight.reshape(outputs * count, kernel_height, 1, wide),
+        bias=np.tile(node.bias, outputs),
+        multiplier=np.tile(node.multiplier, outputs),
+        shift=np.tile(node.shift, outputs),
+        weight_zero_point=None if node.weight_zero_point is None else np.tile(zero_point, outputs),
+    )
+    source = replace(source, width=width, depth=wide, pixel_stride=outputs * source.pixel_stride)
+    maps = [
+        replace(each, width=width, depth=outputs * count, pixel_stride=outputs * count)
+        for each in (target, *([] if operand is None else [operand]))
+    ]
+    return made, source, maps[0], None if operand is None else maps[1]

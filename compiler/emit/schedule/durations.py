@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emulator.config import AcceleratorConfig
+from emulator.depthwise_segments import depthwise_segments
 from emulator.instructions import COUNTER_ROWS, Opcode
 
 from .operation import Operation
@@ -35,12 +36,23 @@ def duration(operation: Operation, config: AcceleratorConfig) -> int:
             return ARRAY_CYCLES + _positions(fields) * fields["channel_rows"]
         case Opcode.REDUCE:
             return LANES_CYCLES + WINDOW_CYCLES + _positions(fields)
+        case Opcode.DEPTHWISE:
+            kernel = fields["kernel_height"], fields["kernel_width"]
+            geometry = fields["dilation_width"], fields["stride_width"], config.depthwise_taps
+            line = line_cycles(fields["output_width"], kernel, *geometry)
+            return LANES_CYCLES + WINDOW_CYCLES + fields["output_height"] * line
     return 1
 
 
 def transfer_cycles(pixels: int, pixel_bytes: int, bus_bytes: int) -> int:
     """Cycles of a LOAD or STORE of so many pixels, each of which is a burst."""
     return TRANSFER_CYCLES + pixels * max(2 * -(-pixel_bytes // bus_bytes), HALF_BURST_CYCLES) // 2
+
+
+def line_cycles(pixels: int, kernel: tuple[int, int], dilation: int, stride: int, taps: int) -> int:
+    """Cycles of a line of so many outputs of a DEPTHWISE."""
+    widths = [segment.columns for segment in depthwise_segments(*kernel, dilation, taps)]
+    return sum((pixels - 1) * min(stride, width) + width for width in widths)
 
 
 def _positions(fields: Mapping[str, int]) -> int:

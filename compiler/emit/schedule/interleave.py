@@ -1,8 +1,8 @@
-"""Two layers side by side: what runs in post-processing alone, between the column blocks of a neighbour on the array.
+"""Layers side by side: what runs in post-processing alone, between the column blocks of a neighbour on the array.
 
 A depthwise convolution, a pool or a sum keeps the array waiting, though it needs only the rows of the layer before that
-lie under its own, and gives the layer behind its first rows long before its last ones. So the blocks of two
-neighbouring layers, of which one does not use the array, are taken in the order in which their data come, by a rough
+lie under its own, and gives the layer behind its first rows long before its last ones. So the blocks of
+neighbouring layers, of which at most one uses the array, are taken in the order in which their data come, by a rough
 count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, zip_longest
+from itertools import groupby
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Opcode, Unit
@@ -19,13 +19,16 @@ from .durations import TRIP_CYCLES, duration
 from .external_hazards import LastWriter
 from .operation import Buffer, Memory, Operation
 
+LAYERS_MOST = 3
+"""Layers side by side."""
+
 
 @dataclass(eq=False)
 class Block:
     """Operations that stay together: what makes and stores a block of channels of a tile.
 
     work : cycles that it takes each unit
-    needs : blocks of other layers whose STOREs write what its LOADs read
+    needs : blocks of other layers whose STOREs write what its LOADs read, or beside what its own STOREs write
     stored : when its last STORE ends, once it is placed
     """
 
@@ -54,7 +57,7 @@ class Layer:
     def beside(self, other: Layer) -> bool:
         """Whether the two may run side by side."""
         return (
-            self.on_array != other.on_array
+            not (self.on_array and other.on_array)
             and not (self.adds and other.adds)
             and not (self.has_table and other.has_table)
         )
@@ -88,11 +91,23 @@ def interleave(
         clock.run(block)
         order.extend(block.operations)
 
-    for layer, following in zip_longest(layers, layers[1:]):
-        alone = following is None or {layer.number, following.number} & set(apart) or not layer.beside(following)
+    for index, layer in enumerate(layers):
+        beside = [layer]
         while layer.here is not None:
-            take(layer if alone or following is None else clock.choose(layer, following))
+            if layer.number not in apart:
+                beside = _beside(layers[index:], apart)
+            take(clock.choose(beside))
     return order
+
+
+def _beside(layers: Sequence[Layer], apart: Collection[int]) -> list[Layer]:
+    """Those of the first layers that may run side by side."""
+    found = [layers[0]]
+    for layer in layers[1:LAYERS_MOST]:
+        if layer.number in apart or not all(layer.beside(other) for other in found):
+            break
+        found.append(layer)
+    return [layer for layer in found if layer.here is not None]
 
 
 def _layers(operations: Sequence[Operation], config: AcceleratorConfig, memory_bytes: int) -> list[Layer]:
@@ -112,14 +127,14 @@ def _layers(operations: Sequence[Operation], config: AcceleratorConfig, memory_b
             for operation in block.operations:
                 if operation.transfer is None:
                     continue
-                if operation.unit == Unit.STORE:
-                    last.write(operation.transfer, len(writers))
-                    writers.append((number, block))
-                    continue
+                # A granule has one last writer, so several layers that write parts of it keep their order.
                 for index in last.writers(operation.transfer):
                     layer, writer = writers[index]
                     if layer != number and index > needs.get(layer, (-1, block))[0]:
                         needs[layer] = index, writer
+                if operation.unit == Unit.STORE:
+                    last.write(operation.transfer, len(writers))
+                    writers.append((number, block))
             block.needs = [writer for _, writer in needs.values()]
             made.append(block)
         layers.append(Layer(number, made))
@@ -166,29 +181,24 @@ class _Clock:
         there = max((needed.stored for needed in block.needs), default=0)
         return max(there, self.free[Unit.LOAD]) + block.work[Unit.LOAD] + TRIP_CYCLES
 
-    def choose(self, layer: Layer, following: Layer) -> Layer:
-        """Which of two layers goes on."""
-        first, second = layer.here, following.here
-        assert first is not None
-        if second is None:
-            return layer
-        ends = self.data(first), self.data(second)
-        if ends[0] is None or ends[1] is None:
-            return layer
-        array, lanes = (layer, following) if layer.on_array else (following, layer)
-        array_data, lanes_data = ends if layer.on_array else ends[::-1]
-        assert array_data is not None and lanes_data is not None
+    def choose(self, layers: Sequence[Layer]) -> Layer:
+        """Which of some layers, at most one of which uses the array, goes on: the first one has its data."""
+        there = {layer: ends for layer in layers if layer.here and (ends := self.data(layer.here)) is not None}
+        array = next((layer for layer in there if layer.on_array), None)
         array_free, lanes_free = self.free[Unit.CONVOLVE], self.free[Unit.POST_PROCESS]
-        array_waits = array_data > max(array_free, lanes_free)
-        lanes_wait = lanes_data > lanes_free
-        if array_waits and lanes_wait:
-            return layer if ends[0] <= ends[1] else following
-        if array_waits != lanes_wait:
-            return lanes if array_waits else array
-        post, there = Unit.POST_PROCESS, array.here
-        assert there is not None
+        others = [layer for layer in there if not layer.on_array]
+        if array is None or not others:
+            return min(there, key=lambda layer: max(there[layer], lanes_free))
+        assert array.here is not None
+        if there[array] > max(array_free, lanes_free, self.free[Unit.STORE]):  # the array waits
+            lanes = others[0]
+            return lanes if there[lanes] <= max(lanes_free, there[array]) else array
+        ready = [layer for layer in others if there[layer] <= lanes_free]
+        if not ready:
+            return array
+        lanes, post = ready[-1], Unit.POST_PROCESS
         if array.left[post] + lanes.left[post] > array.left[Unit.CONVOLVE]:
             # The lanes are the bound, so both layers go on at the same pace.
             return lanes if lanes.left[post] * array.work[post] >= array.left[post] * lanes.work[post] else array
         # While post-processing does the lanes' block, the array does its next one.
-        return lanes if lanes_free <= array_free + there.work[Unit.CONVOLVE] else array
+        return lanes if lanes_free <= array_free + array.here.work[Unit.CONVOLVE] else array

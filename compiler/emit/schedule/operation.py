@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import PARAMETER_ENTRIES, UNIT_OF, Instruction, Opcode, Target, Unit
+from emulator.instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, UNIT_OF, Instruction, Opcode, Target, Unit
 
 
 class Memory(IntEnum):
@@ -18,8 +18,9 @@ class Memory(IntEnum):
     OPERAND = Target.OPERAND
     PARAMETER = Target.PARAMETER
     TABLE = Target.TABLE
-    OUTPUT = 5
-    ACCUMULATOR = 6
+    DEPTHWISE = Target.DEPTHWISE
+    OUTPUT = 6
+    ACCUMULATOR = 7
 
 
 WRITER = {memory: Unit.LOAD for memory in Memory} | {
@@ -33,19 +34,21 @@ READERS = {
     Memory.OPERAND: (Unit.POST_PROCESS,),
     Memory.PARAMETER: (Unit.CONVOLVE, Unit.POST_PROCESS),
     Memory.TABLE: (Unit.POST_PROCESS,),
+    Memory.DEPTHWISE: (Unit.POST_PROCESS,),
     Memory.OUTPUT: (Unit.STORE,),
     Memory.ACCUMULATOR: (Unit.CONVOLVE, Unit.POST_PROCESS),
 }
 
 
 def depths(config: AcceleratorConfig) -> dict[Memory, int]:
-    """Rows of each memory; parameters are counted in entries, and a table is one row."""
+    """Rows of each memory; parameters are counted in entries, depthwise weights in words, and a table is one row."""
     return {
         Memory.ACTIVATION: config.activation_depth,
         Memory.WEIGHT: config.weight_depth,
         Memory.OPERAND: config.operand_depth,
         Memory.PARAMETER: PARAMETER_ENTRIES,
         Memory.TABLE: 1,
+        Memory.DEPTHWISE: DEPTHWISE_WORDS,
         Memory.OUTPUT: config.output_depth,
         Memory.ACCUMULATOR: config.accumulator_depth,
     }

@@ -27,7 +27,7 @@ from emulator.instructions import INSTRUCTION_BYTES, Opcode
 from emulator.raw_average_pool import EXACT_ROUNDINGS
 from tests.compiler.interpreted import check, random_inputs
 from tests.end_to_end.configs import CONFIGS
-from tests.graphs import random_arithmetic, random_config, random_graph, version_2_arithmetic, with_version_2
+from tests.graphs import ALL_TAPS, random_arithmetic, random_config, random_graph, version_2_arithmetic, with_version_2
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -36,7 +36,7 @@ def test_programs_equal_operators(seed: int) -> None:
     rng = np.random.default_rng(seed)
     arithmetic = random_arithmetic(rng)
     graph = random_graph(rng, arithmetic)
-    check(graph, random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9))), rng)
+    check(graph, random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)), ALL_TAPS), rng)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -45,7 +45,7 @@ def test_programs_of_version_2(seed: int) -> None:
     rng = np.random.default_rng([seed, 2])
     arithmetic = version_2_arithmetic(rng)
     graph = with_version_2(rng, random_graph(rng, arithmetic))
-    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)), ALL_TAPS)
     check(graph, replace(config, weight_zero_points=True, raw_outputs=True), rng)
 
 
@@ -65,7 +65,7 @@ def test_the_random_graphs_meet_overflows_and_clips_and_tiling_and_every_operato
         rng = np.random.default_rng(seed)
         arithmetic = random_arithmetic(rng)
         graph = random_graph(rng, arithmetic)
-        config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+        config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)), ALL_TAPS)
         _, counts = run_graph_counts(graph, random_inputs(rng, graph))
         overflows += sum(int(c.overflows.sum()) for c in counts.values())
         clips += sum(int(c.clips.sum()) for c in counts.values())
@@ -91,7 +91,7 @@ def test_the_graphs_of_version_2_meet_what_it_adds() -> None:
         rng = np.random.default_rng([seed, 2])
         arithmetic = version_2_arithmetic(rng)
         graph = with_version_2(rng, random_graph(rng, arithmetic))
-        config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+        config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)), ALL_TAPS)
         program = compile_graph(graph, replace(config, weight_zero_points=True, raw_outputs=True))
         met["carried"] += sum(i.opcode == Opcode.CONVOLVE and i["carry"] for i in program.instructions)
         _, counts = run_graph_counts(graph, random_inputs(rng, graph))

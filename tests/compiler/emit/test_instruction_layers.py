@@ -12,7 +12,7 @@ from emulator import AcceleratorConfig, Graph
 from emulator.instructions import COUNTER_ROWS, Opcode
 from emulator.program import Program, Region
 from tests.end_to_end.configs import CONFIGS
-from tests.graphs import random_arithmetic, random_config, random_graph
+from tests.graphs import ALL_TAPS, random_arithmetic, random_config, random_graph
 
 
 def fused_into(graph: Graph, program: Program, layer: str) -> set[str]:
@@ -70,7 +70,9 @@ def test_instructions_of_random_graphs_move_their_layers_codes() -> None:
         rng = np.random.default_rng([seed, 13])
         arithmetic = random_arithmetic(rng)
         graph = random_graph(rng, arithmetic)
-        for kind, count in check(graph, random_config(rng, arithmetic, *rng.integers(1, 9, 2).tolist())).items():
+        for kind, count in check(
+            graph, random_config(rng, arithmetic, *rng.integers(1, 9, 2).tolist(), ALL_TAPS)
+        ).items():
             totals[kind] += count
     assert min(totals.values()) > 100, totals
 

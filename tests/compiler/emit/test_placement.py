@@ -209,3 +209,36 @@ def test_k_is_packed_across_kernel_rows_where_no_sum_can_overflow() -> None:
         program = check(replace(net, arithmetic=narrow), replace(CONFIG, arithmetic=narrow), rng)
         first = next(i for i in program.instructions if i.opcode == Opcode.CONVOLVE)
         assert (first["kernel_height"], first["kernel_width"]) == (8, 1)
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(4, 2), (8, 1), (3, 2)])
+@pytest.mark.parametrize("fused", [False, True])
+def test_neighbouring_outputs_are_channels_of_one_where_columns_would_stay_empty(
+    channels: int, outputs: int, fused: bool
+) -> None:
+    """12 pixels of 4 channels are 6 of 8; counts are those of the channels. A residual add and a table come along."""
+    source = Tensor(name="input", shape=(9, 24, 1), **SAME)
+    node = convolution("a", source, channels, 5, 2)
+    node = replace(node, bias=np.full(channels, 30000), weight_zero_point=np.arange(channels))
+    other, last = Tensor(name="other", shape=node.shape, **SAME), convolution("b", node, 4)
+    nodes = [node, last]
+    if fused:
+        nodes = [node, both := add("sum", node, other), codes := table("codes", both), replace(last, inputs=("codes",))]
+        assert codes.shape == node.shape
+    narrow = Arithmetic(accumulator_bits=16, overflow="saturate")
+    net = replace(graph(source, *nodes), inputs=(source, other) if fused else (source,), arithmetic=narrow)
+    program = check(net, replace(CONFIG, arithmetic=narrow, weight_zero_points=True), np.random.default_rng(3))
+    first = next(i for i in program.instructions if i.opcode == Opcode.CONVOLVE)
+    assert first["output_width"] == 12 // outputs
+
+
+def test_neighbouring_outputs_are_channels_of_one_where_bursts_would_be_the_bound() -> None:
+    """A map that is cut in tiles, whose pixels take about as long on the bus as in the array."""
+    source = Tensor(name="input", shape=(24, 24, 1), **SAME)
+    small = replace(CONFIG, accumulator_bytes=8 * 4 * 64)
+    for strides, together in ((2, 3), (1, 1)):
+        net = graph(source, convolution("a", source, 16, 3, strides))
+        for config in (small, CONFIG):
+            program = check(net, config, np.random.default_rng(0))
+            first = next(i for i in program.instructions if i.opcode == Opcode.CONVOLVE)
+            assert first["output_width"] == 24 // strides // (together if config is small else 1)

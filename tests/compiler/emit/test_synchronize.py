@@ -18,8 +18,9 @@ from emulator.instructions import (
     Target,
     Unit,
 )
-from tests.graphs import random_arithmetic, random_config, random_graph
+from tests.graphs import ALL_TAPS, random_arithmetic, random_config, random_graph
 from tests.interpreter import Interpreter
+from tests.oracle import depthwise_place
 
 Touched = dict[object, bool]
 """(memory, row) or a byte's address → whether it is written."""
@@ -41,6 +42,8 @@ def touched(machine: Interpreter, i: Instruction) -> Touched:
             rows, addresses, inside = machine.transfer(i, lanes)
             if memory == Target.PARAMETER:
                 rows = rows // PARAMETER_PITCH
+            if memory == Target.DEPTHWISE:
+                rows = rows // machine.config.depthwise_pitch
             add(memory, rows if memory != Target.TABLE else rows * 0, load)
             add("bytes", addresses[inside], not load)
         case Opcode.CONVOLVE:
@@ -51,7 +54,7 @@ def touched(machine: Interpreter, i: Instruction) -> Touched:
             add("sums", i["accumulator_row"] + np.arange(len(row)), True)
             if not i["carry"]:
                 add(Target.PARAMETER, np.array(i["parameters"]), False)
-        case Opcode.REQUANTIZE | Opcode.REDUCE:
+        case Opcode.REQUANTIZE | Opcode.REDUCE | Opcode.DEPTHWISE:
             if i.opcode == Opcode.REQUANTIZE:
                 index = np.arange(i["count"])
                 add("sums", i["accumulator_row"] + index, False)
@@ -61,8 +64,15 @@ def touched(machine: Interpreter, i: Instruction) -> Touched:
                 row, inside = machine.window(i)
                 index = np.arange(len(row))
                 add(Target.OPERAND, row[inside], False)
+            if i.opcode == Opcode.DEPTHWISE:
+                words = {
+                    depthwise_place((y, x), i["kernel_width"], i["dilation_width"], machine.config.depthwise_taps)[0]
+                    for y, x in np.ndindex(i["kernel_height"], i["kernel_width"])
+                }
+                add(Target.DEPTHWISE, i["weight_word"] + np.array(sorted(words)), False)
             add(Target.PARAMETER, np.array(i["parameters"]), False)
-            add("output", i["output_row"] + index * i["output_stride"], True)
+            if i.opcode != Opcode.DEPTHWISE or not i["keep"]:
+                add("output", i["output_row"] + index * i["output_stride"], True)
             if i["table"]:
                 add(Target.TABLE, np.array(0), False)
         case Opcode.COUNTERS:
@@ -107,7 +117,7 @@ def test_every_conflict_is_ordered(seed: int) -> None:
     rng = np.random.default_rng([seed, 5])
     arithmetic = random_arithmetic(rng)
     graph = random_graph(rng, arithmetic, size=7)
-    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    config = random_config(rng, arithmetic, int(rng.integers(1, 9)), int(rng.integers(1, 9)), ALL_TAPS)
     program = compile_graph(graph, config)
     assert assert_ordered(config, program.instructions, program.image) > 100
 

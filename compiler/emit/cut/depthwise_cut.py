@@ -1,0 +1,177 @@
+"""How a depthwise convolution is cut for the lanes: pieces of the kernel, tiles of positions, groups of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from emulator.config import AcceleratorConfig
+from emulator.depthwise_segments import depthwise_segments
+from emulator.graph import Codes, Convolution
+from emulator.instructions import COUNTER_ROWS, DEPTHWISE_SUMS, DEPTHWISE_WORDS
+
+from ..schedule.durations import LANES_CYCLES, WINDOW_CYCLES, line_cycles, transfer_cycles
+from .column_blocks import weight_zero_points
+from .maps import Map
+from .output_room import output_room
+from .tiling import KERNEL_MOST, Axis, Span, Tile, even_spans, in_range, spans
+
+GROUP_MOST = 16
+"""Blocks of channels that are loaded and stored together."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows and columns of the kernel that one instruction walks, and its words among those of a block."""
+
+    rows: Span
+    columns: Span
+    first_word: int
+    words: int
+
+
+class DepthwiseCut:
+    """The pieces of one depthwise convolution of the map `source` into `target`.
+
+    axes : geometry, vertical and horizontal
+    blocks : of channels, one a lane
+    pieces : of the kernel, in the contract's order; several keep their sums from one to the next
+    tiles, group : of output positions; blocks that are loaded and stored together
+    words : of a block's weights
+    """
+
+    def __init__(self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map) -> None:
+        self.config, self.node, self.source, self.target = config, node, source, target
+        height, width = node.weight.shape[1:3]
+        self.axes = (
+            Axis(source.height, height, node.strides[0], node.dilations[0], node.padding[0]),
+            Axis(source.width, width, node.strides[1], node.dilations[1], node.padding[1]),
+        )
+        self.blocks = list(spans(target.depth, config.columns))
+        self.pieces = list(self._cut_kernel(height, width))
+        self.words = sum(piece.words for piece in self.pieces)
+        self.tiles, self.group = self._cut_positions()
+
+    def _words(self, rows: int, columns: int) -> int:
+        return len(depthwise_segments(rows, columns, self.node.dilations[1], self.config.depthwise_taps))
+
+    def _cut_kernel(self, height: int, width: int) -> Iterator[Piece]:
+        """Few pieces whose weights fit half of the words, and whose input under one position the scratchpad."""
+
+        def fits(rows: int, columns: int) -> bool:
+            inputs = [
+                min((count - 1) * axis.dilation + 1, axis.size)
+                for count, axis in zip((rows, columns), self.axes, strict=True)
+            ]
+            return (
+                max(rows, columns) <= KERNEL_MOST
+                and self._words(rows, columns) <= DEPTHWISE_WORDS // 2
+                and inputs[0] * inputs[1] <= self.config.operand_depth
+                and in_range(Tile(Span(0, 1), Span(0, 1)), *inputs)
+            )
+
+        lines = max((n for n in range(1, height + 1) if fits(n, width)), default=0)
+        if 3 <= lines < height:
+            lines -= lines % 3  # a segment has up to three lines
+        pixels = width if lines else max(n for n in range(1, width + 1) if fits(1, n))
+        word = 0
+        for rows in spans(height, max(lines, 1)):
+            for columns in spans(width, pixels):
+                piece = Piece(rows, columns, word, self._words(len(rows), len(columns)))
+                word += piece.words
+                yield piece
+
+    def _cut_positions(self) -> tuple[list[Tile], int]:
+        """Tiles and group of the least estimated cycles; several pieces of the kernel share few sums."""
+        best: tuple[int, int, int, int] | None = None
+        for share in (2, 1):
+            for lines in _sizes(self.target.height):
+                for pixels in _sizes(self.target.width):
+                    for group in _sizes(len(self.blocks)):
+                        if group <= GROUP_MOST and self._fits(lines, pixels, group, share):
+                            found = self._cycles(lines, pixels, group), lines, pixels, group
+                            best = min(best or found, found)
+            if best is not None:
+                break
+        assert best is not None
+        _, lines, pixels, group = best
+        rows = list(even_spans(self.target.height, lines))
+        return [Tile(row, column) for row in rows for column in even_spans(self.target.width, pixels)], group
+
+    def _inputs(self, lines: int, pixels: int, piece: Piece) -> tuple[int, int]:
+        """Lines and pixels under a tile of that size, at most."""
+        sizes = [
+            min((outputs - 1) * axis.stride + (len(kernel) - 1) * axis.dilation + 1, axis.size)
+            for outputs, kernel, axis in zip((lines, pixels), (piece.rows, piece.columns), self.axes, strict=True)
+        ]
+        return sizes[0], sizes[1]
+
+    def _fits(self, lines: int, pixels: int, group: int, share: int) -> bool:
+        """Whether a tile fits one of so many shares of each memory."""
+        config, positions = self.config, lines * pixels
+        if len(self.pieces) > 1 and (positions > DEPTHWISE_SUMS or group > 1):
+            return False
+        room = output_room(config, group > 1) if share > 1 else config.output_depth - COUNTER_ROWS * config.counters
+        inputs = [self._inputs(lines, pixels, piece) for piece in self.pieces]
+        tile = Tile(Span(0, lines), Span(0, pixels))
+        return positions * group <= room and all(
+            height * width * group <= config.operand_depth // share and in_range(tile, height, width)
+            for height, width in inputs
+        )
+
+    def _cycles(self, lines: int, pixels: int, group: int) -> int:
+        """About what the layer takes in such tiles: of loads, lanes and stores those that take longest."""
+        size = min(group * self.config.columns, self.target.depth)
+        loads = sum(self._transfer(self.source, *self._inputs(lines, pixels, piece), size) for piece in self.pieces)
+        stores = self._transfer(self.target, lines, pixels, size)
+        walk = group * len(self.pieces) * (LANES_CYCLES + WINDOW_CYCLES)
+        if self.config.counters:
+            walk += group * (LANES_CYCLES + COUNTER_ROWS)
+        for piece in self.pieces:
+            walk += group * lines * self._line(pixels, piece)
+        tiles = -(-self.target.height // lines) * -(-self.target.width // pixels)
+        if tiles > 1:
+            walk = walk * 5 // 4  # the lanes have another layer's results to make too
+        return tiles * -(-len(self.blocks) // group) * max(loads, stores, walk)
+
+    def _line(self, pixels: int, piece: Piece) -> int:
+        """Cycles of an output line of so many pixels."""
+        dilation, stride = self.axes[1].dilation, self.axes[1].stride
+        return line_cycles(pixels, (len(piece.rows), len(piece.columns)), dilation, stride, self.config.depthwise_taps)
+
+    def _transfer(self, there: Map, lines: int, pixels: int, size: int) -> int:
+        """About what a LOAD or a STORE of so many bytes of these pixels takes."""
+        if there.pixel_stride == size:
+            pixels, size = 1, pixels * size
+        return transfer_cycles(lines * pixels, size, self.config.bus_bytes)
+
+
+def runs_in_lanes(node: Convolution, config: AcceleratorConfig) -> bool:
+    """Whether the lanes of post-processing compute a convolution: each channel for itself, and its codes come out."""
+    channels, _, _, depth = node.weight.shape
+    return config.depthwise_taps > 0 and 1 < node.groups == channels and depth == 1 and not node.raw
+
+
+def word_codes(node: Convolution, cut: DepthwiseCut) -> Codes:
+    """(blocks, words, taps, columns) codes as LOAD brings them, filled up with real zeros."""
+    taps, columns = cut.config.depthwise_taps, cut.config.columns
+    count = len(node.weight)
+    zero_point = weight_zero_points(node).astype(np.int8)
+    codes = np.empty((cut.words, taps, count), np.int8)
+    codes[...] = zero_point
+    for piece in cut.pieces:
+        rows, across = len(piece.rows), len(piece.columns)
+        found = depthwise_segments(rows, across, node.dilations[1], taps)
+        for word, segment in enumerate(found, piece.first_word):
+            for place, (y, x) in segment.taps().items():
+                codes[word, place] = node.weight[:, piece.rows.first + y, piece.columns.first + x, 0]
+    blocks = np.zeros((cut.words, taps, len(cut.blocks) * columns), np.int8)
+    blocks[..., :count] = codes
+    return np.ascontiguousarray(blocks.reshape(cut.words, taps, -1, columns).transpose(2, 0, 1, 3))
+
+
+def _sizes(total: int) -> list[int]:
+    """Sizes that cut `total` into equal pieces, as far as that goes, the largest first."""
+    return sorted({-(-total // count) for count in range(1, total + 1)}, reverse=True)

@@ -1,0 +1,161 @@
+"""Depthwise convolutions in the lanes: programs in the interpreter of instructions against the graph's operators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler import compile_graph
+from emulator import AcceleratorConfig, Add, Arithmetic, Convolution, Graph, LookupTable, Node, Tensor, run_graph_counts
+from emulator.instructions import DEPTHWISE_SUMS, Opcode
+from emulator.machine import Machine
+from emulator.program import Program
+from tests.compiler.emit.test_placement import convolution
+from tests.compiler.interpreted import check, random_inputs
+from tests.graphs import out_size
+
+TAPS = (1, 3, 9)
+SMALL = AcceleratorConfig(
+    rows=4, columns=4, operand_scratchpad_bytes=4 * 40, output_scratchpad_bytes=4 * 40, accumulator_bytes=256
+)
+
+
+def depthwise(
+    rng: np.random.Generator, source: Tensor, arithmetic: Arithmetic, kernel: tuple[int, int], **geometry: object
+) -> Convolution:
+    """A depthwise layer of random weights whose results spread over the codes."""
+    padding, strides, dilations = (
+        geometry.get(name, default)
+        for name, default in (("padding", (0,) * 4), ("strides", (1, 1)), ("dilations", (1, 1)))
+    )
+    height, width, channels = source.shape
+    shape = (
+        out_size(height, kernel[0], strides[0], dilations[0], padding[0], padding[2]),
+        out_size(width, kernel[1], strides[1], dilations[1], padding[1], padding[3]),
+        channels,
+    )
+    low, high = arithmetic.weight_range
+    weight = rng.integers(low, high + 1, (channels, *kernel, 1), dtype=np.int8)
+    zero_point = rng.integers(low, high + 1, channels) if geometry.get("asymmetric") else None
+    bits = arithmetic.multiplier_bits
+    return Convolution(
+        name="depthwise", shape=shape, scale=1.0, zero_point=5, inputs=(source.name,), weight=weight,
+        bias=rng.integers(-2000, 2001, channels), multiplier=rng.integers(1 << (bits - 2), 1 << (bits - 1), channels),
+        shift=np.full(channels, bits + 6), padding=padding, strides=strides, dilations=dilations, groups=channels,
+        weight_zero_point=zero_point,
+    )  # fmt: skip
+
+
+def run(
+    config: AcceleratorConfig, shape: tuple[int, int, int], kernel: tuple[int, int], seed: int = 0, **geometry: object
+) -> Program:
+    """The checked program of one layer."""
+    rng = np.random.default_rng(seed)
+    source = Tensor(name="input", shape=shape, scale=1.0, zero_point=-3)
+    node = depthwise(rng, source, config.arithmetic, kernel, **geometry)
+    return check(graph(source, node, arithmetic=config.arithmetic), config, rng)
+
+
+def graph(source: Tensor, *nodes: Node, arithmetic: Arithmetic) -> Graph:
+    return Graph(inputs=(source,), nodes=nodes, outputs={"y": nodes[-1].name}, arithmetic=arithmetic)
+
+
+def opcodes(program: Program, opcode: Opcode) -> list:
+    return [i for i in program.instructions if i.opcode == opcode]
+
+
+@pytest.mark.parametrize("taps", TAPS)
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+def test_geometries(taps: int, overflow: str) -> None:
+    """Kernels, strides, dilations and padding of any kind, blocks that are not full, sums that overflow."""
+    rng = np.random.default_rng(taps)
+    arithmetic = Arithmetic(accumulator_bits=15, overflow=overflow)
+    config = replace(SMALL, depthwise_taps=taps, arithmetic=arithmetic)
+    for kernel in [(3, 3), (1, 1), (5, 5), (2, 3), (7, 2), (1, 11), (9, 1), (4, 10)]:
+        for _ in range(3):
+            strides, dilations = rng.integers(1, 4, 2).tolist(), rng.integers(1, 3, 2).tolist()
+            extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+            padding = [int(rng.integers(0, extent[axis % 2])) for axis in range(4)]
+            shape = (*(e + int(rng.integers(0, 9)) for e in extent), int(rng.integers(2, 12)))
+            asymmetric = bool(rng.integers(2))
+            program = run(
+                replace(config, weight_zero_points=asymmetric), shape, kernel, int(rng.integers(1000)),
+                strides=tuple(strides), dilations=tuple(dilations), padding=tuple(padding), asymmetric=asymmetric,
+            )  # fmt: skip
+            assert opcodes(program, Opcode.DEPTHWISE) and not opcodes(program, Opcode.CONVOLVE)
+
+
+@pytest.mark.parametrize(
+    ("taps", "kernel", "dilation"), [(1, (9, 9), 1), (3, (12, 13), 1), (9, (6, 70), 1), (9, (8, 8), 9)]
+)
+def test_kernels_of_several_instructions(taps: int, kernel: tuple[int, int], dilation: int) -> None:
+    """More words than the memory has, or a window that the scratchpad does not hold: sums are carried."""
+    config = replace(SMALL, depthwise_taps=taps, arithmetic=Arithmetic(accumulator_bits=18, overflow="saturate"))
+    shape = tuple(dilation * (k - 1) + 4 for k in kernel)
+    program = run(config, (*shape, 6), kernel, dilations=(dilation, dilation), padding=(2, 1, 0, 3))
+    made = opcodes(program, Opcode.DEPTHWISE)
+    assert any(i["carry"] and i["keep"] for i in made) and any(i["carry"] and not i["keep"] for i in made)
+    assert all(i["output_height"] * i["output_width"] <= DEPTHWISE_SUMS for i in made)
+
+
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "output_stationary"])
+@pytest.mark.parametrize("taps", [0, *TAPS])
+def test_the_machine_between_convolutions(dataflow: str, taps: int) -> None:
+    """Operators and machine on layers side by side, whose narrow sums overflow; the lanes are faster than the array."""
+    rng = np.random.default_rng(4)
+    arithmetic = Arithmetic(accumulator_bits=14, overflow="wrap" if taps in (1, 9) else "saturate")
+    config = replace(SMALL, dataflow=dataflow, depthwise_taps=taps, arithmetic=arithmetic, counters=taps != 3)
+    source = Tensor(name="input", shape=(14, 13, 5), scale=1.0, zero_point=-3)
+    wide = replace(convolution("wide", source, 10, size=1), bias=np.arange(10) * 99)
+    middle = depthwise(rng, wide, arithmetic, (3, 3), padding=(1, 1, 1, 1), strides=(2, 1))
+    net = graph(source, wide, middle, convolution("last", middle, 6, size=1), arithmetic=arithmetic)
+    inputs = random_inputs(rng, net)
+    codes, counts = run_graph_counts(net, inputs)
+    program = compile_graph(net, config)
+    result = Machine(config).run(program, inputs)
+    for layer in program.tensors:
+        np.testing.assert_array_equal(result.layers[layer], codes[layer], err_msg=layer)
+    assert sum(int(count.overflows.sum()) for count in counts.values()) > 100
+    for layer in result.counters.get("overflowed", {}):
+        np.testing.assert_array_equal(result.counters["overflowed"][layer], counts[layer].overflows, err_msg=layer)
+        np.testing.assert_array_equal(result.counters["clipped"][layer], counts[layer].clips, err_msg=layer)
+    assert (len(opcodes(program, Opcode.DEPTHWISE)) > 0) == (taps > 0)
+
+
+def test_a_table_runs_behind_and_an_add_for_itself() -> None:
+    rng = np.random.default_rng(1)
+    config = replace(SMALL, depthwise_taps=9)
+    source = Tensor(name="input", shape=(7, 6, 6), scale=1.0, zero_point=-3)
+    node = depthwise(rng, source, config.arithmetic, (3, 3), padding=(1, 1, 1, 1))
+    table = LookupTable(
+        name="table", shape=node.shape, scale=1.0, zero_point=0, inputs=(node.name,),
+        table=rng.permutation(np.arange(-128, 128)).astype(np.int8),
+    )  # fmt: skip
+    program = check(graph(source, node, table, arithmetic=config.arithmetic), config, rng)
+    assert all(i["table"] for i in opcodes(program, Opcode.DEPTHWISE)) and not opcodes(program, Opcode.REDUCE)
+    other = Tensor(name="other", shape=node.shape, scale=1.0, zero_point=3)
+    both = Add(
+        name="sum", shape=node.shape, scale=1.0, zero_point=0, inputs=(node.name, "other"), a_multiplier=3 << 20,
+        b_multiplier=5 << 20, shift=23,
+    )  # fmt: skip
+    net = replace(graph(source, node, both, arithmetic=config.arithmetic), inputs=(source, other))
+    program = check(net, config, rng)
+    assert opcodes(program, Opcode.DEPTHWISE) and all(i["add"] for i in opcodes(program, Opcode.REDUCE))
+
+
+def test_what_stays_dense() -> None:
+    """No hardware for it, several outputs of a channel, groups of several channels, sums that come out."""
+    config = replace(SMALL, raw_outputs=True)
+    rng = np.random.default_rng(2)
+    source = Tensor(name="input", shape=(5, 5, 6), scale=1.0, zero_point=-3)
+    node = depthwise(rng, source, Arithmetic(), (3, 3))
+    doubled = replace(
+        node, shape=(3, 3, 12), weight=np.repeat(node.weight, 2, axis=0),
+        **{name: np.repeat(getattr(node, name), 2) for name in ("bias", "multiplier", "shift")},
+    )  # fmt: skip
+    pairs = replace(node, weight=np.repeat(node.weight, 2, axis=3), groups=3)
+    for made, taps in ((node, 0), (doubled, 9), (pairs, 9), (replace(node, raw=True), 9)):
+        program = check(graph(source, made, arithmetic=Arithmetic()), replace(config, depthwise_taps=taps), rng)
+        assert opcodes(program, Opcode.CONVOLVE) and not opcodes(program, Opcode.DEPTHWISE)
