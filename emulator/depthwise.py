@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .arithmetic import Arithmetic
 from .convolution_operands import ConvolutionOperands
 from .exact_product import largest_code
+from .optional_library import NUMBA
 from .threads import in_parallel
-from .walk import numba_installed
 
 INT32 = np.iinfo(np.int32)
 LARGEST_PRODUCT = 255 * 255
@@ -33,7 +33,7 @@ class Depthwise:
 
     def sums_into(self, acc: NDArray[np.int64], overflowed: NDArray[np.bool_], compiled: bool) -> None:
         """The sums of all positions in their order, acc (positions, O) int64, and overflowed (positions, O) bool."""
-        if not (compiled and numba_installed()):
+        if not (compiled and NUMBA.pays(acc.size)):
             self._walk_numpy(acc, overflowed)
             return
         block = self.block()

@@ -137,8 +137,11 @@ def test_only_risky_channels_leave_the_product(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("overflow", ["saturate", "wrap"])
 @pytest.mark.parametrize("bits", [32, 43])
-def test_depthwise_sums_up_to_the_last_that_fits_int32(overflow: Any, bits: int) -> None:
+def test_depthwise_sums_up_to_the_last_that_fits_int32(
+    overflow: Any, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Four products of 255 · 255 from the largest bias with which 32-bit lanes hold them, and from one beyond it."""
+    use_always(monkeypatch)
     arithmetic = Arithmetic(accumulator_bits=bits, overflow=overflow, multiplier_bits=20)
     x = np.full((1, 2, 2, 3), 127, np.int8)
     weight = np.zeros((3, 2, 2, 1), np.int8)

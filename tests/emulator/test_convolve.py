@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 from emulator import Arithmetic, accumulate, convolve
 from tests import oracle
+from tests.emulator.fast import use_always
 from tests.emulator.strategies import arithmetics, codes, edge_integers, many, seeds
 
 
@@ -44,7 +45,9 @@ def test_oracle(data: st.DataObject, seed: int, narrow: bool) -> None:
     ]
     cells = np.array(expected, object)
     for compiled in (True, False):
-        acc, overflowed = convolve(x, weight, bias, arithmetic, zero, *geometry, compiled=compiled)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            use_always(monkeypatch)
+            acc, overflowed = convolve(x, weight, bias, arithmetic, zero, *geometry, compiled=compiled)
         assert_array_equal(acc, cells[..., 0].astype(np.int64))
         assert_array_equal(overflowed, cells[..., 1].astype(bool))
 
@@ -80,7 +83,8 @@ def test_blocks_give_the_same(limit: int, monkeypatch: pytest.MonkeyPatch) -> No
         assert_array_equal(part, all_at_once)
 
 
-def test_depthwise_with_many_channels() -> None:
+def test_depthwise_with_many_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_always(monkeypatch)
     x, weight = codes(9, (2, 7, 6, 130), (-128, 127)), codes(10, (130, 3, 3, 1), (-128, 127))
     bias = np.random.default_rng(11).integers(-2000, 2000, 130)
     arithmetic = Arithmetic(accumulator_bits=16)
