@@ -17,7 +17,13 @@ DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
 KIB = 1024
 DEPTHWISE_TAPS = (0, *DEPTHWISE_PITCHES)
-LATER_FIELDS = {"weight_zero_points": False, "raw_outputs": False, "depthwise_taps": 0, "adder": "shared_shift"}
+LATER_FIELDS = {
+    "weight_zero_points": False,
+    "raw_outputs": False,
+    "depthwise_taps": 0,
+    "post_process_lanes": 0,
+    "adder": "shared_shift",
+}
 """Fields that the first accelerators do not have, and what they are for these."""
 
 
@@ -38,6 +44,8 @@ class AcceleratorConfig:
     raw_outputs : whether a convolution's or a linear layer's sums can be the model's output, stored byte by byte
     depthwise_taps : 0, 1, 3 or 9, kernel positions of a depthwise convolution that a post-process lane takes per cycle;
         0: it has no weights, and the array computes depthwise convolutions
+    post_process_lanes : hardware for requantizer and adder, shared by as many columns each, which take turns: a result
+        row then takes columns / lanes cycles. A divisor of `columns`; 0, as `columns` itself, is one for each column
     arithmetic : the numeric contract's parameters
 
     Raises ``ValueError`` ("FIELD must be …, not VALUE") for an illegal value.
@@ -56,6 +64,7 @@ class AcceleratorConfig:
     weight_zero_points: bool = False
     raw_outputs: bool = False
     depthwise_taps: int = 0
+    post_process_lanes: int = 0
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     def __post_init__(self) -> None:
@@ -77,6 +86,17 @@ class AcceleratorConfig:
             raise ValueError(f"bus_bytes must be 8, 16 or 32, not {self.bus_bytes!r}")
         if self.depthwise_taps not in DEPTHWISE_TAPS or type(self.depthwise_taps) is not int:
             raise ValueError(f"depthwise_taps must be 0, 1, 3 or 9, not {self.depthwise_taps!r}")
+        check_integer("post_process_lanes", self.post_process_lanes, 0, self.columns)
+        if self.post_process_lanes and self.columns % self.post_process_lanes:
+            raise ValueError(
+                f"post_process_lanes must divide columns = {self.columns}, not be {self.post_process_lanes}"
+            )
+        if self.lane_columns > 1 and self.depthwise_taps:
+            raise ValueError(
+                f"depthwise_taps must be 0 where columns share post_process_lanes, not {self.depthwise_taps}"
+            )
+        if self.post_process_lanes == self.columns:
+            object.__setattr__(self, "post_process_lanes", 0)  # of one hardware there is one config
         for name in ("counters", "weight_zero_points", "raw_outputs"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
@@ -115,6 +135,11 @@ class AcceleratorConfig:
             DEPTHWISE: self.depthwise_taps > 0,
         }
         return frozenset(name for name, there in present.items() if there)
+
+    @property
+    def lane_columns(self) -> int:
+        """Columns that share a post-process lane; a row of results takes as many cycles."""
+        return self.columns // (self.post_process_lanes or self.columns)
 
     @property
     def array_weight_bits(self) -> int:

@@ -23,7 +23,7 @@ MULTIPLEXER_COST = 0.5
 """Per bit of each bank but the first, and per bank's write enable."""
 DIGIT = 17
 """Bits of an unsigned digit that a signed multiplier takes."""
-PRODUCT_IN_LUTS = 81
+PRODUCT_IN_LUTS = 80
 """Bits of one factor times bits of the other, up to which the lanes' products are sums."""
 UNIT_MULTIPLIERS = 2
 """Multipliers of the convolve and post-process units, for the sizes of maps."""

@@ -85,7 +85,7 @@ class AccumulatorLane(wiring.Component):
     def _bias(self, m: Module) -> Value:
         """The bias of the control's entry, a cycle later; as wide as a sum, below a flag of 0."""
         arithmetic, given = self.config.arithmetic, self.parameter_write
-        m.submodules.biases = biases = block_ram(32, PARAMETER_ENTRIES)
+        m.submodules.biases = biases = block_ram(32, PARAMETER_ENTRIES, always=True)
         write, read = biases.write_port(granularity=8), biases.read_port()
         m.d.comb += [
             write.addr.eq(given.address[4:]),

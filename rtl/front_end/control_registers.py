@@ -6,7 +6,7 @@ from operator import or_
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import bits_for, exact_log2
 
 from emulator.bus import BOUNDARY_BYTES
 from emulator.config import AcceleratorConfig
@@ -15,10 +15,8 @@ from emulator.registers import (
     CONTROL_ACKNOWLEDGE,
     CONTROL_RESET,
     CONTROL_START,
-    COUNTER_BITS,
     COUNTERS,
     COUNTERS_OFFSET,
-    LANE_COUNTER_BITS,
     LANE_COUNTERS,
     LANE_COUNTERS_OFFSET,
     LANE_PITCH,
@@ -27,7 +25,9 @@ from emulator.registers import (
 )
 
 from ..bus.axi import AXI4Lite
+from ..post_processing.lane_counters import COUNTER_BYTE
 from ..unit import ERROR_BITS, INDEX_BITS
+from .telemetry import COUNTER_HALF
 
 WORD = 32
 WORD_SHIFT = 2
@@ -36,7 +36,8 @@ _LANE_BIT = exact_log2(LANE_COUNTERS_OFFSET)
 
 
 class ControlRegisters(wiring.Component):
-    """A write takes effect in the cycle in which the later one of its address and data is taken; a read takes 4 cycles.
+    """A write takes effect in the cycle in which the later one of its address and data is taken. A read takes 3 cycles,
+    of a counter up to two rounds of those who visit the counters, and brings what has been counted up to its beginning.
 
     What describes the program cannot be written during a run; low bits that must be 0 are.
 
@@ -46,19 +47,19 @@ class ControlRegisters(wiring.Component):
     start, reset : for one cycle, in that of the write
     program_address, program_bytes, memory_base, memory_bytes : as written
     running, resetting, done, failed, error, error_index, ends : as of `Completion`
-    counters, lane_counters : what can be read; the latter [lane][counter]
+    counters, lane_counters : what `Telemetry` visits, and `LaneCounters` in each lane
     interrupt : the run has ended, this has not been acknowledged, and the interrupt is enabled
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
+        self.lanes = config.columns if config.counters else 0  # that have counters
         self.aligned = {
             "program_address": INSTRUCTION_BYTES,
             "program_bytes": INSTRUCTION_BYTES,
             "memory_base": BOUNDARY_BYTES,
             "memory_bytes": config.bus_bytes,
         }
-        lane = data.ArrayLayout(LANE_COUNTER_BITS, len(LANE_COUNTERS))
         super().__init__(
             {
                 "lite": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
@@ -72,8 +73,8 @@ class ControlRegisters(wiring.Component):
                 "error": In(ERROR_BITS),
                 "error_index": In(INDEX_BITS),
                 "ends": In(1),
-                "counters": In(data.ArrayLayout(COUNTER_BITS, len(COUNTERS))),
-                "lane_counters": In(data.ArrayLayout(lane, config.columns)),
+                "counters": In(COUNTER_HALF),
+                "lane_counters": In(data.ArrayLayout(COUNTER_BYTE, config.columns)),
                 "interrupt": Out(1),
             }
         )
@@ -88,7 +89,6 @@ class ControlRegisters(wiring.Component):
             "error_index": self.error_index,
             "config_hash": C(int(self.config.hash()[:8], 16), WORD),
             **{name: getattr(self, name) for name in self.aligned},
-            **dict(zip(COUNTERS, self.counters, strict=True)),
         }
         self._write(m, enable, acknowledge)
         self._read(m, {register(name).offset: value for name, value in values.items()})
@@ -144,32 +144,70 @@ class ControlRegisters(wiring.Component):
                             m.d.sync += target[low:high].eq(word[low:high])
 
     def _read(self, m: Module, values: dict[int, Value]) -> None:
-        """Address, a bit for each register, the words of both halves of the map, then the one that is meant."""
+        """Address, a bit for each register, then the word that is meant, once it is there."""
         lite = self.lite
-        address, stages = Signal(REGISTER_ADDRESS_BITS), Signal(3)
-        word, lane_words, index = Signal(WORD), Signal(WORD * len(LANE_COUNTERS)), address[_LANE_SHIFT:_LANE_BIT]
-        m.d.comb += lite.arready.eq(~stages.any() & ~lite.rvalid)
-        m.d.sync += stages.eq(Cat(lite.arvalid & lite.arready, stages))
+        address, looks, waits = Signal(REGISTER_ADDRESS_BITS), Signal(), Signal()
+        m.d.comb += lite.arready.eq(~looks & ~waits & ~lite.rvalid)
+        m.d.sync += looks.eq(lite.arvalid & lite.arready)
         with m.If(lite.arvalid & lite.arready):
             m.d.sync += address.eq(lite.araddr)
-        words = {
-            (offset >> WORD_SHIFT) + part: Value.cast(value)[WORD * part : WORD * part + WORD]
-            for offset, value in values.items()
-            for part in range(2 if offset >= COUNTERS_OFFSET else 1)
-        }
-        meant = Signal(len(words))
-        m.d.sync += meant.eq(Cat(address[WORD_SHIFT:] == place for place in words))
-        with m.If(stages[1]):
-            m.d.sync += [
-                word.eq(reduce(or_, (Mux(bit, value, 0) for bit, value in zip(meant, words.values(), strict=True)))),
-                lane_words.eq(0),
-            ]
-            with m.Switch(index):
-                for lane, counts in enumerate(self.lane_counters):
-                    with m.Case(lane):
-                        m.d.sync += lane_words.eq(counts)
-        with m.If(stages[2]):
-            chosen = lane_words.word_select(address[WORD_SHIFT:_LANE_SHIFT], WORD)
-            m.d.sync += [lite.rdata.eq(Mux(address[_LANE_BIT], chosen, word)), lite.rvalid.eq(1)]
+        place = address[WORD_SHIFT:]
+        is_counter = Signal()
+        m.d.comb += is_counter.eq((address >= COUNTERS_OFFSET) & (address < COUNTERS_OFFSET + 8 * len(COUNTERS)))
+        counter, counter_there = self._counter(m, address, looks)
+        lane, lane_there = self._lane_counter(m, address, looks)
+        words = [
+            *((place == offset >> WORD_SHIFT, Value.cast(value)) for offset, value in values.items()),
+            (is_counter & ~address[WORD_SHIFT], counter[:WORD]),
+            (is_counter & address[WORD_SHIFT], counter[WORD:]),
+        ]
+        meant, of_counter, of_lane = Signal(len(words)), Signal(), Signal()
+        m.d.sync += [
+            meant.eq(Cat(bit for bit, _ in words)),
+            of_counter.eq(is_counter),
+            of_lane.eq(
+                address[_LANE_BIT]
+                & (address[_LANE_SHIFT:_LANE_BIT] < self.lanes)
+                & (address[WORD_SHIFT:_LANE_SHIFT] < len(LANE_COUNTERS))
+            ),
+        ]
+        chosen = [Mux(bit, value, 0) for bit, (_, value) in zip(meant, words, strict=True)]
+        there = Mux(of_counter, counter_there, ~of_lane | lane_there)
+        with m.If(looks):
+            m.d.sync += waits.eq(1)
+        with m.Elif(waits & there):
+            m.d.sync += [lite.rdata.eq(reduce(or_, chosen, Mux(of_lane, lane, 0))), lite.rvalid.eq(1), waits.eq(0)]
         with m.Elif(lite.rready):
             m.d.sync += lite.rvalid.eq(0)
+
+    def _counter(self, m: Module, address: Value, begins: Value) -> tuple[Value, Value]:
+        """(a counter as it goes by, whether both halves have, the lower one first)."""
+        index, visited = address[WORD_SHIFT + 1 :][: len(self.counters.place) - 1], self.counters
+        lower, upper, begun, there = Signal(len(visited.half)), Signal(len(visited.half)), Signal(), Signal()
+        here = visited.place[1:] == index
+        with m.If(here & ~visited.place[0]):
+            m.d.sync += [lower.eq(visited.half), begun.eq(1)]
+        with m.If(here & visited.place[0]):
+            m.d.sync += [upper.eq(visited.half), there.eq(begun)]
+        with m.If(begins):
+            m.d.sync += [begun.eq(0), there.eq(0)]
+        return Cat(lower, upper), there
+
+    def _lane_counter(self, m: Module, address: Value, begins: Value) -> tuple[Value, Value]:
+        """The same of a counter of a lane, byte by byte."""
+        if not self.lanes:
+            return C(0, WORD), C(1, 1)
+        word, begun, there = Signal(WORD), Signal(), Signal()
+        visited = Signal(COUNTER_BYTE)  # of the lane that is meant
+        m.d.sync += visited.eq(self.lane_counters[address[_LANE_SHIFT:][: bits_for(max(self.lanes - 1, 1))]])
+        byte, here = visited.place[:2], visited.place[2:] == address[WORD_SHIFT:_LANE_SHIFT]
+        for index in range(WORD // 8):
+            with m.If(here & (byte == index)):
+                m.d.sync += word.word_select(index, 8).eq(visited.byte)
+        with m.If(here & (byte == 0)):
+            m.d.sync += begun.eq(1)
+        with m.If(here & (byte == WORD // 8 - 1)):
+            m.d.sync += there.eq(begun)
+        with m.If(begins):
+            m.d.sync += [begun.eq(0), there.eq(0)]
+        return word, there

@@ -39,6 +39,7 @@ class Decoder(wiring.Component):
     exhausted, end_error : no word will come; the error of the instruction that would be next
     full : of each unit's queue
     push, instruction, index : enters the queue of unit u in this cycle
+    early : the instruction is still being checked, and may enter later
     ended : HALT has been decoded
     blocked : the instruction waits for room in its queue
     fault, fault_code, fault_index : for one cycle: an instruction is refused
@@ -57,6 +58,7 @@ class Decoder(wiring.Component):
                 "exhausted": In(1),
                 "end_error": In(ERROR_BITS),
                 "full": In(len(Unit)),
+                "early": Out(1),
                 "push": Out(len(Unit)),
                 "instruction": Out(INSTRUCTION_BITS),
                 "index": Out(INDEX_BITS),
@@ -116,6 +118,7 @@ class Decoder(wiring.Component):
                             self.fault_index.eq(self.index),
                         ]
             with m.Case(*range(1, DECODE_STAGES)):
+                m.d.comb += self.early.eq(1)
                 m.d.sync += stage.eq(stage + 1)
         with m.If(moves):
             m.d.sync += [

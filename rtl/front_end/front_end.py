@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Unit
-from emulator.registers import LANE_COUNTER_BITS, LANE_COUNTERS, REGISTER_ADDRESS_BITS
+from emulator.registers import REGISTER_ADDRESS_BITS
 
 from ..bus.axi import AXI4Lite
+from ..post_processing.lane_counters import COUNTER_BYTE
 from ..unit import UnitPort
 from .completion import Completion
 from .control_registers import ControlRegisters
@@ -27,12 +28,11 @@ class FrontEnd(wiring.Component):
     request, address, length, grant, valid, data, refused : as of `Fetch`
     load, convolve, post_process, store : the units
     read, written, position : as of `Telemetry`
-    lane_counters : [lane][counter], in the order of `LANE_COUNTERS`
+    lane_counters : as of `ControlRegisters`
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        lane = data.ArrayLayout(LANE_COUNTER_BITS, len(LANE_COUNTERS))
         super().__init__(
             {
                 "lite": In(AXI4Lite(REGISTER_ADDRESS_BITS)),
@@ -52,7 +52,7 @@ class FrontEnd(wiring.Component):
                 "read": In(1),
                 "written": In(1),
                 "position": In(1),
-                "lane_counters": In(data.ArrayLayout(lane, config.columns)),
+                "lane_counters": In(data.ArrayLayout(COUNTER_BYTE, config.columns)),
             }
         )
 
@@ -91,7 +91,7 @@ class FrontEnd(wiring.Component):
         for name in ("token_faults", "decoder_fault", "heads", "idle"):
             m.d.sync += getattr(completion, name).eq(getattr(sequencer, name))
         m.d.sync += completion.quiet.eq(sequencer.quiet & running)  # not what the run before has left
-        m.d.comb += [registers.counters.eq(telemetry.values), registers.lane_counters.eq(self.lane_counters)]
+        m.d.comb += [registers.counters.eq(telemetry.visited), registers.lane_counters.eq(self.lane_counters)]
         for unit in Unit:
             port = getattr(self, unit.name.lower())
             wiring.connect(m, getattr(sequencer, unit.name.lower()), wiring.flipped(port))

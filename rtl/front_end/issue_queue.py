@@ -1,21 +1,26 @@
 """Issue queue: a unit's instructions, and the wait of the oldest one for its tokens."""
 
 from amaranth import *
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from emulator.instructions import INSTRUCTION_BITS, OPCODE_BITS, QUEUE_DEPTH, UNIT_OF, Unit, used_bits
 
+from ..memory.block_ram import block_ram
 from ..unit import INDEX_BITS, ISSUED
 
 
 class IssueQueue(wiring.Component):
     """QUEUE_DEPTH instructions and the head, in a register of its own, as wide as the unit's widest format.
 
+    A block RAM must not be read where it is written. So what may enter an almost empty queue is written while it
+    stands before it, into the place behind the last one, and the queue can read it in the cycle in which it enters.
+
     Members
     -------
     clear, stopping : be empty; issue nothing from the next cycle on
-    push, instruction, index, full : an instruction enters; there is no room
+    early, instruction, index : what may enter in the next cycle; it stays until then
+    push, full : it enters; there is no room
     available : bit u: there is a token of unit u for this unit
     issued : the head, once its tokens are there; it takes a cycle to see them
     consumes : the head's `wait`, bit u for unit u
@@ -31,6 +36,7 @@ class IssueQueue(wiring.Component):
             {
                 "clear": In(1),
                 "stopping": In(1),
+                "early": In(1),
                 "push": In(1),
                 "instruction": In(INSTRUCTION_BITS),
                 "index": In(INDEX_BITS),
@@ -48,14 +54,17 @@ class IssueQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.entries = entries = memory.Memory(shape=self.bits + INDEX_BITS, depth=QUEUE_DEPTH, init=[])
-        write, read = entries.write_port(), entries.read_port(domain="comb")
+        m.submodules.entries = entries = block_ram(self.bits + INDEX_BITS, QUEUE_DEPTH, always=True)
+        write, read = entries.write_port(), entries.read_port()
         # The level's highest bit says that the queue is full: its depth is a power of two.
         level, head = Signal(range(QUEUE_DEPTH + 1)), Signal(self.bits)
-        taken, loads = Signal(), Signal()
+        taken, loads, next_read = Signal(), Signal(), Signal.like(read.addr)
         m.d.comb += [
-            write.en.eq(self.push),
+            # Half full, it is read elsewhere; below that, it was not full a cycle ago.
+            write.en.eq(~self.full & (self.early | level[-2])),
             write.data.eq(Cat(self.instruction[: self.bits], self.index)),
+            read.en.eq(1),
+            read.addr.eq(Mux(loads, next_read + 1, next_read)),
             self.full.eq(level[-1]),
             self.consumes.eq(head[OPCODE_BITS:]),
             self.issued.valid.eq(self.eligible),
@@ -73,11 +82,11 @@ class IssueQueue(wiring.Component):
         with m.Elif(self.valid):
             m.d.sync += self.eligible.eq((~self.consumes | self.available).all() & ~self.stopping)
         with m.If(loads):
-            m.d.sync += [Cat(head, self.head_index).eq(read.data), read.addr.eq(read.addr + 1), self.valid.eq(1)]
+            m.d.sync += [Cat(head, self.head_index).eq(read.data), next_read.eq(read.addr), self.valid.eq(1)]
         with m.Elif(taken):
             m.d.sync += self.valid.eq(0)
         with m.If(self.push):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(self.clear):
-            m.d.sync += [level.eq(0), read.addr.eq(0), write.addr.eq(0), self.valid.eq(0), self.eligible.eq(0)]
+            m.d.sync += [level.eq(0), next_read.eq(0), write.addr.eq(0), self.valid.eq(0), self.eligible.eq(0)]
         return m

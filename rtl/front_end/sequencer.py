@@ -83,6 +83,7 @@ class Sequencer(wiring.Component):
             m.d.comb += [
                 queue.clear.eq(self.clear),
                 queue.stopping.eq(self.stopping),  # what a stopped run has left is not issued
+                queue.early.eq(decoder.early),
                 queue.push.eq(decoder.push[unit]),
                 queue.instruction.eq(decoder.instruction),
                 queue.index.eq(decoder.index),

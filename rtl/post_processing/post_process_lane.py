@@ -1,28 +1,28 @@
-"""PostProcessLane: what follows the accumulators of one column: operand, requantizer, adder, table, counters."""
+"""PostProcessLane: what follows the accumulators of its columns: operand, requantizer, adder, table, counters."""
+
+from functools import reduce
+from operator import or_
 
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, RAW_BYTES, Mode, Opcode
-from emulator.registers import LANE_COUNTER_BITS, LANE_COUNTERS
-from emulator.timing import OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY, SUM_DELAY, adder_latency
+from emulator.instructions import PARAMETER_ENTRIES, RAW_BYTES, Opcode
+from emulator.timing import OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY, adder_latency, code_delay
 
 from ..control import PARAMETER_WRITE
 from ..fields import fields_layout
 from ..memory.block_ram import block_ram
 from .adder import Adder, adder_settings
-from .product import partial_products
+from .gather import Gather
+from .lane_counters import COUNTER_BYTE, PLACE_BITS, LaneCounters
 from .requantizer import Requantizer
 from .rescaled_adder import RescaledAdder
 
-FIRST_BYTE, BYTES = 4, 5
-"""The bytes of a parameter entry that belong to this lane: multiplier (4), shift (1)."""
-LANE_COUNTS = data.StructLayout({name: LANE_COUNTER_BITS for name in LANE_COUNTERS})
-"""Counters of a lane."""
+FIRST_BYTE, SHIFT_BYTE = 4, 8
+"""The first byte of a parameter entry that belongs to this lane, the multiplier's lowest, and the shift."""
 
 
 def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
@@ -57,184 +57,230 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
 
 
 def lane_control(config: AcceleratorConfig) -> data.StructLayout:
-    """Control that travels from lane to lane, one per cycle.
+    """Control that travels from column to column, one per cycle.
 
-    clear : zero the counters (a run starts)
-    first, valid : of a position: the first one of its window; its code counts
+    first, valid, result : of a position: the first one of its window; its code counts; its window's last one
     load, entry : take multiplier and shift from this entry of the parameter memory
     overflowed, clipped, add_clipped : count what is at the end of accumulator read, requantizer, adder in this cycle
-    counter_row : byte of the counters that becomes a result three cycles later, where the settings say so
-    settings : `lane_settings`; each lane has them in registers of its own, near what they steer
+    clear, place : as of `LaneCounters`; where the settings say so, the byte at `place` becomes a result
     """
     return data.StructLayout(
         {
-            "clear": 1,
             "first": 1,
             "valid": 1,
+            "result": 1,
             "load": 1,
             "entry": bits_for(PARAMETER_ENTRIES - 1),
             "overflowed": 1,
             "clipped": 1,
             "add_clipped": 1,
-            "counter_row": bits_for(COUNTER_ROWS - 1),
-            "settings": lane_settings(config),
+            "clear": 1,
+            "place": PLACE_BITS,
         }
     )
 
 
 class PostProcessLane(wiring.Component):
-    """One column's post-processing, one position per cycle.
+    """Post-processing of one column, a position per cycle, or of some columns, a position in as many cycles.
+
+    A position reaches each column a cycle after the one at its left: its columns take turns in what they share.
 
     Members
     -------
-    control, control_out : `lane_control` from the lane at the left; to the lane at the right, one cycle later
-    parameter_write, table_write : `PARAMETER_WRITE`, of LOAD
-    sum, overflowed : accumulator, three cycles after a position's control
-    code : operand, two cycles after a position's control
-    result : byte for the output scratchpad, `code_delay` + 2 cycles after a position's control
-    counts : `LANE_COUNTS`, 0 where the config has no counters
+    control, control_out : `lane_control` from the column at the left; to the one at the right
+    settings, settings_out : `lane_settings`, likewise, from lane to lane; each has registers of its own
+    parameter_write, table_write : `PARAMETER_WRITE`, of LOAD, to each column
+    sum, overflowed : accumulators of the columns, three cycles after a position's control
+    code : operands, two cycles after a position's control
+    result : byte for the output scratchpad, `code_delay` + 2 cycles after a position's control, the columns' in turn
+    counts : `COUNTER_BYTE` of each column; `NO_PLACE` always where the config has no counters
     """
 
     def __init__(self, config: AcceleratorConfig):
-        self.config = config
-        arithmetic = config.arithmetic
+        self.config, self.columns = config, config.lane_columns
+        arithmetic, columns = config.arithmetic, self.columns
         super().__init__(
             {
                 "control": In(lane_control(config)),
                 "control_out": Out(lane_control(config)),
-                "parameter_write": In(PARAMETER_WRITE),
-                "table_write": In(PARAMETER_WRITE),
-                "sum": In(signed(arithmetic.accumulator_bits)),
-                "overflowed": In(1),
-                "code": In(signed(arithmetic.activation_bits)),
+                "settings": In(lane_settings(config)),
+                "settings_out": Out(lane_settings(config)),
+                "parameter_write": In(PARAMETER_WRITE).array(columns),
+                "table_write": In(PARAMETER_WRITE).array(columns),
+                "sum": In(signed(arithmetic.accumulator_bits)).array(columns),
+                "overflowed": In(1).array(columns),
+                "code": In(signed(arithmetic.activation_bits)).array(columns),
                 "result": Out(8),
-                "counts": Out(LANE_COUNTS),
+                "counts": Out(COUNTER_BYTE).array(columns),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        arithmetic, settings = self.config.arithmetic, self.control_out.settings
-        lanes, counted = self.control.settings.lanes, Signal()
-        m.d.sync += [
-            self.control_out.eq(self.control),
-            counted.eq(lanes != 0),
-            settings.lanes.eq(Mux(lanes != 0, lanes - 1, 0)),
-        ]
-        valid, operand = self._operand(m)
+        arithmetic, settings = self.config.arithmetic, self.settings_out
+        self._travel(m)
+        operand, code, valid = self._operand(m)
 
-        m.submodules.requantizer = requantizer = Requantizer(arithmetic)
+        m.submodules.requantizer = requantizer = Requantizer(arithmetic, streamed=self.columns > 1)
         m.d.comb += requantizer.operand.eq(operand)
         m.d.comb += [getattr(requantizer, name).eq(settings[name]) for name in ("zero_point", "y_min", "y_max")]
         self._parameters(m, requantizer)
 
         # The operand's code meets the requantized one, and the requantized one its sum with it.
-        delay = OPERAND_DELAY - OPERAND_READ_DELAY + REQUANTIZER_LATENCY
-        codes = Signal(delay * (len(self.code) + 1), reset_less=True)
-        m.d.sync += codes.eq(Cat(self.code, valid, codes))
-        requantized = self._raw(m, requantizer.result) if self.config.raw_outputs else requantizer.result
+        delay = OPERAND_DELAY - OPERAND_READ_DELAY + REQUANTIZER_LATENCY - 1
+        codes = Signal(delay * (len(code) + 1), reset_less=True)
+        m.d.sync += codes.eq(Cat(code, valid, codes))
+        requantized = self._raw(m, operand, requantizer.result) if self.config.raw_outputs else requantizer.result
         m.submodules.adder = adder = (RescaledAdder if arithmetic.adder == "rescaled" else Adder)(arithmetic)
         m.d.comb += [
             adder.settings.eq(settings.adder),
             adder.a.eq(requantized),
-            adder.b.eq(codes[-len(self.code) - 1 : -1].as_signed()),
+            adder.b.eq(codes[-len(code) - 1 : -1].as_signed()),
             adder.b_valid.eq(codes[-1]),
         ]
         passed = Signal(8 * adder_latency(arithmetic), reset_less=True)
         m.d.sync += passed.eq(Cat(requantized, passed))
+        added = Signal(8)
+        m.d.comb += added.eq(Mux(settings.add, adder.result, passed[-8:]))
+        byte = self._counters(m, requantizer.clipped, adder.clipped) if self.config.counters else C(0, 8)
 
-        m.submodules.table = table = block_ram(8, 1 << arithmetic.activation_bits)
-        write, read = table.write_port(), table.read_port()
-        code, looked_up = Signal(8), Signal(8, reset_less=True)
-        top = arithmetic.activation_bits - 1
-        m.d.comb += [
-            write.en.eq(self.table_write.write),
-            write.addr.eq(self.table_write.address),
-            write.data.eq(self.table_write.data),
-            code.eq(Mux(settings.add, adder.result, passed[-8:])),
-            read.addr.eq(Cat(code[:top], ~code[top])),
-            read.en.eq(1),
-        ]
-        byte = self._counters(m, counted, requantizer.clipped, adder.clipped) if self.config.counters else C(0, 8)
+        # A byte of the counters or the code; that or what the table has in its place: of two, one is 0.
         kept = [Signal(8, name=f"kept_{i}", reset_less=True) for i in range(2)]
         m.d.sync += [
-            kept[0].eq(Mux(settings.counters, byte, code)),
-            kept[1].eq(kept[0]),
-            looked_up.eq(read.data),  # a memory's data come late in their cycle
-            self.result.eq(Mux(settings.table, looked_up, kept[1])),
+            kept[0].eq(Mux(settings.counters, 0, added)),
+            kept[1].eq(Mux(settings.table, 0, kept[0] | byte)),
+            self.result.eq(kept[1] | self._tables(m, added)),
         ]
         return m
 
-    def _operand(self, m: Module) -> tuple[Value, Value]:
-        """(whether the code here counts, the requantizer's operand: an accumulator, or what a window has gathered)."""
-        arithmetic, settings = self.config.arithmetic, self.control_out.settings
-        flags = Signal(data.ArrayLayout(data.StructLayout({"first": 1, "valid": 1}), 4), reset_less=True)
-        m.d.sync += flags.eq(Cat(self.control.first, self.control.valid, flags))
+    def _travel(self, m: Module) -> None:
+        """Control of each column; settings; whose turn it is."""
+        control = [self.control]
+        for column in range(1, self.columns):
+            control.append(Signal(self.control.shape(), name=f"control_{column}"))
+        for here, following in zip(control, [*control[1:], self.control_out], strict=True):
+            m.d.sync += following.eq(here)
+        lanes, settings = self.settings.lanes, self.settings_out
+        self._counted = [Signal(name=f"counted_{column}") for column in range(self.columns)]
+        m.d.sync += [
+            settings.eq(self.settings),
+            settings.lanes.eq(Mux(lanes > self.columns, lanes - self.columns, 0)),
+            *(counted.eq(lanes > column) for column, counted in enumerate(self._counted)),
+        ]
+        self._control = control
+        # Bit i: column 0 had a result's control i + 1 cycles ago.
+        self._results = Signal(code_delay(self.config.arithmetic) + self.columns)
+        if self.columns > 1:
+            m.d.sync += self._results.eq(Cat(self.control.result, self._results))
 
-        difference = Signal(signed(9), reset_less=True)
-        zero_point = Mux(flags[1].first, settings.first_zero_point, settings.other_zero_point)
-        m.d.sync += difference.eq(Mux(flags[1].valid, self.code - zero_point, 0))
+    def _turn(self, column: int, age: int) -> Value:
+        """Whether the result with control at `column` `age` > 0 cycles ago is there; always, where it has no others."""
+        return self._results[column + age - 1] if self.columns > 1 else C(1, 1)
 
-        first, valid = flags[2].first, flags[2].valid
-        gathered = Signal(signed(arithmetic.operand_bits), reset_less=True)
-        with m.If(settings.requantize):
-            m.d.sync += gathered.eq(self.sum)
-        with m.Elif(settings.mode == Mode.SUM):
-            m.d.sync += gathered.eq(Mux(first, 0, gathered) + difference)
-        with m.Elif(first):
-            least = Mux(settings.mode == Mode.MAXIMUM, arithmetic.activation_range[0], 0)
-            m.d.sync += gathered.eq(Mux(valid, difference, least))
-        with m.Elif(valid & (settings.mode == Mode.MAXIMUM)):
-            m.d.sync += gathered.eq(Mux(difference > gathered[:9].as_signed(), difference, gathered))
+    def _in_turn(self, m: Module, name: str, age: int, values: list[Value], never: Value | None = None) -> Value:
+        """The columns' values of `age` cycles, each in its turn, a cycle later; others, and where `never`, are 0."""
+        registers = []
+        for column, value in enumerate(values):
+            register = Signal(value.shape(), name=f"{name}_{column}", reset_less=True)
+            turn = self._turn(column, age) if never is None else self._turn(column, age) & ~never
+            m.d.sync += register.eq(Mux(turn, value, 0))
+            registers.append(register)
+        return _either(registers)
 
-        held, factor = Signal(signed(9), reset_less=True), Signal(signed(9), reset_less=True)
-        products = partial_products(held, factor)
-        terms = [Signal(p.shape(), name=f"product_{i}", reset_less=True) for i, p in enumerate(products)]
-        is_product = Signal(reset_less=True)
-        operand = Signal.like(gathered, reset_less=True)
-        m.d.sync += [operand.eq(gathered), *(t.eq(p) for t, p in zip(terms, products, strict=True))]
-        with m.If(first):
-            m.d.sync += held.eq(difference)
-        with m.If(valid):
-            m.d.sync += factor.eq(difference)
-        with m.If(flags[3].first):
-            m.d.sync += is_product.eq(0)
-        with m.Elif(flags[3].valid & (settings.mode == Mode.PRODUCT)):
-            m.d.sync += is_product.eq(1)
-        return flags[1].valid, Mux(is_product, sum(terms[1:], terms[0]), operand)
+    def _operand(self, m: Module) -> tuple[Value, Value, Value]:
+        """The requantizer's operand; three cycles after its control, a position's code and whether it counts."""
+        settings, gathers = self.settings_out, []
+        flags = []
+        for column, control in enumerate(self._control):
+            m.submodules[f"gather_{column}"] = gather = Gather(self.config.arithmetic)
+            flag = Signal(data.ArrayLayout(data.StructLayout({"first": 1, "valid": 1}), 2), name=f"flags_{column}")
+            m.d.sync += flag.eq(Cat(control.first, control.valid, flag))
+            names = ("requantize", "mode", "first_zero_point", "other_zero_point")
+            m.d.comb += [getattr(gather, name).eq(settings[name]) for name in names]
+            m.d.comb += [gather.first.eq(flag[1].first), gather.valid.eq(flag[1].valid)]
+            m.d.comb += [gather.code.eq(self.code[column]), gather.sum.eq(self.sum[column])]
+            gathers.append(gather)
+            flags.append(flag[1].valid)
+        gathered = [Mux(gather.is_product, 0, gather.gathered) for gather in gathers]
+        operand = self._in_turn(m, "operand", OPERAND_DELAY - 2, gathered)
+        held, factor = (
+            _either([Mux(self._turn(c, OPERAND_DELAY - 2), getattr(g, name), 0) for c, g in enumerate(gathers)])
+            for name in ("held", "factor")
+        )
+        product = Signal(signed(18), reset_less=True)
+        m.d.sync += product.eq(held * factor)
+        packed = [Cat(code, valid) for code, valid in zip(self.code, flags, strict=True)]
+        code = self._in_turn(m, "code", OPERAND_READ_DELAY - 1, packed)
+        return (operand | product).as_signed(), code[:-1], code[-1]
 
-    def _raw(self, m: Module, code: Value) -> Value:
+    def _raw(self, m: Module, operand: Value, code: Value) -> Value:
         """The requantized code, or the byte of the sum that the settings ask for."""
-        byte, extended = self.control_out.settings.byte, Signal(signed(8 * RAW_BYTES))
-        line = Signal(8 * (OPERAND_DELAY - SUM_DELAY + REQUANTIZER_LATENCY), reset_less=True)
-        m.d.comb += extended.eq(self.sum)
+        byte, extended = self.settings_out.byte, Signal(signed(8 * RAW_BYTES))
+        line = Signal(8 * REQUANTIZER_LATENCY, reset_less=True)
+        m.d.comb += extended.eq(operand)
         m.d.sync += line.eq(Cat(extended.word_select((byte - 1)[:3], 8), line))
         return Mux(byte == 0, code, line[-8:].as_signed())
 
     def _parameters(self, m: Module, requantizer: Requantizer) -> None:
-        """The parameter memory, and the registers with the entry in use."""
-        m.submodules.parameters = parameters = Memory(shape=8 * BYTES, depth=PARAMETER_ENTRIES, init=[])
-        write, read = parameters.write_port(granularity=8), parameters.read_port(domain="comb")
-        byte = self.parameter_write.address[:4]
-        multiplier, shift = Signal.like(requantizer.multiplier), Signal.like(requantizer.shift)
-        m.d.comb += [
-            write.en.eq(Cat(self.parameter_write.write & (byte == FIRST_BYTE + index) for index in range(BYTES))),
-            write.addr.eq(self.parameter_write.address[4:]),
-            write.data.eq(self.parameter_write.data.replicate(BYTES)),
-            read.addr.eq(self.control.entry),
-            requantizer.multiplier.eq(multiplier),
-            requantizer.shift.eq(shift),
-        ]
-        with m.If(self.control.load):
-            m.d.sync += [multiplier.eq(read.data), shift.eq(read.data[32:])]
+        """The parameter memories, the registers with the entry in use, and the multiplier and shift of the operand."""
+        bits, entries = self.config.arithmetic.multiplier_bits, []
+        stored = [*range(FIRST_BYTE, FIRST_BYTE + -(-bits // 8)), SHIFT_BYTE]
+        for column, (control, given) in enumerate(zip(self._control, self.parameter_write, strict=True)):
+            memory = block_ram(8 * len(stored), PARAMETER_ENTRIES, always=True)
+            m.submodules[f"parameters_{column}"] = memory
+            write, read = memory.write_port(granularity=8), memory.read_port()
+            entry, loaded = Signal(bits + 6, name=f"entry_{column}"), Signal(name=f"loaded_{column}")
+            m.d.comb += [
+                write.en.eq(Cat(given.write & (given.address[:4] == byte) for byte in stored)),
+                write.addr.eq(given.address[4:]),
+                write.data.eq(given.data.replicate(len(stored))),
+                read.addr.eq(control.entry),
+                read.en.eq(control.load),
+            ]
+            m.d.sync += loaded.eq(control.load)
+            with m.If(loaded):
+                m.d.sync += entry.eq(Cat(read.data[:bits], read.data[8 * len(stored) - 8 :][:6]))
+            entries.append(entry)
+        chosen = entries[0]
+        if self.columns > 1:
+            chosen = Signal(bits + 6, name="parameters", reset_less=True)
+            m.d.sync += chosen.eq(self._in_turn(m, "entry_in_turn", OPERAND_DELAY - 2, entries))
+        m.d.comb += [requantizer.multiplier.eq(chosen[:bits]), requantizer.shift.eq(chosen[bits:])]
 
-    def _counters(self, m: Module, counted: Value, clipped: Value, add_clipped: Value) -> Value:
-        """Count where this lane is `counted`; returns the byte that the control asks for."""
-        for name, event in (("overflowed", self.overflowed), ("clipped", clipped), ("add_clipped", add_clipped)):
-            hit = Signal(name=f"{name}_hit")
-            m.d.sync += hit.eq(self.control[name] & event & counted)
-            with m.If(self.control.clear):
-                m.d.sync += self.counts[name].eq(0)
-            with m.Elif(hit):
-                m.d.sync += self.counts[name].eq(self.counts[name] + 1)
-        return self.counts.as_value().word_select(self.control.counter_row, 8)
+    def _counters(self, m: Module, clipped: Value, add_clipped: Value) -> Value:
+        """Count in the columns that are counted; returns the byte that the control asks for, a cycle later."""
+        current = []
+        for column, (control, counted) in enumerate(zip(self._control, self._counted, strict=True)):
+            m.submodules[f"counters_{column}"] = counters = LaneCounters()
+            events = Cat(
+                control.overflowed & self.overflowed[column],
+                control.clipped & clipped,
+                control.add_clipped & add_clipped,
+            )
+            m.d.sync += counters.events.eq(Mux(counted, events, 0))
+            m.d.comb += [counters.place.eq(control.place), counters.clear.eq(control.clear)]
+            m.d.comb += [self.counts[column].place.eq(control.place), self.counts[column].byte.eq(counters.current)]
+            current.append(counters.current)
+        age = code_delay(self.config.arithmetic) - 1
+        return self._in_turn(m, "counter_byte", age, current, ~self.settings_out.counters)
+
+    def _tables(self, m: Module, code: Value) -> Value:
+        """What the tables have for a code, two cycles later; 0 where the settings ask for none."""
+        bits, values = self.config.arithmetic.activation_bits, []
+        for column, given in enumerate(self.table_write):
+            m.submodules[f"table_{column}"] = table = block_ram(8, 1 << bits)
+            write, read = table.write_port(), table.read_port()
+            m.d.comb += [
+                write.en.eq(given.write),
+                write.addr.eq(given.address),
+                write.data.eq(given.data),
+                read.addr.eq(Cat(code[: bits - 1], ~code[bits - 1])),
+                read.en.eq(1),
+            ]
+            values.append(read.data)  # they come late in their cycle
+        return self._in_turn(m, "looked_up", code_delay(self.config.arithmetic), values, ~self.settings_out.table)
+
+
+def _either(values: list[Value]) -> Value:
+    """The one of the values that is not 0."""
+    return reduce(or_, values)

@@ -18,7 +18,8 @@ from emulator.timing import (
 
 from ..fields import fields_layout
 from ..unit import INDEX_BITS, UnitPort
-from .post_process_lane import lane_control
+from .lane_counters import NO_PLACE
+from .post_process_lane import lane_control, lane_settings
 from .reduce_walk import ReduceWalk
 
 OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS)
@@ -38,7 +39,8 @@ class PostProcessState(enum.Enum, shape=3):
 
 
 class PostProcessUnit(wiring.Component):
-    """One position per cycle: an accumulator row, a row of codes under a window, or a row of counters.
+    """One position per cycle: an accumulator row, a row of codes under a window, or a row of counters. Where columns
+    share lanes, a row of results comes only once in as many cycles.
 
     A position goes through three stages: the walk's registers; the candidate, whose rows have been compared with the
     memories' depths; the issue, which reads the memories one cycle later. The row of its result is written
@@ -50,7 +52,7 @@ class PostProcessUnit(wiring.Component):
     bank_reads : accumulator banks that CONVOLVE reads in the next cycle: a position that needs one of them waits
     accumulator_address : row for accumulator lane 0 to read
     operand_read, operand_address : read a row of the operand scratchpad
-    control : of lane 0
+    control, settings : of column 0, and of its lane
     output_write, output_address : write a row of the output scratchpad
     """
 
@@ -64,6 +66,7 @@ class PostProcessUnit(wiring.Component):
                 "operand_read": Out(1),
                 "operand_address": Out(bits_for(config.operand_depth - 1)),
                 "control": Out(lane_control(config)),
+                "settings": Out(lane_settings(config)),
                 "output_write": Out(1),
                 "output_address": Out(bits_for(config.output_depth - 1)),
             }
@@ -90,7 +93,7 @@ class PostProcessUnit(wiring.Component):
 
         # The clamp takes the larger limit last: a smaller limit above it never wins. Compared a cycle after it is set.
         self._y_min, self._adder_y_min = (Signal(signed(8), name=name) for name in ("y_min", "adder_y_min"))
-        settings = self.control.settings
+        settings = self.settings
         for limits, y_min in ((settings, self._y_min), (settings.adder, self._adder_y_min)):
             m.d.sync += limits.y_min.eq(Mux(y_min > limits.y_max, limits.y_max, y_min))
 
@@ -106,7 +109,8 @@ class PostProcessUnit(wiring.Component):
             port.work.eq(go),
         ]
         m.d.sync += [port.finished.eq(0), port.fault.eq(0), self.control.load.eq(walk.start)]
-        m.d.sync += [halt.eq(port.halt), self.control.clear.eq(port.clear)]
+        m.d.sync += halt.eq(port.halt)
+        self._places(m, state != PostProcessState.IDLE)
         with m.If(walk.prepare):
             m.d.sync += prepare.eq(WINDOW_SETUP_CYCLES)
         with m.Elif(prepare != 0):
@@ -147,12 +151,12 @@ class PostProcessUnit(wiring.Component):
         with m.If(halt & (state != PostProcessState.IDLE) & (state != PostProcessState.DRAIN)):
             m.d.sync += [aborted.eq(1), state.eq(PostProcessState.DRAIN)]
         with m.If(port.clear):
-            m.d.sync += [self.control.settings.adder.eq(0), self._adder_y_min.eq(0)]
+            m.d.sync += [self.settings.adder.eq(0), self._adder_y_min.eq(0)]
         return m
 
     def _decode(self, m: Module, is_opcode: dict[Opcode, Value]) -> None:
         """Set the registers that are constant while an instruction executes, of values that one step can tell."""
-        settings, entry = self.control.settings, self.control.entry
+        settings, entry = self.settings, self.control.entry
         requantize, reduce, adder = (self._fields[opcode] for opcode in OPCODES[:3])
         window = is_opcode[Opcode.REDUCE]
         ignores, raw = reduce.mode == Mode.MAXIMUM, self.config.raw_outputs
@@ -202,7 +206,7 @@ class PostProcessUnit(wiring.Component):
 
     def _candidate(self, m: Module, walk: ReduceWalk, enable: Value) -> tuple[Value, Value, Value, Value]:
         """The position that is next, and its issue; returns (issued, illegal, whether it has a result, is the last)."""
-        config, settings = self.config, self.control.settings
+        config, settings = self.config, self.settings
         self._window, self._adds, self._stride, self._count = Signal(), Signal(), Signal(12), Signal(16)
         self._output_row = Signal(16)
         fields, reduce = self._fields[Opcode.REQUANTIZE], self._fields[Opcode.REDUCE]
@@ -243,7 +247,7 @@ class PostProcessUnit(wiring.Component):
             used.eq(Mux(self._window, inside, self._adds)),
             illegal.eq((used & ~operand_legal) | ~rows_legal),
             conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1)),
-            go.eq(enable & ~illegal & ~conflict),
+            go.eq(enable & ~illegal & ~conflict & ~(result & self._occupied(m, go & result))),
         ]
         m.d.sync += [
             self.accumulator_address.eq(sums),
@@ -251,16 +255,17 @@ class PostProcessUnit(wiring.Component):
             self.operand_address.eq(operand),
             self.control.first.eq(first),
             self.control.valid.eq(used),
+            self.control.result.eq(go & result),
         ]
         return go, illegal, result, last
 
     def _flight(self, m: Module, issued: Value, start: Value) -> Value:
         """Results on their way: what is counted and written when; returns whether the last row is being written."""
-        settings, control = self.control.settings, self.control
+        settings, control = self.settings, self.control
         # Bit i: a result was issued i + 1 cycles ago.
         flight = Signal(output_delay(self.config))
         at_table = code_delay(self.config.arithmetic) - 1
-        output, counter_row = Signal(ADDRESS_BITS), Signal.like(control.counter_row)
+        output, self._counter_row, self._shows = Signal(ADDRESS_BITS), Signal.like(control.place), flight[at_table]
         clips = ~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]
         if self.config.raw_outputs:
             clips &= settings.byte == 0
@@ -269,15 +274,36 @@ class PostProcessUnit(wiring.Component):
             control.overflowed.eq(settings.requantize & flight[SUM_DELAY - 1]),
             control.clipped.eq(clips),
             control.add_clipped.eq(settings.add & flight[at_table]),
-            control.counter_row.eq(counter_row),
             self.output_write.eq(flight[-1]),
             self.output_address.eq(output),
         ]
         with m.If(start):
-            m.d.sync += [output.eq(self._output_row), counter_row.eq(0)]
+            m.d.sync += [output.eq(self._output_row), self._counter_row.eq(0)]
         with m.Else():
             m.d.sync += [
                 output.eq(output + Mux(flight[-1], self._stride, 0)),
-                counter_row.eq(counter_row + flight[at_table]),
+                self._counter_row.eq(self._counter_row + self._shows),
             ]
         return ~flight[:-1].any()
+
+    def _occupied(self, m: Module, takes: Value) -> Value:
+        """Whether columns that share a lane still have their turns of the last result."""
+        turns = self.config.lane_columns - 1
+        following = Signal(turns, name="turns")  # one bit for each turn that is to come
+        m.d.sync += following.eq(Mux(takes, (1 << turns) - 1, following >> 1))
+        return following.any()
+
+    def _places(self, m: Module, busy: Value) -> None:
+        """Visit the counters' bytes, one after the other; during COUNTERS that of the row that goes by."""
+        control, place = self.control, Signal.like(self.control.place)
+        shown = self.settings.counters & busy
+        m.d.comb += control.place.eq(
+            Mux(place != NO_PLACE, place, Mux(shown & self._shows, self._counter_row, NO_PLACE))
+        )
+        ends = (place == COUNTER_ROWS - 1) | (place == NO_PLACE)
+        m.d.sync += place.eq(Mux(ends, Mux(shown, NO_PLACE, 0), place + 1))
+        # A run starts with zeros: events come only after a whole round.
+        with m.If(self.port.clear):
+            m.d.sync += [place.eq(0), control.clear.eq(1)]
+        with m.Elif(place == COUNTER_ROWS - 1):
+            m.d.sync += control.clear.eq(0)

@@ -12,7 +12,8 @@ from ..memory.scratchpad import Scratchpad
 from ..skew import deskew, skew
 from ..unit import UnitPort
 from ..verilog.hierarchy import Placed
-from .post_process_lane import LANE_COUNTS, PostProcessLane
+from .lane_counters import COUNTER_BYTE
+from .post_process_lane import PostProcessLane
 from .post_process_unit import PostProcessUnit
 
 
@@ -23,12 +24,12 @@ class PostProcessing(wiring.Component):
     -------
     port : the sequencer's view
     write_operand, write_address, write_data : LOAD writes a row of the operand scratchpad
-    parameter_writes, table_writes : LOAD's writes of each lane's memories, lane c's c cycles after lane 0's
+    parameter_writes, table_writes : LOAD's writes of each column's memories, column c's c cycles after column 0's
     accumulator_address : row for accumulator lane 0 to read
-    sum, overflowed : what lane c has read, three cycles after its address
+    sum, overflowed : what accumulator lane c has read, three cycles after its address
     bank_reads : accumulator banks that CONVOLVE reads at lane 0 in the next cycle
     output_read, output_address, output_data : STORE reads a row of the output scratchpad, one cycle later
-    counts : counters of the lanes
+    counts : bytes of the columns' counters, as they are visited
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -50,7 +51,7 @@ class PostProcessing(wiring.Component):
                 "output_read": In(1),
                 "output_address": In(bits_for(config.output_depth - 1)),
                 "output_data": Out(8 * columns),
-                "counts": Out(LANE_COUNTS).array(columns),
+                "counts": Out(COUNTER_BYTE).array(columns),
             }
         )
 
@@ -84,17 +85,26 @@ class PostProcessing(wiring.Component):
         row = Signal(8 * config.columns, reset_less=True)
         m.d.sync += row.eq(operands.data)
         codes = skew(m, [row[8 * c : 8 * c + bits] for c in range(config.columns)], "code")
-        lanes = [Placed(self.lane, "post_process_lane", c) for c in range(config.columns)]
-        for c, lane in enumerate(lanes):
-            m.submodules[f"lane_{c}"] = lane.instance
+        shared, results = config.lane_columns, []
+        control, settings = unit.control, unit.settings
+        for index in range(config.columns // shared):
+            lane = Placed(self.lane, "post_process_lane", index)
+            m.submodules[f"lane_{index}"] = lane.instance
             m.d.comb += [
-                Value.cast(lane.control).eq(Value.cast(lanes[c - 1].control_out if c else unit.control)),
-                Value.cast(lane.parameter_write).eq(Value.cast(self.parameter_writes[c])),
-                Value.cast(lane.table_write).eq(Value.cast(self.table_writes[c])),
-                lane.sum.eq(self.sum[c]),
-                lane.overflowed.eq(self.overflowed[c]),
-                lane.code.eq(codes[c].as_signed()),
-                Value.cast(self.counts[c]).eq(Value.cast(lane.counts)),
+                Value.cast(lane.control).eq(Value.cast(control)),
+                Value.cast(lane.settings).eq(Value.cast(settings)),
             ]
-        m.d.comb += outputs.write_data.eq(Cat(deskew(m, [lane.result for lane in lanes], "result")))
+            control, settings = lane.control_out, lane.settings_out
+            for place in range(shared):
+                c = index * shared + place
+                m.d.comb += [
+                    Value.cast(lane.parameter_write[place]).eq(Value.cast(self.parameter_writes[c])),
+                    Value.cast(lane.table_write[place]).eq(Value.cast(self.table_writes[c])),
+                    lane.sum[place].eq(self.sum[c]),
+                    lane.overflowed[place].eq(self.overflowed[c]),
+                    lane.code[place].eq(codes[c].as_signed()),
+                    Value.cast(self.counts[c]).eq(Value.cast(lane.counts[place])),
+                ]
+                results.append(lane.result)
+        m.d.comb += outputs.write_data.eq(Cat(deskew(m, results, "result")))
         return m

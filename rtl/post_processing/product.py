@@ -2,7 +2,7 @@
 
 from amaranth import *
 
-SMALL = 81
+SMALL = 80
 """Bits of one factor times bits of the other, up to which a product is a sum of multiples."""
 
 

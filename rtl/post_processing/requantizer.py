@@ -29,13 +29,14 @@ class Requantizer(wiring.Component):
     Members
     -------
     operand : signed, `bits` bits, by default max(P, 24)
-    multiplier, shift, zero_point, y_min, y_max : constant while operands are on their way; y_min ≤ y_max
+    multiplier, shift : constant while operands are on their way, or, `streamed`, those of the operand a cycle ago
+    zero_point, y_min, y_max : constant while operands are on their way; y_min ≤ y_max
     result : int8 code, `REQUANTIZER_LATENCY` cycles after its operand
     clipped : whether the rounded value plus zero point lay outside the code range
     """
 
-    def __init__(self, arithmetic: Arithmetic, bits: int | None = None):
-        self.arithmetic, self.bits = arithmetic, bits or arithmetic.operand_bits
+    def __init__(self, arithmetic: Arithmetic, bits: int | None = None, streamed: bool = False):
+        self.arithmetic, self.bits, self.streamed = arithmetic, bits or arithmetic.operand_bits, streamed
         super().__init__(
             {
                 "operand": In(signed(self.bits)),
@@ -52,9 +53,13 @@ class Requantizer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = self.bits + self.arithmetic.multiplier_bits
-        m.submodules.rounding = rounding = ShiftRound(self.arithmetic, bits)
-        m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("shift", "zero_point")]
-        m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("y_min", "y_max")]
+        m.submodules.rounding = rounding = ShiftRound(self.arithmetic, bits, self.streamed)
+        m.d.comb += [getattr(rounding, name).eq(getattr(self, name)) for name in ("zero_point", "y_min", "y_max")]
+        shift = self.shift
+        if self.streamed:
+            for stage in ("product", "sum", "even", "exact"):
+                shift = self._register(m, shift, f"shift_at_{stage}")
+        m.d.comb += rounding.shift.eq(shift)
         m.d.comb += [self.result.eq(rounding.result), self.clipped.eq(rounding.clipped)]
 
         # The factor's own register can lie beside the multipliers, wherever the operand comes from.

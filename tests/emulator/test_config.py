@@ -34,6 +34,15 @@ def test_hash_names_every_field() -> None:
     assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 10
 
 
+def test_a_lane_for_each_column_is_one_config() -> None:
+    """However it is written; half as many lanes are another one."""
+    assert AcceleratorConfig(columns=6, post_process_lanes=6) == AcceleratorConfig(columns=6)
+    shared = AcceleratorConfig(columns=6, post_process_lanes=3)
+    assert shared.lane_columns == 2 and AcceleratorConfig(columns=6).lane_columns == 1
+    assert shared.hash() != AcceleratorConfig(columns=6).hash()
+    assert config_from_dict(shared.as_dict()) == shared
+
+
 def test_accelerators_of_version_1_keep_their_hash() -> None:
     """It is a register of the hardware, by which a host knows what it was built for."""
     digest = "296d69afa9006628ac80485a0f3dbeb6103fc48afcc9588ed12d3d78671d5cb9"
@@ -46,6 +55,12 @@ def test_accelerators_of_version_1_keep_their_hash() -> None:
         ({"rows": 0}, "rows must be an integer from 1 to 64, not 0"),
         ({"columns": 65}, "columns must be an integer from 1 to 64, not 65"),
         ({"bus_bytes": 4}, "bus_bytes must be 8, 16 or 32, not 4"),
+        ({"columns": 6, "post_process_lanes": 4}, "post_process_lanes must divide columns = 6, not be 4"),
+        ({"post_process_lanes": 9}, "post_process_lanes must be an integer from 0 to 8, not 9"),
+        (
+            {"post_process_lanes": 2, "depthwise_taps": 3},
+            "depthwise_taps must be 0 where columns share post_process_lanes, not 3",
+        ),
         ({"counters": 1}, "counters must be true or false, not 1"),
         ({"depthwise_taps": 2}, "depthwise_taps must be 0, 1, 3 or 9, not 2"),
         ({"depthwise_taps": True}, "depthwise_taps must be 0, 1, 3 or 9, not True"),

@@ -1,5 +1,7 @@
 """The post-process unit: REQUANTIZE, REDUCE, DEPTHWISE, ADDER, COUNTERS, a position per cycle through the column lanes.
 
+Where columns share a lane, results come so many cycles apart.
+
 What becomes of a position is computed when its rows are read; its codes then wait for the cycles in which the lanes
 look them up in their tables and in which their row is written.
 """
@@ -59,8 +61,8 @@ def step(s: State) -> None:
         depthwise_chain.idle(s)
 
     state, prepare = r.state, r.prepare
-    following = state
-    r.prepare = max(prepare - 1, 0)
+    following, turns = state, r.turns
+    r.prepare, r.turns = max(prepare - 1, 0), max(turns - 1, 0)
     if state == DECODE:
         following = _decode(s)
     elif state == PREPARE:
@@ -89,11 +91,12 @@ def step(s: State) -> None:
                 port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
             r.aborted = 1
             following = DRAIN
-        elif not halt and not _conflict(s):
+        elif not halt and not _conflict(s) and not (c.result and turns):
             port.work = 1
             r.issued, r.issued_first, r.issued_valid, r.issued_result = 1, c.first, c.valid, c.result
             r.issued_operand, r.issued_sums = c.operand, c.sums
             if c.result:
+                r.turns = s.config[0].lane_columns - 1
                 p.flight[now % len(p.flight)] = 1
                 r.drained = now + len(p.flight) - 1
             if c.last:

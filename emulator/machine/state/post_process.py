@@ -22,6 +22,7 @@ REGISTERS = record(
     "halt",  # that of the cycle before
     "prepare",  # cycles until the strides are there
     "aborted",
+    "turns",  # of columns that share a lane and have theirs for the last result yet to come
     "drained",  # the `now` in which the last result's row is written
     "entry",  # settings: parameter entry, whether codes are read, go through adder and table
     "operands",

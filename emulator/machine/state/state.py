@@ -46,6 +46,7 @@ CONFIG = record(
     "rescaled_adder",
     "depthwise_taps",
     "depthwise_pitch",
+    "lane_columns",
     "code_delay",  # this and what follows: of emulator.timing
     "depthwise_delay",
     "depthwise_round_trip",

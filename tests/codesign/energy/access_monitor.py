@@ -12,7 +12,7 @@ from rtl.accelerator import accelerator_verilog
 from rtl.simulation import Plan, SimulatedRun, build_testbench, run_plans
 
 POST = "post_processing.unit"
-SETTINGS = f"{POST}.control_settings"
+SETTINGS = f"{POST}.settings"
 WRITES = f"{POST}.output_write && !{SETTINGS}_counters"
 
 

@@ -15,7 +15,14 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import FORMATS, INSTRUCTION_BITS, PARAMETER_PITCH, Instruction, Unit
+from emulator.instructions import (
+    COUNTER_ROWS,
+    FORMATS,
+    INSTRUCTION_BITS,
+    PARAMETER_PITCH,
+    Instruction,
+    Unit,
+)
 from emulator.machine.compiled import compiled
 from emulator.machine.post_processing import post_process
 from emulator.machine.state.state import allocate
@@ -82,12 +89,15 @@ class Harness(wiring.Component):
             self.ready.eq(port.issued.ready),
             port.halt.eq(self.halt),
             port.clear.eq(self.clear),
-            self.counts.eq(Cat(Value.cast(unit.counts[c]) for c in range(columns))),
         ]
         for name in (*REGISTERS, "work"):
             m.d.comb += getattr(self, name).eq(getattr(port, name))
         for name in ("bank_reads", "write_operand", "write_address", "write_data", "output_read", "output_address"):
             m.d.comb += getattr(unit, name).eq(getattr(self, name))
+        for c, visited in enumerate(unit.counts):
+            for place in range(COUNTER_ROWS):
+                with m.If(visited.place == place):
+                    m.d.sync += self.counts.word_select(COUNTER_ROWS * c + place, 8).eq(visited.byte)
         # Unknown until the first read.
         read = Signal()
         m.d.sync += read.eq(read | self.output_read)
@@ -230,7 +240,7 @@ def play(drivers: Sequence[Driver], simulator: str) -> list[dict[str, NDArray[An
         harness = Harness(driver.config)
         component = amaranth_component(harness, f"harness_{index}")
         source = component.source + write_verilog(harness.unit.kinds())
-        source = re.sub(r"\bpost_process_lane\b", f"post_process_lane_{index}", source)
+        source = re.sub(r"\bpost_process_lane(?=_|\b)", f"post_process_lane_{index}", source)
         components.append(dataclasses.replace(component, source=source))
     stimuli = [{name: np.array(values, object) for name, values in driver.inputs.items()} for driver in drivers]
     return play_vectors(components, stimuli, simulator)

@@ -17,6 +17,7 @@ def make_config(
     raw_outputs: bool = False,
     depthwise_taps: int = 0,
     weight_zero_points: bool = False,
+    post_process_lanes: int = 0,
     **arithmetic: Any,
 ) -> AcceleratorConfig:
     """Small memories, of depths that are no powers of two: 40 operand rows, 37 output rows, 27 accumulator rows."""
@@ -33,6 +34,7 @@ def make_config(
         raw_outputs=raw_outputs,
         depthwise_taps=depthwise_taps,
         weight_zero_points=weight_zero_points,
+        post_process_lanes=post_process_lanes,
         arithmetic=settings,
     )
 
@@ -46,9 +48,14 @@ CONFIGS = [
     make_config(3, accumulator_bits=32, multiplier_bits=31, rounding="double", adder="rescaled", raw_outputs=True),
     make_config(2, accumulator_bits=20, activation_bits=7, multiplier_bits=12, rounding="half_even", adder="rescaled"),
     make_config(2, accumulator_bits=48, activation_bits=5, multiplier_bits=9, rounding="double", raw_outputs=True),
+    make_config(6, post_process_lanes=2, accumulator_bits=28, multiplier_bits=20),
+    make_config(
+        4, post_process_lanes=1, accumulator_bits=25, multiplier_bits=31, rounding="double", adder="rescaled",
+        raw_outputs=True,
+    ),
     make_config(3, depthwise_taps=3, accumulator_bits=13, weight_bits=6, multiplier_bits=8),
     make_config(2, depthwise_taps=9, weight_zero_points=True, accumulator_bits=12, activation_bits=7, overflow="wrap"),
-]
+]  # fmt: skip
 
 
 class Programs:
