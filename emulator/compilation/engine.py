@@ -43,7 +43,7 @@ def machine_code(text: str, level: int = 2) -> bytes:
     module.verify()
     options = llvm.create_pipeline_tuning_options(level)
     options.loop_vectorization = True
-    options.slp_vectorization = False
+    options.slp_vectorization = True
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return bytes(machine.emit_object(module))
