@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from ..announce import announce
 from ..cache import cache_folder
 from .arguments import Arguments, argument_types, read_arguments
 from .digest import compiler_digest, function_digest
@@ -19,6 +20,8 @@ from .values import BOOL
 P = ParamSpec("P")
 R = TypeVar("R")
 _LOCK = threading.Lock()
+LONG, BYTES_A_SECOND = 200_000, 250_000
+"""LLVM's text: what takes a second to compile, and how much of it LLVM compiles in one."""
 
 
 class Compiled(Generic[P, R]):
@@ -53,6 +56,9 @@ class Compiled(Generic[P, R]):
             from .module import Module
 
             source, kind = Module(given.shared).text(function, types)
+            if len(source) > LONG:
+                seconds = round(len(source) / BYTES_A_SECOND)
+                announce(f"compiling {function.__module__} (about {seconds} s, kept in {file.parent})")
             kept = bytes([kind is not None, kind == BOOL]) + engine.machine_code(source)
             engine.write_code(file, kept)
         arguments = [ctypes.c_int64] * len(given.numbers)

@@ -13,6 +13,7 @@ from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
 
 from .plain_names import rename
+from .registers import clock_choices, repeat_bits
 from .settled import settle
 from .vivado import mark_interfaces
 from .widths import extend_operands
@@ -63,4 +64,4 @@ def write_verilog(kinds: Mapping[str, wiring.Component], prefix: str = "") -> st
         f"attrmap -modattr {unwanted}",
         "write_rtlil",
     )
-    return settle(run(extend_operands(assigned), "write_verilog"))
+    return repeat_bits(clock_choices(settle(run(extend_operands(assigned), "write_verilog"))))
