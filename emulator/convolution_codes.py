@@ -43,7 +43,8 @@ def convolution_codes(
     """
     parameters = check_requantization(multiplier, shift, zero_point, y_min, y_max, arithmetic)
     check_broadcast(operands.shape, multiplier=parameters.multiplier, shift=parameters.shift)
-    if parameters.pays_compiled(operands.shape):
+    compiled = parameters.pays_compiled(operands.shape)
+    if compiled:
         codes = np.empty((math.prod(operands.shape[:3]), operands.shape[3]), np.int8)
         requantizer = ChannelRequantizer(parameters, codes.shape[1], arithmetic)
         if operands.depthwise:
@@ -54,7 +55,7 @@ def convolution_codes(
         if product is not None and matrix is not None and _fits(operands, matrix, arithmetic):
             _products(operands, product, matrix, requantizer, codes)
             return codes.reshape(operands.shape)
-    return requantize_checked(convolution_sums(operands, arithmetic)[0], parameters, arithmetic)
+    return requantize_checked(convolution_sums(operands, arithmetic)[0], parameters, arithmetic, compiled)
 
 
 def _product(operands: ConvolutionOperands) -> ByteProduct | None:

@@ -37,7 +37,7 @@ def installed(*modules: str) -> bool:
     return all(sys.modules.get(name, name) is not None and importlib.util.find_spec(name) for name in modules)
 
 
-NUMBA = OptionalLibrary("numba", to_use=1 << 12, to_load=1 << 22)
+NUMBA = OptionalLibrary("numba", to_use=1 << 12, to_load=1 << 24)
 """For passes over tensors; work: their elements."""
-ONNX_RUNTIME = OptionalLibrary("onnxruntime", "onnx", to_use=1 << 16, to_load=1 << 30)
+ONNX_RUNTIME = OptionalLibrary("onnxruntime", "onnx", to_use=1 << 16, to_load=1 << 32)
 """For products of bytes; work: multiplications."""

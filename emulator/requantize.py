@@ -32,12 +32,14 @@ def requantize(
     ``ValueError`` for values out of range, naming the argument.
     """
     operand, parameters = _check(acc, multiplier, shift, zero_point, y_min, y_max, arithmetic)
-    return requantize_checked(operand, parameters, arithmetic)
+    return requantize_checked(operand, parameters, arithmetic, parameters.pays_compiled(operand.shape))
 
 
-def requantize_checked(acc: Integers, parameters: Requantization, arithmetic: Arithmetic) -> NDArray[np.int8]:
-    """`requantize` without checks."""
-    if not parameters.pays_compiled(acc.shape):
+def requantize_checked(
+    acc: Integers, parameters: Requantization, arithmetic: Arithmetic, compiled: bool
+) -> NDArray[np.int8]:
+    """`requantize` without checks; `compiled` by a `ChannelRequantizer`."""
+    if not compiled:
         return _unchecked(acc, parameters, arithmetic)[0]
     sums = np.ascontiguousarray(acc).reshape(-1, acc.shape[-1])
     codes = np.empty(sums.shape, np.int8)

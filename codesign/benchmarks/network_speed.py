@@ -68,9 +68,9 @@ def _case(name: str, batch: int, most: float | None, graph: Graph, session: Any)
 
 
 def _times(first: Callable[[], object], second: Callable[[], object]) -> list[list[float]]:
-    """Processor seconds and seconds of the first call, and those of the second, by rounds; one more does not count."""
+    """Processor seconds and seconds of the first call, and those of the second, by rounds; two more do not count."""
     times: list[list[float]] = [[], [], [], []]
-    for number in range(-1, ROUNDS):
+    for number in range(-2, ROUNDS):
         for index, call in enumerate((first, second)):
             time.sleep(PAUSE)
             processor, wall = time.process_time(), time.perf_counter()
