@@ -65,6 +65,7 @@ class AcceleratorConfig:
     raw_outputs: bool = False
     depthwise_taps: int = 0
     post_process_lanes: int = 0
+    packed_multipliers: bool = False
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     def __post_init__(self) -> None:
@@ -98,6 +99,7 @@ class AcceleratorConfig:
         if self.post_process_lanes == self.columns:
             object.__setattr__(self, "post_process_lanes", 0)  # of one hardware there is one config
         for name in ("counters", "weight_zero_points", "raw_outputs"):
+        for name in ("counters", "weight_zero_points", "raw_outputs", "packed_multipliers"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
 

@@ -33,23 +33,35 @@ WINDOW_LATENCY = 3
 OPERAND_CODE_DELAY = 3
 """Cycles from a position's issue until array row 0 has its operand."""
 SUM_READ_DELAY = 2
-"""Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on."""
+"""Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on, with `packing_delay` 0."""
 SUM_WRITE_DELAY = 5
-"""Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows."""
+"""Cycles from a position's issue until accumulator lane 0 writes its sum, if the array had no rows, likewise."""
 DEPTHWISE_STREAM_DELAY = 3
 """Cycles between the reads of two of a DEPTHWISE's input lines for one output: the steps of one line."""
 GROUPS_IN_FLIGHT = 8
 """Output stationary: groups with sums on their way in, in the array, or on their way out, at most."""
 
 
+def packing_delay(config: AcceleratorConfig) -> int:
+    """Cycles by which sums enter the array later than where each product has a multiplier of its own."""
+    if not config.packed_multipliers:
+        return 0
+    return 1 if config.dataflow == "weight_stationary" else 2
+
+
+def sum_read_delay(config: AcceleratorConfig) -> int:
+    """Cycles from a position's issue until accumulator lane 0 reads the sum that it carries on."""
+    return SUM_READ_DELAY + packing_delay(config)
+
+
 def sum_write_delay(config: AcceleratorConfig) -> int:
     """Cycles from issuing a position until column lane 0 writes its sum."""
-    return config.rows + SUM_WRITE_DELAY
+    return config.rows + SUM_WRITE_DELAY + packing_delay(config)
 
 
 def sum_round_trip(config: AcceleratorConfig) -> int:
     """Least cycles between issuing two positions of which the second reads the sum that the first writes."""
-    return sum_write_delay(config) + 1 - SUM_READ_DELAY
+    return sum_write_delay(config) + 1 - sum_read_delay(config)
 
 
 def adder_latency(arithmetic: Arithmetic) -> int:
@@ -85,43 +97,49 @@ def rotator_stages(rows: int) -> int:
     return ((rows - 1).bit_length() + 1) // 2
 
 
-def group_lead(rows: int) -> int:
+def group_lead(config: AcceleratorConfig) -> int:
     """Cycles from a group's event until its first position has its turn; its sums start to move no later than that."""
-    return max(1, rows - 4 - rotator_stages(rows))
+    return max(1, config.rows - 4 - rotator_stages(config.rows) - packing_delay(config))
 
 
-def group_read_delay(rows: int) -> int:
+def group_read_delay(config: AcceleratorConfig) -> int:
     """Cycles from a group's event until accumulator lane 0 reads the first of its sums, the last position's."""
-    return group_lead(rows) + WINDOW_LATENCY + OPERAND_CODE_DELAY + rotator_stages(rows) - rows
+    issue = group_lead(config) + WINDOW_LATENCY
+    return issue + OPERAND_CODE_DELAY + rotator_stages(config.rows) + packing_delay(config) - config.rows
 
 
-def group_commit_delay(rows: int) -> int:
+def group_commit_delay(config: AcceleratorConfig) -> int:
     """Cycles from a group's event until its first position's issue; from then on results of the group before move."""
-    return group_lead(rows) + WINDOW_LATENCY
+    return group_lead(config) + WINDOW_LATENCY
 
 
-def group_write_delay(rows: int) -> int:
+def group_product_delay(config: AcceleratorConfig) -> int:
+    """Cycles from a position's issue until the last row's element of column 0 adds its product."""
+    return config.rows + OPERAND_CODE_DELAY + rotator_stages(config.rows) + 1 + packing_delay(config)
+
+
+def group_write_delay(config: AcceleratorConfig) -> int:
     """Cycles from that issue until accumulator lane 0 writes the first result, the last position's."""
-    return rows + OPERAND_CODE_DELAY + rotator_stages(rows) + 3
+    return config.rows + OPERAND_CODE_DELAY + rotator_stages(config.rows) + 3 + packing_delay(config)
 
 
-def group_due(rows: int) -> int:
+def group_due(config: AcceleratorConfig) -> int:
     """Place in a group's last tile whose turn is followed by the next event."""
-    return max(rows - group_lead(rows) - 1, 0)
+    return max(config.rows - group_lead(config) - 1, 0)
 
 
-def group_weight_delay(rows: int) -> int:
+def group_weight_delay(config: AcceleratorConfig) -> int:
     """Cycles from a position's issue to the read of the weight row with the number of its place."""
-    return 1 + rotator_stages(rows)
+    return 1 + rotator_stages(config.rows)
 
 
 GROUP_DELAYS = (
-    rotator_stages,
     group_lead,
     group_read_delay,
     group_commit_delay,
+    group_product_delay,
     group_write_delay,
     group_weight_delay,
     group_due,
 )
-"""What the output stationary dataflow takes, by the number of rows."""
+"""What the output stationary dataflow takes."""

@@ -21,6 +21,15 @@ def skew(m: Module, values: Sequence[Value], name: str) -> list[Value]:
     return delayed
 
 
+def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """The value, so many cycles later."""
+    for stage in range(cycles):
+        register = Signal(value.shape(), name=f"{name}_{stage}", reset_less=True)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
 def deskew(m: Module, values: Sequence[Value], name: str) -> list[Value]:
     """Value k, n − 1 − k cycles later: what `skew` delayed is in step again."""
     return skew(m, list(values)[::-1], name)[::-1]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from emulator.config import AcceleratorConfig
 
-from .array.processing_element import ProcessingElement
-from .array.systolic_array import SystolicArray
+from .array.compute import make_array
 from .simulation import BuiltSimulator, SimulationError, build
 from .simulation.vectors import Component, amaranth_component
 from .verilog.hierarchy import write_verilog
@@ -29,10 +28,10 @@ def array_speed(config: AcceleratorConfig, cycles: int, threads: int = 1) -> tup
 
 def build_array(config: AcceleratorConfig, threads: int = 1) -> BuiltSimulator:
     """The array between registers that hold random numbers, built with the accelerator's flags."""
-    element = ProcessingElement(config.arithmetic)
-    array = amaranth_component(SystolicArray(config.rows, config.columns, element), "systolic_array")
+    component = make_array(config)
+    array = amaranth_component(component, "systolic_array")
     sources = [
-        ("processing_element.v", write_verilog({"processing_element": element})),
+        ("elements.v", write_verilog(component.kinds)),
         ("systolic_array.v", array.source),
         ("fed_array.v", fed_array(array)),
         (TOP.name, TOP.read_text(encoding="utf-8")),

@@ -221,6 +221,7 @@ def random_config(
         accumulator_bytes=entry * int(rng.integers(3, 10)),
         bus_bytes=int(rng.choice([8, 16, 32])),
         counters=bool(rng.random() < 0.8),
+        packed_multipliers=bool(rng.random() < 0.3),
         arithmetic=arithmetic,
     )
     return replace(made, depthwise_taps=int(rng.choice(taps))) if len(taps) > 1 else made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.bus import OUTSTANDING
+from emulator.config import AcceleratorConfig
 from emulator.instructions import (
     COUNTER_ROWS,
     DEPTHWISE,
@@ -129,7 +130,7 @@ on. Where the config has no counters the opcode is illegal.
 OUTPUT_DELAY = f"{RESULT_DELAY} + columns"
 GROUP_ISSUE = WINDOW_SETUP_CYCLES + 1 + WINDOW_LATENCY
 GROUP_READ = OPERAND_CODE_DELAY - 1
-GROUP_WRITE = group_write_delay(1) - 2
+GROUP_WRITE = group_write_delay(AcceleratorConfig(rows=1)) - 2
 """The parts of the output-stationary delays that do not depend on the rows."""
 FIRST_ISSUE = 4
 """Cycles from taking a REQUANTIZE or COUNTERS to its first position's issue at the earliest."""
@@ -151,18 +152,19 @@ stationary, one position of one tile is issued per cycle, {WINDOW_LATENCY} cycle
 weights take `rows` cycles to load and load meanwhile. Accumulator lane 0 reads a carried sum {SUM_READ_DELAY}
 cycles after the issue and writes the new one rows + {SUM_WRITE_DELAY} cycles after it, so a tile of fewer than rows
 + {SUM_WRITE_DELAY + 1 - SUM_READ_DELAY} positions waits for the sums that it carries on. The instruction ends when
-lane 0 writes the last sum; the next one follows without a gap.
+lane 0 writes the last sum; the next one follows without a gap. With `packed_multipliers` lane 0 reads and writes a
+cycle later.
 
 Output stationary, positions form groups of `rows`, the last one perhaps of fewer, whose sums stay in the array while
-all tiles pass, in `rows` cycles each; with rows = 1 a group takes one cycle more. With s = ⌈⌈log2 rows⌉ / 2⌉ and a =
-max(1, rows − 4 − s) an instruction's first position is issued a + {GROUP_ISSUE} cycles after the unit has taken it,
-if the array is idle. Lane 0 reads the carried sum of a group's position p = 0 … rows − 1 in cycle s +
-{GROUP_READ} − p from its first position's issue on, and writes its result in cycle 2 · rows + s + {GROUP_WRITE} − p
-from the one on in which the next group's first position is issued, or would be if there were one. The instruction
-ends with the last of these writes, that of position 0. The next one's first issue comes a + {WINDOW_SETUP_CYCLES + 1}
-cycles after its own at the earliest: without a gap if its groups take as long, otherwise also no less than `rows`
-cycles after their end. With `carry` 1 it comes a + {WINDOW_LATENCY + 1} cycles after the end of the one before at the
-earliest.
+all tiles pass, in `rows` cycles each; with rows = 1 a group takes one cycle more. With s = ⌈⌈log2 rows⌉ / 2⌉, d = 0, or
+2 with `packed_multipliers`, and a = max(1, rows − 4 − s − d) an instruction's first position is issued a +
+{GROUP_ISSUE} cycles after the unit has taken it, if the array is idle. Lane 0 reads the carried sum of a group's
+position p = 0 … rows − 1 in cycle s + d + {GROUP_READ} − p from its first position's issue on, and writes its result in
+cycle 2 · rows + s + d + {GROUP_WRITE} − p from the one on in which the next group's first position is issued, or would
+be if there were one. The instruction ends with the last of these writes, that of position 0. The next one's first issue
+comes a + {WINDOW_SETUP_CYCLES + 1} cycles after its own at the earliest: without a gap if its groups take as long,
+otherwise also no less than `rows` cycles after their end. With `carry` 1 it comes a + {WINDOW_LATENCY + 1} cycles after
+the end of the one before at the earliest.
 """,
     Opcode.REQUANTIZE: f"""
 a position per cycle, the first one {FIRST_ISSUE} cycles after the unit has taken the instruction; a position waits

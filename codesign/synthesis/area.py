@@ -25,7 +25,7 @@ from .synthesize import CELLS, SITES, TARGET_MHZ, TOP, Resources, run_tool, scop
 
 TARGETS = ("ecp5",)
 FILES = ("accelerator.v", "netlist.json", "netlist.log")
-KEPT = ("processing_element", "accumulator_lane", "post_process_lane", "weight_lane")
+KEPT = ("processing_element", "processing_element_pair", "accumulator_lane", "post_process_lane", "weight_lane")
 """Modules that an accelerator has many of: each is synthesized once, as it is, and counted as often as it is there."""
 MOST_WORDS = 128
 """A memory of more words becomes block RAMs, which start with zeros without being told so, and Yosys is faster."""
@@ -46,6 +46,7 @@ SAMPLES = tuple(
         counters=at % 3 != 0,
         weight_zero_points=at % 3 != 1,
         raw_outputs=at % 3 == 2,
+        packed_multipliers=at >= 3,
         arithmetic=Arithmetic(
             accumulator_bits=(32, 16, 40)[at % 3],
             multiplier_bits=(24, 8, 18)[at % 3],

@@ -18,6 +18,8 @@ GROUPS = {
 }
 """Group → the part of the hierarchy that it is; ``control`` is all that is in no other."""
 Features = dict[str, float]
+PACKED_FACTOR_BITS = 17
+"""Bits of two packed weights but for the sign."""
 
 
 def instances(group: str, config: AcceleratorConfig) -> int:
@@ -47,6 +49,7 @@ def _array_luts(config: AcceleratorConfig) -> Features:
         "overflow test": step - bits + 1,
         "moving": moving,
         "moving bits": moving * bits,
+        **_packed(config),
     }
 
 
@@ -55,7 +58,15 @@ def _array_ffs(config: AcceleratorConfig) -> Features:
     entry = arithmetic.accumulator_bits + 1
     moving = config.dataflow == "output_stationary"
     held = 3 * entry + weight if moving else entry + 2 * weight
-    return {"registers": held + arithmetic.activation_bits + 3, "row ends": 1 / config.columns}
+    return {"registers": held + arithmetic.activation_bits + 3, "row ends": 1 / config.columns, **_packed(config)}
+
+
+def _packed(config: AcceleratorConfig) -> Features:
+    """What makes two products out of one multiplier's, for each element."""
+    arithmetic, paired = config.arithmetic, config.packed_multipliers * (config.columns // 2) / config.columns
+    product = arithmetic.activation_bits + config.array_weight_bits
+    overlap = max(product - (PACKED_FACTOR_BITS - config.array_weight_bits), 0)
+    return {"packed": paired, "packed bits": paired * product, "products in LUTs": paired * overlap * (overlap + 1) / 2}
 
 
 def _accumulators_luts(config: AcceleratorConfig) -> Features:

@@ -132,11 +132,12 @@ class AreaModel:
 
     def outside(self, config: AcceleratorConfig) -> tuple[str, ...]:
         """What of a config is beyond all synthesized ones, in words."""
+        known = any(one.config.packed_multipliers for one in self.measured) or not config.packed_multipliers
         return tuple(
             f"{name} {getattr(config, name)} ({least} to {most})"
             for name, (least, most) in self.ranges.items()
             if not least <= getattr(config, name) <= most
-        )
+        ) + (() if known else ("packed_multipliers true",))
 
     def _errors_at(self, config: AcceleratorConfig) -> dict[str, tuple[float, float]]:
         """LUTs and FFs → (median, worst) relative error that is to be expected; {}: not known."""
@@ -146,6 +147,7 @@ class AreaModel:
             name: (least, most * (FARTHEST if name in SIDES else 1)) for name, (least, most) in self.ranges.items()
         }
         near = all(least <= getattr(config, name) <= most for name, (least, most) in reach.items())
+        near = near and "packed_multipliers true" not in self.outside(config)
         return self.far_errors if near else {}
 
     def predict(self, config: AcceleratorConfig) -> dict[str, Prediction]:

@@ -126,7 +126,7 @@ def multipliers(config: AcceleratorConfig) -> int:
         lane += 2 * len(factor) + _products(_digits(RESCALED_SUM_BITS, signed=True), factor)
     else:
         lane += 2 * len(_digits(arithmetic.adder_multiplier_bits, signed=False))
-    array = config.rows * config.columns
+    array = config.rows * (-(-config.columns // 2) if config.packed_multipliers else config.columns)
     # LOAD and STORE multiply rows by lanes: with one number of lanes that is a power of two, that is no product.
     loads = config.rows != config.columns or not _is_power_of_two(config.columns)
     stores = not _is_power_of_two(config.columns)

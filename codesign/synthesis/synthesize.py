@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,11 @@ def _critical(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_tool(folder: Path, stop: threading.Event, name: str, *arguments: str) -> None:
-    """Run a tool in `folder` to its end, or until `stop`: an interrupt reaches the main thread alone."""
+    """Run a tool in `folder` to its end, or until `stop`: an interrupt reaches the main thread alone.
+
+    Raises ``RuntimeError`` with the tool's last words where it fails: its output's, or where it is quiet those of the
+    log that ``-l`` names.
+    """
     beside = Path(sys.executable).with_name(name)
     executable = str(beside) if beside.exists() else shutil.which(name) or name
     with subprocess.Popen(
@@ -228,5 +233,14 @@ def run_tool(folder: Path, stop: threading.Event, name: str, *arguments: str) ->
                 if stop.is_set():
                     process.kill()
     if process.returncode:
-        words = [line for line in output.splitlines() if line.strip()]
+        words = [line for line in output.splitlines() if line.strip()] or _last_words(folder, arguments)
         raise RuntimeError(f"{name} failed: {words[-1] if words else f'status {process.returncode}'}")
+
+
+def _last_words(folder: Path, arguments: Sequence[str]) -> list[str]:
+    """The last line of a tool's log, with what it was doing then: the last numbered line of Yosys' log."""
+    log = folder / dict(pairwise(arguments)).get("-l", "")
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    lines = [line.strip() for line in lines if line.strip()]
+    doing = [line for line in lines if re.match(r"\d+(\.\d+)*\. ", line)]
+    return [" after ".join([*lines[-1:], *(f"'{line}'" for line in doing[-1:])])] if lines else []

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.timing import OPERAND_CODE_DELAY, rotator_stages
+from emulator.timing import OPERAND_CODE_DELAY, packing_delay, rotator_stages
 
 from ..control import PARAMETER_WRITE
 from ..memory.scratchpad import Scratchpad
@@ -16,10 +16,24 @@ from ..verilog.hierarchy import Placed
 from .accumulator_lane import AccumulatorLane
 from .convolve_unit import ConvolveUnit
 from .output_stationary_element import OutputStationaryElement
+from .output_stationary_pair import OutputStationaryPair
 from .processing_element import ProcessingElement
+from .processing_element_pair import ProcessingElementPair
 from .rotator import rotate
 from .systolic_array import SystolicArray
 from .weight_lane import WeightLane
+
+
+def make_array(config: AcceleratorConfig) -> SystolicArray:
+    """The systolic array of a config."""
+    arithmetic, bits = config.arithmetic, config.array_weight_bits
+    if config.dataflow == "weight_stationary":
+        element, pair = ProcessingElement, ProcessingElementPair
+    else:
+        element, pair = OutputStationaryElement, OutputStationaryPair
+    pairs = config.columns // 2 if config.packed_multipliers else 0
+    single = element(arithmetic, bits, packing_delay(config)) if 2 * pairs < config.columns else None
+    return SystolicArray(config.rows, config.columns, single, pair(arithmetic, bits) if pairs else None)
 
 
 class Compute(wiring.Component):
@@ -38,9 +52,7 @@ class Compute(wiring.Component):
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        stationary_weights = config.dataflow == "weight_stationary"
-        element = ProcessingElement if stationary_weights else OutputStationaryElement
-        self.element = element(config.arithmetic, config.array_weight_bits)
+        self.array = make_array(config)
         self.lane = AccumulatorLane(config)
         self.weight_lane = WeightLane(config.arithmetic) if config.weight_zero_points else None
         super().__init__(
@@ -62,14 +74,14 @@ class Compute(wiring.Component):
     @property
     def kinds(self) -> dict[str, wiring.Component]:
         """The components that are written as modules of their own, by name."""
-        kinds = {"processing_element": self.element, "accumulator_lane": self.lane}
+        kinds = {**self.array.kinds, "accumulator_lane": self.lane}
         return kinds if self.weight_lane is None else {**kinds, "weight_lane": self.weight_lane}
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
         m.submodules.unit = unit = ConvolveUnit(config)
-        m.submodules.array = array = SystolicArray(config.rows, config.columns, self.element)
+        m.submodules.array = array = self.array
         wiring.connect(m, wiring.flipped(self.port), unit.port)
         m.d.comb += [self.positions.eq(unit.positions), self.bank_reads.eq(unit.bank_reads)]
         self._operands(m, unit, array)

@@ -8,7 +8,7 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Error, Opcode
-from emulator.timing import SUM_READ_DELAY, group_weight_delay, sum_write_delay
+from emulator.timing import group_weight_delay, sum_read_delay, sum_write_delay
 
 from ..control import accumulate_control
 from ..fields import fields_layout
@@ -152,7 +152,7 @@ class ConvolveUnit(wiring.Component):
         """The streamer, the engine and whether a position is to come or on its way."""
         m.submodules.engine = engine = GroupEngine(self.config)
         m.submodules.streamer = streamer = GroupStreamer(self.config)
-        delay = group_weight_delay(self.config.rows)
+        delay = group_weight_delay(self.config)
         reads, bits = Signal(delay), len(self.weight_address)
         addresses = Signal(delay * bits, reset_less=True)
         m.d.sync += [reads.eq(Cat(streamer.issue, reads)), addresses.eq(Cat(streamer.weight_address, addresses))]
@@ -187,7 +187,7 @@ class ConvolveUnit(wiring.Component):
     def _sums(self, m: Module, issue: Value, tag: Value) -> Value:
         """Control of the accumulator lanes, and the end of instructions; returns whether a position is on its way."""
         config, port = self.config, self.port
-        read, write = SUM_READ_DELAY, sum_write_delay(config)
+        read, write = sum_read_delay(config), sum_write_delay(config)
         row_bits = len(self.accumulate.read_address)
         valid, final = Signal(write), Signal(write)
         carry, parameters = Signal(read), Signal(4 * read, reset_less=True)

@@ -72,13 +72,13 @@ class GroupEngine(wiring.Component):
         config, rows, prepared = self.config, self.config.rows, self.instruction
         active, due, more = Signal(), Signal(), Signal()
         rest = Signal(range(max(rows, 2)))
-        drain = Signal(range(rows + group_write_delay(rows) + 1))
+        drain = Signal(range(rows + group_write_delay(config) + 1))
         row, left = Signal(17, reset_less=True), Signal(24, reset_less=True)
         carry, parameters = Signal(reset_less=True), Signal(4, reset_less=True)
         group = Signal(self._result_layout(), reset_less=True)
         here_row, here_left = Signal(17), Signal(24)
         begins, flush = Signal(), Signal()
-        on_their_way = Signal(group_commit_delay(rows))  # events; whether there is a result to take along
+        on_their_way = Signal(group_commit_delay(config))  # events; whether there is a result to take along
         results, flushes = Signal.like(on_their_way), Signal.like(on_their_way)
         drained = Signal()
         m.d.comb += [
@@ -135,7 +135,7 @@ class GroupEngine(wiring.Component):
             self.busy.eq(active | on_their_way.any() | (drain != 0)),
         ]
         with m.If(moves):
-            m.d.sync += drain.eq(rows - 1 + group_write_delay(rows))
+            m.d.sync += drain.eq(rows - 1 + group_write_delay(config))
         with m.Elif(drain != 0):
             m.d.sync += drain.eq(drain - 1)
         carry, parameters = Mux(self.fresh, prepared.carry, carry), Mux(self.fresh, prepared.parameters, parameters)
@@ -155,7 +155,7 @@ class GroupEngine(wiring.Component):
         place, count = Signal(range(max(rows, 2))), Signal.like(self.count)
         address = Signal(17, reset_less=True)
         layout = data.StructLayout({"carry": 1, "row": len(self.accumulate.read_address), "parameters": 4})
-        stages = [Signal(layout, name=f"start_{n}", reset_less=True) for n in range(group_read_delay(rows))]
+        stages = [Signal(layout, name=f"start_{n}", reset_less=True) for n in range(group_read_delay(self.config))]
         entry = Signal(4, reset_less=True)
         with m.If(running):
             m.d.sync += [place.eq(place - 1), address.eq(address - 1), running.eq(place != 0)]
@@ -185,7 +185,7 @@ class GroupEngine(wiring.Component):
         rows = self.config.rows
         m.submodules.groups = groups = Memory(shape=group.shape().size, depth=GROUPS_IN_FLIGHT, init=[])
         put, get = groups.write_port(), groups.read_port(domain="comb")
-        moving = Signal(group_write_delay(rows) - 1)
+        moving = Signal(group_write_delay(self.config) - 1)
         m.d.sync += [moving.eq(Cat(moves, moving)), put.addr.eq(put.addr + ends), get.addr.eq(get.addr + moving[-1])]
         with m.If(self.clear):
             m.d.sync += [put.addr.eq(0), get.addr.eq(0)]

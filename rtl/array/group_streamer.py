@@ -97,7 +97,7 @@ class GroupStreamer(wiring.Component):
             tag.tile_start.eq(place == 0),
             tag.group_start.eq((place == 0) & first_tile),
             self.taken.eq(begins & fresh),
-            self.due.eq(running & window.last_kernel & (place == group_due(rows))),
+            self.due.eq(running & window.last_kernel & (place == group_due(config))),
             window.next_position.eq(running),
             window.moves.eq(self.taken | running),
             window.next_kernel.eq(running & tile_end),
@@ -157,7 +157,7 @@ class GroupStreamer(wiring.Component):
 
     def _wait(self, m: Module) -> tuple[Value, Value, Value]:
         """(the group's first turn is in the next cycle, its instruction's first group, positions)."""
-        lead = group_lead(self.config.rows) - 1
+        lead = group_lead(self.config) - 1
         if lead == 0:
             return self.event, self.fresh, self.count
         waiting = Signal(lead)

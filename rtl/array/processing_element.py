@@ -6,18 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
 
-
-def overflow(m: Module, value: Value, arithmetic: Arithmetic) -> tuple[Value, Value]:
-    """Bring a signed `value` into P bits; returns the partial sum and whether it had left the range."""
-    bits = arithmetic.accumulator_bits
-    low, high = arithmetic.accumulator_range
-    outside = Signal()
-    spill = value[bits - 1 :]
-    m.d.comb += outside.eq(spill.any() & ~spill.all())
-    wrapped = value[:bits].as_signed()
-    if arithmetic.overflow == "wrap":
-        return wrapped, outside
-    return Mux(outside, Mux(value[-1], C(low, signed(bits)), C(high, signed(bits))), wrapped), outside
+from ..skew import delayed
+from .sum_step import sum_step
 
 
 class ProcessingElement(wiring.Component):
@@ -27,7 +17,9 @@ class ProcessingElement(wiring.Component):
     makes the shadow the active weight. `x`, `swap` and `load` move right, one element per cycle; the sum moves down.
     Both factors come from registers that take a value in every cycle, so that these can be part of a multiplier.
 
-    Latency: `x` in cycle t meets `sum_in` of cycle t + 2; `sum_out` follows in cycle t + 3.
+    Latency: `x` in cycle t meets `sum_in` of cycle t + 2 + late; `sum_out` follows a cycle later.
+
+    late : cycles by which the product is delayed, to be as late as one of `ProcessingElementPair`
 
     Members
     -------
@@ -37,8 +29,8 @@ class ProcessingElement(wiring.Component):
     x_out, swap_out, load_out, sum_out, overflowed_out : registered, to the right and below
     """
 
-    def __init__(self, arithmetic: Arithmetic, weight_bits: int | None = None):
-        self.arithmetic, self.weight_bits = arithmetic, weight_bits or arithmetic.weight_bits
+    def __init__(self, arithmetic: Arithmetic, weight_bits: int | None = None, late: int = 0):
+        self.arithmetic, self.weight_bits, self.late = arithmetic, weight_bits or arithmetic.weight_bits, late
         x, total = signed(arithmetic.activation_bits + 1), signed(arithmetic.accumulator_bits)
         super().__init__(
             {
@@ -69,6 +61,7 @@ class ProcessingElement(wiring.Component):
             m.d.sync += shadow.eq(self.weight)
         with m.If(self.swap):
             m.d.sync += active.eq(shadow)
+        m.d.comb += self.x_out.eq(x)
         m.d.sync += [
             x.eq(self.x),
             self.swap_out.eq(self.swap),
@@ -76,8 +69,7 @@ class ProcessingElement(wiring.Component):
             factor.eq(active),
             product.eq(x * factor),
         ]
-        step = Signal(signed(max(arithmetic.accumulator_bits, len(product)) + 1))
-        m.d.comb += [self.x_out.eq(x), step.eq(self.sum_in + product)]
-        total, outside = overflow(m, step, arithmetic)
-        m.d.sync += [self.sum_out.eq(total), self.overflowed_out.eq(self.overflowed_in | outside)]
+        product = delayed(m, product, self.late, "product_late")
+        total, overflowed = sum_step(m, self.sum_in, self.overflowed_in, product, arithmetic)
+        m.d.sync += [self.sum_out.eq(total), self.overflowed_out.eq(overflowed)]
         return m

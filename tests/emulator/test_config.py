@@ -29,6 +29,7 @@ def test_hash_names_every_field() -> None:
         AcceleratorConfig(weight_zero_points=True),
         AcceleratorConfig(raw_outputs=True),
         *(AcceleratorConfig(depthwise_taps=taps) for taps in (1, 3, 9)),
+        AcceleratorConfig(packed_multipliers=True),
         AcceleratorConfig(arithmetic=Arithmetic(adder="rescaled")),
     ]
     assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 10

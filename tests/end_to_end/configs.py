@@ -33,7 +33,7 @@ CONFIGS = {
     "2x6": AcceleratorConfig(
         rows=2, columns=6, dataflow="output_stationary", activation_scratchpad_bytes=2 * 64,
         weight_scratchpad_bytes=6 * 60, operand_scratchpad_bytes=6 * 40, output_scratchpad_bytes=6 * 24,
-        accumulator_bytes=6 * 2 * 11, bus_bytes=32,
+        accumulator_bytes=6 * 2 * 11, bus_bytes=32, packed_multipliers=True,
         arithmetic=Arithmetic(accumulator_bits=16, rounding="half_away"),
     ),
 }  # fmt: skip
@@ -43,7 +43,7 @@ VERSION_2 = {
     "5x4": AcceleratorConfig(
         rows=5, columns=4, activation_scratchpad_bytes=5 * 60, weight_scratchpad_bytes=4 * 60,
         operand_scratchpad_bytes=4 * 50, output_scratchpad_bytes=4 * 36, accumulator_bytes=4 * 12 * 7 // 4,
-        weight_zero_points=True, raw_outputs=True,
+        weight_zero_points=True, raw_outputs=True, packed_multipliers=True,
         arithmetic=Arithmetic(accumulator_bits=14, multiplier_bits=31, rounding="double", adder="rescaled"),
     ),
     "3x5": AcceleratorConfig(

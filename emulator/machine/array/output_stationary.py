@@ -28,7 +28,7 @@ def _sums(s: State) -> None:
         else:
             read_bias(s.parameters, start.parameters, min(c.accumulator_bits, 32), v.sums[at], v.flags[at])
     # By now all weights of the tile are there, and the sum to start from.
-    at = (now - WINDOW_LATENCY - (c.rows + c.rotator_stages + 4)) & mask
+    at = (now - WINDOW_LATENCY - c.group_product_delay) & mask
     e = v.line[at]
     if e.issued and e.position:
         where, weights, across = e.group * c.rows + e.place, v.weights[e.tile], v.across[e.tile]

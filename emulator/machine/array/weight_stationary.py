@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from ...timing import SUM_READ_DELAY, SUM_WRITE_DELAY, WINDOW_LATENCY
+from ...timing import WINDOW_LATENCY
 from ..compiled import compiled
 from ..state import State
 from .pipeline import CONVOLVE, bank_bit, copy_sums, read_operands, read_weights
 from .sums import accumulate, read_bias
 from .window import begin, last_kernel, last_position, locate, next_kernel, next_position
-
-SUM_ROUND_TRIP = SUM_WRITE_DELAY + 1 - SUM_READ_DELAY
-"""`sum_round_trip` of an array without rows."""
 
 
 @compiled
@@ -18,14 +15,14 @@ def _sums(s: State) -> None:
     """What accumulator lane 0 reads and writes in this cycle."""
     c, v = s.config[0], s.convolve
     mask, now = len(v.line) - 1, v.registers[0].now
-    at = (now - WINDOW_LATENCY - SUM_READ_DELAY) & mask
+    at = (now - WINDOW_LATENCY - c.sum_read_delay) & mask
     e = v.line[at]
     if e.issued:
         if e.carry:
             copy_sums(s.sums[e.row], s.overflowed[e.row], v.sums[at], v.flags[at])
         else:
             read_bias(s.parameters, e.parameters, min(c.accumulator_bits, 32), v.sums[at], v.flags[at])
-    at = (now - WINDOW_LATENCY - (c.rows + SUM_WRITE_DELAY)) & mask
+    at = (now - WINDOW_LATENCY - c.sum_write_delay) & mask
     e = v.line[at]
     if e.issued:
         weights, across = v.weights[e.tile], v.across[e.tile]
@@ -143,8 +140,8 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
             final = _turn(s, now & mask)
     if _load(s, started, issue and e.first, stop, offered) and not fault:
         port.fault, port.fault_index = 1, v.loader[0].index
-    g.start_left = c.rows + SUM_ROUND_TRIP - 1 if started else max(g.start_left - 1, 0)
-    g.turn_left = c.rows + SUM_ROUND_TRIP - 1 if turn else max(g.turn_left - 1, 0)
+    g.start_left = c.sum_write_delay - c.sum_read_delay if started else max(g.start_left - 1, 0)
+    g.turn_left = c.sum_write_delay - c.sum_read_delay if turn else max(g.turn_left - 1, 0)
     if offered_walker and not stop and (not was_waiting or final):
         _take(s)
     if stop:
@@ -152,10 +149,10 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
 
     # What the registers show in the next cycle.
     g.stages = 0 if stop else WINDOW_LATENCY if turn else max(g.stages - 1, 0)
-    g.drain = c.rows + SUM_WRITE_DELAY if issue else max(g.drain - 1, 0)
-    e = v.line[(now - WINDOW_LATENCY - (c.rows + SUM_WRITE_DELAY - 1)) & mask]
+    g.drain = c.sum_write_delay if issue else max(g.drain - 1, 0)
+    e = v.line[(now - WINDOW_LATENCY - (c.sum_write_delay - 1)) & mask]
     if e.issued and e.final:
         port.finished, port.signals, port.finished_index = 1, e.signals, e.index
-    e = v.line[(now - WINDOW_LATENCY - (SUM_READ_DELAY - 2)) & mask]
+    e = v.line[(now - WINDOW_LATENCY - (c.sum_read_delay - 2)) & mask]
     v.registers[0].bank_reads = bank_bit(e.row) if e.issued and e.carry else 0
     return g.waiting or g.stages or g.drain  # type: ignore[no-any-return]

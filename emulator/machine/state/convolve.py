@@ -163,7 +163,7 @@ def allocate(config: AcceleratorConfig) -> Convolve:
     raw = np.zeros(MAX_FIELDS, np.int64)
     rows, columns = config.rows, config.columns
     grouped = config.dataflow == "output_stationary"
-    longest = group_write_delay(rows) + rows if grouped else sum_write_delay(config)
+    longest = group_write_delay(config) + rows if grouped else sum_write_delay(config)
     length = 1 << (WINDOW_LATENCY + longest).bit_length()
     tiles = 8 if grouped else 4
     slots = GROUPS_IN_FLIGHT * rows if grouped else length

@@ -15,7 +15,7 @@ from ...arithmetic import ROUNDINGS
 from ...config import AcceleratorConfig
 from ...instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS, PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW, Unit
 from ...registers import COUNTERS, LANE_COUNTERS
-from ...timing import GROUP_DELAYS, code_delay, depthwise_delay, depthwise_round_trip
+from ...timing import GROUP_DELAYS, code_delay, depthwise_delay, depthwise_round_trip, sum_read_delay, sum_write_delay
 from ..compiled import MAX_FIELDS
 from . import arbiter, convolve, depthwise, external, fetch, load, post_process, sequencer, store
 from .records import Records, record
@@ -50,10 +50,12 @@ CONFIG = record(
     "code_delay",  # this and what follows: of emulator.timing
     "depthwise_delay",
     "depthwise_round_trip",
-    "rotator_stages",
+    "sum_read_delay",
+    "sum_write_delay",
     "group_lead",
     "group_read_delay",
     "group_commit_delay",
+    "group_product_delay",
     "group_write_delay",
     "group_weight_delay",
     "group_due",
@@ -178,7 +180,7 @@ def config_record(config: AcceleratorConfig) -> Records:
         "code_delay": code_delay(arithmetic),
         "depthwise_delay": depthwise_delay(config.depthwise_taps),
         "depthwise_round_trip": depthwise_round_trip(config.depthwise_taps),
-    } | {delay.__name__: delay(config.rows) for delay in GROUP_DELAYS}
+    } | {delay.__name__: delay(config) for delay in (sum_read_delay, sum_write_delay, *GROUP_DELAYS)}
     for name in CONFIG.names or ():
         made[name] = coded[name] if name in coded else getattr(config if hasattr(config, name) else arithmetic, name)
     return made

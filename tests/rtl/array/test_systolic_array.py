@@ -7,25 +7,26 @@ import re
 import numpy as np
 import pytest
 
-from emulator import Arithmetic
-from rtl.array.output_stationary_element import OutputStationaryElement
-from rtl.array.processing_element import ProcessingElement
-from rtl.array.systolic_array import SystolicArray
+from emulator import AcceleratorConfig, Arithmetic
+from rtl.array.compute import make_array
 from rtl.simulation.vectors import Component, amaranth_component, play_vectors
 from rtl.verilog.hierarchy import write_verilog
 
-ROWS, COLUMNS = 3, 4
+ROWS, COLUMNS = 3, 5
 MODES = ("saturate", "wrap")
+PACKED = pytest.mark.parametrize("packed", [False, True], ids=["a multiplier each", "packed"])
 
 
-def arrays(kind: type[ProcessingElement] | type[OutputStationaryElement]) -> list[Component]:
+def arrays(dataflow: str, packed: bool) -> list[Component]:
     """An array per overflow mode, of 18 bits, which random products overflow now and then."""
     made = []
     for mode in MODES:
-        array = SystolicArray(ROWS, COLUMNS, kind(Arithmetic(accumulator_bits=18, overflow=mode)))
+        arithmetic = Arithmetic(accumulator_bits=18, overflow=mode)
+        config = AcceleratorConfig(ROWS, COLUMNS, dataflow, packed_multipliers=packed, arithmetic=arithmetic)
+        array = make_array(config)
         part = amaranth_component(array, f"array_{mode}")
-        source = part.source + write_verilog({"processing_element": array.element})
-        source = re.sub(r"\bprocessing_element\b", f"element_{mode}", source)
+        source = part.source + write_verilog(array.kinds)
+        source = re.sub(r"\b(processing_element(_pair)?)\b", rf"\1_{mode}", source)
         made.append(Component(part.module, source, part.inputs, part.outputs))
     return made
 
@@ -51,11 +52,13 @@ def draw(rng: np.random.Generator, *shape: int) -> dict[str, np.ndarray]:
     }
 
 
-def test_weight_stationary() -> None:
+@PACKED
+def test_weight_stationary(packed: bool) -> None:
     """Tiles of weights one after the other, each with `positions` operands per row, without a gap."""
+    late = 1 if packed else 0
     rng, tiles, positions = np.random.default_rng(1), 3, 5
     cases = [draw(rng, positions, ROWS) for _ in range(tiles)]
-    length = (tiles + 1) * positions + ROWS + COLUMNS + 4
+    length = (tiles + 1) * positions + ROWS + COLUMNS + 4 + late
     names = [f"{n}__{k}" for n in ("x", "swap", "load") for k in range(ROWS)]
     names += [f"{n}__{k}" for n in ("weight", "sum_in", "overflowed_in") for k in range(COLUMNS)]
     inputs = {name: np.zeros(length, np.int64) for name in names}
@@ -68,14 +71,15 @@ def test_weight_stationary() -> None:
         for c in range(COLUMNS):
             first = base - positions + c
             inputs[f"weight__{c}"][first : first + ROWS] = case["weight"][:, c]
-            inputs[f"sum_in__{c}"][base + 2 + c : base + 2 + c + positions] = case["sum"][:, c]
-            inputs[f"overflowed_in__{c}"][base + 2 + c : base + 2 + c + positions] = case["flag"][:, c]
+            first = base + 2 + late + c
+            inputs[f"sum_in__{c}"][first : first + positions] = case["sum"][:, c]
+            inputs[f"overflowed_in__{c}"][first : first + positions] = case["flag"][:, c]
     overflows = 0
-    for mode, out in zip(MODES, play_vectors(arrays(ProcessingElement), [inputs, inputs]), strict=True):
+    for mode, out in zip(MODES, play_vectors(arrays("weight_stationary", packed), [inputs, inputs]), strict=True):
         for tile, case in enumerate(cases):
             for p in range(positions):
                 for c in range(COLUMNS):
-                    cycle = (tile + 1) * positions + p + 2 + ROWS + c
+                    cycle = (tile + 1) * positions + p + 2 + late + ROWS + c
                     products = [int(case["x"][p, r] * case["weight"][r, c]) for r in range(ROWS)]
                     total, flag = walk(int(case["sum"][p, c]), int(case["flag"][p, c]), products, mode)
                     assert (out[f"sum__{c}"][cycle], out[f"overflowed__{c}"][cycle]) == (total, flag)
@@ -83,12 +87,14 @@ def test_weight_stationary() -> None:
     assert overflows > 5
 
 
+@PACKED
 @pytest.mark.parametrize("depth", [ROWS, 2 * ROWS + 1])
-def test_output_stationary(depth: int) -> None:
+def test_output_stationary(depth: int, packed: bool) -> None:
     """Groups of `ROWS` sums one after the other, `depth` products each, and a flush after the last one."""
-    rng, groups = np.random.default_rng(2), 4
+    late = 2 if packed else 0
+    rng, groups = np.random.default_rng(2), 8
     cases = [draw(rng, ROWS, depth) for _ in range(groups)]
-    length = (groups + 2) * depth + 4 * ROWS + COLUMNS
+    length = (groups + 2) * depth + 4 * ROWS + COLUMNS + late
     names = [f"{n}__{k}" for n in ("x", "first") for k in range(ROWS)]
     names += [f"{n}__{k}" for n in ("weight", "sum_in", "overflowed_in") for k in range(COLUMNS)]
     inputs = {name: np.zeros(length, np.int64) for name in names}
@@ -101,14 +107,14 @@ def test_output_stationary(depth: int) -> None:
         for c in range(COLUMNS if group < groups else 0):
             inputs[f"weight__{c}"][base + c : base + c + depth] = cases[group]["weight"][:, c]
             for r in range(ROWS):
-                inputs[f"sum_in__{c}"][base + 2 - r + c] = cases[group]["sum"][r, c]
-                inputs[f"overflowed_in__{c}"][base + 2 - r + c] = cases[group]["flag"][r, c]
+                inputs[f"sum_in__{c}"][base + 2 + late - r + c] = cases[group]["sum"][r, c]
+                inputs[f"overflowed_in__{c}"][base + 2 + late - r + c] = cases[group]["flag"][r, c]
     overflows = 0
-    for mode, out in zip(MODES, play_vectors(arrays(OutputStationaryElement), [inputs, inputs]), strict=True):
+    for mode, out in zip(MODES, play_vectors(arrays("output_stationary", packed), [inputs, inputs]), strict=True):
         for group, case in enumerate(cases):
             for r in range(ROWS):
                 for c in range(COLUMNS):
-                    cycle = ROWS + (group + 1) * depth + 2 - r + 2 * ROWS + c
+                    cycle = ROWS + (group + 1) * depth + 2 + late - r + 2 * ROWS + c
                     products = [int(case["x"][r, k] * case["weight"][k, c]) for k in range(depth)]
                     total, flag = walk(int(case["sum"][r, c]), int(case["flag"][r, c]), products, mode)
                     assert (out[f"sum__{c}"][cycle], out[f"overflowed__{c}"][cycle]) == (total, flag)
