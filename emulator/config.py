@@ -22,6 +22,7 @@ LATER_FIELDS = {
     "raw_outputs": False,
     "depthwise_taps": 0,
     "post_process_lanes": 0,
+    "packed_multipliers": False,
     "adder": "shared_shift",
 }
 """Fields that the first accelerators do not have, and what they are for these."""
@@ -42,6 +43,7 @@ class AcceleratorConfig:
     counters : whether the hardware that counts overflows and clips is built
     weight_zero_points : whether weights may have a zero point, which makes the array's right operand a bit wider
     raw_outputs : whether a convolution's or a linear layer's sums can be the model's output, stored byte by byte
+    packed_multipliers : whether two neighbouring columns of the array share multipliers of 18 × 18 bits
     depthwise_taps : 0, 1, 3 or 9, kernel positions of a depthwise convolution that a post-process lane takes per cycle;
         0: it has no weights, and the array computes depthwise convolutions
     post_process_lanes : hardware for requantizer and adder, shared by as many columns each, which take turns: a result

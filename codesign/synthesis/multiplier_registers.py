@@ -26,7 +26,8 @@ def use_input_registers(module: dict[str, Any]) -> int:
     these flip-flops have one clock, no enable and no reset. A flip-flop that nothing else uses goes away.
     """
     cells, users = module["cells"], _users(module)
-    drivers = {cell["connections"]["Q"][0]: name for name, cell in cells.items() if cell["type"] == FLIP_FLOP}
+    flip_flops = {name: cell for name, cell in cells.items() if cell["type"] == FLIP_FLOP}
+    drivers = {bit: name for name, cell in flip_flops.items() for bit in cell["connections"].get("Q", [])}
     changed = 0
     for at, cell in [(name, cell) for name, cell in cells.items() if cell["type"] == MULTIPLIER]:
         connections = cell["connections"]

@@ -32,7 +32,7 @@ def test_hash_names_every_field() -> None:
         AcceleratorConfig(packed_multipliers=True),
         AcceleratorConfig(arithmetic=Arithmetic(adder="rescaled")),
     ]
-    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 10
+    assert len({config.hash() for config in (*others, AcceleratorConfig())}) == 11
 
 
 def test_a_lane_for_each_column_is_one_config() -> None:
