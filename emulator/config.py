@@ -100,7 +100,6 @@ class AcceleratorConfig:
             )
         if self.post_process_lanes == self.columns:
             object.__setattr__(self, "post_process_lanes", 0)  # of one hardware there is one config
-        for name in ("counters", "weight_zero_points", "raw_outputs"):
         for name in ("counters", "weight_zero_points", "raw_outputs", "packed_multipliers"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}")
