@@ -9,6 +9,8 @@ DEFAULT_LATENCY = 16
 """Cycles from a read's address to its first beat, in simulated and emulated memory, unless told otherwise."""
 MAX_LATENCY = 1024
 """Largest latency of that memory."""
+LOAD_WRITE_DELAY = 4
+"""Cycles from a beat on the bus to the one in which LOAD writes its row, and in which it says that it has ended."""
 SHIFT_ROUND_LATENCY = 5
 """Cycles from an exact product or sum to its code."""
 REQUANTIZER_LATENCY = 5 + SHIFT_ROUND_LATENCY

@@ -21,7 +21,7 @@ class PixelWalk(wiring.Component):
 
     Members
     -------
-    fields : a transfer's instruction, constant from `start` on
+    first, fields : a transfer's instruction, in the cycle of `start`, and constant after it
     start : begin at the first pixel
     next : go to the next pixel
     address : of the pixel's first byte, modulo 2^address_bits
@@ -33,6 +33,7 @@ class PixelWalk(wiring.Component):
     def __init__(self, address_bits: int):
         super().__init__(
             {
+                "first": In(fields_layout(Opcode.LOAD)),
                 "fields": In(fields_layout(Opcode.LOAD)),
                 "start": In(1),
                 "next": In(1),
@@ -46,7 +47,7 @@ class PixelWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fields = self.fields
+        first, fields = self.first, self.fields
         line_address = Signal.like(self.address)
         # Pixels, and lines, that follow − 1: the sign says early in the cycle that it is the last one.
         pixels_left, lines_left = Signal(signed(17)), Signal(signed(17))
@@ -59,11 +60,11 @@ class PixelWalk(wiring.Component):
         ]
         with m.If(self.start):
             m.d.sync += [
-                self.address.eq(fields.memory_address),
-                line_address.eq(fields.memory_address),
-                self.row.eq(fields.row),
-                pixels_left.eq(fields.pixels - 2),
-                lines_left.eq(fields.lines - 2),
+                self.address.eq(first.memory_address),
+                line_address.eq(first.memory_address),
+                self.row.eq(first.row),
+                pixels_left.eq(first.pixels - 2),
+                lines_left.eq(first.lines - 2),
             ]
         with m.Elif(self.next):
             m.d.sync += [
@@ -124,7 +125,7 @@ class BurstWalk(wiring.Component):
         size_bits = len(self.fields.pixel_bytes)
         m.submodules.pixels = pixels = PixelWalk(32)
         span = Signal(size_bits)  # bytes of a pixel − 1
-        m.d.comb += [pixels.fields.eq(self.fields), pixels.start.eq(self.start)]
+        m.d.comb += [pixels.first.eq(self.fields), pixels.fields.eq(self.fields), pixels.start.eq(self.start)]
 
         move, walking = Signal(), Signal()
         more = Signal()  # the pixel has further bursts

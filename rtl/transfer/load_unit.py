@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, PARAMETER_PITCH, Error, Opcode, Target
+from emulator.timing import LOAD_WRITE_DELAY
 
 from ..fields import fields_layout
 from ..unit import INDEX_BITS, UnitPort
@@ -22,8 +23,9 @@ def load_targets(config: AcceleratorConfig) -> list[Target]:
 class LoadUnit(wiring.Component):
     """One overlap of a beat and a row a cycle: with an aligned bus as wide as the row, a row a cycle.
 
-    A beat's bytes are written four cycles later: they are registered, rotated to their lanes, merged into the row; the
-    row goes through one more register, which is the write port.
+    A beat's bytes are written `LOAD_WRITE_DELAY` cycles later: they are registered, rotated to their lanes, merged into
+    the row; the row goes through one more register, which is the write port. Two instructions are under way: when the
+    bursts of one have been asked for, the next one's are, while the beats of the first one still come.
 
     Members
     -------
@@ -59,14 +61,13 @@ class LoadUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, port = self.config, self.port
-        fields = Signal(fields_layout(Opcode.LOAD))
+        fields = Signal(fields_layout(Opcode.LOAD))  # of the instruction whose bursts are asked for
         index = Signal(INDEX_BITS)
-        active, start, stopped, dropping = Signal(), Signal(), Signal(), Signal()
+        walking, start, stopped, dropping, halted = Signal(), Signal(), Signal(), Signal(), Signal()
         m.submodules.walk = walk = BurstWalk(config.bus_bytes)
         m.submodules.overlaps = overlaps = OverlapWalk(config.bus_bytes)
-        is_activation = fields.target == Target.ACTIVATION
         lanes, depth = Signal(LANE_BITS), Signal(DEPTH_BITS)
-        m.d.comb += lanes.eq(Mux(is_activation, config.rows, config.columns))
+        m.d.comb += lanes.eq(Mux(fields.target == Target.ACTIVATION, config.rows, config.columns))
         depths = {
             Target.ACTIVATION: config.activation_depth,
             Target.WEIGHT: config.weight_depth,
@@ -80,11 +81,14 @@ class LoadUnit(wiring.Component):
                 with m.Case(target):
                     m.d.comb += depth.eq(depths[target])
 
-        step, refused, over = Signal(), Signal(), Signal()
+        # The instruction whose beats come: what is needed of it after its start.
+        pending, moving, enter = Signal(), Signal(), Signal()  # `pending`: its beats come after those of the one before
+        current, current_index, current_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
+        step, refused, over, ends = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             over.eq(port.halt | refused),
             walk.fields.eq(fields),
-            walk.start.eq(start),
+            walk.start.eq(start & ~stopped),
             walk.lanes.eq(lanes),
             walk.depth.eq(depth),
             walk.memory_bytes.eq(self.memory_bytes),
@@ -94,43 +98,59 @@ class LoadUnit(wiring.Component):
             self.request.eq(walk.valid),
             self.request_address.eq(walk.address),
             self.request_length.eq(walk.length),
-            overlaps.fields.eq(fields),
-            overlaps.start.eq(start),
-            overlaps.lanes.eq(lanes),
+            overlaps.first.eq(fields),
+            overlaps.first_lanes.eq(lanes),
+            overlaps.start.eq(enter),
+            overlaps.fields.eq(current),
+            overlaps.lanes.eq(current_lanes),
             overlaps.step.eq(step),
             refused.eq(self.rvalid & self.rresp.any() & ~dropping),
             step.eq(self.rvalid & ~self.rresp.any() & ~dropping),
             self.rready.eq(overlaps.word_ends | dropping),
+            ends.eq(step & overlaps.last),
+            enter.eq(pending & (~moving | ends)),
         ]
-        finish, in_flight = self._rows(m, step, overlaps, fields.target)
+        with m.If(enter):
+            m.d.sync += [current.eq(fields), current_index.eq(index), current_lanes.eq(lanes), moving.eq(1)]
+        with m.Elif(ends):
+            m.d.sync += moving.eq(0)
+        ended, in_flight = self._rows(m, step, overlaps, current.target)
+        # Whose last beat is on its way to its row.
+        ending = Signal(LOAD_WRITE_DELAY * (INDEX_BITS + 4), reset_less=True)
+        m.d.sync += ending.eq(Cat(current_index, current.signal, ending))
 
         owed = Signal(range(17))  # bursts whose last beat is to come
         m.d.sync += owed.eq(owed + (self.request & self.grant) - (self.rvalid & self.rready & self.rlast))
         taken = port.issued.valid & port.issued.ready
+        busy = (walking | pending | moving) & ~halted
         m.d.comb += [
-            port.issued.ready.eq(~active),
-            port.signals.eq(fields.signal),
-            port.finished_index.eq(index),
-            port.fault_index.eq(index),
-            port.busy.eq(active | (owed != 0) | in_flight | port.finished),
+            port.issued.ready.eq(~walking & ~pending & ~stopped),
+            Cat(port.finished_index, port.signals).eq(ending[-INDEX_BITS - 4 :]),
+            port.busy.eq(busy | (owed != 0) | in_flight | port.finished),
             port.work.eq(step),
         ]
         m.d.sync += [
             start.eq(taken),
-            port.finished.eq(finish),
+            halted.eq(port.halt),
+            port.finished.eq(ended),
             port.fault.eq((walk.fault | refused) & ~stopped),
             port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
+            port.fault_index.eq(Mux(walk.fault, index, current_index)),
         ]
         with m.If(walk.fault | refused):
             m.d.sync += stopped.eq(1)
         with m.If(refused):
             m.d.sync += dropping.eq(1)
         with m.If(taken):
-            m.d.sync += [active.eq(1), fields.eq(port.issued.payload.instruction), index.eq(port.issued.payload.index)]
-        with m.Elif(finish | port.halt):
-            m.d.sync += active.eq(0)
+            m.d.sync += [walking.eq(1), pending.eq(1)]
+            m.d.sync += [fields.eq(port.issued.payload.instruction), index.eq(port.issued.payload.index)]
+        with m.Else():
+            with m.If(~start & ~walk.busy):
+                m.d.sync += walking.eq(0)
+            with m.If(enter):
+                m.d.sync += pending.eq(0)
         with m.If(port.clear):
-            m.d.sync += [active.eq(0), start.eq(0), stopped.eq(0), dropping.eq(0)]
+            m.d.sync += [register.eq(0) for register in (walking, pending, moving, start, stopped, dropping)]
         return m
 
     def _rows(self, m, step, overlaps, target):
@@ -166,6 +186,8 @@ class LoadUnit(wiring.Component):
         # The row. Lanes before the overlap keep what the overlaps before it brought; those behind it wait, or stay 0.
         targets = load_targets(self.config)
         complete, written, ended = Signal(), Signal(len(targets)), Signal()
+        kept = Signal(2 * len(target))
+        m.d.sync += kept.eq(Cat(target, kept))
         address, data = Signal.like(self.write_address), Signal.like(self.write_data, reset_less=True)
         m.d.comb += complete.eq(valid[1] & ends[1])
         with m.If(valid[1]):
@@ -180,7 +202,7 @@ class LoadUnit(wiring.Component):
         m.d.sync += [self.write_address.eq(address), self.write_data.eq(data), ended.eq(complete & last[1])]
         for wanted in targets:
             m.d.sync += [
-                written[wanted].eq(complete & (target == wanted)),
+                written[wanted].eq(complete & (kept[len(target) :] == wanted)),
                 getattr(self, f"write_{wanted.name.lower()}").eq(written[wanted]),
             ]
         return ended, valid.any()

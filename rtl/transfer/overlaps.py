@@ -31,9 +31,9 @@ class OverlapWalk(wiring.Component):
 
     Members
     -------
-    fields, start : a transfer's instruction, constant from `start` on; the first overlap shows a cycle after `start`
-    lanes : bytes of a row, constant from `start` on
-    step : go to the next overlap
+    first, first_lanes, start : a transfer's instruction, and bytes of a row; its first overlap shows a cycle later
+    fields, lanes : the same, constant from then on
+    step : go to the next overlap, from a transfer's last one to the first one of the next where that has its `start`
     row, lane : scratchpad row, and the overlap's first byte in it
     word_left : bytes of the word from the overlap's first on, 1 to bus_bytes
     size : bytes of the overlap
@@ -48,8 +48,10 @@ class OverlapWalk(wiring.Component):
         word_bits = exact_log2(bus_bytes)
         super().__init__(
             {
-                "fields": In(fields_layout(Opcode.LOAD)),
+                "first": In(fields_layout(Opcode.LOAD)),
+                "first_lanes": In(LANE_BITS),
                 "start": In(1),
+                "fields": In(fields_layout(Opcode.LOAD)),
                 "lanes": In(LANE_BITS),
                 "step": In(1),
                 "row": Out(ADDRESS_BITS),
@@ -66,11 +68,11 @@ class OverlapWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fields, lanes = self.fields, self.lanes
+        first, first_lanes, lanes = self.first, self.first_lanes, self.lanes
         word_bits, beat_bits = exact_log2(self.bus_bytes), exact_log2(burst_beats(self.bus_bytes))
         m.submodules.pixels = pixels = PixelWalk(word_bits + beat_bits)
         row_left = Signal(LANE_BITS)
-        rest = Signal(len(fields.pixel_bytes))  # bytes of the pixel after this row
+        rest = Signal(len(first.pixel_bytes))  # bytes of the pixel after this row
         # Comparisons of what the registers hold, in registers too: word_left ≤ row_left, row_left ≤ word_left,
         # rest ≤ lanes; and whether this row is the pixel's last.
         word_short, row_short, rest_short, last_row = Signal(), Signal(), Signal(), Signal()
@@ -87,19 +89,20 @@ class OverlapWalk(wiring.Component):
             self.word_ends.eq(word_short | last_row),
             self.burst_ends.eq(self.word_ends & (pixel_ends | word.all())),
             self.last.eq(pixel_ends & pixels.last),
-            pixels.fields.eq(fields),
+            pixels.first.eq(first),
+            pixels.fields.eq(self.fields),
             pixels.start.eq(self.start),
             pixels.next.eq(self.step & pixel_ends),
         ]
         next_word, next_row = Signal.like(self.word_left), Signal.like(row_left)
         with m.If(self.start):
-            short = fields.pixel_bytes <= lanes
+            short = first.pixel_bytes <= first_lanes
             m.d.comb += [
-                next_word.eq(self.bus_bytes - fields.memory_address[:word_bits]),
-                next_row.eq(Mux(short, fields.pixel_bytes, lanes)),
+                next_word.eq(self.bus_bytes - first.memory_address[:word_bits]),
+                next_row.eq(Mux(short, first.pixel_bytes, first_lanes)),
             ]
-            m.d.sync += [self.row.eq(fields.row), self.lane.eq(0), word.eq(fields.memory_address[word_bits:])]
-            beyond = (fields.pixel_bytes - lanes, fields.pixel_bytes <= lanes << 1, short)
+            m.d.sync += [self.row.eq(first.row), self.lane.eq(0), word.eq(first.memory_address[word_bits:])]
+            beyond = (first.pixel_bytes - first_lanes, first.pixel_bytes <= first_lanes << 1, short)
             for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
                 m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
             m.d.sync += first_left.eq(next_row)

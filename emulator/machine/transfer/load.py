@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, PARAMETER_PITCH, PARAMETER_ROWS, Error, Target, Unit
-from ..compiled import MAX_FIELDS, compiled
+from ...timing import LOAD_WRITE_DELAY
+from ..compiled import compiled, copy
 from ..state import State
 from ..state.load import SLOTS
 from .bursts import (
@@ -19,8 +20,6 @@ from .bursts import (
     word_ends,
 )
 
-WRITE_CYCLES = 4
-"""From a beat to the cycle in which its row is written."""
 _LOAD, _LOAD_GRANT, _LOAD_OWNER = int(Unit.LOAD), 2, 1
 _ADDRESS, _BUS = int(Error.ADDRESS), int(Error.BUS)
 _ACTIVATION, _WEIGHT, _OPERAND, _PARAMETER, _TABLE, _DEPTHWISE = (int(t) for t in Target)
@@ -29,7 +28,8 @@ _ACTIVATION, _WEIGHT, _OPERAND, _PARAMETER, _TABLE, _DEPTHWISE = (int(t) for t i
 @compiled
 def ready(s: State) -> bool:
     """Whether an instruction can be taken."""
-    return not s.load.registers[0].active
+    r = s.load.registers[0]
+    return not (r.walking or r.pending or r.stopped)
 
 
 @compiled
@@ -39,13 +39,13 @@ def r_ready(s: State) -> bool:
 
 
 @compiled
-def _lanes(s: State) -> int:
-    return int(s.config[0].rows if s.load.fields[0].target == _ACTIVATION else s.config[0].columns)
+def _lanes(s: State, target: int) -> int:
+    return int(s.config[0].rows if target == _ACTIVATION else s.config[0].columns)
 
 
 @compiled
-def _depth(s: State) -> int:
-    config, target = s.config[0], s.load.fields[0].target
+def _depth(s: State, target: int) -> int:
+    config = s.config[0]
     if target == _ACTIVATION:
         return int(config.activation_depth)
     if target == _WEIGHT:
@@ -61,9 +61,9 @@ def _depth(s: State) -> int:
 def _write(s: State) -> None:
     """The row whose time has come."""
     r = s.load.registers[0]
-    row, place, target = s.load.rows[r.writing], s.load.places[r.writing], s.load.fields[0].target
+    row, place, target = s.load.rows[r.writing], s.load.places[r.writing].row, s.load.places[r.writing].target
     r.writing = (r.writing + 1) % SLOTS
-    lanes = _lanes(s)
+    lanes = _lanes(s, target)
     if target == _ACTIVATION:
         for lane in range(lanes):
             s.activation[place, lane] = row[lane]
@@ -87,10 +87,10 @@ def _write(s: State) -> None:
 
 
 @compiled
-def _overlap(s: State) -> None:
-    """Bytes of the beat on the bus go into the row in the making."""
+def _overlap(s: State) -> bool:
+    """Bytes of the beat on the bus go into the row in the making; whether they are the instruction's last."""
     r, o, bus_bytes = s.load.registers[0], s.load.overlaps[0], s.config[0].bus_bytes
-    row = s.load.rows[r.making]
+    row, target = s.load.rows[r.making], s.load.current[0].target
     if o.lane == 0:
         for lane in range(len(row)):
             row[lane] = 0
@@ -98,11 +98,19 @@ def _overlap(s: State) -> None:
     for k in range(min(o.word_left, o.row_left)):
         row[o.lane + k] = s.read_data[first + k]
     if row_ends(o):
-        s.load.places[r.making] = o.place
+        s.load.places[r.making].row, s.load.places[r.making].target = o.place, target
         r.making = (r.making + 1) % SLOTS
         r.complete |= 1
-    if not next_overlap(o, s.load.fields[0], bus_bytes, _lanes(s)):
-        r.last |= 1
+    return not next_overlap(o, s.load.current[0], bus_bytes, _lanes(s, target))
+
+
+@compiled
+def _enter(s: State) -> None:
+    """Beats of the instruction whose bursts are asked for are the next ones."""
+    r = s.load.registers[0]
+    copy(s.load.current_raw, s.load.raw)
+    r.pending, r.moving, r.current_index = 0, 1, r.index
+    start_overlaps(s.load.overlaps[0], s.load.current[0], s.config[0].bus_bytes, _lanes(s, s.load.current[0].target))
 
 
 @compiled
@@ -113,23 +121,30 @@ def step(s: State) -> None:
     mine = bus.r_valid and bus.r_owner == _LOAD_OWNER and not r.dropping
     refused = mine and bus.r_error
     over = control.halt or refused
+    stopped, walk_busy = r.stopped, walk.walking or walk.more or bus.load_request
 
     r.complete <<= 1
     r.last <<= 1
-    if r.complete >> WRITE_CYCLES & 1:
+    if r.complete >> LOAD_WRITE_DELAY & 1:
         _write(s)
-        r.complete &= (1 << WRITE_CYCLES) - 1
+        r.complete &= (1 << LOAD_WRITE_DELAY) - 1
     port.work = 1 if mine and not refused else 0
     if bus.r_valid and bus.r_owner == _LOAD_OWNER and bus.r_ready and bus.r_last:
         r.owed -= 1
-    if port.work:
-        _overlap(s)
-    port.finished = r.last >> (WRITE_CYCLES - 1) & 1
-    r.last &= (1 << (WRITE_CYCLES - 1)) - 1
+    for k in range(LOAD_WRITE_DELAY - 1, 0, -1):
+        s.load.endings[k].index, s.load.endings[k].signals = s.load.endings[k - 1].index, s.load.endings[k - 1].signals
+    s.load.endings[0].index, s.load.endings[0].signals = r.current_index, s.load.current[0].signal
+    port.fault_index = r.current_index
+    ends = port.work and _overlap(s)
+    if ends:
+        r.last |= 1
+        r.moving = 0
+    port.finished = r.last >> (LOAD_WRITE_DELAY - 1) & 1
+    r.last &= (1 << (LOAD_WRITE_DELAY - 1)) - 1
 
     event = NOTHING
     if not bus.load_request and not over:
-        lanes, depth = _lanes(s), _depth(s)
+        lanes, depth = _lanes(s, fields.target), _depth(s, fields.target)
         event = step_bursts(walk, fields, s.config[0].bus_bytes, lanes, depth, control.memory_bytes)
     if bus.grant == _LOAD_GRANT:
         r.owed += 1
@@ -138,26 +153,29 @@ def step(s: State) -> None:
         bus.load_request = 0
     elif event == ASKS:
         bus.load_request, bus.load_address, bus.load_beats = 1, walk.burst, walk.beats
-    port.fault = 1 if (event == FAULT or refused) and not r.stopped else 0
+    port.fault = 1 if (event == FAULT or refused) and not stopped else 0
     port.fault_code = _BUS if refused else _ADDRESS
-    port.fault_index = port.finished_index = r.index
-    port.signals = fields.signal
+    if event == FAULT:
+        port.fault_index = r.index
+    ending = s.load.endings[LOAD_WRITE_DELAY - 1]
+    port.finished_index, port.signals = ending.index, ending.signals
     if event == FAULT or refused:
         r.stopped = 1
     if refused:
         r.dropping = 1
-    if r.start:
+    if r.start and not stopped:
         start_bursts(walk, fields)
-        start_overlaps(s.load.overlaps[0], fields, s.config[0].bus_bytes, _lanes(s))
     if over:
         stop_bursts(walk)
+    if r.pending and not r.moving:
+        _enter(s)
 
-    r.start = 0
+    if not r.start and not walk_busy:
+        r.walking = 0
+    r.start, r.halted = 0, control.halt
     if s.issue[_LOAD].take:
-        for k in range(MAX_FIELDS):
-            s.load.raw[k] = s.issue_fields[_LOAD, k]
-        r.index, r.start, r.active = s.issue[_LOAD].index, 1, 1
-    elif port.finished or control.halt:
-        r.active = 0
-    port.busy = 1 if r.active or r.owed or r.stepped or port.work or port.finished else 0
+        copy(s.load.raw, s.issue_fields[_LOAD])
+        r.index, r.start, r.walking, r.pending = s.issue[_LOAD].index, 1, 1, 1
+    busy = (r.walking or r.pending or r.moving) and not r.halted
+    port.busy = 1 if busy or r.owed or r.stepped or port.work or port.finished else 0
     r.stepped = (r.stepped << 1 | port.work) & 3

@@ -18,6 +18,7 @@ from emulator.machine.memory import external
 from emulator.machine.state import external as external_state
 from emulator.machine.state import state
 from emulator.machine.transfer import load, store
+from emulator.timing import LOAD_WRITE_DELAY
 from rtl.bus.read_arbiter import ReadArbiter
 from rtl.transfer.load_unit import LoadUnit
 from rtl.transfer.store_unit import StoreUnit
@@ -137,10 +138,10 @@ def _load_cycle(s: state.State) -> tuple[Values, Values]:
         outputs |= {"request_address": int(bus["load_address"]), "request_length": int(bus["load_beats"]) - 1}
     if mine:
         outputs["rready"] = int(bus["r_ready"])
-    if r["complete"] >> (load.WRITE_CYCLES - 1) & 1:
+    if r["complete"] >> (LOAD_WRITE_DELAY - 1) & 1:
         slot = r["writing"]
-        outputs[f"write_{Target(int(s.load.fields['target'][0])).name.lower()}"] = 1
-        outputs |= {"write_address": int(s.load.places[slot]), "write_data": _bytes(s.load.rows[slot])}
+        outputs[f"write_{Target(int(s.load.places['target'][slot])).name.lower()}"] = 1
+        outputs |= {"write_address": int(s.load.places["row"][slot]), "write_data": _bytes(s.load.rows[slot])}
     return inputs, outputs | _port(s, Unit.LOAD)
 
 
@@ -202,11 +203,13 @@ def run_machine(s: state.State, scenario: Scenario, rng: np.random.Generator, li
         cycles = {Unit.LOAD: _load_cycle(s), Unit.STORE: _store_cycle(s), None: _arbiter_cycle(s)}
         cycles[None][0].update(halt=halt, clear=clear)
         for unit, queue in queues.items():
+            if clear:  # what ended the run before may still show
+                del cycles[unit][1]["port.issued.ready"]
             valid = bool(queue) and not halt and not clear and rng.integers(100) >= scenario.hold
             inputs, outputs = cycles[unit]
             inputs |= {"port.halt": halt, "port.clear": clear, "port.issued.valid": int(valid)}
             issue, port = s.issue[unit], s.ports[unit]
-            issue["take"], issue["index"] = valid and outputs["port.issued.ready"], index[unit]
+            issue["take"], issue["index"] = valid and outputs.get("port.issued.ready", 0), index[unit]
             if valid:
                 inputs["port.issued.payload"] = int.from_bytes(queue[0].encode(), "little") | index[unit] << 256
             if issue["take"]:
