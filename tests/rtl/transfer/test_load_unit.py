@@ -9,7 +9,7 @@ from emulator.instructions import Error, Opcode, Unit
 from tests.rtl.transfer import transfer_cases, transfer_machine
 from tests.rtl.transfer.transfer_machine import Scenario, copy_state, make_state, replay_all, run_machine
 
-PADS = ("activation", "weight", "operand", "table", "parameters")
+PADS = ("activation", "weight", "operand", "table", "parameters", "depthwise_weights")
 MEMORY_BYTES = (2048, 3 * 4096, 5 * 4096 + 32)
 
 

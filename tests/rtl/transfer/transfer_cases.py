@@ -11,6 +11,9 @@ from emulator.config import AcceleratorConfig
 from emulator.instructions import FORMATS, Instruction, Opcode, Target
 from emulator.machine.state import state
 
+DEPTHWISE_PITCH = {0: 0, 1: 1, 3: 4, 9: 16}
+"""Rows from word to word of a depthwise chain's weights, by its taps."""
+
 
 def random_config(rng: np.random.Generator) -> AcceleratorConfig:
     """Any bus, lanes that are powers of two and others, small scratchpads."""
@@ -25,6 +28,7 @@ def random_config(rng: np.random.Generator) -> AcceleratorConfig:
         operand_scratchpad_bytes=columns * (depth + 1),
         output_scratchpad_bytes=columns * (depth + 2),
         accumulator_bytes=16 * columns,
+        depthwise_taps=int(rng.choice(list(DEPTHWISE_PITCH))),
     )
 
 
@@ -55,6 +59,7 @@ def depth_of(config: AcceleratorConfig, instruction: Instruction) -> tuple[int, 
         Target.OPERAND: (config.columns, config.operand_depth),
         Target.PARAMETER: (config.columns, 256),
         Target.TABLE: (config.columns, 1 << config.arithmetic.activation_bits),
+        Target.DEPTHWISE: (config.columns, 64 * DEPTHWISE_PITCH[config.depthwise_taps]),
     }[Target(instruction["target"])]
 
 
@@ -77,7 +82,7 @@ def random_transfer(
     while True:
         fields = transfer_fields(opcode)
         if opcode == Opcode.LOAD:
-            fields["target"] = int(rng.choice(list(Target)))
+            fields["target"] = int(rng.choice([t for t in Target if t != Target.DEPTHWISE or config.depthwise_taps]))
         lanes, depth = depth_of(config, Instruction(opcode, fields))
         kind = rng.integers(6)
         size = int(rng.integers(1, 4 * lanes)) if kind < 4 else int(rng.integers(1, max(2, depth * lanes)))
@@ -120,6 +125,10 @@ def loaded(s: state.State, config: AcceleratorConfig, instruction: Instruction, 
             if target == Target.PARAMETER:
                 if place % 16 < 9:
                     s.parameters[place // 16, place % 16] = line
+            elif target == Target.DEPTHWISE:
+                word, tap = divmod(place, DEPTHWISE_PITCH[config.depthwise_taps])
+                if tap < config.depthwise_taps:
+                    s.depthwise_weights[word, tap] = line.astype(np.int8)
             else:
                 getattr(s, target.name.lower())[place] = line.astype(np.int8)
 

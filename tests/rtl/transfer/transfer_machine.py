@@ -133,7 +133,11 @@ def _load_cycle(s: state.State) -> tuple[Values, Values]:
         "memory_bytes": int(s.control["memory_bytes"][0]), "grant": int(bus["grant"] == arbiter.LOAD_GRANT),
         "rvalid": mine, "rlast": int(bus["r_last"]), "rresp": 2 * int(bus["r_error"]), "rdata": _bytes(s.read_data),
     }  # fmt: skip
-    outputs = {"request": int(bus["load_request"])} | {f"write_{target.name.lower()}": 0 for target in Target}
+    outputs = {"request": int(bus["load_request"])} | {
+        f"write_{target.name.lower()}": 0
+        for target in Target
+        if target != Target.DEPTHWISE or s.config["depthwise_taps"][0]
+    }
     if bus["load_request"]:
         outputs |= {"request_address": int(bus["load_address"]), "request_length": int(bus["load_beats"]) - 1}
     if mine:
