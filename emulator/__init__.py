@@ -3,13 +3,9 @@
 ``import emulator`` needs NumPy only; Numba is imported when a compiled kernel first runs.
 """
 
-from .accumulate import accumulate, linear
-from .add import add, subtract
 from .arithmetic import Arithmetic
-from .average_pool import average_pool, average_pool_scales, average_pool_sum
 from .certificate import AttainingInput, LayerCertificate, attaining_input, certify
 from .config import AcceleratorConfig, config_from_dict, load_config
-from .convolve import convolve
 from .functions import FUNCTIONS
 from .graph import (
     Add,
@@ -32,18 +28,27 @@ from .graph import (
     Transpose,
 )
 from .host_part import HostPart
-from .lookup import lookup, make_table
 from .machine import Machine, Result, StoppedError
-from .max_pool import max_pool
-from .move import concat, pad, slice_codes, transpose
-from .multiplier import layer_scales, quantize_adder, quantize_multiplier, quantize_rescaled_adder
-from .product import product
+from .operators.accumulate import accumulate, linear
+from .operators.add import add, subtract
+from .operators.average_pool import average_pool, average_pool_scales, average_pool_sum
+from .operators.convolve import convolve
+from .operators.lookup import lookup, make_table
+from .operators.max_pool import max_pool
+from .operators.move import concat, pad, slice_codes, transpose
+from .operators.product import product
+from .operators.quantize import clamp_bias, dequantize, quantize, quantize_bias, quantize_weight, weight_scale
+from .operators.raw_average_pool import raw_average_multiplier, raw_average_multipliers, raw_average_pool
+from .operators.requantization.multiplier import (
+    layer_scales,
+    quantize_adder,
+    quantize_multiplier,
+    quantize_rescaled_adder,
+)
+from .operators.requantization.requantize import requantize
+from .operators.requantization.rescale import rescale
+from .operators.rescaled_add import rescaled_add, rescaled_subtract
 from .program import Program
-from .quantize import clamp_bias, dequantize, quantize, quantize_bias, quantize_weight, weight_scale
-from .raw_average_pool import raw_average_multiplier, raw_average_multipliers, raw_average_pool
-from .requantize import requantize
-from .rescale import rescale
-from .rescaled_add import rescaled_add, rescaled_subtract
 from .run import LayerCounts, run_graph, run_graph_counts
 
 __all__ = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .checks import check_codes
 from .graph import Codes, Tensor, file_shape, from_file_layout
 from .host_part import HostPart
-from .quantize import quantize
+from .operators.quantize import quantize
 
 
 class Doors(Protocol):

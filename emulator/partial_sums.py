@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .graph import Codes, Concat, Convolution, Graph, Integers, Linear, MaxPool, Pad, Reshape, Slice, Tensor, Transpose
-from .windows import Windows
+from .operators.shared.windows import Windows
 
 MOVES = (Concat, MaxPool, Pad, Reshape, Slice, Transpose)  # the operators whose output holds codes of their inputs
 

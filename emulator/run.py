@@ -10,14 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .accumulate import linear
-from .add import add_codes, add_with_clips
 from .arithmetic import Arithmetic
-from .average_pool import average_pool, average_pool_with_clips
 from .checks import check_codes
-from .convolution_codes import convolution_codes
-from .convolution_operands import check_convolution
-from .convolve import convolution_sums
 from .graph import (
     Add,
     AveragePool,
@@ -41,14 +35,20 @@ from .graph import (
     to_file_layout,
 )
 from .inputs import model_inputs, model_outputs
-from .lookup import lookup
-from .max_pool import max_pool
-from .move import concat, pad, slice_codes, transpose
-from .product import product, product_with_clips
-from .raw_average_pool import raw_average_pool
-from .requantize import requantize, requantize_with_clips
-from .rescale import rescale, rescale_with_clips
-from .rescaled_add import rescaled_add_codes, rescaled_add_with_clips
+from .operators.accumulate import linear
+from .operators.add import add_codes, add_with_clips
+from .operators.average_pool import average_pool, average_pool_with_clips
+from .operators.convolution_codes import convolution_codes
+from .operators.convolution_operands import check_convolution
+from .operators.convolve import convolution_sums
+from .operators.lookup import lookup
+from .operators.max_pool import max_pool
+from .operators.move import concat, pad, slice_codes, transpose
+from .operators.product import product, product_with_clips
+from .operators.raw_average_pool import raw_average_pool
+from .operators.requantization.requantize import requantize, requantize_with_clips
+from .operators.requantization.rescale import rescale, rescale_with_clips
+from .operators.rescaled_add import rescaled_add_codes, rescaled_add_with_clips
 
 Flags = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -20,8 +20,8 @@ from emulator import (
     Tensor,
     raw_average_multipliers,
 )
-from emulator.average_pool import average_pool_scales
-from emulator.multiplier import layer_scales, quantize_multiplier
+from emulator.operators.average_pool import average_pool_scales
+from emulator.operators.requantization.multiplier import layer_scales, quantize_multiplier
 from tests.random_layers import like, quantized, random_add, random_elementwise, random_table
 
 

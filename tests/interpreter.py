@@ -27,8 +27,8 @@ from emulator.instructions import (
     Unit,
     decode,
 )
-from emulator.requantize import requantize_unchecked
-from emulator.rounding import round_shift
+from emulator.operators.requantization.requantize import requantize_unchecked
+from emulator.operators.requantization.rounding import round_shift
 from tests.oracle import depthwise_place
 
 

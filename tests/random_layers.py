@@ -18,7 +18,7 @@ from emulator import (
     Tensor,
     Transpose,
 )
-from emulator.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
+from emulator.operators.requantization.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
 
 
 def quantized(rng: np.random.Generator, arithmetic: Arithmetic) -> dict[str, float | int]:

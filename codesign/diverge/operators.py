@@ -27,7 +27,7 @@ from emulator.graph import (
     Slice,
     Transpose,
 )
-from emulator.multiplier import RESCALED_BITS
+from emulator.operators.requantization.multiplier import RESCALED_BITS
 
 from .operands import Operands
 from .steps import Step, half_away_mean, requantization, rounded, shared_shift_sum, stored_sum

@@ -19,8 +19,8 @@ from emulator.inputs import check_inputs
 from emulator.instructions import Error
 from emulator.machine import Machine
 from emulator.machine.result import RunRecord
+from emulator.operators.quantize import dequantize
 from emulator.program import Program
-from emulator.quantize import dequantize
 from emulator.run import run_graph
 
 from ..peers.counterparts import Counterparts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import PARAMETER_ENTRIES
-from emulator.multiplier import RESCALED_SUM_BITS
+from emulator.operators.requantization.multiplier import RESCALED_SUM_BITS
 
 from .table import EnergyTable
 

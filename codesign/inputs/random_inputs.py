@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Graph
-from emulator.quantize import dequantize
+from emulator.operators.quantize import dequantize
 
 from .model_inputs import InputType, graph_codes, input_types, random_codes, takes_codes
 

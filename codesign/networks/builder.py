@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.add import add
 from emulator.arithmetic import Arithmetic
-from emulator.average_pool import average_pool, average_pool_scales, average_pool_sum
-from emulator.convolve import convolve
 from emulator.graph import Add, AveragePool, Codes, Convolution, Graph, Linear, MaxPool, Node, Reshape, Tensor
-from emulator.max_pool import max_pool
-from emulator.multiplier import layer_scales, quantize_adder, quantize_multiplier
-from emulator.quantize import clamp_bias, dequantize, quantize_bias
-from emulator.requantize import requantize
+from emulator.operators.add import add
+from emulator.operators.average_pool import average_pool, average_pool_scales, average_pool_sum
+from emulator.operators.convolve import convolve
+from emulator.operators.max_pool import max_pool
+from emulator.operators.quantize import clamp_bias, dequantize, quantize_bias
+from emulator.operators.requantization.multiplier import layer_scales, quantize_adder, quantize_multiplier
+from emulator.operators.requantization.requantize import requantize
 
 INPUT_SCALE = 1 / 32
 """Real value of a step of the input's codes, which spread around 0."""

@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
-from emulator.quantize import dequantize
+from emulator.operators.quantize import dequantize
 
 from .counterparts import Counterparts
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from emulator.config import AcceleratorConfig
-from emulator.multiplier import RESCALED_SUM_BITS
+from emulator.operators.requantization.multiplier import RESCALED_SUM_BITS
 
 BLOCK_BITS, BLOCK_COST, BLOCK_BYTE = 1 << 14, 128, 9
 BLOCK_WIDTHS = (1, 2, 4, 9, 18, 36)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph, Tensor, from_file_layout
 from emulator.inputs import model_outputs
-from emulator.quantize import dequantize
+from emulator.operators.quantize import dequantize
 from emulator.run import LayerCounts, run_graph_counts
 
 from ..inputs import graph_codes

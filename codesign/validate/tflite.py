@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emulator.graph import Graph, Node, Tensor, from_file_layout
 from emulator.inputs import model_outputs
-from emulator.quantize import dequantize
+from emulator.operators.quantize import dequantize
 from emulator.run import run_graph_counts
 
 from ..inputs import graph_codes

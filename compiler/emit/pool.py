@@ -10,7 +10,7 @@ import numpy as np
 
 from emulator.graph import AveragePool, Convolution, Integers, MaxPool, map_size
 from emulator.instructions import Mode
-from emulator.raw_average_pool import raw_average_multipliers
+from emulator.operators.raw_average_pool import raw_average_multipliers
 
 from .compile_error import CompileError
 from .convolution import ConvolutionEmitter

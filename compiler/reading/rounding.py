@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulator.graph import Rescale, Tensor
-from emulator.multiplier import quantize_multiplier
-from emulator.quantize import quantize
+from emulator.operators.quantize import quantize
+from emulator.operators.requantization.multiplier import quantize_multiplier
 
 from .channel_scaled import WAY_OUT, ChannelScaled
 from .errors import located

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from emulator.graph import Concat, Pad, Rescale, Reshape, Slice, Tensor
-from emulator.multiplier import quantize_multiplier
+from emulator.operators.requantization.multiplier import quantize_multiplier
 
 from ..reading.graph_builder import GraphBuilder
 from ..reading.moves.rearrange import kept

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Integers, Tensor
-from emulator.multiplier import layer_scales, quantize_multiplier
+from emulator.operators.requantization.multiplier import layer_scales, quantize_multiplier
 
 from ..reading.products.bias import check_bias
 from ..reading.values import Target

@@ -12,7 +12,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from emulator import Arithmetic
-from emulator.walk import numba_installed
+from emulator.operators.products.walk import numba_installed
 
 from .requantize import exact_ratio
 from .rounding import float_thresholds, integer_thresholds

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from emulator.walk import numba_installed
+from emulator.operators.products.walk import numba_installed
 
 from .rows import rows, run
 from .straight_through import straight_through

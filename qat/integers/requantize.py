@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emulator import Arithmetic
-from emulator.multiplier import RESCALED_BITS
-from emulator.walk import numba_installed
+from emulator.operators.products.walk import numba_installed
+from emulator.operators.requantization.multiplier import RESCALED_BITS
 
 from .rounding import float_thresholds, integer_thresholds
 from .rows import rows, run

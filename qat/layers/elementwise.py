@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_adder, quantize_rescaled_adder
-from emulator.multiplier import RESCALED_BITS
+from emulator.operators.requantization.multiplier import RESCALED_BITS
 
 from ..integers.requantize import requantize, rescaled_sum
 from ..integers.tensor import QuantizedTensor

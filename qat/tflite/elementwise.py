@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from emulator.multiplier import RESCALED_BITS
+from emulator.operators.requantization.multiplier import RESCALED_BITS
 
 from ..integers.tensor import QuantizedTensor
 from ..layers.activation import Activation

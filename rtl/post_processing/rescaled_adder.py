@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
-from emulator.multiplier import RESCALED_BITS, RESCALED_SUM_BITS
+from emulator.operators.requantization.multiplier import RESCALED_BITS, RESCALED_SUM_BITS
 
 from .adder import adder_settings
 from .requantizer import PART, Requantizer, split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.optional_library import NUMBA, ONNX_RUNTIME, OptionalLibrary
+from emulator.operators.shared.optional_library import NUMBA, ONNX_RUNTIME, OptionalLibrary
 
 
 def use_always(monkeypatch: pytest.MonkeyPatch, *libraries: OptionalLibrary) -> None:

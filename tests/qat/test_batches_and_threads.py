@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-import emulator.walk
 import qat
 from codesign.benchmarks.qat_step import threads
+from emulator.operators.products import walk
 from qat.integers import rows
 from tests.qat.networks.prepared_models import assert_equal, models, training
 
@@ -32,7 +32,7 @@ class Pools:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        for module in (rows, emulator.walk):
+        for module in (rows, walk):
             monkeypatch.setattr(module, "ThreadPoolExecutor", self._counting(module.ThreadPoolExecutor))
 
     def _counting(self, make: Callable[[int], object]) -> Callable[[int], object]:
@@ -49,10 +49,10 @@ def test_one_and_two_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     pools, found = Pools(monkeypatch), []
     # Every pass is cut in two, however small.
     monkeypatch.setattr(rows, "PARALLEL_ELEMENTS", 1)
-    monkeypatch.setattr(emulator.walk, "PARALLEL_STEPS", 1)
+    monkeypatch.setattr(walk, "PARALLEL_STEPS", 1)
     state = {name: value.clone() for name, value in model.state_dict().items()}
     for count in (1, 2):
-        monkeypatch.setattr(emulator.walk, "processors", lambda count=count: count)
+        monkeypatch.setattr(walk, "processors", lambda count=count: count)
         model.load_state_dict(state)
         with threads(count), torch.no_grad():
             codes, overflows = qat.codes(model, *inputs), qat.overflow_counts(model, *inputs)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.host_part import ArrayType, HostPart
-from emulator.quantize import dequantize
+from emulator.operators.quantize import dequantize
 
 from .runtime import Arrays, function
 

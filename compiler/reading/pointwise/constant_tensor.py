@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import ConstantTensor, Tensor, logical_shape, stored_shape
-from emulator.quantize import quantize
+from emulator.operators.quantize import quantize
 
 from ..constants import QuantizedConstant
 from ..graph_builder import GraphBuilder

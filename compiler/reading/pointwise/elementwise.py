@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emulator.graph import Add, Product, RescaledAdd, Tensor
-from emulator.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
+from emulator.operators.requantization.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
 
 from ..graph_builder import GraphBuilder
 from ..origin import Origin

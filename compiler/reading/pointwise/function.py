@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emulator.graph import LookupTable, Tensor
-from emulator.lookup import make_table
 from emulator.onnx_functions import Function
+from emulator.operators.lookup import make_table
 
 from ..errors import located
 from ..graph_builder import GraphBuilder

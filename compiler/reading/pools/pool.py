@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import AveragePool, MaxPool, Tensor, map_size
-from emulator.multiplier import quantize_multiplier
-from emulator.raw_average_pool import raw_average_multiplier
+from emulator.operators.raw_average_pool import raw_average_multiplier
+from emulator.operators.requantization.multiplier import quantize_multiplier
 
 from ..graph_builder import GraphBuilder
 from ..moves.rearrange import kept

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Tensor
-from emulator.quantize import quantize
+from emulator.operators.quantize import quantize
 
 from ..channel_scaled import WAY_OUT
 from ..graph_builder import GraphBuilder

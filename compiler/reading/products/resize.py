@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from emulator.graph import Convolution, Tensor, logical_shape
-from emulator.multiplier import quantize_multiplier
+from emulator.operators.requantization.multiplier import quantize_multiplier
 
 from ..graph_builder import GraphBuilder
 from ..moves.rearrange import gathered

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Tensor
-from emulator.multiplier import layer_scales, quantize_multiplier
+from emulator.operators.requantization.multiplier import layer_scales, quantize_multiplier
 
 from ..constants import Constant, QuantizedConstant
 from ..graph_builder import GraphBuilder

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from emulator.graph import Add, Node, Product, RescaledAdd, Tensor
-from emulator.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
+from emulator.operators.requantization.multiplier import quantize_adder, quantize_multiplier, quantize_rescaled_adder
 
 from ...reading.values import Target
 from ..environment import Environment

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emulator import functions, tflm
 from emulator.arithmetic import Arithmetic
 from emulator.graph import LookupTable, Tensor
-from emulator.lookup import make_table
+from emulator.operators.lookup import make_table
 
 from ...reading.stored.tables import chosen_table
 from ...reading.values import Target

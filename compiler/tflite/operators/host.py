@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from emulator import tflm
-from emulator.quantize import dequantize
+from emulator.operators.quantize import dequantize
 
 from ..environment import CODE_TYPES, Environment
 from ..head import quantize_half_away

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.graph import Rescale, Tensor
-from emulator.multiplier import quantize_multiplier
+from emulator.operators.requantization.multiplier import quantize_multiplier
 
 from ...reading.values import Target
 from ..environment import Environment

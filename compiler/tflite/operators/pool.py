@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from emulator.graph import AveragePool, MaxPool, Tensor
-from emulator.raw_average_pool import raw_average_multiplier
+from emulator.operators.raw_average_pool import raw_average_multiplier
 
 from ...reading.moves.rearrange import kept
 from ...reading.pools.pool import AveragePoolSource, average_pool, pooled_shape

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from emulator.graph import AveragePool, MaxPool, Tensor
-from emulator.multiplier import quantize_multiplier
+from emulator.operators.requantization.multiplier import quantize_multiplier
 from emulator.tflm import mean_multiplier
 
 from ...reading.moves.rearrange import in_steps, kept

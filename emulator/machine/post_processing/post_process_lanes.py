@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...instructions import ADDRESS_BITS, Mode, Opcode
-from ...multiplier import RESCALED_BITS, RESCALED_SUM_BITS
+from ...operators.requantization.multiplier import RESCALED_BITS, RESCALED_SUM_BITS
 from ..compiled import compiled, copy
 from ..state import State
 from .requantize import clamp, round_shift, sign_extend

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import fx
 
-from emulator.windows import Windows
+from emulator.operators.shared.windows import Windows
 
 from ...integers.geometry import Window
 from ...layers.expression import Expression, X

@@ -24,7 +24,7 @@ from emulator import (
     run_graph_counts,
 )
 from emulator.instructions import INSTRUCTION_BYTES, Opcode
-from emulator.raw_average_pool import EXACT_ROUNDINGS
+from emulator.operators.raw_average_pool import EXACT_ROUNDINGS
 from tests.compiler.interpreted import check, random_inputs
 from tests.end_to_end.configs import CONFIGS
 from tests.graphs import ALL_TAPS, random_arithmetic, random_config, random_graph, version_2_arithmetic, with_version_2

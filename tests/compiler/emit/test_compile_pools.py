@@ -9,9 +9,9 @@ import pytest
 
 from compiler import CompileError, compile_graph
 from emulator import AcceleratorConfig, Add, Arithmetic, AveragePool, Graph, MaxPool, Product, Tensor
-from emulator.average_pool import average_pool_scales
 from emulator.instructions import Opcode
-from emulator.multiplier import quantize_multiplier
+from emulator.operators.average_pool import average_pool_scales
+from emulator.operators.requantization.multiplier import quantize_multiplier
 from tests.compiler.interpreted import check
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from emulator import AcceleratorConfig, Arithmetic, raw_average_multiplier
 from emulator.instructions import Instruction, Mode, Opcode, fields_of
-from emulator.raw_average_pool import EXACT_ROUNDINGS
+from emulator.operators.raw_average_pool import EXACT_ROUNDINGS
 from emulator.timing import WINDOW_SETUP_CYCLES, output_delay
 from tests import oracle
 from tests.contract_vectors import group_by, load_vectors

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from emulator.graph import Tensor, logical_shape
-from emulator.quantize import quantize
+from emulator.operators.quantize import quantize
 
 from ....reading.constants import Constant, QuantizedConstant
 from ....reading.graph_builder import GraphBuilder

@@ -1,0 +1,1 @@
+"""The contract's operators on whole tensors, one a file."""

@@ -1,0 +1,1 @@
+"""Exact sums of products: of bytes, of float32, or step by step."""

@@ -1,0 +1,1 @@
+"""Sums to codes: multipliers, shifts and their one rounding."""

@@ -1,0 +1,1 @@
+"""What operators share: windows, tables over codes, threads, libraries that may be missing."""
