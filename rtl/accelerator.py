@@ -153,14 +153,22 @@ class Accelerator(wiring.Component):
         ]
         columns = self.config.columns
         codes = skew(m, [load.write_data.word_select(c, 8) for c in range(columns)], "lane_byte")
-        control = Cat(load.write_parameter, load.write_table, load.write_address[:8])
+        enables, address_bits = Cat(load.write_parameter, load.write_table), 8
+        if self.config.depthwise_taps:
+            address_bits = max(address_bits, len(post_processing.depthwise_writes[0].address))
+            enables = Cat(enables, load.write_depthwise)
+        control = Cat(enables, load.write_address[:address_bits])
         for c in range(columns):
-            for enable, write in (
+            writes = [
                 (control[0], compute.parameter_writes[c]),
                 (control[0], post_processing.parameter_writes[c]),
                 (control[1], post_processing.table_writes[c]),
-            ):
-                m.d.comb += [write.write.eq(enable), write.address.eq(control[2:]), write.data.eq(codes[c])]
+            ]
+            if self.config.depthwise_taps:
+                writes.append((control[2], post_processing.depthwise_writes[c]))
+            for enable, write in writes:
+                address = control[len(enables) :][: len(write.address)]
+                m.d.comb += [write.write.eq(enable), write.address.eq(address), write.data.eq(codes[c])]
             if c + 1 < columns:
                 delayed = Signal(len(control), name=f"lane_control_{c + 1}")
                 m.d.sync += delayed.eq(control)

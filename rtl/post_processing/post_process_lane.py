@@ -5,22 +5,25 @@ from operator import or_
 
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import PARAMETER_ENTRIES, RAW_BYTES, Opcode
+from emulator.instructions import PARAMETER_ENTRIES, RAW_BYTES, WEIGHT_ZERO_POINT_ROW, Opcode
 from emulator.timing import OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY, adder_latency, code_delay
 
 from ..control import PARAMETER_WRITE
 from ..fields import fields_layout
 from ..memory.block_ram import block_ram
 from .adder import Adder, adder_settings
+from .depthwise_chain import DepthwiseChain, chain_control, depthwise_write, streams
 from .gather import Gather
 from .lane_counters import COUNTER_BYTE, PLACE_BITS, LaneCounters
 from .requantizer import Requantizer
 from .rescaled_adder import RescaledAdder
 
+BIAS_BYTES = 4
+"""The first bytes of a parameter entry, which belong to a chain."""
 FIRST_BYTE, SHIFT_BYTE = 4, 8
 """The first byte of a parameter entry that belongs to this lane, the multiplier's lowest, and the shift."""
 
@@ -35,6 +38,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
     add, table, counters : a code goes through the adder; through the table; bytes of the counters take its place
     lanes : so many lanes count, this one and those at its right; 0: none of them
     adder : registers of the adder
+    depthwise : where the config has depthwise hardware: operands are the chains' sums
     byte : where the config has raw outputs: 0, or which byte of the sum takes the place of the requantized code
     """
     return data.StructLayout(
@@ -51,6 +55,7 @@ def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
             "counters": 1,
             "lanes": fields_layout(Opcode.REQUANTIZE)["lanes"].width,
             "adder": adder_settings(config.arithmetic),
+            **({"depthwise": 1} if config.depthwise_taps else {}),
             **({"byte": 3} if config.raw_outputs else {}),
         }
     )
@@ -63,6 +68,7 @@ def lane_control(config: AcceleratorConfig) -> data.StructLayout:
     load, entry : take multiplier and shift from this entry of the parameter memory
     overflowed, clipped, add_clipped : count what is at the end of accumulator read, requantizer, adder in this cycle
     clear, place : as of `LaneCounters`; where the settings say so, the byte at `place` becomes a result
+    chain : `chain_control`, where the config has depthwise hardware
     """
     return data.StructLayout(
         {
@@ -76,6 +82,7 @@ def lane_control(config: AcceleratorConfig) -> data.StructLayout:
             "add_clipped": 1,
             "clear": 1,
             "place": PLACE_BITS,
+            **({"chain": chain_control(config)} if config.depthwise_taps else {}),
         }
     )
 
@@ -92,6 +99,8 @@ class PostProcessLane(wiring.Component):
     parameter_write, table_write : `PARAMETER_WRITE`, of LOAD, to each column
     sum, overflowed : accumulators of the columns, three cycles after a position's control
     code : operands, two cycles after a position's control
+    line_code_K, depthwise_write : for a column's chain, where there is one: codes of its further streams, two cycles
+        after their `valid`; `depthwise_write` of LOAD
     result : byte for the output scratchpad, `code_delay` + 2 cycles after a position's control, the columns' in turn
     counts : `COUNTER_BYTE` of each column; `NO_PLACE` always where the config has no counters
     """
@@ -110,15 +119,24 @@ class PostProcessLane(wiring.Component):
                 "sum": In(signed(arithmetic.accumulator_bits)).array(columns),
                 "overflowed": In(1).array(columns),
                 "code": In(signed(arithmetic.activation_bits)).array(columns),
+                **(self._chain_members() if config.depthwise_taps else {}),
                 "result": Out(8),
                 "counts": Out(COUNTER_BYTE).array(columns),
             }
         )
 
+    def _chain_members(self) -> dict[str, Member]:
+        code = In(signed(self.config.arithmetic.activation_bits)).array(self.columns)
+        return {
+            "depthwise_write": In(depthwise_write(self.config)).array(self.columns),
+            **{f"line_code_{k}": code for k in range(1, streams(self.config))},
+        }
+
     def elaborate(self, platform):
         m = Module()
         arithmetic, settings = self.config.arithmetic, self.settings_out
         self._travel(m)
+        self._chains = [self._chain(m, c) for c in range(self.columns)] if self.config.depthwise_taps else []
         operand, code, valid = self._operand(m)
 
         m.submodules.requantizer = requantizer = Requantizer(arithmetic, streamed=self.columns > 1)
@@ -187,6 +205,20 @@ class PostProcessLane(wiring.Component):
             registers.append(register)
         return _either(registers)
 
+    def _chain(self, m: Module, column: int) -> DepthwiseChain:
+        """A column's chain, and the differences that its steps take."""
+        chain, control = DepthwiseChain(self.config), self._control[column].chain
+        m.submodules[f"chain_{column}"] = chain
+        codes = [getattr(self, f"line_code_{k}" if k else "code")[column] for k in range(streams(self.config))]
+        valid = [Signal(len(codes), name=f"stream_valid_{column}_{i}", reset_less=True) for i in range(2)]
+        m.d.sync += [valid[0].eq(control.valid), valid[1].eq(valid[0])]
+        for k, code in enumerate(codes):
+            difference = Signal(signed(9), name=f"difference_{column}_{k}", reset_less=True)
+            m.d.sync += difference.eq(Mux(valid[1][k], code - self.settings_out.first_zero_point, 0))
+            m.d.comb += chain.difference[k].eq(difference)
+        m.d.comb += [chain.control.eq(control), chain.write.eq(self.depthwise_write[column])]
+        return chain
+
     def _operand(self, m: Module) -> tuple[Value, Value, Value]:
         """The requantizer's operand; three cycles after its control, a position's code and whether it counts."""
         settings, gathers = self.settings_out, []
@@ -199,6 +231,9 @@ class PostProcessLane(wiring.Component):
             m.d.comb += [getattr(gather, name).eq(settings[name]) for name in names]
             m.d.comb += [gather.first.eq(flag[1].first), gather.valid.eq(flag[1].valid)]
             m.d.comb += [gather.code.eq(self.code[column]), gather.sum.eq(self.sum[column])]
+            if self._chains:
+                with m.If(settings.depthwise):  # a sum like an accumulator's
+                    m.d.comb += [gather.requantize.eq(1), gather.sum.eq(self._chains[column].sum)]
             gathers.append(gather)
             flags.append(flag[1].valid)
         gathered = [Mux(gather.is_product, 0, gather.gathered) for gather in gathers]
@@ -225,6 +260,9 @@ class PostProcessLane(wiring.Component):
         """The parameter memories, the registers with the entry in use, and the multiplier and shift of the operand."""
         bits, entries = self.config.arithmetic.multiplier_bits, []
         stored = [*range(FIRST_BYTE, FIRST_BYTE + -(-bits // 8)), SHIFT_BYTE]
+        own = len(stored)
+        if self._chains:
+            stored += [*range(BIAS_BYTES), *([WEIGHT_ZERO_POINT_ROW] if self.config.weight_zero_points else [])]
         for column, (control, given) in enumerate(zip(self._control, self.parameter_write, strict=True)):
             memory = block_ram(8 * len(stored), PARAMETER_ENTRIES, always=True)
             m.submodules[f"parameters_{column}"] = memory
@@ -239,21 +277,37 @@ class PostProcessLane(wiring.Component):
             ]
             m.d.sync += loaded.eq(control.load)
             with m.If(loaded):
-                m.d.sync += entry.eq(Cat(read.data[:bits], read.data[8 * len(stored) - 8 :][:6]))
+                m.d.sync += entry.eq(Cat(read.data[:bits], read.data[8 * own - 8 :][:6]))
             entries.append(entry)
+            if self._chains:
+                self._chain_parameters(m, column, loaded, read.data[8 * own :])
         chosen = entries[0]
         if self.columns > 1:
             chosen = Signal(bits + 6, name="parameters", reset_less=True)
             m.d.sync += chosen.eq(self._in_turn(m, "entry_in_turn", OPERAND_DELAY - 2, entries))
         m.d.comb += [requantizer.multiplier.eq(chosen[:bits]), requantizer.shift.eq(chosen[bits:])]
 
+    def _chain_parameters(self, m: Module, column: int, loaded: Value, entry: Value) -> None:
+        """The bias and the weights' zero point in use."""
+        chain = self._chains[column]
+        bias = Signal.like(chain.bias, name=f"bias_{column}", reset_less=True)
+        zero_point = Signal.like(chain.zero_point, name=f"zero_point_{column}", reset_less=True)
+        m.d.comb += [chain.bias.eq(bias), chain.zero_point.eq(zero_point)]
+        with m.If(loaded):
+            m.d.sync += bias.eq(entry[: self.config.arithmetic.bias_bits].as_signed())
+            if self.config.weight_zero_points:
+                m.d.sync += zero_point.eq(entry[8 * BIAS_BYTES :])
+
     def _counters(self, m: Module, clipped: Value, add_clipped: Value) -> Value:
         """Count in the columns that are counted; returns the byte that the control asks for, a cycle later."""
         current = []
         for column, (control, counted) in enumerate(zip(self._control, self._counted, strict=True)):
             m.submodules[f"counters_{column}"] = counters = LaneCounters()
+            overflowed = self.overflowed[column]
+            if self._chains:
+                overflowed = Mux(self.settings_out.depthwise, self._chains[column].overflowed, overflowed)
             events = Cat(
-                control.overflowed & self.overflowed[column],
+                control.overflowed & overflowed,
                 control.clipped & clipped,
                 control.add_clipped & add_clipped,
             )

@@ -1,4 +1,4 @@
-"""PostProcessUnit: executes REQUANTIZE, REDUCE, ADDER and COUNTERS by steering memories and column lanes."""
+"""PostProcessUnit: executes REQUANTIZE, REDUCE, DEPTHWISE, ADDER and COUNTERS by steering memories and column lanes."""
 
 from amaranth import *
 from amaranth.lib import data, enum, wiring
@@ -18,11 +18,13 @@ from emulator.timing import (
 
 from ..fields import fields_layout
 from ..unit import INDEX_BITS, UnitPort
+from .depthwise_chain import streams
+from .depthwise_issue import DepthwiseIssue
 from .lane_counters import NO_PLACE
 from .post_process_lane import lane_control, lane_settings
 from .reduce_walk import ReduceWalk
 
-OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS)
+OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS, Opcode.DEPTHWISE)
 
 
 class PostProcessState(enum.Enum, shape=3):
@@ -52,6 +54,7 @@ class PostProcessUnit(wiring.Component):
     bank_reads : accumulator banks that CONVOLVE reads in the next cycle: a position that needs one of them waits
     accumulator_address : row for accumulator lane 0 to read
     operand_read, operand_address : read a row of the operand scratchpad
+    line_read, line_address : of its copies, which the further streams of a DEPTHWISE read
     control, settings : of column 0, and of its lane
     output_write, output_address : write a row of the output scratchpad
     """
@@ -65,6 +68,14 @@ class PostProcessUnit(wiring.Component):
                 "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),
                 "operand_read": Out(1),
                 "operand_address": Out(bits_for(config.operand_depth - 1)),
+                **(
+                    {
+                        "line_read": Out(1).array(streams(config) - 1),
+                        "line_address": Out(bits_for(config.operand_depth - 1)).array(streams(config) - 1),
+                    }
+                    if config.depthwise_taps
+                    else {}
+                ),
                 "control": Out(lane_control(config)),
                 "settings": Out(lane_settings(config)),
                 "output_write": Out(1),
@@ -75,21 +86,25 @@ class PostProcessUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         port, state = self.port, Signal(PostProcessState)
-        instruction, index = Signal(max(map(used_bits, OPCODES))), Signal(INDEX_BITS)
+        taps = self.config.depthwise_taps
+        opcodes = OPCODES if taps else OPCODES[:-1]
+        instruction, index = Signal(max(map(used_bits, opcodes))), Signal(INDEX_BITS)
         padded = Cat(instruction, C(0, INSTRUCTION_BITS - len(instruction)))
-        self._fields = {opcode: data.View(fields_layout(opcode), padded) for opcode in OPCODES}
-        is_opcode = {opcode: instruction[:8] == opcode for opcode in OPCODES}
-        m.submodules.walk = walk = ReduceWalk()
+        self._fields = {opcode: data.View(fields_layout(opcode), padded) for opcode in opcodes}
+        is_opcode = {opcode: instruction[:8] == opcode for opcode in opcodes}
+        window = is_opcode[Opcode.REDUCE] | is_opcode[Opcode.DEPTHWISE] if taps else is_opcode[Opcode.REDUCE]
+        m.submodules.walk = walk = ReduceWalk(shared=taps > 0)
         m.d.comb += [
             Value.cast(walk.fields).eq(padded),
-            walk.prepare.eq((state == PostProcessState.DECODE) & is_opcode[Opcode.REDUCE]),
+            walk.prepare.eq((state == PostProcessState.DECODE) & window),
             walk.start.eq(state == PostProcessState.START),
         ]
         running = state == PostProcessState.RUN
         halt = Signal()  # a register of its own, near what it stops
-        go, illegal, result, last = self._candidate(m, walk, running & ~halt)
+        self._depthwise = self._depthwise_issue(m, walk, padded) if taps else None
+        go, illegal, issued, last = self._candidate(m, walk, running & ~halt)
         m.d.comb += walk.next.eq(go | (state == PostProcessState.FILL))
-        drained = self._flight(m, go & result, walk.start)
+        drained = self._flight(m, issued, walk.start)
 
         # The clamp takes the larger limit last: a smaller limit above it never wins. Compared a cycle after it is set.
         self._y_min, self._adder_y_min = (Signal(signed(8), name=name) for name in ("y_min", "adder_y_min"))
@@ -126,10 +141,10 @@ class PostProcessUnit(wiring.Component):
                         state.eq(PostProcessState.DECODE),
                     ]
             with m.Case(PostProcessState.DECODE):
-                self._decode(m, is_opcode)
+                self._decode(m, is_opcode, window)
                 with m.If(is_opcode[Opcode.ADDER]):
                     m.d.sync += state.eq(PostProcessState.DRAIN)
-                with m.Elif(is_opcode[Opcode.REDUCE]):
+                with m.Elif(window):
                     m.d.sync += state.eq(PostProcessState.PREPARE)
                 with m.Else():
                     m.d.sync += state.eq(PostProcessState.START)
@@ -154,15 +169,37 @@ class PostProcessUnit(wiring.Component):
             m.d.sync += [self.settings.adder.eq(0), self._adder_y_min.eq(0)]
         return m
 
-    def _decode(self, m: Module, is_opcode: dict[Opcode, Value]) -> None:
-        """Set the registers that are constant while an instruction executes, of values that one step can tell."""
+    def _depthwise_issue(self, m: Module, walk: ReduceWalk, instruction: Value) -> DepthwiseIssue:
+        """What a DEPTHWISE reads; the fields that its geometry is multiplied of are at the places of those of REDUCE."""
+        m.submodules.depthwise = depthwise = DepthwiseIssue(self.config)
+        m.d.comb += [
+            Value.cast(depthwise.fields).eq(instruction),
+            *(getattr(depthwise, name).eq(getattr(walk, name)) for name in ("steps", "prepare", "start", "next")),
+            self.control.chain.eq(depthwise.control),
+        ]
+        for k in range(len(self.line_read)):
+            m.d.comb += [
+                self.line_read[k].eq(depthwise.line_read[k]),
+                self.line_address[k].eq(depthwise.line_address[k]),
+            ]
+        return depthwise
+
+    def _decode(self, m: Module, is_opcode: dict[Opcode, Value], window: Value) -> None:
+        """Set the registers that are constant while an instruction executes, of values that one step can tell.
+
+        window : it is a REDUCE, or a DEPTHWISE, which has what is read here at the same places
+        """
         settings, entry = self.settings, self.control.entry
         requantize, reduce, adder = (self._fields[opcode] for opcode in OPCODES[:3])
-        window = is_opcode[Opcode.REDUCE]
         ignores, raw = reduce.mode == Mode.MAXIMUM, self.config.raw_outputs
 
         def either(name):
             return Mux(window, reduce[name], requantize[name])
+
+        if self._depthwise:
+            ignores &= ~is_opcode[Opcode.DEPTHWISE]
+            with m.If(~is_opcode[Opcode.ADDER]):
+                m.d.sync += settings.depthwise.eq(is_opcode[Opcode.DEPTHWISE])
 
         with m.If(is_opcode[Opcode.ADDER]):
             m.d.sync += [
@@ -205,8 +242,8 @@ class PostProcessUnit(wiring.Component):
             ]
 
     def _candidate(self, m: Module, walk: ReduceWalk, enable: Value) -> tuple[Value, Value, Value, Value]:
-        """The position that is next, and its issue; returns (issued, illegal, whether it has a result, is the last)."""
-        config, settings = self.config, self.settings
+        """The position that is next, and its issue; returns (issued, illegal, a result is issued, it is the last)."""
+        config, settings, depthwise = self.config, self.settings, self._depthwise
         self._window, self._adds, self._stride, self._count = Signal(), Signal(), Signal(12), Signal(16)
         self._output_row = Signal(16)
         fields, reduce = self._fields[Opcode.REQUANTIZE], self._fields[Opcode.REDUCE]
@@ -217,9 +254,13 @@ class PostProcessUnit(wiring.Component):
             walk.stride.eq(fields.operand_stride),
         ]
         accumulator, output = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        has_result, output_legal = walk.result, output < config.output_depth
+        if depthwise:
+            has_result = Mux(settings.depthwise, depthwise.result, walk.result)
+            output_legal |= settings.depthwise & ~depthwise.result
         with m.If(walk.start):
             m.d.sync += [accumulator.eq(fields.accumulator_row), output.eq(self._output_row)]
-        with m.Elif(walk.next & walk.result):
+        with m.Elif(walk.next & has_result):
             m.d.sync += [accumulator.eq(accumulator + 1), output.eq(output + self._stride)]
 
         # Each position's registers hold as much of the decision as they can: all else waits for it.
@@ -237,27 +278,34 @@ class PostProcessUnit(wiring.Component):
                 operand.eq(walk.address),
                 operand_legal.eq(walk.address < config.operand_depth),
                 sums.eq(accumulator),
-                rows_legal.eq(
-                    ((accumulator < config.accumulator_depth) | ~settings.requantize) & (output < config.output_depth)
-                ),
+                rows_legal.eq(((accumulator < config.accumulator_depth) | ~settings.requantize) & output_legal),
             ]
 
         used, illegal, conflict, go = (Signal(name=name) for name in ("used", "illegal", "conflict", "go"))
+        unreadable, issued = used & ~operand_legal, go & result
+        if depthwise:
+            unreadable = Mux(settings.depthwise, depthwise.illegal, unreadable)
+            issued = Mux(settings.depthwise, depthwise.issued, issued)
         m.d.comb += [
             used.eq(Mux(self._window, inside, self._adds)),
-            illegal.eq((used & ~operand_legal) | ~rows_legal),
+            illegal.eq(unreadable | ~rows_legal),
             conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1)),
             go.eq(enable & ~illegal & ~conflict & ~(result & self._occupied(m, go & result))),
         ]
+        reads, row = used, operand
+        if depthwise:
+            m.d.comb += depthwise.go.eq(go & settings.depthwise)
+            reads, row = Mux(settings.depthwise, depthwise.reads, used), Mux(settings.depthwise, depthwise.row, operand)
+            last = Mux(settings.depthwise, depthwise.last, last)
         m.d.sync += [
             self.accumulator_address.eq(sums),
-            self.operand_read.eq(go & used),
-            self.operand_address.eq(operand),
+            self.operand_read.eq(go & reads),
+            self.operand_address.eq(row),
             self.control.first.eq(first),
             self.control.valid.eq(used),
-            self.control.result.eq(go & result),
+            self.control.result.eq(issued),
         ]
-        return go, illegal, result, last
+        return go, illegal, issued, last
 
     def _flight(self, m: Module, issued: Value, start: Value) -> Value:
         """Results on their way: what is counted and written when; returns whether the last row is being written."""
@@ -269,9 +317,12 @@ class PostProcessUnit(wiring.Component):
         clips = ~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]
         if self.config.raw_outputs:
             clips &= settings.byte == 0
+        sums, under_way = settings.requantize, flight[:-1].any()
+        if self._depthwise:
+            sums, under_way = sums | settings.depthwise, under_way | self._depthwise.busy
         m.d.sync += flight.eq(Cat(issued, flight))
         m.d.comb += [
-            control.overflowed.eq(settings.requantize & flight[SUM_DELAY - 1]),
+            control.overflowed.eq(sums & flight[SUM_DELAY - 1]),
             control.clipped.eq(clips),
             control.add_clipped.eq(settings.add & flight[at_table]),
             self.output_write.eq(flight[-1]),
@@ -284,7 +335,7 @@ class PostProcessUnit(wiring.Component):
                 output.eq(output + Mux(flight[-1], self._stride, 0)),
                 self._counter_row.eq(self._counter_row + self._shows),
             ]
-        return ~flight[:-1].any()
+        return ~under_way
 
     def _occupied(self, m: Module, takes: Value) -> Value:
         """Whether columns that share a lane still have their turns of the last result."""

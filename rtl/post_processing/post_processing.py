@@ -12,19 +12,21 @@ from ..memory.scratchpad import Scratchpad
 from ..skew import deskew, skew
 from ..unit import UnitPort
 from ..verilog.hierarchy import Placed
+from .depthwise_chain import depthwise_write
 from .lane_counters import COUNTER_BYTE
 from .post_process_lane import PostProcessLane
 from .post_process_unit import PostProcessUnit
 
 
 class PostProcessing(wiring.Component):
-    """Executes REQUANTIZE, REDUCE, ADDER and COUNTERS.
+    """Executes REQUANTIZE, REDUCE, DEPTHWISE, ADDER and COUNTERS.
 
     Members
     -------
     port : the sequencer's view
     write_operand, write_address, write_data : LOAD writes a row of the operand scratchpad
-    parameter_writes, table_writes : LOAD's writes of each column's memories, column c's c cycles after column 0's
+    parameter_writes, table_writes, depthwise_writes : LOAD's writes of each column's memories, column c's c cycles
+        after column 0's
     accumulator_address : row for accumulator lane 0 to read
     sum, overflowed : what accumulator lane c has read, three cycles after its address
     bank_reads : accumulator banks that CONVOLVE reads at lane 0 in the next cycle
@@ -44,6 +46,7 @@ class PostProcessing(wiring.Component):
                 "write_data": In(8 * columns),
                 "parameter_writes": In(PARAMETER_WRITE).array(columns),
                 "table_writes": In(PARAMETER_WRITE).array(columns),
+                **({"depthwise_writes": In(depthwise_write(config)).array(columns)} if config.depthwise_taps else {}),
                 "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),
                 "sum": In(signed(config.arithmetic.accumulator_bits)).array(columns),
                 "overflowed": In(1).array(columns),
@@ -85,6 +88,7 @@ class PostProcessing(wiring.Component):
         row = Signal(8 * config.columns, reset_less=True)
         m.d.sync += row.eq(operands.data)
         codes = skew(m, [row[8 * c : 8 * c + bits] for c in range(config.columns)], "code")
+        line_codes = self._line_codes(m, unit) if config.depthwise_taps else []
         shared, results = config.lane_columns, []
         control, settings = unit.control, unit.settings
         for index in range(config.columns // shared):
@@ -106,5 +110,26 @@ class PostProcessing(wiring.Component):
                     Value.cast(self.counts[c]).eq(Value.cast(lane.counts[place])),
                 ]
                 results.append(lane.result)
+                if config.depthwise_taps:
+                    m.d.comb += Value.cast(lane.depthwise_write[place]).eq(Value.cast(self.depthwise_writes[c]))
+                for k, line in enumerate(line_codes, 1):
+                    m.d.comb += getattr(lane, f"line_code_{k}")[place].eq(line[c].as_signed())
         m.d.comb += outputs.write_data.eq(Cat(deskew(m, results, "result")))
         return m
+
+    def _line_codes(self, m: Module, unit: PostProcessUnit) -> list[list[Value]]:
+        """Of each further stream of a DEPTHWISE, which reads a copy of the operand scratchpad, the columns' codes."""
+        columns, bits, made = self.config.columns, self.config.arithmetic.activation_bits, []
+        for k, (read, address) in enumerate(zip(unit.line_read, unit.line_address, strict=True), 1):
+            m.submodules[f"operands_{k}"] = copy = Scratchpad(columns, self.config.operand_depth)
+            row = Signal(8 * columns, name=f"row_{k}", reset_less=True)
+            m.d.comb += [
+                copy.write.eq(self.write_operand),
+                copy.write_address.eq(self.write_address),
+                copy.write_data.eq(self.write_data),
+                copy.read.eq(read),
+                copy.read_address.eq(address),
+            ]
+            m.d.sync += row.eq(copy.data)
+            made.append(skew(m, [row[8 * c : 8 * c + bits] for c in range(columns)], f"code_{k}"))
+        return made

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from emulator.instructions import ADDRESS_BITS, Opcode
 
 from ..fields import fields_layout
-from ..window_setup import WINDOW_FIELDS, WindowSetup
+from ..window_setup import WINDOW_FIELDS, WINDOW_STEPS, WindowSetup
 
 COORDINATE = 22
 """Bits of an input coordinate, signed; read as unsigned, one outside the input is at least as large as its size."""
@@ -28,9 +28,11 @@ class ReduceWalk(wiring.Component):
     y, x : input coordinates, `COORDINATE` bits
     address : row of the operand scratchpad, modulo 2^ADDRESS_BITS
     first, result, last : the window's first step, the window's last step, the last step of all
+    steps : the products, where another walk of the same fields needs them (`shared`)
     """
 
-    def __init__(self):
+    def __init__(self, shared: bool = False):
+        self.shared = shared
         super().__init__(
             {
                 "fields": In(fields_layout(Opcode.REDUCE)),
@@ -47,6 +49,7 @@ class ReduceWalk(wiring.Component):
                 "first": Out(1),
                 "result": Out(1),
                 "last": Out(1),
+                **({"steps": Out(WINDOW_STEPS)} if shared else {}),
             }
         )
 
@@ -57,6 +60,8 @@ class ReduceWalk(wiring.Component):
         m.d.comb += [getattr(setup, name).eq(fields[name]) for name in (*WINDOW_FIELDS, "pixel_rows")]
         m.d.comb += [setup.base.eq(fields.input_row), setup.start.eq(self.prepare)]
         steps = setup.steps
+        if self.shared:
+            m.d.comb += self.steps.eq(steps)
         pixel = Mux(single, self.stride, steps.position_column)
 
         counts = {

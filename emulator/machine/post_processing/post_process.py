@@ -130,7 +130,7 @@ def _run_depthwise(s: State, now: int, halt: int) -> int:
     if c.result:
         r.drained = now + config.depthwise_delay + len(p.flight) - 1
     elif c.begin:
-        r.drained = now + config.depthwise_delay + 1
+        r.drained = max(r.drained, now + config.depthwise_delay + 1)
     last = c.last
     depthwise_walk.advance(s)
     return DRAIN if last else RUN

@@ -66,6 +66,7 @@ class Harness(wiring.Component):
                 "write_operand": In(1),
                 "write_parameter": In(1),
                 "write_table": In(1),
+                "write_depthwise": In(1),
                 "write_address": In(16),
                 "write_data": In(8 * columns),
                 "write_sums": In(1),
@@ -103,13 +104,14 @@ class Harness(wiring.Component):
         m.d.sync += read.eq(read | self.output_read)
         m.d.comb += self.output_data.eq(Mux(read, unit.output_data, 0))
 
-        writes = [
-            Cat(self.write_parameter, self.write_table, self.write_address[:8], self.write_data.word_select(c, 8))
-            for c in range(columns)
-        ]
+        enables = Cat(self.write_parameter, self.write_table, self.write_depthwise)
+        writes = [Cat(enables, self.write_data.word_select(c, 8), self.write_address) for c in range(columns)]
         for c, write in enumerate(skew(m, writes, "write")):
-            for index, target in enumerate((unit.parameter_writes[c], unit.table_writes[c])):
-                m.d.comb += Value.cast(target).eq(Cat(write[index], write[2:]))
+            targets = [unit.parameter_writes[c], unit.table_writes[c]]
+            targets += [unit.depthwise_writes[c]] if self.config.depthwise_taps else []
+            for index, target in enumerate(targets):
+                address = write[11:][: len(target.address)]
+                m.d.comb += [target.write.eq(write[index]), target.address.eq(address), target.data.eq(write[3:11])]
 
         m.submodules.sums = memory = Memory(shape=entry * columns, depth=self.config.accumulator_depth, init=[])
         write, sums = memory.write_port(), memory.read_port()
@@ -210,6 +212,7 @@ class Driver:
             write_operand=name == "operand",
             write_parameter=name == "parameter",
             write_table=name == "table",
+            write_depthwise=name == "depthwise",
             write_address=row,
             write_data=pack(codes, 8),
             write_sums=sums is not None,
@@ -240,7 +243,7 @@ def play(drivers: Sequence[Driver], simulator: str) -> list[dict[str, NDArray[An
         harness = Harness(driver.config)
         component = amaranth_component(harness, f"harness_{index}")
         source = component.source + write_verilog(harness.unit.kinds())
-        source = re.sub(r"\bpost_process_lane(?=_|\b)", f"post_process_lane_{index}", source)
+        source = re.sub(r"\bpost_process_lane", f"lane_of_{index}", source)
         components.append(dataclasses.replace(component, source=source))
     stimuli = [{name: np.array(values, object) for name, values in driver.inputs.items()} for driver in drivers]
     return play_vectors(components, stimuli, simulator)
