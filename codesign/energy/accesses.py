@@ -11,10 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction, Mode, Opcode, Target
+from emulator.instructions import (
+    COUNTER_ROWS,
+    INSTRUCTION_BYTES,
+    PARAMETER_PITCH,
+    Instruction,
+    Mode,
+    Opcode,
+    Target,
+)
 from emulator.program import Program
 
-from .transfers import overlaps, parameter_rows, rows, words
+from .depthwise import depthwise_accesses
+from .transfers import overlaps, pitched_rows, rows, words
 from .windows import positions_inside
 
 ACCESSES = {
@@ -23,17 +32,22 @@ ACCESSES = {
     "weight_writes": "rows of the weight scratchpad that LOAD writes",
     "weight_reads": "rows of it that CONVOLVE reads: a tile's once, output stationary once for each group of positions",
     "operand_writes": "rows of the operand scratchpad that LOAD writes",
-    "operand_reads": "rows of it that REQUANTIZE (with `add`) and REDUCE read; padding is not read",
+    "operand_reads": "rows of it, or of a copy, that REQUANTIZE (with `add`), REDUCE, DEPTHWISE read, padding left out",
     "output_writes": "rows of the output scratchpad that post-processing writes",
     "output_reads": "rows of it that STORE reads: once for each bus word that a row is part of",
     "accumulator_writes": "rows of sums that CONVOLVE writes: weight stationary, one a position and tile",
     "accumulator_reads": "rows of sums that CONVOLVE carries on and REQUANTIZE reads",
     "parameter_writes": "rows of parameters that LOAD writes, a byte a column",
-    "bias_reads": "rows of biases with which CONVOLVE's sums begin",
+    "bias_reads": "rows of biases: with which CONVOLVE's sums begin, and one a DEPTHWISE",
     "multiplier_reads": "rows of multipliers and shifts: one an instruction of post-processing, but ADDER",
-    "zero_point_reads": "rows of weights' zero points: one a row of weights, where the config has them",
+    "zero_point_reads": "rows of weights' zero points: one a row of weights or a DEPTHWISE, where the config has them",
     "table_writes": "rows of the tables that LOAD writes, a byte a column",
     "table_reads": "rows of codes that are looked up",
+    "depthwise_writes": "rows of depthwise weights that LOAD writes, a code a column",
+    "depthwise_reads": "words of them that DEPTHWISE reads in each column: one a segment of a strip of outputs",
+    "waiting_writes": "rows of sums that DEPTHWISE leaves to wait",
+    "waiting_reads": "rows of them that it carries on",
+    "depthwise_macs": "multiplications of the lanes' steps: taps · columns an output and segment",
     "macs": "multiplications of the array: rows · columns a position, as telemetry counts them",
     "macs_inside": "those of them whose operand is no padding",
     "requantizations": "codes out of the requantizers",
@@ -52,6 +66,7 @@ _FILLS = {
     Target.OPERAND: "operand_writes",
     Target.PARAMETER: "parameter_writes",
     Target.TABLE: "table_writes",
+    Target.DEPTHWISE: "depthwise_writes",
 }
 
 
@@ -101,6 +116,8 @@ def instruction_accesses(instruction: Instruction, config: AcceleratorConfig) ->
             return _requantize(instruction, config)
         case Opcode.REDUCE:
             return _reduce(instruction.fields, config)
+        case Opcode.DEPTHWISE:
+            return depthwise_accesses(instruction.fields, config)
         case Opcode.COUNTERS:
             return {"output_writes": COUNTER_ROWS, "multiplier_reads": 1}
     return {}
@@ -109,7 +126,9 @@ def instruction_accesses(instruction: Instruction, config: AcceleratorConfig) ->
 def _load(fields: Mapping[str, int], config: AcceleratorConfig) -> dict[str, int]:
     target = Target(fields["target"])
     if target == Target.PARAMETER:
-        written = parameter_rows(fields, config.columns, config.parameter_rows)
+        written = pitched_rows(fields, config.columns, config.parameter_rows, PARAMETER_PITCH)
+    elif target == Target.DEPTHWISE:
+        written = pitched_rows(fields, config.columns, config.depthwise_taps, config.depthwise_pitch)
     else:
         written = rows(fields, config.rows if target == Target.ACTIVATION else config.columns)
     return {_FILLS[target]: written, "bytes_loaded": config.bus_bytes * words(fields, config.bus_bytes)}

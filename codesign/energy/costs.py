@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import PARAMETER_ENTRIES
+from emulator.instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS, PARAMETER_ENTRIES
 from emulator.operators.requantization.multiplier import RESCALED_SUM_BITS
 
 from .table import EnergyTable
@@ -26,6 +26,7 @@ def costs(config: AcceleratorConfig, table: EnergyTable) -> Costs:
         **_scratchpads(config, table),
         "parameters": _parameters(config, table),
         "tables": _tables(config, table),
+        **({"depthwise": _depthwise(config, table)} if config.depthwise_taps else {}),
         "post_processing": _post_processing(config, table),
         "instruction_fetch": {"bytes_fetched": table.dram_pj_per_byte},
         "dram": {"bytes_loaded": table.dram_pj_per_byte, "bytes_stored": table.dram_pj_per_byte},
@@ -91,6 +92,22 @@ def _tables(config: AcceleratorConfig, table: EnergyTable) -> dict[str, float]:
     return {
         "table_writes": config.columns * table.write(CODE_BITS, size),
         "table_reads": config.columns * table.read(CODE_BITS, size),
+    }
+
+
+def _depthwise(config: AcceleratorConfig, table: EnergyTable) -> dict[str, float]:
+    """Weights, sums that wait with their flags, and steps as the array's elements take them, a shared code each."""
+    arithmetic, words = config.arithmetic, config.depthwise_taps * CODE_BITS
+    x, w, total = arithmetic.activation_bits + 1, config.array_weight_bits, arithmetic.accumulator_bits + 1
+    size, waiting = DEPTHWISE_WORDS * config.depthwise_taps, DEPTHWISE_SUMS * total / 8
+    return {
+        "depthwise_writes": config.columns * table.write(CODE_BITS, size),
+        "depthwise_reads": config.columns * (table.read(words, size) + table.register(config.depthwise_taps * w)),
+        "waiting_writes": config.columns * table.write(total, waiting),
+        "waiting_reads": config.columns * table.read(total, waiting),
+        "depthwise_macs": table.multiplier(x, w)
+        + table.adder(arithmetic.accumulator_bits)
+        + table.register(x + w + total),
     }
 
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from math import gcd
 
-from emulator.instructions import PARAMETER_PITCH
-
 
 def _residues(count: int, stride: int, modulus: int) -> list[tuple[int, int]]:
     """(n · stride mod modulus, how many of n = 0 … count − 1 have it), each once."""
@@ -70,12 +68,12 @@ def _parts(offset: int, size: int, bus_bytes: int, lanes: int) -> int:
     return 1 + row_starts + word_starts - both
 
 
-def parameter_rows(fields: Mapping[str, int], lanes: int, used: int) -> int:
-    """Rows of a LOAD of parameters that are among the first `used` of an entry; the others are dropped."""
+def pitched_rows(fields: Mapping[str, int], lanes: int, used: int, pitch: int) -> int:
+    """Rows of a LOAD that are among the first `used` of each `pitch` rows of its memory; the others are dropped."""
     each = -(-fields["pixel_bytes"] // lanes)
-    whole, rest = divmod(each, PARAMETER_PITCH)
+    whole, rest = divmod(each, pitch)
     kept = 0
-    for start, pixels in _residues(fields["lines"] * fields["pixels"], fields["pixel_rows"], PARAMETER_PITCH):
+    for start, pixels in _residues(fields["lines"] * fields["pixels"], fields["pixel_rows"], pitch):
         first = fields["row"] + start
-        kept += pixels * (whole * used + sum((first + k) % PARAMETER_PITCH < used for k in range(rest)))
+        kept += pixels * (whole * used + sum((first + k) % pitch < used for k in range(rest)))
     return kept

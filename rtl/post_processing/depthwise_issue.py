@@ -65,9 +65,8 @@ class DepthwiseIssue(wiring.Component):
         m.d.comb += [getattr(walk, name).eq(getattr(self, name)) for name in ("fields", "steps", "prepare", "start")]
         m.d.comb += [walk.next.eq(self.next), self.result.eq(walk.result)]
 
-        output = Signal(
-            data.StructLayout({"begin": 1, "carry": 1, "result": 1, "sum_row": walk.sum_row.shape()}), reset_less=True
-        )
+        output = data.StructLayout({"begin": 1, "carry": 1, "result": 1, "sum_row": walk.sum_row.shape()})
+        candidate = Signal(output, reset_less=True)
         swap, word, illegal = Signal(), Signal.like(walk.word), Signal(streams(config))
         inside = Signal(streams(config))
         rows = [Signal.like(self.row, name=f"row_{k}") for k in range(streams(config))]
@@ -85,14 +84,14 @@ class DepthwiseIssue(wiring.Component):
                 swap.eq(walk.swap),
                 word.eq(walk.word),
                 self.last.eq(walk.last),
-                *(output[name].eq(getattr(walk, name)) for name in output.shape().members),
+                *(candidate[name].eq(getattr(walk, name)) for name in output.members),
             ]
         m.d.comb += self.illegal.eq(illegal.any())
 
         # The outputs that were issued 1, 2, … cycles ago.
         end = depthwise_delay(config.depthwise_taps)
-        line = [Signal(output.shape(), name=f"output_{i}") for i in range(config.depthwise_taps + WRITE_DELAY + 1)]
-        m.d.sync += [line[0].eq(output), line[0].begin.eq(output.begin & self.go)]
+        line = [Signal(output, name=f"output_{i}") for i in range(config.depthwise_taps + WRITE_DELAY + 1)]
+        m.d.sync += [line[0].eq(candidate), line[0].begin.eq(candidate.begin & self.go)]
         m.d.sync += [below.eq(above) for above, below in pairwise(line)]
         control, written = self.control, line[-1]
         m.d.comb += [

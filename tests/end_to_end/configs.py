@@ -8,7 +8,7 @@ CONFIGS = {
     "4x4": AcceleratorConfig(
         rows=4, columns=4, activation_scratchpad_bytes=4 * 60, weight_scratchpad_bytes=4 * 40,
         operand_scratchpad_bytes=4 * 40, output_scratchpad_bytes=4 * 30, accumulator_bytes=4 * 12 * 5,
-        arithmetic=Arithmetic(accumulator_bits=12),
+        depthwise_taps=3, arithmetic=Arithmetic(accumulator_bits=12),
     ),
     "5x3": AcceleratorConfig(
         rows=5, columns=3, dataflow="output_stationary", activation_scratchpad_bytes=5 * 70,
@@ -37,19 +37,20 @@ CONFIGS = {
         arithmetic=Arithmetic(accumulator_bits=16, rounding="half_away"),
     ),
 }  # fmt: skip
-"""R = C, R > C, R < C and a single element; both dataflows, both overflows; memories small enough to force tiling."""
+"""R = C, R > C, R < C and a single element; both dataflows, both overflows; memories small enough to force tiling;
+lanes with and without depthwise hardware."""
 
 VERSION_2 = {
     "5x4": AcceleratorConfig(
         rows=5, columns=4, activation_scratchpad_bytes=5 * 60, weight_scratchpad_bytes=4 * 60,
         operand_scratchpad_bytes=4 * 50, output_scratchpad_bytes=4 * 36, accumulator_bytes=4 * 12 * 7 // 4,
-        weight_zero_points=True, raw_outputs=True, packed_multipliers=True,
+        weight_zero_points=True, raw_outputs=True, packed_multipliers=True, depthwise_taps=9,
         arithmetic=Arithmetic(accumulator_bits=14, multiplier_bits=31, rounding="double", adder="rescaled"),
     ),
     "3x5": AcceleratorConfig(
         rows=3, columns=5, dataflow="output_stationary", activation_scratchpad_bytes=3 * 70,
         weight_scratchpad_bytes=5 * 70, operand_scratchpad_bytes=5 * 40, output_scratchpad_bytes=5 * 30,
-        accumulator_bytes=5 * 10 * 20 // 8, bus_bytes=16, weight_zero_points=True, raw_outputs=True,
+        accumulator_bytes=5 * 10 * 20 // 8, bus_bytes=16, weight_zero_points=True, raw_outputs=True, depthwise_taps=1,
         arithmetic=Arithmetic(
             activation_bits=7, weight_bits=5, accumulator_bits=12, overflow="wrap", multiplier_bits=18,
             rounding="double",

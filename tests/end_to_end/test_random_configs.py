@@ -24,9 +24,10 @@ SIZES = (*range(1, 10), 16, 17)
 def accelerator(rng: np.random.Generator) -> AcceleratorConfig:
     rows, columns = (int(size) for size in rng.choice(SIZES, 2))
     lanes = int(rng.choice([lanes for lanes in range(columns + 1) if not lanes or columns % lanes == 0]))
+    taps = (0, 1, 3, 9) if lanes in (0, columns) else (0,)  # columns that share a lane have none
     if rng.random() < 0.5:
-        return replace(random_config(rng, random_arithmetic(rng), rows, columns), post_process_lanes=lanes)
-    config = random_config(rng, version_2_arithmetic(rng), rows, columns)
+        return replace(random_config(rng, random_arithmetic(rng), rows, columns, taps), post_process_lanes=lanes)
+    config = random_config(rng, version_2_arithmetic(rng), rows, columns, taps)
     return replace(config, weight_zero_points=True, raw_outputs=bool(rng.random() < 0.5), post_process_lanes=lanes)
 
 

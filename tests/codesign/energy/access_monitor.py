@@ -25,29 +25,39 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
     elements, columns = config.rows * config.columns, config.columns
     byte = f"{SETTINGS}_byte == 0" if config.raw_outputs else "1"
     lane_byte = "compute.accumulator_lane_0.parameter_write"
+    taps, chain = config.depthwise_taps, f"{POST}.depthwise"
+    begins = f"{POST}.go && {SETTINGS}_depthwise" if taps else "0"
+    loads = f"{POST}.control_load && {SETTINGS}_depthwise" if taps else "0"
+    window = f"!{SETTINGS}_requantize && !{SETTINGS}_depthwise" if taps else f"!{SETTINGS}_requantize"
+    lines = "".join(f" + {POST}.line_read__{k}" for k in range(max(taps // 3 - 1, 0)))
     return {
         "activation_writes": "load.write_activation",
         "activation_reads": "compute.unit.positions && compute.unit.inside_",
         "weight_writes": "load.write_weight",
         "weight_reads": "compute.unit.read_weight",
         "operand_writes": "load.write_operand",
-        "operand_reads": f"{POST}.operand_read",
+        "operand_reads": f"{POST}.operand_read{lines}",
         "output_writes": f"{POST}.output_write",
         "output_reads": "store.step",
         "accumulator_writes": "compute.unit.accumulate_write",
         "accumulator_reads": f"compute.unit.accumulate_carry + ({POST}.go && {SETTINGS}_requantize)",
         "parameter_writes": f"{lane_byte}[0] && {lane_byte}[4:1] < {config.parameter_rows}",
         # Each sum that is written began with a bias, or with a sum that was read.
-        "bias_reads": "compute.unit.accumulate_write - compute.unit.accumulate_carry",
+        "bias_reads": f"compute.unit.accumulate_write - compute.unit.accumulate_carry + ({loads})",
         "multiplier_reads": f"{POST}.control_load",
-        "zero_point_reads": "compute.unit.read_weight" if config.weight_zero_points else "0",
+        "zero_point_reads": f"compute.unit.read_weight + ({loads})" if config.weight_zero_points else "0",
         "table_writes": "load.write_table",
         "table_reads": f"{WRITES} && {SETTINGS}_table",
+        "depthwise_writes": f"load.write_depthwise && load.write_address % {config.depthwise_pitch} < {taps}",
+        "depthwise_reads": f"{begins} && {chain}.swap",
+        "waiting_writes": f"{POST}.control_chain_write",
+        "waiting_reads": f"{begins} && {chain}.candidate_begin && {chain}.candidate_carry",
+        "depthwise_macs": f"{taps * columns} * ({begins} && {chain}.candidate_begin)",
         "macs": f"{elements} * compute.unit.positions",
         "macs_inside": f"{elements} * (compute.unit.positions && compute.unit.inside_)",
         "requantizations": f"{columns} * ({WRITES} && {byte})",
-        "reductions": f"{columns} * ({POST}.operand_read && !{SETTINGS}_requantize)",
-        "products": f"{columns} * ({WRITES} && !{SETTINGS}_requantize && {SETTINGS}_mode == {int(Mode.PRODUCT)})",
+        "reductions": f"{columns} * ({POST}.operand_read && {window})",
+        "products": f"{columns} * ({WRITES} && {window} && {SETTINGS}_mode == {int(Mode.PRODUCT)})",
         "additions": f"{columns} * ({WRITES} && {SETTINGS}_add)",
         "bytes_fetched": f"{config.bus_bytes} * front_end.sequencer.fetch.valid",
         "bytes_loaded": f"{config.bus_bytes} * (axi__rvalid && axi__rready && !front_end.sequencer.fetch.valid)",

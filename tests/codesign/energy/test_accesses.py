@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codesign.energy.accesses import ACCESSES, access_counts, instruction_accesses, total_accesses
-from codesign.energy.transfers import overlaps, parameter_rows, rows, words
+from codesign.energy.transfers import overlaps, pitched_rows, rows, words
 from codesign.energy.windows import positions_inside
 from codesign.networks.mlperf_tiny import ds_cnn, resnet8
 from codesign.networks.single_layer import gemm
@@ -72,7 +72,7 @@ def test_transfers(bus_bytes: int) -> None:
             words(fields, bus_bytes),
             rows(fields, lanes),
             overlaps(fields, bus_bytes, lanes),
-            parameter_rows(fields, lanes, used),
+            pitched_rows(fields, lanes, used, 16),
         )
         assert found == walked_transfer(fields, bus_bytes, lanes, used), (fields, lanes)
 
@@ -81,7 +81,7 @@ def test_many_lines_repeat_their_places_in_a_word() -> None:
     fields = {"memory_address": 3, "row": 0, "lines": 70, "line_stride": 5, "pixels": 90, "pixel_stride": 7}
     fields |= {"pixel_bytes": 11, "pixel_rows": 3}
     walked = walked_transfer(fields, 16, 4, 9)
-    assert (words(fields, 16), rows(fields, 4), overlaps(fields, 16, 4), parameter_rows(fields, 4, 9)) == walked
+    assert (words(fields, 16), rows(fields, 4), overlaps(fields, 16, 4), pitched_rows(fields, 4, 9, 16)) == walked
 
 
 @pytest.mark.parametrize(

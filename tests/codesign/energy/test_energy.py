@@ -118,7 +118,7 @@ def test_layers_and_what_is_static() -> None:
     assert found.units["static"] == 5.5
     assert found.total == 5.5 + 2 * (COUNT["bytes_fetched"] + COUNT["bytes_loaded"] + COUNT["bytes_stored"])
     assert "static" not in energy(COUNTS, CONFIG, load_energy_table(), names, cycles=11).units
-    with pytest.raises(ValueError, match="layers must name one for each of 25 instructions, not 2"):
+    with pytest.raises(ValueError, match="layers must name one for each of 30 instructions, not 2"):
         energy(COUNTS, CONFIG, table, ["a", "b"])
 
 
