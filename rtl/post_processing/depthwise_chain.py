@@ -9,7 +9,7 @@ from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import STREAM_TAPS
 from emulator.instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS
 
-from ..array.processing_element import overflow
+from ..array.sum_step import sum_step
 from ..memory.block_ram import block_ram
 
 SWAP_DELAY = 2
@@ -96,13 +96,10 @@ class DepthwiseChain(wiring.Component):
             with m.If(swaps[SWAP_DELAY - 1 + tap]):
                 m.d.sync += active.eq(weights[tap])
             m.d.sync += product.eq(self.difference[tap * streams(config) // taps] * active)
-            step = Signal(signed(max(arithmetic.accumulator_bits, len(product)) + 1), name=f"step_{tap}")
-            m.d.comb += step.eq(total + product)
-            kept, outside = overflow(m, step, arithmetic)
-            above = overflowed
+            kept, flag = sum_step(m, total, overflowed, product, arithmetic, f"_{tap}")
             total = Signal(signed(arithmetic.accumulator_bits), name=f"sum_{tap}", reset_less=True)
             overflowed = Signal(name=f"overflowed_{tap}", reset_less=True)
-            m.d.sync += [total.eq(kept), overflowed.eq(above | outside)]
+            m.d.sync += [total.eq(kept), overflowed.eq(flag)]
         m.d.comb += [self.sum.eq(total), self.overflowed.eq(overflowed)]
         return m
 

@@ -170,7 +170,7 @@ class PostProcessUnit(wiring.Component):
         return m
 
     def _depthwise_issue(self, m: Module, walk: ReduceWalk, instruction: Value) -> DepthwiseIssue:
-        """What a DEPTHWISE reads; what the walk multiplies is at the same places in its fields and in those of REDUCE."""
+        """What a DEPTHWISE reads; the fields that `walk` multiplies are at the same places as those of a REDUCE."""
         m.submodules.depthwise = depthwise = DepthwiseIssue(self.config)
         m.d.comb += [
             Value.cast(depthwise.fields).eq(instruction),
