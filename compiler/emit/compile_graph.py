@@ -41,6 +41,7 @@ from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
 from .fuse import Step, fuse
+from .piecewise import PiecewiseEmitter, runs_piecewise
 from .placement import Inside, pad_offset
 from .pool import emit_average_pool, emit_max_pool
 from .post import Post, adder_fields
@@ -147,6 +148,10 @@ def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: 
     """Emit a convolution; K is packed where pixels lie side by side and the columns of padding in memory."""
     if runs_in_lanes(node, emitter.config):
         DepthwiseEmitter(emitter, node, source, target, post).emit()
+        return
+    groups = emitter.stored_channels.get(node.inputs[0], ())
+    if runs_piecewise(node, source, target, post.operand, groups, emitter.config):
+        PiecewiseEmitter(emitter, node, source, target, post, groups).emit()
         return
     there = emitter.placement.borders.get(node.inputs[0], Border())
     if there.turned:

@@ -43,6 +43,9 @@ class DepthwiseEmitter:
                 self.weights.clear()
             for group in spans(len(blocks), self.cut.group):
                 self.emit_group(tile, group)
+        if len(self.cut.tiles) == 1:
+            ends = tuple(blocks[group.last - 1].last for group in spans(len(blocks), self.cut.group))
+            self.emitter.stored_channels[self.post.node.name] = ends
 
     def emit_group(self, tile: Tile, group: Span) -> None:
         """Some blocks of channels of one tile, stored together."""

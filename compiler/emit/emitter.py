@@ -33,7 +33,10 @@ MOST_INSTRUCTIONS = (1 << INDEX_BITS) - 1
 
 
 class Emitter:
-    """Memory map and operation list under construction."""
+    """Memory map and operation list under construction.
+
+    stored_channels : for maps that are stored some channels after the others, where each of these pieces ends
+    """
 
     def __init__(self, graph: Graph, config: AcceleratorConfig, fused: Collection[str]):
         self.graph, self.config = graph, config
@@ -43,6 +46,7 @@ class Emitter:
         self.size = 0
         self.layers: list[str] = []
         self.stored: list[str] = []
+        self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
         self._adder: dict[str, int] | None = None
         self._block = 0

@@ -124,6 +124,35 @@ def test_the_machine_between_convolutions(dataflow: str, taps: int) -> None:
     assert (len(opcodes(program, Opcode.DEPTHWISE)) > 0) == (taps > 0)
 
 
+@pytest.mark.parametrize(("channels", "outputs"), [(16, 16), (13, 14)])
+@pytest.mark.parametrize("fused", [False, True])
+def test_all_blocks_take_the_channels_that_are_stored_first(channels: int, outputs: int, fused: bool) -> None:
+    """Pointwise behind depthwise, piece by piece of K, whose carried sums overflow; with an add and zero points too."""
+    rng = np.random.default_rng(7)
+    arithmetic = Arithmetic(accumulator_bits=15, overflow="saturate")
+    config = AcceleratorConfig(
+        rows=4, columns=4, depthwise_taps=9, weight_zero_points=True, arithmetic=arithmetic, bus_bytes=8,
+        operand_scratchpad_bytes=4 * 200, output_scratchpad_bytes=4 * 200, accumulator_bytes=15 * 200 // 2,
+    )  # fmt: skip
+    source = Tensor(name="input", shape=(7, 6, channels), scale=1.0, zero_point=-3)
+    first = depthwise(rng, source, arithmetic, (3, 3), padding=(1, 1, 1, 1))
+    point = replace(convolution("point", first, outputs, size=1), weight_zero_point=rng.integers(-9, 9, outputs))
+    nodes, inputs = [first, point], [source]
+    if fused:
+        inputs.append(Tensor(name="other", shape=point.shape, scale=1.0, zero_point=3))
+        nodes.append(
+            Add(
+                name="sum", shape=point.shape, scale=1.0, zero_point=0, inputs=("point", "other"),
+                a_multiplier=3 << 20, b_multiplier=5 << 20, shift=23,
+            )
+        )  # fmt: skip
+    program = check(replace(graph(source, *nodes, arithmetic=arithmetic), inputs=tuple(inputs)), config, rng)
+    carries = [i["carry"] for i in opcodes(program, Opcode.CONVOLVE)]
+    assert carries[:2] == [0, 0] and sum(carries) >= len(carries) // 2, (
+        "no block is finished before the next one begins"
+    )
+
+
 def test_a_table_runs_behind_and_an_add_for_itself() -> None:
     rng = np.random.default_rng(1)
     config = replace(SMALL, depthwise_taps=9)
