@@ -17,7 +17,7 @@ from typing import Any
 
 import emulator
 from emulator.arithmetic import ADDERS, OVERFLOWS, ROUNDINGS, Arithmetic, check_choice
-from emulator.config import DATAFLOWS, AcceleratorConfig
+from emulator.config import DATAFLOWS, DEPTHWISE_TAPS, AcceleratorConfig
 
 from ..files import write_text
 from .multiplier_registers import use_registers
@@ -46,6 +46,7 @@ SAMPLES = tuple(
         counters=at % 3 != 0,
         weight_zero_points=at % 3 != 1,
         raw_outputs=at % 3 == 2,
+        depthwise_taps=DEPTHWISE_TAPS[at % 4],
         packed_multipliers=at >= 3,
         arithmetic=Arithmetic(
             accumulator_bits=(32, 16, 40)[at % 3],

@@ -18,6 +18,7 @@ GROUPS = {
 }
 """Group → the part of the hierarchy that it is; ``control`` is all that is in no other."""
 Features = dict[str, float]
+SCRATCHPADS = ("activation", "weight", "operand", "output")
 PACKED_FACTOR_BITS = 17
 """Bits of two packed weights but for the sign."""
 
@@ -146,7 +147,7 @@ def _control(config: AcceleratorConfig) -> Features:
 
 
 def _control_luts(config: AcceleratorConfig) -> Features:
-    scratchpads = [memory_cells(memory) for memory in memories(config).values() if memory.instances == 1]
+    scratchpads = [memory_cells(memory) for name, memory in memories(config).items() if name in SCRATCHPADS]
     moving = config.dataflow == "output_stationary"
     rotated = config.rows * (config.rows - 1).bit_length() * (config.arithmetic.activation_bits + 1)
     return {

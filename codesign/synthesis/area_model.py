@@ -132,12 +132,21 @@ class AreaModel:
 
     def outside(self, config: AcceleratorConfig) -> tuple[str, ...]:
         """What of a config is beyond all synthesized ones, in words."""
-        known = any(one.config.packed_multipliers for one in self.measured) or not config.packed_multipliers
         return tuple(
             f"{name} {getattr(config, name)} ({least} to {most})"
             for name, (least, most) in self.ranges.items()
             if not least <= getattr(config, name) <= most
-        ) + (() if known else ("packed_multipliers true",))
+        ) + self._unknown(config)
+
+    def _unknown(self, config: AcceleratorConfig) -> tuple[str, ...]:
+        """Hardware of a config that none of the synthesized ones has."""
+        parts = {"packed_multipliers true": config.packed_multipliers}
+        parts[f"depthwise_taps {config.depthwise_taps}"] = config.depthwise_taps > 0
+        for one in self.measured:
+            if one.config.packed_multipliers:
+                parts["packed_multipliers true"] = False
+            parts.pop(f"depthwise_taps {one.config.depthwise_taps}", None)
+        return tuple(name for name, missing in parts.items() if missing)
 
     def _errors_at(self, config: AcceleratorConfig) -> dict[str, tuple[float, float]]:
         """LUTs and FFs → (median, worst) relative error that is to be expected; {}: not known."""
@@ -147,7 +156,7 @@ class AreaModel:
             name: (least, most * (FARTHEST if name in SIDES else 1)) for name, (least, most) in self.ranges.items()
         }
         near = all(least <= getattr(config, name) <= most for name, (least, most) in reach.items())
-        near = near and "packed_multipliers true" not in self.outside(config)
+        near = near and not self._unknown(config)
         return self.far_errors if near else {}
 
     def predict(self, config: AcceleratorConfig) -> dict[str, Prediction]:

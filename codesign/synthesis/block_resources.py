@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from emulator.config import AcceleratorConfig
+from emulator.depthwise_segments import STREAM_TAPS
+from emulator.instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS
 from emulator.operators.requantization.multiplier import RESCALED_SUM_BITS
 
 BLOCK_BITS, BLOCK_COST, BLOCK_BYTE = 1 << 14, 128, 9
@@ -92,13 +94,21 @@ def memories(config: AcceleratorConfig) -> dict[str, Memory]:
     """The memories that may become block RAMs."""
     arithmetic, columns = config.arithmetic, config.columns
     bank = max((config.accumulator_depth + 1) // 2, 2)
+    copies, taps = max(config.depthwise_taps // STREAM_TAPS, 1), config.depthwise_taps
+    # Each code of a word of several is written for itself, and so has a byte of nine bits for itself.
+    word = taps * BLOCK_BYTE if taps > 1 else 8
+    depthwise = {
+        "depthwise weights": Memory(columns, word, DEPTHWISE_WORDS),
+        "waiting sums": Memory(columns, arithmetic.accumulator_bits + 1, DEPTHWISE_SUMS),
+    }
     return {
         "activation": Memory(1, 8 * config.rows, config.activation_depth, arithmetic.activation_bits),
         "weight": Memory(1, 8 * columns, config.weight_depth, arithmetic.weight_bits),
-        "operand": Memory(1, 8 * columns, config.operand_depth, arithmetic.activation_bits),
+        "operand": Memory(copies, 8 * columns, config.operand_depth, arithmetic.activation_bits),
         "output": Memory(1, 8 * columns, config.output_depth),
         "accumulators": Memory(2 * columns, arithmetic.accumulator_bits + 1, bank),
         "tables": Memory(columns, 8, 1 << arithmetic.activation_bits),
+        **(depthwise if taps else {}),
     }
 
 
@@ -130,6 +140,7 @@ def multipliers(config: AcceleratorConfig) -> int:
     # LOAD and STORE multiply rows by lanes: with one number of lanes that is a power of two, that is no product.
     loads = config.rows != config.columns or not _is_power_of_two(config.columns)
     stores = not _is_power_of_two(config.columns)
+    lane += config.depthwise_taps
     return array + config.columns * lane + UNIT_MULTIPLIERS + loads + stores
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from codesign.synthesis.area_model import shipped
-from codesign.synthesis.block_resources import Memory, block_rams, memory_cells, multipliers
+from codesign.synthesis.block_resources import Memory, block_rams, memories, memory_cells, multipliers
+from emulator import AcceleratorConfig, Arithmetic
 
 SYNTHESIZED = [
     (8, 128, 0, 16),
@@ -43,3 +46,13 @@ def test_every_synthesized_config_has_as_many_as_are_counted() -> None:
     assert [(block_rams(one.config), multipliers(one.config)) for one in measured] == [
         (one.block_rams, one.dsps) for one in measured
     ]
+
+
+@pytest.mark.parametrize(("taps", "blocks", "small", "products"), [(1, 1, 8, 1), (3, 2, 0, 3), (9, 4, 0, 9)])
+def test_a_depthwise_chain(taps: int, blocks: int, small: int, products: int) -> None:
+    """What Yosys makes of one lane's chain alone, with sums of 24 bits."""
+    config = AcceleratorConfig(columns=1, depthwise_taps=taps, arithmetic=Arithmetic(accumulator_bits=24))
+    mine = [memory_cells(memories(config)[name]) for name in ("depthwise weights", "waiting sums")]
+    assert (sum(cells[0] for cells in mine), sum(cells[1] for cells in mine)) == (blocks, small)
+    assert multipliers(config) - multipliers(replace(config, depthwise_taps=0)) == products
+    assert memories(config)["operand"].instances == max(1, taps // 3)

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from codesign.execution.profile import Work, instruction_work
 from emulator import AcceleratorConfig, Arithmetic, raw_average_multiplier
 from emulator.instructions import Instruction, Mode, Opcode, fields_of
 from emulator.operators.raw_average_pool import EXACT_ROUNDINGS
@@ -346,6 +347,7 @@ def test_depthwise_reads_each_code_once_a_line() -> None:
             work = np.flatnonzero(driver.outputs["work"][begin:])
             first = 4 + WINDOW_SETUP_CYCLES
             assert work.tolist() == list(range(first, first + depthwise_cycles(i, config.depthwise_taps)))
+            assert instruction_work(i, config) == Work(busy=len(work))
 
 
 def test_one_position_per_cycle() -> None:
