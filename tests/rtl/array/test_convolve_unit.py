@@ -23,7 +23,6 @@ SHAPES = {
     "3x4 packed": (3, 4, 18, "saturate", 8, 8),
     "7x3 with zero points, packed": (7, 3, 19, "wrap", 8, 8),
     "2x2 packed": (2, 2, 16, "saturate", 5, 4),
-    "1x1 packed": (1, 1, 20, "wrap", 8, 8),
 }
 """rows, columns, accumulator bits, overflow, activation bits, weight bits; whether weights have zero points, and
 multipliers are packed"""
