@@ -50,19 +50,24 @@ class AccumulatorLane(wiring.Component):
         m = Module()
         control = self.control
         m.d.sync += [self.control_out.eq(control), self.read_address_out.eq(self.read_address)]
-        # A block RAM is slow: registers behind it, then the choice.
+        # A block RAM is slow: registers behind it, 0 where their bank is not meant, and then the one that is not 0.
         read = [self._bank(m, bank) for bank in range(2)]
-        data = [Signal.like(value, name=f"data_{bank}", reset_less=True) for bank, value in enumerate(read)]
-        bias = Signal.like(read[0], reset_less=True)
-        carries, bank, other_bank = Signal(2), Signal(2), Signal(2)
+        carries, bank, other_bank = Signal(), Signal(), Signal()
         m.d.sync += [
-            *(register.eq(value) for register, value in zip(data, read, strict=True)),
-            bias.eq(self._bias(m)),
-            carries.eq(Cat(control.carry, carries)),
-            bank.eq(Cat(control.read_address[0], bank)),
-            other_bank.eq(Cat(self.read_address[0], other_bank)),
-            Cat(self.start, self.start_overflowed).eq(Mux(carries[1], Mux(bank[1], data[1], data[0]), bias)),
-            Cat(self.sum, self.overflowed).eq(Mux(other_bank[1], data[1], data[0])),
+            carries.eq(control.carry),
+            bank.eq(control.read_address[0]),
+            other_bank.eq(self.read_address[0]),
+        ]
+        bias = self._bias(m)
+        sources = {"bias": Mux(carries, 0, bias)}
+        for index, value in enumerate(read):
+            sources[f"carried_{index}"] = Mux(carries & (bank == index), value, 0)
+            sources[f"data_{index}"] = Mux(other_bank == index, value, 0)
+        kept = {name: Signal(len(read[0]), name=name, reset_less=True) for name in sources}
+        m.d.sync += [
+            *(kept[name].eq(value) for name, value in sources.items()),
+            Cat(self.start, self.start_overflowed).eq(kept["bias"] | kept["carried_0"] | kept["carried_1"]),
+            Cat(self.sum, self.overflowed).eq(kept["data_0"] | kept["data_1"]),
         ]
         return m
 

@@ -1,7 +1,7 @@
 """Fetch: asks for one instruction per burst, several of them ahead, and keeps the words that arrive."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -9,6 +9,7 @@ from emulator.config import AcceleratorConfig
 from emulator.front_end import FETCH_AHEAD
 from emulator.instructions import INSTRUCTION_BYTES, Error
 
+from ..memory.block_ram import block_ram
 from ..unit import ERROR_BITS
 
 SETTLE, CHECK, REQUEST, END = range(4)
@@ -18,7 +19,8 @@ SETTLE, CHECK, REQUEST, END = range(4)
 class Fetch(wiring.Component):
     """A buffer of FETCH_AHEAD instructions in front of the decoder, in words of the bus.
 
-    A request takes three cycles or more: its limits are looked at, it is decided, and it waits for its grant.
+    A request takes three cycles or more: its limits are looked at, it is decided, and it waits for its grant. A word is
+    available two cycles after its beat: a block RAM must not be read where it is written.
 
     Members
     -------
@@ -65,7 +67,7 @@ class Fetch(wiring.Component):
         size, shift = FETCH_AHEAD * self.words, exact_log2(INSTRUCTION_BYTES)
         remaining, room = Signal(32 - shift), Signal(signed(33 - shift))
         reserved, expected, level = (Signal(range(size + 1), name=name) for name in ("reserved", "expected", "level"))
-        state, asks, drops = Signal(range(4)), Signal(), Signal()
+        state, asks, drops, arrived = Signal(range(4)), Signal(), Signal(), Signal()
         m.d.comb += [
             self.length.eq(self.words - 1),
             self.exhausted.eq((state == END) & (reserved == 0)),
@@ -77,7 +79,8 @@ class Fetch(wiring.Component):
         m.d.sync += [
             reserved.eq(Mux(self.take, reserved + (change - 1), reserved + change)),
             expected.eq(Mux(self.valid, expected + (change - 1), expected + change)),
-            level.eq(Mux(self.take, Mux(self.valid, level, level - 1), Mux(self.valid, level + 1, level))),
+            level.eq(Mux(self.take, Mux(arrived, level, level - 1), Mux(arrived, level + 1, level))),
+            arrived.eq(self.valid),
         ]
         with m.Switch(state):
             with m.Case(SETTLE):
@@ -115,21 +118,24 @@ class Fetch(wiring.Component):
                 reserved.eq(0),
                 expected.eq(0),
                 level.eq(0),
+                arrived.eq(0),
             ]
         self._buffer(m, size)
         return m
 
     def _buffer(self, m: Module, size: int) -> None:
-        m.submodules.words = words = memory.Memory(shape=self.width + 1, depth=size, init=[])
-        write, read = words.write_port(), words.read_port(domain="comb")
+        m.submodules.words = words = block_ram(self.width + 1, size, always=True)
+        write, read = words.write_port(), words.read_port()
+        oldest = Signal.like(read.addr)
         m.d.comb += [
+            read.en.eq(1),
+            read.addr.eq(Mux(self.take, oldest + 1, oldest)),
             write.en.eq(self.valid),
             write.data.eq(Cat(self.data, self.refused)),
             Cat(self.word, self.word_refused).eq(read.data),
         ]
         with m.If(self.valid):
             m.d.sync += write.addr.eq(write.addr + 1)
-        with m.If(self.take):
-            m.d.sync += read.addr.eq(read.addr + 1)
+        m.d.sync += oldest.eq(read.addr)
         with m.If(self.clear):
-            m.d.sync += [write.addr.eq(0), read.addr.eq(0)]
+            m.d.sync += [write.addr.eq(0), oldest.eq(0)]

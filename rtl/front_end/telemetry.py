@@ -61,14 +61,17 @@ class Telemetry(wiring.Component):
         for unit in Unit:
             sources[f"{unit.name.lower()}_busy"] = self.work[unit]
             sources[f"{unit.name.lower()}_stall"] = self.present[unit] & ~self.work[unit]
-        counts, place = Signal(), Signal(range(ROUND))
-        m.d.sync += [counts.eq(self.running & ~self.clear), place.eq(Mux(place == ROUND - 1, 0, place + 1))]
+        counts, place, ring = Signal(), Signal(range(ROUND)), Signal(ROUND, init=1)  # `ring` is `place`, a bit for each
+        m.d.sync += [
+            counts.eq(self.running & ~self.clear),
+            place.eq(Mux(ring[-1], 0, place + 1)),
+            ring.eq(ring.rotate_left(1)),
+        ]
         gathered = []
         for index, name in enumerate(COUNTERS):
             # Two registers: the sources lie all over the chip.
             source, event, count = Signal(name=name), Signal(name=f"{name}_event"), Signal(bits_for(ROUND))
-            here = Signal(name=f"{name}_here")
-            m.d.comb += here.eq(place == 2 * index)
+            here = ring[2 * index]
             m.d.sync += [source.eq(sources[name]), event.eq(source & counts), count.eq(Mux(here, 0, count) + event)]
             with m.If(self.clear):
                 m.d.sync += count.eq(3 * self.running if name == "cycles" else 0)

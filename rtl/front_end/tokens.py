@@ -54,10 +54,8 @@ class Tokens(wiring.Component):
                     self.available[v][u].eq(count != 0),
                 ]
                 overflows.append(more & ~less & count.all())
-                with m.If(more & ~less & ~count.all()):
-                    m.d.sync += count.eq(count + 1)
-                with m.If(less & ~more):
-                    m.d.sync += count.eq(count - 1)
+                with m.If((more & ~less & ~count.all()) | (less & ~more)):
+                    m.d.sync += count.eq(count + Mux(less, -1, 1))
                 with m.If(self.clear):
                     m.d.sync += count.eq(0)
             m.d.sync += self.fault[u].eq(Cat(overflows).any())

@@ -9,8 +9,14 @@ from emulator.instructions import ADDRESS_BITS, Opcode
 from ..fields import fields_layout
 from ..window_setup import WINDOW_FIELDS, WINDOW_STEPS, WindowSetup
 
-COORDINATE = 22
+COORDINATE = 14
 """Bits of an input coordinate, signed; read as unsigned, one outside the input is at least as large as its size."""
+
+
+def further(coordinate: Value, step: Value) -> Value:
+    """A coordinate plus a step of 8 bits; from 2^12 on, where no input is, it stays beyond."""
+    beyond, total = coordinate[-2] & ~coordinate[-1], (coordinate + step)[:COORDINATE]
+    return Cat(total[:-2], total[-2] | beyond, total[-1] & ~beyond)
 
 
 class ReduceWalk(wiring.Component):
@@ -109,7 +115,7 @@ class ReduceWalk(wiring.Component):
             with m.If(~ends["window_pixels"]):
                 m.d.sync += [
                     self.address.eq(self.address + steps.kernel_column),
-                    self.x.eq(self.x + fields.dilation_width),
+                    self.x.eq(further(self.x, fields.dilation_width)),
                     left["window_pixels"].eq(left["window_pixels"] - 1),
                 ]
             with m.Elif(~ends["window_lines"]):
@@ -118,20 +124,22 @@ class ReduceWalk(wiring.Component):
                         place.eq(window_line_address + steps.kernel_row)
                         for place in (self.address, window_line_address)
                     ),
-                    self.y.eq(self.y + fields.dilation_height),
+                    self.y.eq(further(self.y, fields.dilation_height)),
                     self.x.eq(window_x),
                     *begin("window_pixels"),
                     left["window_lines"].eq(left["window_lines"] - 1),
                 ]
             with m.Elif(~ends["pixels"]):
                 m.d.sync += [
-                    *place(window_address + pixel, window_y, window_x + fields.stride_width),
+                    *place(window_address + pixel, window_y, further(window_x, fields.stride_width)),
                     *begin("window_pixels", "window_lines"),
                     left["pixels"].eq(left["pixels"] - 1),
                 ]
             with m.Else():
                 m.d.sync += [
-                    *place(line_address + steps.position_row, window_y + fields.stride_height, -fields.pad_left),
+                    *place(
+                        line_address + steps.position_row, further(window_y, fields.stride_height), -fields.pad_left
+                    ),
                     line_address.eq(line_address + steps.position_row),
                     *begin("window_pixels", "window_lines", "pixels"),
                     left["lines"].eq(left["lines"] - 1),

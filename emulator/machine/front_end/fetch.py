@@ -58,9 +58,11 @@ def step(s: State) -> None:
         f.read = (f.read + 1) % size
         f.level -= 1
         f.reserved -= 1
+    f.level += f.arrived
+    f.arrived = 0
     if bus.r_valid and bus.r_owner == FETCH_OWNER:
         copy(s.fetch.words[f.write], s.read_data)
         s.fetch.errors[f.write] = bus.r_error
         f.write = (f.write + 1) % size
-        f.level += 1
+        f.arrived = 1
         f.expected -= 1

@@ -20,7 +20,8 @@ REGISTERS = record(
     "end",  # error of the instruction after the last one that can be fetched
     "read",
     "write",
-    "level",  # words in the buffer
+    "arrived",  # a word came in the cycle before
+    "level",  # words that can be read from the buffer
     "reserved",  # words asked for and not yet taken out of the buffer
     "expected",  # words asked for that have not arrived
     "shift",  # wire: the decoder takes a word
