@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.instructions import ADDRESS_BITS
 
-from ..window_setup import WINDOW_FIELDS, WINDOW_STEPS
+from ..window_setup import COORDINATE, WINDOW_FIELDS, WINDOW_STEPS, further
 
-_COORDINATE = signed(22)
+_OFFSET = 14
+"""Bits of a kernel position's distance from the first one; from 2^13 on, none is inside, wherever its window begins."""
 
 
 class Window(wiring.Component):
@@ -65,7 +66,7 @@ class Window(wiring.Component):
         limit_y, limit_x = self._held(m, self.input_height), self._held(m, self.input_width)
 
         # Sums, with the limits that belong to them, since the counters may already be at the next instruction.
-        y, x = Signal(_COORDINATE, reset_less=True), Signal(_COORDINATE, reset_less=True)
+        y, x = (Signal(signed(_OFFSET + 2), name=name, reset_less=True) for name in ("y", "x"))
         height, width = Signal(12, reset_less=True), Signal(12, reset_less=True)
         address = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += [
@@ -107,7 +108,7 @@ class Window(wiring.Component):
             m.d.sync += [first_y.eq(-self.pad_top), first_x.eq(-self.pad_left)]
 
         def state(name: str) -> tuple[Signal, ...]:
-            widths = {"rows_left": 12, "columns_left": 12, "y": _COORDINATE, "x": _COORDINATE}
+            widths = {"rows_left": 12, "columns_left": 12, "y": signed(COORDINATE), "x": signed(COORDINATE)}
             widths |= {"line": ADDRESS_BITS, "here": ADDRESS_BITS, "last_row": 1, "last_column": 1}
             return tuple(Signal(w, name=f"{name}_{part}", reset_less=True) for part, w in widths.items())
 
@@ -118,8 +119,17 @@ class Window(wiring.Component):
         begin += (self.output_height == 1, self.output_width == 1)
         first = (rows - 1, columns - 1, first_y, first_x, steps.origin, steps.origin, one_row, one_column)
         below = line + steps.position_row
-        next_line = (rows_left - 1, columns - 1, y + stride_y, first_x, below, below, rows_left == 1, one_column)
-        beside = (rows_left, columns_left - 1, y, x + stride_x, line, here + steps.position_column)
+        next_line = (
+            rows_left - 1,
+            columns - 1,
+            further(y, stride_y),
+            first_x,
+            below,
+            below,
+            rows_left == 1,
+            one_column,
+        )
+        beside = (rows_left, columns_left - 1, y, further(x, stride_x), line, here + steps.position_column)
         beside += (last_row, columns_left == 1)
         last = Signal()
         m.d.comb += [last.eq(last_column & last_row), self.last_position.eq(last)]
@@ -144,7 +154,12 @@ class Window(wiring.Component):
         stride_y, stride_x = self._held(m, self.dilation_height), self._held(m, self.dilation_width)
         rows_left, columns_left = Signal(8, reset_less=True), Signal(8, reset_less=True)
         channels_left = Signal(12, reset_less=True)
-        y, x = Signal(17, reset_less=True), Signal(17, reset_less=True)
+        y, x = Signal(_OFFSET, reset_less=True), Signal(_OFFSET, reset_less=True)
+
+        def on(offset: Value, step: Value) -> Value:
+            total = offset + step
+            return Cat(total[: _OFFSET - 1], total[_OFFSET - 1] | offset[-1])
+
         names = ("kernel_line", "kernel_pixel", "kernel_here")
         line, pixel, here = (Signal(ADDRESS_BITS, name=name, reset_less=True) for name in names)
         last_row, last_column, pixel_end = Signal(), Signal(), Signal()  # a counter has come to 0
@@ -172,13 +187,13 @@ class Window(wiring.Component):
                     pixel_end.eq(channels == 1),
                     columns_left.eq(columns_left - 1),
                     last_column.eq(columns_left == 1),
-                    x.eq(x + stride_x),
+                    x.eq(on(x, stride_x)),
                     pixel.eq(pixel + steps.kernel_column),
                     here.eq(pixel + steps.kernel_column),
                 ]
             with m.If(line_end):
                 below = line + steps.kernel_row
-                m.d.sync += [columns_left.eq(columns - 1), rows_left.eq(rows_left - 1), x.eq(0), y.eq(y + stride_y)]
+                m.d.sync += [columns_left.eq(columns - 1), rows_left.eq(rows_left - 1), x.eq(0), y.eq(on(y, stride_y))]
                 m.d.sync += [last_column.eq(columns == 1), last_row.eq(rows_left == 1)]
                 m.d.sync += [line.eq(below), pixel.eq(below), here.eq(below)]
             with m.If(last):

@@ -7,16 +7,7 @@ from amaranth.lib.wiring import In, Out
 from emulator.instructions import ADDRESS_BITS, Opcode
 
 from ..fields import fields_layout
-from ..window_setup import WINDOW_FIELDS, WINDOW_STEPS, WindowSetup
-
-COORDINATE = 14
-"""Bits of an input coordinate, signed; read as unsigned, one outside the input is at least as large as its size."""
-
-
-def further(coordinate: Value, step: Value) -> Value:
-    """A coordinate plus a step of 8 bits; from 2^12 on, where no input is, it stays beyond."""
-    beyond, total = coordinate[-2] & ~coordinate[-1], (coordinate + step)[:COORDINATE]
-    return Cat(total[:-2], total[-2] | beyond, total[-1] & ~beyond)
+from ..window_setup import COORDINATE, WINDOW_FIELDS, WINDOW_STEPS, WindowSetup, further
 
 
 class ReduceWalk(wiring.Component):
@@ -31,7 +22,7 @@ class ReduceWalk(wiring.Component):
     prepare : multiply the strides, which takes `WINDOW_SETUP_CYCLES`
     start : go to the first step
     next : go to the next step
-    y, x : input coordinates, `COORDINATE` bits
+    y, x : input coordinates, the bits of a signed `COORDINATE`: as unsigned ones, those outside the input are too large
     address : row of the operand scratchpad, modulo 2^ADDRESS_BITS
     first, result, last : the window's first step, the window's last step, the last step of all
     steps : the products, where another walk of the same fields needs them (`shared`)

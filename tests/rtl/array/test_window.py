@@ -72,6 +72,16 @@ def test_against_loops(kernel_inner: bool) -> None:
     """Several geometries; the last position of one and the first of the next are in consecutive cycles."""
     rng = np.random.default_rng(kernel_inner)
     geometries = [random_geometry(rng, k in (2, 5)) for k in range(8)]
+    # So far outside that a coordinate's lowest 14 bits are inside again.
+    small = geometries[0] | dict.fromkeys(("output_height", "output_width", "kernel_height", "channel_rows"), 1)
+    small |= {"kernel_width": 1, "pad_top": 0, "pad_left": 0}
+    for counted, step in (
+        ("output_height", "stride_height"),
+        ("output_width", "stride_width"),
+        ("kernel_height", "dilation_height"),
+        ("kernel_width", "dilation_width"),
+    ):
+        geometries.append(small | {counted: 130, step: 128})
     window, seen = Prepared(), []
     steps = [step for geometry in geometries for step in expected(geometry, kernel_inner)]
 

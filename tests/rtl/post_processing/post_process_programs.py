@@ -129,6 +129,11 @@ class Programs:
         kernel = [self.number(1, 3), self.number(1, 3)] if self.chance(0.7) else [1, 2]
         output = [self.number(1, 3), self.number(1, 3)]
         stride = self.number(0, 2)
+        steps = {name: self.number(1, 3) for name in names}
+        if self.chance(0.03):  # so far outside that its coordinate's lowest 14 bits are inside again
+            axis = self.number(0, 1)
+            kernel, output = [130 - 129 * axis, 1 + 129 * axis], [1, 1]
+            steps[names[2 + axis]] = 128
         return instruction(
             Opcode.REDUCE,
             **self.tokens(),
@@ -140,7 +145,7 @@ class Programs:
             kernel_width=kernel[1],
             input_height=height,
             input_width=width,
-            **{name: self.number(1, 3) for name in names},
+            **steps,
             pad_top=self.number(-1, 2),
             pad_left=self.number(-1, 2),
             pixel_rows=pixel_rows,
