@@ -26,6 +26,7 @@ PACKED_FACTOR_BITS = 17
 def instances(group: str, config: AcceleratorConfig) -> int:
     """How many equal modules a group has."""
     counts = {"array": config.rows * config.columns, "control": 1}
+    counts["lanes"] = config.columns // config.lane_columns
     counts["weight lanes"] = config.columns if config.weight_zero_points else 0
     return counts.get(group, config.columns)
 
@@ -101,6 +102,17 @@ def _lanes(config: AcceleratorConfig) -> Features:
         "rescaled bits": rescaled * arithmetic.multiplier_bits,
         "counters": config.counters,
         "raw outputs": config.raw_outputs,
+        **_shared(config),
+    }
+
+
+def _shared(config: AcceleratorConfig) -> Features:
+    """What a lane has for each of its columns but the first one."""
+    more, arithmetic = config.lane_columns - 1, config.arithmetic
+    return {
+        "more columns": more,
+        "more operands": more * arithmetic.operand_bits,
+        "more counters": more * config.counters,
     }
 
 

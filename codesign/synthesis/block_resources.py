@@ -13,8 +13,19 @@ from functools import cache
 
 from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import STREAM_TAPS
-from emulator.instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS
+from emulator.front_end import FETCH_AHEAD, INDEX_BITS
+from emulator.instructions import (
+    DEPTHWISE_SUMS,
+    DEPTHWISE_WORDS,
+    INSTRUCTION_BYTES,
+    PARAMETER_ENTRIES,
+    QUEUE_DEPTH,
+    UNIT_OF,
+    Unit,
+    used_bits,
+)
 from emulator.operators.requantization.multiplier import RESCALED_SUM_BITS
+from emulator.registers import COUNTER_BITS, COUNTERS
 
 BLOCK_BITS, BLOCK_COST, BLOCK_BYTE = 1 << 14, 128, 9
 BLOCK_WIDTHS = (1, 2, 4, 9, 18, 36)
@@ -36,12 +47,14 @@ class Memory:
     """Equal memories with one write and one registered read port each.
 
     used : bits of each byte that are ever read; cells that hold none of them are left out
+    block : in block RAMs, wherever it would be cheapest
     """
 
     instances: int
     width: int
     depth: int
     used: int = 8
+    block: bool = False
 
 
 @cache
@@ -51,10 +64,10 @@ def memory_cells(memory: Memory) -> tuple[int, int, int]:
     for unit in BLOCK_WIDTHS:
         words = BLOCK_BITS // (unit * 8 // BLOCK_BYTE) if unit >= BLOCK_BYTE else BLOCK_BITS // unit
         options.append(_Placing(memory, -(-memory.depth // words), unit, min(unit, BLOCK_BYTE), BLOCK_COST))
-    options.append(_Placing(memory, -(-memory.depth // SMALL_DEPTH), SMALL_WIDTH, SMALL_WIDTH, SMALL_COST))
-    best = min(options, key=lambda option: option.cost)
+    small = _Placing(memory, -(-memory.depth // SMALL_DEPTH), SMALL_WIDTH, SMALL_WIDTH, SMALL_COST)
+    best = min([*options, *([] if memory.block else [small])], key=lambda option: option.cost)
     cells = best.cells()
-    return (0, cells, best.multiplexers) if best is options[-1] else (cells, 0, best.multiplexers)
+    return (0, cells, best.multiplexers) if best is small else (cells, 0, best.multiplexers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +104,7 @@ class _Placing:
 
 
 def memories(config: AcceleratorConfig) -> dict[str, Memory]:
-    """The memories that may become block RAMs."""
+    """The memories that may become block RAMs, and those that have to."""
     arithmetic, columns = config.arithmetic, config.columns
     bank = max((config.accumulator_depth + 1) // 2, 2)
     copies, taps = max(config.depthwise_taps // STREAM_TAPS, 1), config.depthwise_taps
@@ -101,6 +114,11 @@ def memories(config: AcceleratorConfig) -> dict[str, Memory]:
         "depthwise weights": Memory(columns, word, DEPTHWISE_WORDS),
         "waiting sums": Memory(columns, arithmetic.accumulator_bits + 1, DEPTHWISE_SUMS),
     }
+    fetched = FETCH_AHEAD * INSTRUCTION_BYTES // config.bus_bytes
+    queues = {
+        f"{unit.name.lower()} queue": max(used_bits(opcode) for opcode, of in UNIT_OF.items() if of == unit)
+        for unit in Unit
+    }
     return {
         "activation": Memory(1, 8 * config.rows, config.activation_depth, arithmetic.activation_bits),
         "weight": Memory(1, 8 * columns, config.weight_depth, arithmetic.weight_bits),
@@ -109,6 +127,11 @@ def memories(config: AcceleratorConfig) -> dict[str, Memory]:
         "accumulators": Memory(2 * columns, arithmetic.accumulator_bits + 1, bank),
         "tables": Memory(columns, 8, 1 << arithmetic.activation_bits),
         **(depthwise if taps else {}),
+        "biases": Memory(columns, 32, PARAMETER_ENTRIES, block=True),
+        "parameters": Memory(columns, 8 * (-(-arithmetic.multiplier_bits // 8) + 1), PARAMETER_ENTRIES, block=True),
+        **{name: Memory(1, bits + INDEX_BITS, QUEUE_DEPTH, block=True) for name, bits in queues.items()},
+        "fetch": Memory(1, 8 * config.bus_bytes + 1, fetched, block=True),
+        "counters": Memory(1, COUNTER_BITS // 2, 2 * len(COUNTERS), block=True),
     }
 
 
@@ -131,7 +154,7 @@ def multipliers(config: AcceleratorConfig) -> int:
     """Multipliers (MULT18X18D)."""
     arithmetic = config.arithmetic
     factor = _digits(arithmetic.multiplier_bits, signed=False)
-    lane = _products(_digits(arithmetic.operand_bits, signed=True), factor)
+    lane = 1 + _products(_digits(arithmetic.operand_bits, signed=True), factor)
     if arithmetic.adder == "rescaled":
         lane += 2 * len(factor) + _products(_digits(RESCALED_SUM_BITS, signed=True), factor)
     else:
@@ -142,6 +165,7 @@ def multipliers(config: AcceleratorConfig) -> int:
     stores = not _is_power_of_two(config.columns)
     lane += config.depthwise_taps
     return array + config.columns * lane + UNIT_MULTIPLIERS + loads + stores
+    return array + config.columns // config.lane_columns * lane + UNIT_MULTIPLIERS + loads + stores
 
 
 def _is_power_of_two(number: int) -> bool:
