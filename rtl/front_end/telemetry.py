@@ -12,6 +12,7 @@ from emulator.config import AcceleratorConfig
 from emulator.instructions import Unit
 from emulator.registers import COUNTER_BITS, COUNTERS
 
+from ..count import count_events
 from ..memory.block_ram import block_ram
 
 UNITS = len(Unit)
@@ -72,7 +73,8 @@ class Telemetry(wiring.Component):
             # Two registers: the sources lie all over the chip.
             source, event, count = Signal(name=name), Signal(name=f"{name}_event"), Signal(bits_for(ROUND))
             here = ring[2 * index]
-            m.d.sync += [source.eq(sources[name]), event.eq(source & counts), count.eq(Mux(here, 0, count) + event)]
+            m.d.sync += [source.eq(sources[name]), event.eq(source & counts)]
+            count_events(m, count, event, here)
             with m.If(self.clear):
                 m.d.sync += count.eq(3 * self.running if name == "cycles" else 0)
             gathered.append(Mux(here, count * self.steps.get(name, 1), 0))
