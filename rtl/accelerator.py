@@ -19,6 +19,7 @@ from .skew import skew
 from .transfer.load_unit import LoadUnit
 from .transfer.store_unit import StoreUnit
 from .verilog.hierarchy import TOP, write_verilog
+from .verilog.kept import kept
 
 
 def accelerator_signature(config: AcceleratorConfig) -> wiring.Signature:
@@ -178,5 +179,9 @@ class Accelerator(wiring.Component):
 @cache
 def accelerator_verilog(config: AcceleratorConfig, prefix: str = "") -> str:
     """The accelerator of `config` as one Verilog text, top module ``accelerator``; `prefix`: of all modules' names."""
-    top = Accelerator(config)
-    return write_verilog({**top.compute.kinds, **top.post_processing.kinds(), TOP: top}, prefix)
+
+    def write() -> str:
+        top = Accelerator(config)
+        return write_verilog({**top.compute.kinds, **top.post_processing.kinds(), TOP: top}, prefix)
+
+    return kept(f"accelerator {prefix!r} {config!r}", write)

@@ -23,7 +23,7 @@ def array_speed(config: AcceleratorConfig, cycles: int, threads: int = 1) -> tup
     built = build_array(config, threads)
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         (Path(folder) / "cycles.txt").write_text(f"{cycles}\n", encoding="ascii")
-        return simulated_time(built.run("finished_bench", Path(folder)))
+        return simulated_time(built.play(Path(folder)))
 
 
 def build_array(config: AcceleratorConfig, threads: int = 1) -> BuiltSimulator:

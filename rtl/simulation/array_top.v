@@ -6,14 +6,20 @@
 module array_top
 `ifdef VERILATOR
 (
-  input wire clk  // from main.cpp
+  input wire clk,  // from main.cpp
+  output reg finished
 );
 `else
 ();
   reg clk = 0;
   always #1 clk = !clk;
+  reg finished;
+  always @(posedge finished) begin
+    $display("finished");
+    $finish;
+  end
 `endif
-  reg finished /*verilator public_flat_rw*/ = 0;
+  initial finished = 0;
   reg [31:0] folded /*verilator public_flat_rd*/ = 0;
   reg [63:0] cycles = 0, clock = 0;
   wire [31:0] outputs;

@@ -1,8 +1,7 @@
-// The main program of a Verilator simulation: the clock is generated here, cocotb is served only when it has asked.
+// The main program of a Verilator simulation whose top plays everything by itself: a clock, until `finished` rises.
 //
-// cocotb's own main program runs every callback phase of the VPI in every time step, and a clock generated in Verilog
-// costs a coroutine per edge; for a design whose Python side sleeps through whole runs both are wasted time. The top
-// module has one input, `clk`. A time step is half a clock period.
+// The top module has an input `clk` and an output `finished`. A time step is half a clock period. The exit status is 0 if
+// the top has finished, and the last but one line of the output then says so.
 
 #include <chrono>
 #include <cstdio>
@@ -12,7 +11,6 @@
 
 #include "Vtop.h"
 #include "verilated.h"
-#include "verilated_vpi.h"
 
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -22,40 +20,12 @@ using Trace = VerilatedFstC;
 using Trace = VerilatedVcdC;
 #endif
 
-extern "C" void vlog_startup_routines_bootstrap(void);  // cocotb's VPI library
-
 static vluint64_t now = 0;
-static const vluint64_t WARM_UP = 16;  // steps in which cocotb is still starting
 
 double sc_time_stamp() { return static_cast<double>(now); }
 
-static bool value_callbacks() {
-    bool called = false;
-    while (VerilatedVpi::callValueCbs()) called = true;
-    return called;
-}
-
-// One time step's remaining phases, in the order of IEEE 1800-2012, 4.4: cocotb reads, writes, and reads again.
-static void serve_callbacks(Vtop& top) {
-    VerilatedVpi::callTimedCbs();
-    value_callbacks();
-    do {
-        VerilatedVpi::clearEvalNeeded();
-        VerilatedVpi::doInertialPuts();
-        top.eval();
-        value_callbacks();
-        VerilatedVpi::callCbs(cbReadWriteSynch);
-        VerilatedVpi::doInertialPuts();
-        value_callbacks();
-    } while (VerilatedVpi::evalNeeded());
-    VerilatedVpi::callCbs(cbReadOnlySynch);
-    VerilatedVpi::callCbs(cbNextSimTime);
-    value_callbacks();
-}
-
 int main(int argc, char** argv) {
     Verilated::commandArgs(argc, argv);
-    Verilated::fatalOnVpiError(false);  // cocotb probes for system tasks that do not exist
     const auto top = std::make_unique<Vtop>("");
     top->clk = 0;
 
@@ -68,36 +38,26 @@ int main(int argc, char** argv) {
     }
 #endif
 
-    vlog_startup_routines_bootstrap();
-    VerilatedVpi::callCbs(cbStartOfSimulation);
     top->eval();
-    serve_callbacks(*top);
-    auto started = std::chrono::steady_clock::now();
-    auto worked = std::clock();
-    while (!Verilated::gotFinish()) {
-        if (now == WARM_UP) {
-            started = std::chrono::steady_clock::now();
-            worked = std::clock();
-        }
+    const auto started = std::chrono::steady_clock::now();
+    const auto worked = std::clock();
+    while (!top->finished && !Verilated::gotFinish()) {
         ++now;
         top->clk = !top->clk;
-        bool called = value_callbacks();  // who waits for the clock's edge sees what was before it
         top->eval();
-        called |= value_callbacks();
-        if (called || VerilatedVpi::evalNeeded() || VerilatedVpi::cbNextDeadline() <= now) serve_callbacks(*top);
 #if VM_TRACE
         if (trace.isOpen()) trace.dump(now);
 #endif
     }
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
-    const vluint64_t steps = now > WARM_UP ? now - WARM_UP : now;
     const double processor = static_cast<double>(std::clock() - worked) / CLOCKS_PER_SEC;
+    if (top->finished) std::printf("finished\n");
     std::printf("simulated %llu clock cycles in %.6f s, %.6f s of processor time\n",
-                static_cast<unsigned long long>(steps / 2), elapsed.count(), processor);
+                static_cast<unsigned long long>(now / 2), elapsed.count(), processor);
+    const bool finished = top->finished;
     top->final();
-    VerilatedVpi::callCbs(cbEndOfSimulation);
 #if VM_TRACE
     trace.close();
 #endif
-    return Verilated::threadContextp()->errorCount() > 0 ? 1 : 0;
+    return finished ? 0 : 1;
 }

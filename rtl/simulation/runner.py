@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 import cocotb_tools.config
 from cocotb_tools.runner import Icarus, Runner, Verilator
 
-from .errors import ToolError
-from .tools import find_compiler, find_verilator
+from .optimization import QUICK, Optimization
+from .process import run_group
+from .tools import find_compiler, find_verilator, find_vvp
 
 MAIN = Path(__file__).with_name("main.cpp")
-BENCHES = Path(__file__).with_name("benches")
+COCOTB_MAIN = Path(__file__).with_name("cocotb_main.cpp")
 COMPRESSION = Path(__file__).with_name("compression")
 """Headers instead of the libraries that an FST trace would need."""
 TRACES = ("vcd", "fst")
@@ -36,53 +35,23 @@ COMMON = (
     "5000",  # what the optimizer takes for a function does not grow with the file
     "-Wno-fatal",  # generated Verilog is full of harmless width remarks; errors still stop the build
 )
-# -O1 builds three times as fast as -O3 and simulates 10 to 20 % slower.
-MAKE_VARIABLES = ("OPT_FAST=-O1", "OPT_GLOBAL=-O1")
+LIBRARY_OPTIMIZATION = "OPT_GLOBAL=-O1"
 
 
 class _GroupRunner(Runner):
-    """Runs each command in its own process group, so that an interrupt ends make and all compilers, or the simulator.
-
-    while_running : called about ten times a second while a command runs, and once after it
-    """
-
-    while_running: Callable[[], None] | None = None
+    """Runs each command in its own process group."""
 
     def _set_env_build(self) -> None:
         super()._set_env_build()
         self.env["TMPDIR"] = str(self.build_dir)  # a compiler that is killed leaves its temporary files
 
-    def _set_env_test(self) -> None:
-        super()._set_env_test()
-        self.env["PYTHONPATH"] += os.pathsep + str(BENCHES)
-
     def _execute_cmds(
         self, cmds: Sequence[list[str]], cwd: os.PathLike[str] | str, stdout: TextIO | None = None
     ) -> None:
         for command in cmds:
-            process = subprocess.Popen(
-                command, cwd=cwd, env=self.env, stdout=stdout, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                process_group=0,
-            )  # fmt: skip
-            try:
-                status = self._wait(process)
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                raise
+            status = run_group(command, Path(cwd), stdout, self.env)
             if status != 0:
                 raise subprocess.CalledProcessError(status, command)
-
-    def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        if self.while_running is None:
-            return process.wait()
-        while True:
-            try:
-                return process.wait(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                continue
-            finally:
-                self.while_running()
 
 
 class LeanVerilator(_GroupRunner, Verilator):
@@ -91,13 +60,23 @@ class LeanVerilator(_GroupRunner, Verilator):
     trace : ``vcd``, ``fst`` or nothing
     threads : that the model's evaluation is divided among
     library : folder of Verilator's run-time library as object files, if it has been compiled before
+    cocotb : whether Python drives the top; otherwise it plays everything by itself
     """
 
-    def __init__(self, trace: str | None = None, threads: int = 1, library: Path | None = None) -> None:
+    def __init__(
+        self,
+        trace: str | None = None,
+        threads: int = 1,
+        library: Path | None = None,
+        cocotb: bool = True,
+        optimization: Optimization = QUICK,
+    ) -> None:
         super().__init__()
         self.trace = trace
         self.threads = threads
         self.library = library
+        self.cocotb = cocotb
+        self.optimization = optimization
         self.tool = find_verilator()
 
     def _set_env_build(self) -> None:
@@ -113,21 +92,33 @@ class LeanVerilator(_GroupRunner, Verilator):
     def _build_command(self) -> list[list[str]]:
         libraries = cocotb_tools.config.libs_dir
         verilate = [self.tool.executable, "-cc", "--exe", "-Mdir", str(self.build_dir), "--prefix", "Vtop"]
-        verilate += ["--top-module", str(self.hdl_toplevel), "-o", "simulator", "--vpi", *COMMON]
+        verilate += ["--top-module", str(self.hdl_toplevel), "-o", "simulator", *COMMON]
         verilate += ["--threads", str(self.threads)] if self.threads > 1 else []
-        verilate += ["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
+        if self.cocotb:
+            verilate += ["--vpi", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
         verilate += [f"--trace-{self.trace}"] if self.trace else []
         verilate += ["-CFLAGS", f"-I{COMPRESSION}"] if self.trace == "fst" else []
         verilate += self._get_define_options(self.defines) + self._get_parameter_options(self.parameters)
-        verilate += [str(MAIN), *(str(source) for source in self.sources)]
-        make = ["make", "-j", str(min(os.cpu_count() or 1, 4)), "-C", str(self.build_dir), "-f", "Vtop.mk"]
-        make += [f"CXX={find_compiler().executable}", f"LINK={find_compiler().executable}"]
+        verilate += [str(COCOTB_MAIN if self.cocotb else MAIN), *(str(source) for source in self.sources)]
         # Newer than their sources, so that make leaves them alone; Verilator would delete what lies there before.
         objects = [str(compiled) for compiled in self.library.glob("*.o")] if self.library else []
         copy = [["cp", *objects, str(self.build_dir)]] if objects else []
+        return [verilate, *copy, self._make(self.optimization.first())]
+
+    def _make(self, arguments: Sequence[str]) -> list[str]:
+        make = ["make", "-j", str(min(os.cpu_count() or 1, 4)), "-C", str(self.build_dir), "-f", "Vtop.mk"]
+        make += [f"CXX={find_compiler().executable}", f"LINK={find_compiler().executable}"]
         if self.trace == "fst":  # neither -llz4 nor -lz
             make += ["LDLIBS=$(VM_USER_LDLIBS) $(CFG_LDLIBS_THREADS)"]
-        return [verilate, *copy, [*make, *MAKE_VARIABLES, *self.tool.make_variables]]
+        return [*make, *arguments, LIBRARY_OPTIMIZATION, *self.tool.make_variables]
+
+    def recompile(self, log: TextIO) -> None:
+        """Compile what runs in every cycle again, with the profile that a run of the first simulator has left."""
+        for pattern in ("*.o", "*.a", "*.fast.gch", "simulator"):
+            for file in Path(self.build_dir).glob(pattern):
+                if not file.name.startswith("verilated") and "Slow" not in file.name:
+                    file.unlink()
+        self._execute_cmds([self._make(self.optimization.second())], self.build_dir, log)
 
     def _test_command(self) -> list[list[str]]:
         return [[str(self.build_dir / "simulator"), *self.test_args]]
@@ -140,8 +131,5 @@ class LeanIcarus(_GroupRunner, Icarus):
         """The tools module has looked already."""
 
     def _test_command(self) -> list[list[str]]:
-        vvp = shutil.which("vvp")
-        if vvp is None:
-            raise ToolError("Icarus Verilog is needed and vvp is not on PATH; Debian's package is `iverilog`")
         library = cocotb_tools.config.lib_entry("vpi", "icarus")
-        return [[vvp, "-n", "-m", str(library), str(self.build_dir / "sim.vvp"), *self.test_args]]
+        return [[*find_vvp(), "-m", str(library), str(self.build_dir / "sim.vvp"), *self.test_args]]

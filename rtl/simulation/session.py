@@ -23,6 +23,8 @@ SMALLEST_MEMORY = {"verilator": 1 << 24, "icarus": 1 << 16}
 PROGRESS_BITS = {"verilator": 17, "icarus": 12}
 """A run reports its cycles once in 2 to the power of so many: some times a second."""
 CYCLE_BITS = 48
+TRAINING_CYCLES = 300_000
+"""Of the run whose profile a fast simulator is compiled with."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ def build_testbench(
     threads: int = 1,
     patience: int = 1 << 20,
     signals: bool = False,
+    title: str = "",
+    cycles: int = 0,
+    example: Plan | None = None,
 ) -> AcceleratorSimulator:
     """Build `testbench.v` around the module ``accelerator`` in the Verilog sources (file name, text).
 
@@ -89,6 +94,9 @@ def build_testbench(
     patience : cycles after which a register that does not answer ends the simulation
     signals : write what happens in every cycle of observed runs to ``signals.txt`` in the simulation's work folder
 
+    title, cycles : what is built, and how long it is going to run, as `build` has them
+    example : a run whose first `TRAINING_CYCLES` train a simulator that is built for many cycles
+
     Raises what `build` raises.
     """
     size = max(SMALLEST_MEMORY.get(simulator, 0), 1 << (memory_bytes - 1).bit_length())
@@ -96,7 +104,15 @@ def build_testbench(
     parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size, "PROGRESS_BITS": PROGRESS_BITS.get(simulator, 17)}
     parameters["PATIENCE"] = patience
     defines = {"SIGNALS": 1} if signals else {}
-    built = build(sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads)
+
+    def train(built: BuiltSimulator) -> None:
+        assert example is not None
+        run_plans(AcceleratorSimulator(built, bus_bytes, columns, size), [example], max_cycles=TRAINING_CYCLES)
+
+    built = build(
+        sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads,
+        title=title, cycles=cycles, training=None if example is None else train,
+    )  # fmt: skip
     return AcceleratorSimulator(built, bus_bytes, columns, size)
 
 
@@ -151,7 +167,7 @@ def run_plans(
         results = folder / "results.txt"
         results.unlink(missing_ok=True)
         watch = None if on_progress is None else _watch(results, on_progress)
-        log = testbench.built.run("finished_bench", folder, trace_file=trace_file, while_running=watch)
+        log = testbench.built.play(folder, trace_file=trace_file, while_running=watch)
         runs = list(_runs(results, plans, folder, testbench.columns))
         if len(runs) != len(plans):
             raise SimulationError(

@@ -6,21 +6,33 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import cocotb_tools.config
 from cocotb import __version__ as cocotb_version
 from cocotb_tools.check_results import get_results
 
+from emulator.announce import announce
 from emulator.cache import cache_folder
 
 from .cache import cached_folder, content_key
 from .errors import SimulationError, log_tail
-from .runner import COMMON, COMPRESSION, MAIN, MAKE_VARIABLES, TRACES, LeanIcarus, LeanVerilator
-from .tools import Tool, find_compiler, find_simulator
+from .optimization import PROFILED_FROM, QUICK, Optimization, best
+from .process import run_group
+from .runner import (
+    COCOTB_MAIN,
+    COMMON,
+    COMPRESSION,
+    LIBRARY_OPTIMIZATION,
+    MAIN,
+    TRACES,
+    LeanIcarus,
+    LeanVerilator,
+)
+from .tools import find_compiler, find_simulator, find_vvp
 
-HARNESS_VERSION = 1  # raise it when a change of the harness must rebuild every simulator
+HARNESS_VERSION = 2  # raise it when a change of the harness must rebuild every simulator
 TIMESCALE = ("1ns", "1ns")
 
 
@@ -32,12 +44,45 @@ class BuiltSimulator:
     top : name of the top module
     folder : where the executable lies, in the cache
     trace : the waveform format it was built for, or nothing
+    cocotb : whether it is driven by a cocotb module (`run`); otherwise its top plays everything by itself (`play`)
     """
 
     simulator: str
     top: str
     folder: Path
     trace: str | None = None
+    cocotb: bool = False
+
+    def play(
+        self, work_dir: Path, *, trace_file: Path | None = None, while_running: Callable[[], None] | None = None
+    ) -> Path:
+        """Let the top play what lies in `work_dir` until it has finished, and return the simulation's log.
+
+        while_running : called about ten times a second, and once when the simulator has ended
+
+        Raises `SimulationError` if it ends before that. An interrupt ends the simulator.
+        """
+        options = self._trace_options(trace_file)
+        command = [str(self.folder / "simulator"), *options]
+        if self.simulator == "icarus":
+            command = [*find_vvp(), str(self.folder / "sim.vvp"), *options]
+        work_dir = Path(work_dir).resolve()
+        work_dir.mkdir(parents=True, exist_ok=True)
+        log = work_dir / "simulation.log"
+        with log.open("w", encoding="utf-8") as output:
+            status = run_group(command, work_dir, output, while_running=while_running)
+        if status != 0 or "finished" not in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            raise SimulationError(f"the simulation of {self.top} has not finished; its log ends:\n{log_tail(log)}")
+        return log
+
+    def _trace_options(self, trace_file: Path | None) -> list[str]:
+        if trace_file is None:
+            return []
+        if self.trace is None:
+            raise ValueError("trace_file must be absent for a simulator that was built without a trace")
+        file = Path(trace_file).resolve()
+        verilator = self.simulator == "verilator"
+        return ["--trace-file", str(file)] if verilator else [f"+trace_file={file}", f"-{self.trace}"]
 
     def run(
         self,
@@ -47,35 +92,24 @@ class BuiltSimulator:
         *,
         expected: int = 1,
         seed: int = 0,
-        trace_file: Path | None = None,
-        while_running: Callable[[], None] | None = None,
     ) -> Path:
         """Run the cocotb tests of a module in `work_dir`, and return the simulation's log.
 
-        test_module : dotted name, importable with this process's ``sys.path``, or one of the harness's own `benches`
+        test_module : dotted name, importable with this process's ``sys.path``
         arguments : written to ``arguments.json`` in `work_dir`, the simulation's working folder
         expected : number of tests that must run and pass
         seed : of ``cocotb.RANDOM_SEED``
-        while_running : called about ten times a second, and once when the simulator has ended
 
         Raises `SimulationError` unless exactly `expected` tests ran and all passed: also for a module that is missing
         or broken or has no tests, and for a simulator that ended early. An interrupt ends the simulator.
         """
-        if trace_file is not None and self.trace is None:
-            raise ValueError("trace_file must be absent for a simulator that was built without a trace")
         work_dir = Path(work_dir).resolve()
         work_dir.mkdir(parents=True, exist_ok=True)
         (work_dir / "arguments.json").write_text(json.dumps(dict(arguments or {})), encoding="utf-8")
         log, results = work_dir / "simulation.log", work_dir / "results.xml"
         results.unlink(missing_ok=True)
-        options: list[str] = []
-        if trace_file is not None:
-            file = Path(trace_file).resolve()
-            verilator = self.simulator == "verilator"
-            options = ["--trace-file", str(file)] if verilator else [f"+trace_file={file}", f"-{self.trace}"]
         failure = ""
         runner = _runner(self.simulator, self.trace)
-        runner.while_running = while_running
         try:
             runner.test(
                 test_module=test_module,
@@ -86,7 +120,6 @@ class BuiltSimulator:
                 results_xml=str(results),
                 log_file=log,
                 seed=seed,
-                test_args=options,
             )
         except SystemExit:  # how the runner reports a failed test or simulator under pytest
             failure = "the simulator failed"
@@ -108,9 +141,14 @@ class BuiltSimulator:
 
 
 def _runner(
-    simulator: str, trace: str | None, threads: int = 1, library: Path | None = None
+    simulator: str,
+    trace: str | None,
+    threads: int = 1,
+    library: Path | None = None,
+    cocotb: bool = True,
+    optimization: Optimization = QUICK,
 ) -> LeanVerilator | LeanIcarus:
-    return LeanVerilator(trace, threads, library) if simulator == "verilator" else LeanIcarus()
+    return LeanVerilator(trace, threads, library, cocotb, optimization) if simulator == "verilator" else LeanIcarus()
 
 
 def build(
@@ -122,16 +160,26 @@ def build(
     defines: Mapping[str, str | int] | None = None,
     trace: str | None = None,
     threads: int = 1,
+    cocotb: bool = False,
+    title: str = "",
+    cycles: int = 0,
+    training: Callable[[BuiltSimulator], object] | None = None,
 ) -> BuiltSimulator:
     """Build a simulator, or find it in the cache.
 
     sources : (file name, Verilog text) each, in the order of compilation
-    top : name of the top module; in Verilator its one input is ``clk``, which `main.cpp` drives; in Icarus it has none
+    top : name of the top module. In Verilator its input is ``clk``, which the main program drives, and, but for cocotb,
+        its output ``finished``; in Icarus it has none, and writes a line "finished" before it ends the simulation
     simulator : ``verilator`` or ``icarus``
     parameters : of the top module
     defines : macros
     trace : ``vcd`` or ``fst`` for a simulator that can write a waveform
     threads : that Verilator divides the design among
+    cocotb : for a top that Python drives
+    title : what is built, for the line that says so
+    cycles : that are going to be simulated, about; from `PROFILED_FROM` on the model is compiled for speed, if it can
+        be trained, and one that has been compiled so is always taken
+    training : plays something typical, some hundred thousand cycles, on the simulator that it is given
 
     Raises `ToolError` if a tool is missing and `SimulationError` if the build fails.
     """
@@ -143,56 +191,88 @@ def build(
         raise ValueError(f"threads must be a positive integer, not {threads!r}")
     if trace is not None and simulator == "icarus":
         defines["TRACE"] = 1
-    base = [HARNESS_VERSION, simulator, tool.version, cocotb_version, str(cocotb_tools.config.libs_dir), trace]
+    base: list[object] = [HARNESS_VERSION, simulator, tool.version, trace]
+    if cocotb:
+        base += [cocotb_version, str(cocotb_tools.config.libs_dir)]
     if simulator == "verilator":
-        base += [find_compiler().version, MAIN.read_text(encoding="utf-8"), COMMON, MAKE_VARIABLES, tool.make_variables]
+        main = (COCOTB_MAIN if cocotb else MAIN).read_text(encoding="utf-8")
         headers = sorted(COMPRESSION.glob("*.h")) if trace == "fst" else []
-        base += [threads, [file.read_text(encoding="utf-8") for file in headers]]
-    key = content_key([base, [list(source) for source in sources], top, parameters, defines])
+        base += [find_compiler().version, main, COMMON, LIBRARY_OPTIMIZATION, tool.make_variables, threads]
+        base += [[file.read_text(encoding="utf-8") for file in headers]]
+    content = [base, [list(source) for source in sources], top, parameters, defines]
+    order = _Order(
+        simulator, list(sources), top, parameters, defines, trace, threads, cocotb, content_key(base), title or top
+    )
 
-    def make(folder: Path) -> None:
-        _compile(folder, tool, simulator, list(sources), top, parameters, defines, trace, threads, content_key(base))
+    def find(optimization: Optimization) -> BuiltSimulator | None:
+        folder = cache_folder() / "simulators" / content_key([*content, astuple(optimization)])
+        return BuiltSimulator(simulator, top, folder, trace, cocotb) if folder.is_dir() else None
 
-    return BuiltSimulator(simulator, top, cached_folder("simulators", key, make), trace)
+    def make(optimization: Optimization) -> BuiltSimulator:
+        key = content_key([*content, astuple(optimization)])
+        folder = cached_folder("simulators", key, lambda folder: _compile(folder, order, optimization, training))
+        return BuiltSimulator(simulator, top, folder, trace, cocotb)
+
+    if training is not None and simulator == "verilator" and trace is None and threads == 1:
+        found = find(best())
+        if found is not None or cycles >= PROFILED_FROM:
+            return found or make(best())
+    return make(QUICK)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is to be built; library_key : of the run-time library, which does not depend on the design."""
+
+    simulator: str
+    sources: list[tuple[str, str]]
+    top: str
+    parameters: dict[str, int]
+    defines: dict[str, str | int]
+    trace: str | None
+    threads: int
+    cocotb: bool
+    library_key: str
+    title: str
 
 
 def _compile(
-    folder: Path,
-    tool: Tool,
-    simulator: str,
-    sources: list[tuple[str, str]],
-    top: str,
-    parameters: dict[str, int],
-    defines: dict[str, str | int],
-    trace: str | None,
-    threads: int,
-    library_key: str,
+    folder: Path, order: _Order, optimization: Optimization, training: Callable[[BuiltSimulator], object] | None
 ) -> None:
     """Fill `folder` with the executable (``simulator`` or ``sim.vvp``) alone."""
     build_dir = folder / "build"
     build_dir.mkdir()
     files = []
-    for name, text in sources:
+    for name, text in order.sources:
         files.append(folder / name)
         files[-1].write_text(text, encoding="utf-8")
-    library = cache_folder() / "verilated" / library_key
+    verilator = order.simulator == "verilator"
+    if verilator:
+        seconds = 3 + sum(len(text) for _, text in order.sources) * (3 if optimization.profile else 1) // 70_000
+        announce(f"building the simulator of {order.title} (about {seconds} s, kept in {folder.parent})")
+    library = cache_folder() / "verilated" / order.library_key
     log = folder / "build.log"
+    runner = _runner(order.simulator, order.trace, order.threads, library, order.cocotb, optimization)
     try:
-        _runner(simulator, trace, threads, library).build(
-            sources=files, hdl_toplevel=top, parameters=parameters, defines=defines, build_dir=build_dir, log_file=log,
-            timescale=TIMESCALE if simulator == "icarus" else None,
+        runner.build(
+            sources=files, hdl_toplevel=order.top, parameters=order.parameters, defines=order.defines,
+            build_dir=build_dir, log_file=log, timescale=None if verilator else TIMESCALE,
         )  # fmt: skip
+        if optimization.profile and training is not None and isinstance(runner, LeanVerilator):
+            training(BuiltSimulator(order.simulator, order.top, build_dir))
+            with log.open("a", encoding="utf-8") as output:
+                runner.recompile(output)
     except subprocess.CalledProcessError:
         raise SimulationError(
-            f"{simulator.capitalize()} could not build {top}; the log ends:\n{log_tail(log)}"
+            f"{order.simulator.capitalize()} could not build {order.top}; the log ends:\n{log_tail(log)}"
         ) from None
-    if simulator == "verilator":
+    if verilator:
 
         def keep(target: Path) -> None:
             for compiled in build_dir.glob("verilated*.o"):
                 shutil.copy(compiled, target)
 
-        cached_folder("verilated", library_key, keep)
-    name = "simulator" if simulator == "verilator" else "sim.vvp"
+        cached_folder("verilated", order.library_key, keep)
+    name = "simulator" if verilator else "sim.vvp"
     (build_dir / name).rename(folder / name)
     shutil.rmtree(build_dir)

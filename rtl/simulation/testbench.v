@@ -27,17 +27,23 @@ module testbench #(
 )
 `ifdef VERILATOR
 (
-  input wire clk  // from main.cpp
+  input wire clk,  // from main.cpp
+  output reg finished
 );
 `else
 ();
   reg clk = 0;
   always #1 clk = !clk;
+  reg finished;
+  always @(posedge finished) begin
+    $display("finished");
+    $finish;
+  end
 `endif
 
   localparam BITS = 8 * BUS_BYTES;
 
-  reg finished /*verilator public_flat_rw*/ = 0;  // cocotb waits for it
+  initial finished = 0;
 
   // Settings of the memory model.
   reg [31:0] latency = 1, seed = 0, error_first = 32'hffffffff, error_last = 0, region_bytes = 0, base = 0;

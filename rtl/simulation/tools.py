@@ -93,6 +93,14 @@ def find_icarus() -> Tool:
     return Tool(executable, _output([executable, "-V"]).partition("\n")[0])
 
 
+def find_vvp() -> list[str]:
+    """The command that runs what Icarus has built."""
+    vvp = shutil.which("vvp")
+    if vvp is None:
+        raise ToolError("Icarus Verilog is needed and vvp is not on PATH; Debian's package is `iverilog`")
+    return [vvp, "-n"]
+
+
 def find_simulator(simulator: str) -> Tool:
     """The tool behind ``verilator`` or ``icarus``; ``ValueError`` for another name.
 

@@ -94,7 +94,7 @@ def play_vectors(
         folder.mkdir(parents=True, exist_ok=True)
         for index, text in enumerate(lines):
             (folder / f"stimuli_{index}.hex").write_text(text, encoding="ascii")
-        built.run("finished_bench", folder)
+        built.play(folder)
         return [
             _responses(component, (folder / f"responses_{index}.hex").read_text(encoding="ascii"))
             for index, component in enumerate(components)
@@ -154,11 +154,13 @@ def _top(components: Sequence[Component]) -> str:
     text = [
         "`timescale 1ns / 1ns",
         "`ifdef VERILATOR",
-        "module vector_top (input wire clk);",
+        "module vector_top (input wire clk, output reg finished);",
         "`else",
         "module vector_top;",
         "  reg clk = 0;",
         "  always #1 clk = !clk;",
+        "  reg finished;",
+        '  always @(posedge finished) begin $display("finished"); $finish; end',
         "`endif",
         "  reg [7:0] cycle = 0;",
         f"  wire rst = cycle < {RESET_CYCLES};",
@@ -167,7 +169,7 @@ def _top(components: Sequence[Component]) -> str:
     for index, component in enumerate(components):
         text += _instance(index, component)
     text += [
-        "  reg finished /*verilator public_flat_rw*/ = 0;",
+        "  initial finished = 0;",
         f"  always @(posedge clk) finished <= &{everything};",
         "endmodule",
     ]

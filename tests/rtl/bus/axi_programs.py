@@ -133,7 +133,7 @@ def play(name: str, simulator: str, folder: Path, seed: int, runs: list[Run]) ->
     """What the RTL makes of the runs, one after the other: as axi_bench.py gives it, with the memory afterwards."""
     config = CONFIGS[name]
     sources = [("accelerator.v", accelerator_verilog(config)), (TOP.name, TOP.read_text(encoding="utf-8"))]
-    built = build(sources, "axi_top", simulator, parameters={"BUS_BYTES": config.bus_bytes})
+    built = build(sources, "axi_top", simulator, parameters={"BUS_BYTES": config.bus_bytes}, cocotb=True)
     plans = []
     for number, run in enumerate(runs, start=1):
         (folder / f"image_{number}.bin").write_bytes(run.image)

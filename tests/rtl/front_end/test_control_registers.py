@@ -43,7 +43,7 @@ def test_registers_and_interrupt(tmp_path: Path) -> None:
     codes = np.frombuffer(image[DATA : DATA + 40], np.int8).reshape(10, 4)
     clipped = ((codes >= 0).sum(axis=0) * [1, 1, 1, 0]).tolist()
     sources = [("accelerator.v", accelerator_verilog(CONFIG)), (TOP.name, TOP.read_text(encoding="utf-8"))]
-    built = build(sources, "axi_top", "verilator", parameters={"BUS_BYTES": CONFIG.bus_bytes})
+    built = build(sources, "axi_top", "verilator", parameters={"BUS_BYTES": CONFIG.bus_bytes}, cocotb=True)
     arguments = {
         **places, "data": DATA, "result": RESULT, "size": 40, "columns": CONFIG.columns, "clipped": clipped,
         "hash": int(CONFIG.hash()[:8], 16),

@@ -141,7 +141,7 @@ def test_every_wire_in_every_cycle(
     words = np.frombuffer(image, np.uint8).reshape(-1, bus_bytes)[:, ::-1]
     (tmp_path / "image_1.bin").write_bytes(words.tobytes())
     write_traffic(tmp_path, lines)
-    built.run("finished_bench", tmp_path)
+    built.play(tmp_path)
     *log, counts = (tmp_path / "log.txt").read_text(encoding="ascii").splitlines()
 
     state = allocate(AcceleratorConfig(bus_bytes=bus_bytes))._replace(memory=np.frombuffer(image, np.uint8).copy())

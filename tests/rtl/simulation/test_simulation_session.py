@@ -10,7 +10,9 @@ import pytest
 
 from emulator.instructions import Error
 from emulator.registers import STATUS_DONE, STATUS_ERROR, STATUS_RUNNING
-from rtl.simulation import AcceleratorSimulator, Plan, SimulationError, build_testbench, run_plans
+from rtl.simulation import AcceleratorSimulator, Plan, SimulationError, build_testbench, optimization, run_plans
+from rtl.simulation.optimization import PROFILED_FROM, best
+from rtl.simulation.tools import Tool
 
 STUB = [("stub.v", Path(__file__).with_name("stub_accelerator.v").read_text(encoding="utf-8"))]
 LATENCY = 16
@@ -159,3 +161,29 @@ def test_arguments_are_checked() -> None:
     with pytest.raises(ValueError, match=r"max_cycles must be from 1 to 2\^48 − 1, not 0"):
         run_plans(testbench, [Plan(bytes(16))], max_cycles=0)
     assert run_plans(testbench, []) == []
+
+
+def test_a_simulator_for_many_cycles_is_trained_and_gives_the_same() -> None:
+    plan = Plan(image(5, 6, delay=1), ADDRESS)
+    (soon,) = run_plans(build_testbench(STUB, 8, COLUMNS), [plan])
+    testbench = build_testbench(STUB, 8, COLUMNS, cycles=PROFILED_FROM, example=plan)
+    (fast,) = run_plans(testbench, [plan])
+    assert (fast.memory, fast.elapsed, fast.registers) == (soon.memory, soon.elapsed, soon.registers)
+    assert {path.name for path in testbench.built.folder.iterdir()} >= {"simulator", "build.log"}
+    log = (testbench.built.folder / "build.log").read_text(encoding="utf-8")
+    assert ("-fprofile-use" in log) == best().profile
+    assert testbench == build_testbench(STUB, 8, COLUMNS, example=plan), "what has been built is taken"
+    assert testbench != build_testbench(STUB, 8, COLUMNS)
+
+
+def test_flags_that_a_compiler_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for refused, macro, flags, profile in (
+        ("-march=native", "__GNUC__", "-O2", True),
+        ("nothing", "__clang__", "-O2 -march=native", False),
+    ):
+        compiler = tmp_path / f"compiler_{macro}"
+        compiler.write_text(f'#!/bin/sh\ncase "$*" in *{refused}*) exit 1;; esac\necho "#define {macro} 1"\n')
+        compiler.chmod(0o755)
+        monkeypatch.setattr(optimization, "find_compiler", lambda compiler=compiler: Tool(str(compiler), "1"))
+        found = best.__wrapped__()
+        assert (found.flags, found.profile) == (flags, profile)

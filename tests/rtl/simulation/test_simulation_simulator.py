@@ -75,7 +75,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_runs_pass_and_fail(simulator: str, modules: Path, tmp_path: Path) -> None:
-    built = build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2})
+    built = build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2}, cocotb=True)
     log = built.run("counting_bench", tmp_path / "run", {"count": 104})
     assert "counting_bench.counts" in log.read_text(encoding="utf-8")
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_runs_pass_and_fail(simulator: str, modules: Path, tmp_path: Path) -> No
 def test_a_filter_that_matches_nothing_is_an_error(
     simulator: str, modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2})
+    built = build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2}, cocotb=True)
     monkeypatch.setenv("COCOTB_TEST_FILTER", "nothing_is_called_so")
     with pytest.raises(SimulationError, match=r"simulation of counting_bench "):
         built.run("counting_bench", tmp_path / "run", {"count": 104})
@@ -187,7 +187,7 @@ def test_an_interrupt_ends_the_build_with_its_temporary_files(cache: Path, tmp_p
 
 def test_an_interrupt_ends_the_simulator(simulator: str, modules: Path, tmp_path: Path) -> None:
     """A process that is interrupted (Ctrl-C) in a run ends at once, and takes the simulator with it."""
-    build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2})
+    build([("counter.v", COUNTER)], "counter", simulator, parameters={"STEP": 2}, cocotb=True)
     script = tmp_path / "script.py"
     script.write_text(
         "import signal, sys\n"
@@ -195,7 +195,8 @@ def test_an_interrupt_ends_the_simulator(simulator: str, modules: Path, tmp_path
         f"sys.path[:0] = [{str(Path.cwd())!r}, {str(modules)!r}]\n"
         "from pathlib import Path\n"
         "from rtl.simulation import build\n"
-        f"built = build([('counter.v', {COUNTER!r})], 'counter', {simulator!r}, parameters={{'STEP': 2}})\n"
+        f"sources, step = [('counter.v', {COUNTER!r})], {{'STEP': 2}}\n"
+        f"built = build(sources, 'counter', {simulator!r}, parameters=step, cocotb=True)\n"
         f"built.run('endless_bench', Path({str(tmp_path / 'run')!r}))\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE)

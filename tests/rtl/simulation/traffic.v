@@ -12,15 +12,20 @@ module traffic #(
   parameter [31:0] ERROR_LAST = 0
 )
 `ifdef VERILATOR
-(input wire clk);
+(input wire clk, output reg finished);
 `else
 ();
   reg clk = 0;
   always #1 clk = !clk;
+  reg finished;
+  always @(posedge finished) begin
+    $display("finished");
+    $finish;
+  end
 `endif
   localparam BITS = 8 * BUS_BYTES;
 
-  reg finished /*verilator public_flat_rw*/ = 0;
+  initial finished = 0;
   reg rst = 1, loaded = 0, ended = 0;
   integer lines = 0, log, count;
 
