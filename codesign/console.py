@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,11 +16,16 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from emulator.announce import announcing
+
 from .files import check_writable, naming, write_text
 from .table import Table
 
 MOST_WIDTH = 100_000
 """Columns of a terminal, more than any table needs."""
+
+SILENT_SECONDS = 2
+"""How long a step may say nothing."""
 
 OnStep = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -73,7 +80,10 @@ def _plain(value: object) -> Any:
 
 
 class Phases:
-    """The steps of long work, each with its seconds kept and, where standard error is a terminal, a progress bar there.
+    """The steps of long work, each with its seconds kept and shown on standard error.
+
+    On a terminal each has a progress bar; in a log, one that takes longer than `SILENT_SECONDS` has a line. What
+    `emulator.announce` tells is a line on both.
 
     seconds : phase → seconds, in the order in which they ran
     """
@@ -90,13 +100,22 @@ class Phases:
             console=console,
             disable=not console.is_terminal,
         )
+        self._announced = ExitStack()
 
     def __enter__(self) -> Self:
         self._progress.start()
+        self._announced.enter_context(announcing(self._tell))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._announced.close()
         self._progress.stop()
+
+    def _tell(self, text: str) -> None:
+        if self._progress.disable:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def phase(self, name: str, first: str | None = None) -> Iterator[OnStep]:
@@ -106,11 +125,18 @@ class Phases:
         """
         task = self._progress.add_task(first or name, total=None)
         start = time.perf_counter()
+        late = threading.Timer(SILENT_SECONDS, self._tell, [f"{first or name} …"])
+        late.daemon = True
+        if self._progress.disable:
+            late.start()
 
         def on_step(done: int, steps: int) -> None:
             self._progress.update(task, description=name, completed=done, total=steps)
 
-        yield on_step
+        try:
+            yield on_step
+        finally:
+            late.cancel()
         self.seconds[name] = time.perf_counter() - start
         steps = self._progress.tasks[task].total or 1
         self._progress.update(task, description=name, completed=steps, total=steps)

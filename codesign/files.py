@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -115,6 +116,10 @@ def check_folder(path: str | PathLike[str], names: Collection[str]) -> None:
 def check_writable(path: str | PathLike[str]) -> None:
     """Raise ``OSError`` naming `path` unless a file can be written there: asked before long work, not after it."""
     target = Path(path).resolve()
+    if Path(path).exists() and not Path(path).is_file() and not target.is_dir():
+        if not os.access(path, os.W_OK):  # a device or pipe
+            raise PermissionError(13, "cannot be written: permission denied", str(path))
+        return
     if target.is_dir():
         raise IsADirectoryError(21, "is a folder, not a file", str(path))
     _check_place(target.parent, path)
@@ -128,8 +133,11 @@ def _check_place(folder: Path, path: str | PathLike[str]) -> None:
         raise FileNotFoundError(2, f"the folder {folder} does not exist", str(path))
     if not folder.is_dir():
         raise NotADirectoryError(20, f"{folder} is a file, not a folder", str(path))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(13, "cannot be written: permission denied", str(path))
+    try:  # what a folder's permissions say is not all: /proc, a full or read-only disk
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot be written: {error.strerror}", str(path)) from None
 
 
 def write_text(path: str | PathLike[str], text: str) -> None:

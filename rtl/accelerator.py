@@ -18,7 +18,7 @@ from .post_processing.post_processing import PostProcessing
 from .skew import skew
 from .transfer.load_unit import LoadUnit
 from .transfer.store_unit import StoreUnit
-from .verilog.hierarchy import TOP, write_verilog
+from .verilog.hierarchy import TOP, incomplete, write_verilog
 from .verilog.kept import kept
 
 
@@ -181,7 +181,8 @@ def accelerator_verilog(config: AcceleratorConfig, prefix: str = "") -> str:
     """The accelerator of `config` as one Verilog text, top module ``accelerator``; `prefix`: of all modules' names."""
 
     def write() -> str:
-        top = Accelerator(config)
-        return write_verilog({**top.compute.kinds, **top.post_processing.kinds(), TOP: top}, prefix)
+        with incomplete():
+            top = Accelerator(config)
+            return write_verilog({**top.compute.kinds, **top.post_processing.kinds(), TOP: top}, prefix)
 
     return kept(f"accelerator {prefix!r} {config!r}", write)

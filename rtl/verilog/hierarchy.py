@@ -6,10 +6,13 @@ an `Instance` of a named module into the design instead, and `write_verilog` wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from amaranth import ClockSignal, Instance, ResetSignal, Value
 from amaranth.back import rtlil, verilog
+from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 from .plain_names import rename
@@ -22,6 +25,16 @@ TOP = "accelerator"
 """The module with the buses."""
 OLDEST_YOSYS = (0, 40)
 """As Amaranth's own Verilog writer asks for."""
+
+
+@contextmanager
+def incomplete() -> Iterator[None]:
+    """An exception of the block, Ctrl-C too, leaves components that were never used, of which Amaranth says nothing."""
+    try:
+        yield
+    except BaseException:
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        raise
 
 
 class Placed:

@@ -165,11 +165,20 @@ def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_p
     fails(capsys, ["run", small_model(tmp_path), extra, tmp_path], str(tmp_path), "folder")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that takes no files, whoever asks")
+@pytest.mark.parametrize("extra", ["--json", "--output", "--timeline"])
+def test_a_folder_that_takes_no_files_fails_before_the_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extra: str
+) -> None:
+    monkeypatch.setattr("codesign.commands.run.prepare", None)  # the work
+    fails(capsys, ["run", small_model(tmp_path), extra, "/proc/t.json"], "/proc/t.json: cannot be written")
+
+
 @pytest.mark.parametrize("extra", ["--json", "--output"])
 def test_a_full_device_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path, extra: str) -> None:
     model = small_model(tmp_path)
     assert main(["run", str(model), extra, "/dev/full"]) == ERROR
-    assert capsys.readouterr().err == "lockstep: error: /dev/full: No space left on device\n"
+    assert capsys.readouterr().err.splitlines()[-1] == "lockstep: error: /dev/full: No space left on device"
 
 
 def test_more_images_than_there_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
-"""Progress on standard error: for a terminal alone."""
+"""Progress on standard error: bars for a terminal, a line for a step of a log that takes long."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from codesign import console
 from codesign.console import Phases
+from emulator.announce import announce, announcing
 
 
 def phases() -> Phases:
@@ -28,3 +32,32 @@ def test_a_terminal_sees_each_step(capsys: pytest.CaptureFixture[str], monkeypat
 def test_a_file_gets_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(phases().seconds) == ["run", "wait"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_has_a_line_of_what_takes_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "SILENT_SECONDS", 0.01)
+    with Phases() as shown, shown.phase("run the machine", first="compile it"):
+        deadline = time.monotonic() + 20
+        while not (err := capsys.readouterr().err) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert err == "compile it …\n"
+
+
+@pytest.mark.parametrize("terminal", ["", "1"])
+def test_what_is_announced_is_a_line(
+    terminal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+    with Phases() as shown, shown.phase("simulate"):
+        announce("building [4×4]")
+    err = capsys.readouterr().err
+    assert "building [4×4]" in err and (terminal or err == "building [4×4]\n")
+    announce("without a command")
+    heard: list[str] = []
+    with announcing(heard.append):
+        announce("to a callback")
+    assert capsys.readouterr().err == "without a command\n" and heard == ["to a callback"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import UnusedElaboratable
 
 from compiler import compile_graph
 from emulator import AcceleratorConfig, Arithmetic
@@ -16,13 +20,28 @@ from tests.graphs import random_graph
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 7), (8, 8)])
-def test_one_module_per_kind(rows: int, columns: int) -> None:
+def test_one_module_per_kind(rows: int, columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = accelerator_verilog(AcceleratorConfig(rows=rows, columns=columns))
     names = re.findall(r"^module (\S+?)\s*\(", text, re.MULTILINE)
     assert len(names) == len(set(names))
     assert len([name for name in names if "processing_element" in name]) == 1
     assert len(re.findall(r"^  processing_element \S+ \(", text, re.MULTILINE)) == rows * columns
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path))  # where nothing is kept
     assert text == accelerator_verilog.__wrapped__(AcceleratorConfig(rows=rows, columns=columns))
+
+
+def test_an_interrupt_warns_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path))
+    monkeypatch.setattr("rtl.accelerator.write_verilog", interrupted)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(KeyboardInterrupt):
+            accelerator_verilog.__wrapped__(AcceleratorConfig(rows=1, columns=1))
+        gc.collect()
+    assert not [warning for warning in caught if warning.category is UnusedElaboratable]
 
 
 def test_counters_can_be_left_out() -> None:
