@@ -26,8 +26,9 @@ _WAIT = [field.name for field in FORMATS[Opcode.LOAD]].index("wait")
 def _unit_wires(s: State, u: int, ready: bool) -> bool:
     """Keep the port's registers, decide the take; whether the unit and its queue are at rest."""
     q, port, seen, issue = s.front.queues[u], s.ports[u], s.front.seen[u], s.issue[u]
-    seen.finished, seen.signals, seen.finished_index = port.finished, port.signals, port.finished_index
-    seen.fault, seen.fault_code, seen.fault_index = port.fault, port.fault_code, port.fault_index
+    if port.finished | port.fault | seen.finished | seen.fault:
+        seen.finished, seen.signals, seen.finished_index = port.finished, port.signals, port.finished_index
+        seen.fault, seen.fault_code, seen.fault_index = port.fault, port.fault_code, port.fault_index
     seen.busy = port.busy
     q.present = 1 if q.level > 0 or q.valid else 0
     issue.take = 1 if q.eligible and ready else 0
@@ -72,12 +73,14 @@ def _step_queue(s: State, u: int, push: bool) -> None:
         for v in range(UNITS):
             there &= not (wait >> v) & 1 or s.front.tokens[v, u] > 0
         q.eligible = 1 if there and not s.front.registers[0].stopping else 0
+        q.asleep = 1
     if q.level > 0 and (take or not q.valid):
         q.opcode, q.index = entries[q.read, 0], entries[q.read, 1]
         copy(s.front.heads[u], entries[q.read, 2:])
         q.read = (q.read + 1) % QUEUE_DEPTH
         q.level -= 1
         q.valid = 1
+        q.asleep = 0
     elif take:
         q.valid = 0
     if push:
@@ -92,7 +95,7 @@ def _step_tokens(s: State) -> None:
     """Consume for what is taken, produce for what has finished."""
     for u in range(UNITS):
         seen, fault = s.front.seen[u], s.front.token_faults[u]
-        fault.fault = 0
+        fault.fault, s.front.queues[u].asleep = 0, 0
         for v in range(UNITS):
             produced = seen.finished and (seen.signals >> v) & 1
             consumed = s.issue[v].take and (s.issue_fields[v, _WAIT] >> u) & 1
@@ -136,7 +139,8 @@ def step(s: State) -> None:
         _refuse(r, f.end, r.index)
     for u in range(UNITS):
         q = s.front.queues[u]
-        if pushed == u or q.level > 0 or q.valid:
+        awake = (q.level > 0 or q.valid) and not (q.asleep and not s.issue[u].take and not r.stopping)
+        if pushed == u or awake:
             _step_queue(s, u, pushed == u)
     if (
         s.issue[0].take | s.issue[1].take | s.issue[2].take | s.issue[3].take

@@ -30,7 +30,17 @@ REGISTERS = record(
     "idle",  # wire: no unit is busy and the fetch waits for nothing
     "quiet",  # wire: nothing moves
 )
-QUEUE = record("level", "read", "write", "valid", "eligible", "present", "opcode", "index")
+QUEUE = record(
+    "level",
+    "read",
+    "write",
+    "valid",
+    "eligible",
+    "asleep",  # the head has been looked at since a token last changed
+    "present",
+    "opcode",
+    "index",
+)
 TOKEN_FAULT = record("fault", "index")
 SEEN = record("finished", "signals", "finished_index", "fault", "fault_code", "fault_index", "busy")
 

@@ -114,8 +114,19 @@ def _enter(s: State) -> None:
 
 
 @compiled
+def _rests(s: State) -> bool:
+    """Whether a cycle changes nothing."""
+    r, walk, port = s.load.registers[0], s.load.bursts[0], s.ports[_LOAD]
+    own = r.walking | r.start | r.pending | r.moving | r.owed | r.stepped | r.complete | r.last
+    shown = port.busy | port.fault | s.issue[_LOAD].take | walk.walking | walk.more | s.bus[0].load_request
+    return not (own | shown) and r.halted == s.control[0].halt
+
+
+@compiled
 def step(s: State) -> None:
     """One cycle."""
+    if _rests(s):
+        return
     r, walk, fields = s.load.registers[0], s.load.bursts[0], s.load.fields[0]
     bus, port, control = s.bus[0], s.ports[_LOAD], s.control[0]
     mine = bus.r_valid and bus.r_owner == _LOAD_OWNER and not r.dropping
