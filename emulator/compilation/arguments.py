@@ -72,12 +72,12 @@ def read_arguments(values: tuple[Any, ...]) -> Arguments:
         _flatten(value, arrays, key)
         if isinstance(value, np.ndarray):
             plain.append(first)
-            numbers += [value.__array_interface__["data"][0], *value.shape]
+            numbers += [value.ctypes.data, *value.shape]
     spans = []
     for array in arrays:
         if not (array.flags.c_contiguous and array.flags.aligned and array.flags.writeable):
             raise CompileError("an array of a compiled function must be contiguous, aligned and writeable")
-        address = array.__array_interface__["data"][0]
+        address = array.ctypes.data
         spans.append((address, array.nbytes))
         table += [address, *array.shape]
     memories, shared = _memories(spans)

@@ -32,18 +32,18 @@ from rtl.skew import skew
 from rtl.unit import INDEX_BITS, UnitPort
 from rtl.verilog.hierarchy import write_verilog
 
+UNIT = int(Unit.POST_PROCESS)
 REGISTERS = ("finished", "signals", "finished_index", "fault", "fault_code", "fault_index", "busy")
 """Registers of the port; `work` is of the same cycle."""
 
 
 @compiled
-def _ready(s):
-    return post_process.ready(s)
-
-
-@compiled
-def _step(s):
-    return post_process.step(s)
+def _cycle(s, offered):
+    """One cycle in which an instruction may be offered; returns whether one would be taken."""
+    accepts = post_process.ready(s)
+    s.issue[UNIT].take = accepts and offered
+    post_process.step(s)
+    return accepts
 
 
 class Harness(wiring.Component):
@@ -166,23 +166,20 @@ class Driver:
         write : memory (operand, parameter, table, depthwise), row as in LOAD, codes
         sums : accumulator row, its sums and flags
         """
-        s, port, unit = self.state, self.port, Unit.POST_PROCESS
+        s, port = self.state, self.port
         s.control[0]["halt"] = halt
         s.convolve.registers[0]["bank_reads"] = bank_reads
-        accepts = bool(_ready(s))
-        take = accepts and instruction is not None
-        s.issue[unit]["take"] = take
         if instruction is not None:
             fields = [instruction[field.name] for field in FORMATS[instruction.opcode]]
-            s.issue[unit]["opcode"], s.issue[unit]["index"] = instruction.opcode, index
-            s.issue_fields[unit, :] = 0
-            s.issue_fields[unit, : len(fields)] = fields
+            s.issue[UNIT]["opcode"], s.issue[UNIT]["index"] = instruction.opcode, index
+            s.issue_fields[UNIT, :] = 0
+            s.issue_fields[UNIT, : len(fields)] = fields
         registers = {name: port[name] for name in REGISTERS}
-        self._record(self.outputs, ready=accepts, output_data=pack(self.output_row, 8), **registers)
+        self._record(self.outputs, output_data=pack(self.output_row, 8), **registers)
         if output_address is not None:
             self.output_row = s.output[output_address].copy()
-        _step(s)
-        self._record(self.outputs, work=port["work"])
+        accepts = bool(_cycle(s, instruction is not None))
+        self._record(self.outputs, ready=accepts, work=port["work"])
 
         name, row, codes = write or ("", 0, np.zeros(self.config.columns, np.int8))
         if name == "operand":
@@ -221,7 +218,7 @@ class Driver:
             output_read=output_address is not None,
             output_address=output_address or 0,
         )
-        return take
+        return accepts and instruction is not None
 
     def clear(self) -> None:
         """A run starts: one cycle in which nothing else happens."""
