@@ -12,7 +12,9 @@ from emulator.timing import depthwise_round_trip
 from ..fields import fields_layout
 from ..window_setup import WINDOW_STEPS
 from .depthwise_segments import DepthwiseSegments
-from .reduce_walk import COORDINATE
+
+COORDINATE = 22
+"""Bits of an input coordinate, signed; read as unsigned, one outside the input is at least as large as its size."""
 
 
 class DepthwiseWalk(wiring.Component):

@@ -168,6 +168,8 @@ class Programs:
         if self.chance(0.05):
             kernel = [1, self.number(9, 11)]
         dilation = [self.number(1, 2), self.number(1, 2)] if self.chance(0.3) else [1, 1]
+        if self.chance(0.03):  # as far outside as in `reduce`
+            kernel, dilation, output = [130, 1], [128, 1], [1, 2]
         count, stride = output[0] * output[1], self.number(0, 1) if output[0] * output[1] < 30 else 0
         carry = self.chance(0.5) and (count <= self.waiting or self.chance(self.wild))
         keep = self.chance(0.3) and (count <= 64 or self.chance(self.wild))
