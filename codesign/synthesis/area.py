@@ -46,6 +46,7 @@ SAMPLES = tuple(
         raw_outputs=at % 3 == 2,
         depthwise_taps=DEPTHWISE_TAPS[at % 4],
         packed_multipliers=at >= 3,
+        post_process_lanes=int(at == 4),  # of two columns; where there is no depthwise hardware
         arithmetic=Arithmetic(
             accumulator_bits=(32, 16, 40)[at % 3],
             multiplier_bits=(24, 8, 18)[at % 3],
@@ -181,6 +182,6 @@ def sources() -> str:
     digest = hashlib.sha256()
     rtl = find_spec("rtl")  # not imported, which needs Amaranth
     for folder in (Path(str(rtl and rtl.origin)).parent, Path(str(emulator.__file__)).parent):
-        for file in sorted(folder.glob("*.py")):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()

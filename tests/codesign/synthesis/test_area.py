@@ -73,6 +73,7 @@ def test_configs_of_one_hardware_have_one_key() -> None:
     ("field", "values"),
     [
         *((name, (False, True)) for name in ("counters", "weight_zero_points", "raw_outputs", "packed_multipliers")),
+        ("post_process_lanes", (0, 1)),
         ("dataflow", DATAFLOWS),
         ("bus_bytes", (8, 16, 32)),
         ("overflow", OVERFLOWS),
