@@ -168,13 +168,15 @@ the end of the one before at the earliest.
 """,
     Opcode.REQUANTIZE: f"""
 a position per cycle, the first one {FIRST_ISSUE} cycles after the unit has taken the instruction; a position waits
-while CONVOLVE reads a carried sum from the same accumulator bank. A row of the output scratchpad is written
+while CONVOLVE reads a carried sum from the same accumulator bank and, where columns share post-process lanes, until
+columns / lanes cycles after the one before. A row of the output scratchpad is written
 {OUTPUT_DELAY} cycles after its position, {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the
 instruction ends in the cycle after the last one.
 """,
     Opcode.REDUCE: f"""
 a window position per cycle, the first one {FIRST_ISSUE + WINDOW_SETUP_CYCLES} cycles after the unit has taken the
-instruction. A row of the output scratchpad is written {OUTPUT_DELAY} cycles after its window's last position,
+instruction; where columns share lanes, a window's last one comes columns / lanes cycles after the window before's at
+the earliest. A row of the output scratchpad is written {OUTPUT_DELAY} cycles after its window's last position,
 {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the instruction ends in the cycle after the
 last one.
 """,
