@@ -55,6 +55,15 @@ def test_larger_arrays_have_the_error_of_the_larger_half_and_much_larger_ones_no
         assert unknown["BRAMs"].error_worst == 0 and unknown["BRAMs"].outside == ()
 
 
+def test_packed_multipliers_are_counted_and_the_rest_of_them_is_unknown_until_synthesized() -> None:
+    model = AreaModel([one for one in shipped() if not one.config.packed_multipliers])
+    config = AcceleratorConfig(rows=3, columns=5)
+    plain, packed = (model.predict(replace(config, packed_multipliers=packed)) for packed in (False, True))
+    assert plain["DSPs"].value - packed["DSPs"].value == 3 * 2
+    assert plain["LUTs"].outside == () and packed["LUTs"].outside == ("packed_multipliers true",)
+    assert packed["LUTs"].error_median is packed["FFs"].error_worst is None
+
+
 def test_few_small_arrays_tell_no_error_of_larger_ones() -> None:
     model = AreaModel([one for one in shipped() if max(one.config.rows, one.config.columns) > 6])
     assert model.far_errors == {}
