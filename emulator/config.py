@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .arithmetic import Arithmetic, check_choice, check_integer
-from .instructions import DEPTHWISE, DEPTHWISE_PITCHES, PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
+from .instructions import COLUMN_BLOCKS, DEPTHWISE, DEPTHWISE_PITCHES, PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
 
 DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
@@ -131,11 +131,12 @@ class AcceleratorConfig:
 
     @property
     def features(self) -> frozenset[str]:
-        """What this accelerator has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`, `DEPTHWISE`."""
+        """What this accelerator has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`, `DEPTHWISE`, `COLUMN_BLOCKS`."""
         present = {
             RESCALED_ADDER: self.arithmetic.adder == "rescaled",
             RAW_OUTPUTS: self.raw_outputs,
             DEPTHWISE: self.depthwise_taps > 0,
+            COLUMN_BLOCKS: self.dataflow == "weight_stationary",
         }
         return frozenset(name for name, there in present.items() if there)
 

@@ -189,7 +189,7 @@ _AFTER = (
     Field("lanes", 7, "lanes that count overflows and clips, from the first one; the others are padding"),
 )
 
-RESCALED_ADDER, RAW_OUTPUTS, DEPTHWISE = "rescaled_adder", "raw_outputs", "depthwise"
+RESCALED_ADDER, RAW_OUTPUTS, DEPTHWISE, COLUMN_BLOCKS = "rescaled_adder", "raw_outputs", "depthwise", "column_blocks"
 """Features that bring fields, values or an opcode with them."""
 FEATURE_OF = {Opcode.DEPTHWISE: DEPTHWISE}
 """Opcodes that not every accelerator has: the feature without which they are refused."""
@@ -218,6 +218,12 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
         Field("zero_point", 8, "the input's zero point", signed=True),
         Field("carry", 1, "0: sums start at the bias; 1: at the accumulator memory"),
         _PARAMETERS,
+        Field(
+            "further_blocks",
+            4,
+            "column blocks after the first one, which take turns tile by tile",
+            feature=COLUMN_BLOCKS,
+        ),
     ),
     Opcode.REQUANTIZE: (
         *_TOKENS,

@@ -135,20 +135,27 @@ class Interpreter:
         return (row * i["pixel_rows"]).reshape(count, -1) + i["input_row"], inside.reshape(count, -1)
 
     def convolve(self, i: Instruction) -> None:
+        """Column block after column block; their weight tiles take turns."""
+        for block in range(i["further_blocks"] + 1):
+            self.convolve_block(i, block)
+
+    def convolve_block(self, i: Instruction, block: int) -> None:
         row, inside = self.window(i)
         rows, bits, channel_rows = self.config.rows, self.arithmetic.accumulator_bits, i["channel_rows"]
-        span = slice(i["accumulator_row"], i["accumulator_row"] + len(row))
+        first, entry = i["accumulator_row"] + block * len(row), (i["parameters"] + block) % PARAMETER_ENTRIES
+        span = slice(first, first + len(row))
         assert span.stop <= len(self.sums)
         if i["carry"]:
             acc, left = self.sums[span], self.overflowed[span]
         else:
-            acc = np.broadcast_to(self.parameters(i["parameters"])[0], (len(row), self.config.columns))
+            acc = np.broadcast_to(self.parameters(entry)[0], (len(row), self.config.columns))
             left = np.zeros(acc.shape, np.int64)
         tiles = row.shape[1] * channel_rows
         weight = self.scratchpads[Target.WEIGHT]
-        assert i["weight_row"] + tiles * rows <= len(weight)
-        weight = weight[i["weight_row"] :][: tiles * rows].astype(np.int64)
-        weight = weight - self.weight_zero_points(i["parameters"])
+        blocks = i["further_blocks"] + 1
+        assert i["weight_row"] + tiles * blocks * rows <= len(weight)
+        weight = weight[i["weight_row"] :][: tiles * blocks * rows].reshape(tiles, blocks, rows, -1)[:, block]
+        weight = weight.reshape(tiles * rows, -1).astype(np.int64) - self.weight_zero_points(entry)
         where = (row[:, :, None] + np.arange(channel_rows)).reshape(len(row), -1)
         inside = np.repeat(inside, channel_rows, axis=1)
         assert where[inside].max(initial=0) < len(self.scratchpads[Target.ACTIVATION])

@@ -26,7 +26,7 @@ RANGES = {
     "input_height": (1, 5), "input_width": (1, 5), "stride_height": (1, 2), "stride_width": (1, 2),
     "dilation_height": (1, 2), "dilation_width": (1, 2), "pad_top": (-1, 2), "pad_left": (-1, 2),
     "channel_rows": (1, 3), "count": (1, 12), "operand_stride": (0, 2), "output_stride": (0, 2), "wait": (0, 0),
-    "signal": (0, 0), "parameters": (0, 1), "target": (0, 2), "lanes": (0, 12),
+    "further_blocks": (0, 2), "signal": (0, 0), "parameters": (0, 1), "target": (0, 2), "lanes": (0, 12),
 }  # fmt: skip
 """Where most programs run to their end; what is not named takes any value that its bits hold."""
 
@@ -73,9 +73,10 @@ def rows_reached(made: Instruction, config: AcceleratorConfig) -> list[tuple[int
             steps = made["pixel_rows"] * (made["lines"] * made["pixels"] - 1)
             return [(made["row"] + steps + -(-made["pixel_bytes"] // lanes), depth)]
         case Opcode.CONVOLVE:
-            tiles = made["kernel_height"] * made["kernel_width"] * made["channel_rows"]
+            blocks = made["further_blocks"] + 1
+            tiles = made["kernel_height"] * made["kernel_width"] * made["channel_rows"] * blocks
             return [
-                (made["accumulator_row"] + positions, config.accumulator_depth),
+                (made["accumulator_row"] + positions * blocks, config.accumulator_depth),
                 (made["weight_row"] + tiles * config.rows, config.weight_depth),
                 (made["input_row"] + pixels + made["channel_rows"], config.activation_depth),
             ]
@@ -125,7 +126,7 @@ def fill(rng: np.random.Generator, config: AcceleratorConfig) -> list[Instructio
         )  # fmt: skip
     made.append(
         random_instruction(
-            Opcode.LOAD, rng, config, 0, target=Target.PARAMETER, row=0, lines=1, pixels=2, pixel_rows=PARAMETER_PITCH,
+            Opcode.LOAD, rng, config, 0, target=Target.PARAMETER, row=0, lines=1, pixels=4, pixel_rows=PARAMETER_PITCH,
             pixel_bytes=config.parameter_rows * config.columns,
         )
     )  # fmt: skip

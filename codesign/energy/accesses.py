@@ -136,12 +136,14 @@ def _load(fields: Mapping[str, int], config: AcceleratorConfig) -> dict[str, int
 
 def _convolve(fields: Mapping[str, int], config: AcceleratorConfig) -> dict[str, int]:
     outputs = fields["output_height"] * fields["output_width"]
-    tiles = fields["kernel_height"] * fields["kernel_width"] * fields["channel_rows"]
-    inside = positions_inside(fields) * fields["channel_rows"]
-    carried = outputs * fields["carry"]
+    blocks = fields.get("further_blocks", 0) + 1
+    tiles = fields["kernel_height"] * fields["kernel_width"] * fields["channel_rows"] * blocks
+    inside = positions_inside(fields) * fields["channel_rows"] * blocks
+    started = outputs * blocks
+    carried = started * fields["carry"]
     if config.dataflow == "weight_stationary":
         # Each tile after the first one carries on the sums of the tile before.
-        weights, writes, reads = tiles * config.rows, outputs * tiles, outputs * (tiles - 1) + carried
+        weights, writes, reads = tiles * config.rows, outputs * tiles, outputs * tiles - started + carried
     else:
         # A group's sums stay in the elements; each group walks through all tiles, a row of weights for each place.
         weights, writes, reads = -(-outputs // config.rows) * tiles * config.rows, outputs, carried
@@ -151,7 +153,7 @@ def _convolve(fields: Mapping[str, int], config: AcceleratorConfig) -> dict[str,
         "weight_reads": weights,
         "accumulator_writes": writes,
         "accumulator_reads": reads,
-        "bias_reads": outputs - carried,
+        "bias_reads": started - carried,
         "zero_point_reads": weights * config.weight_zero_points,
         "macs": outputs * tiles * elements,
         "macs_inside": inside * elements,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emulator.bus import OUTSTANDING
 from emulator.config import AcceleratorConfig
 from emulator.instructions import (
+    COLUMN_BLOCKS,
     COUNTER_ROWS,
     DEPTHWISE,
     DEPTHWISE_SUMS,
@@ -64,6 +65,12 @@ taken less the lanes' zero points of entry `parameters`, also with `carry` 1 (co
 Position number n = y · `output_width` + x has its sums, `columns` of them, in accumulator row `accumulator_row` +
 n. They begin at the lanes' biases of entry `parameters`, or with `carry` 1 at what the accumulator memory holds,
 overflow flags included. Both dataflows give the same bits.
+
+With `further_blocks` B above 0, which only the weight stationary dataflow has, there are B + 1 column blocks: the tile
+of block b is the one at row `weight_row` + (((i · `kernel_width` + j) · `channel_rows` + k) · (B + 1) + b) · rows, its
+sums lie in the accumulator rows b · `output_height` · `output_width` further on, and its entry is number `parameters` +
+b, modulo the number of entries. A block's sums are on their way while the next block's tile is computed, so that few
+positions need not wait for them.
 """,
     Opcode.REQUANTIZE: """
 For n = 0 … `count` − 1 the sums of accumulator row `accumulator_row` + n become codes: clamp(`zero_point` +
@@ -219,5 +226,6 @@ FEATURES = {
     RESCALED_ADDER: '; only with the adder "rescaled"',
     RAW_OUTPUTS: "; only with `raw_outputs`",
     DEPTHWISE: "; the largest only with `depthwise_taps`",
+    COLUMN_BLOCKS: "; only weight stationary",
 }
 """Which configs have a field."""

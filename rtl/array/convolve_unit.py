@@ -131,6 +131,7 @@ class ConvolveUnit(wiring.Component):
         first = streamer.issue & streamer.tag.swap
         m.d.comb += [
             loader.weight_row.eq(instruction.weight_row),
+            loader.further_blocks.eq(instruction.further_blocks),
             loader.started.eq(streamer.started),
             loader.freed.eq(first),
             streamer.instruction.eq(instruction),

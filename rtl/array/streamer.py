@@ -18,12 +18,14 @@ from .window import Window
 
 
 class Streamer(wiring.Component):
-    """Tiles in the order of kernel row, kernel column and channel row; in each of them the positions line by line.
+    """Tiles in the order of kernel row, kernel column, channel row and column block; in each of them the positions line
+    by line. A block has accumulator rows and a parameter entry of its own, behind those of the block before.
 
     A position gets its turn and is issued `WINDOW_LATENCY` cycles later, with its address checked. A tile's first
     position waits for the tile's weights and until the sums that the tile carries on are written: the sum of position p
-    is read `sum_round_trip` cycles after it was last issued, or later. An instruction that carries on sums in other
-    places than the one before it waits for all that is on its way.
+    is read `sum_round_trip` cycles after it was last issued, or later. With one block that was in the tile before, with
+    several in the one before that, or earlier. An instruction that carries on sums in other places than the one before
+    it, or of which one has several blocks, waits for all that is on its way.
 
     Members
     -------
@@ -69,17 +71,22 @@ class Streamer(wiring.Component):
         # The position whose turn is next.
         waiting = Signal()
         tag = Signal(position_tag(config), reset_less=True)
-        first_row = Signal(16, reset_less=True)
-        elsewhere = Signal()  # the first tile carries on sums that lie elsewhere than those of the instruction before
+        first_row, first_parameters = Signal(16, reset_less=True), Signal(4, reset_less=True)
+        blocks, blocks_left = Signal(4), Signal(4, reset_less=True)
+        several, last_block = Signal(), Signal()  # what `blocks` and `blocks_left` are compared with 0
+        elsewhere = Signal()  # the first tile carries on sums of other tiles than the last one
         turn, last, permitted = Signal(), Signal(), Signal()
-        start_over = self._is_over(m, "start", self.started)
-        turn_over = self._is_over(m, "turn", turn)
+        most = C(sum_round_trip(self.config) - 1)
+        start_over, start_left = self._is_over(m, "start", self.started, most)
+        before_over, _ = self._is_over(m, "before", self.started, Mux(start_over, 0, start_left - 1))
+        turn_over, _ = self._is_over(m, "turn", turn, most)
+        carries = tag.carry & ~Mux(several, before_over, start_over)
         m.d.comb += [
-            permitted.eq(~tag.swap | (self.loaded & (~tag.carry | start_over) & (~elsewhere | turn_over))),
+            permitted.eq(~tag.swap | (self.loaded & ~carries & (~elsewhere | turn_over))),
             turn.eq(waiting & ~self.stop & permitted),
-            last.eq(window.last_position & window.last_kernel),
+            last.eq(window.last_position & window.last_kernel & last_block),
             window.next_position.eq(turn),
-            window.next_kernel.eq(turn & window.last_position),
+            window.next_kernel.eq(turn & window.last_position & last_block),
             self.taken.eq(self.offered & ~self.stop & (~waiting | (permitted & last))),
             window.moves.eq(~self.stop & Mux(waiting, permitted, self.offered)),
             self.started.eq(turn & tag.swap),
@@ -91,7 +98,20 @@ class Streamer(wiring.Component):
                 tag.row.eq(tag.row + 1),
             ]
             with m.If(window.last_position):
-                m.d.sync += [tag.row.eq(first_row), tag.carry.eq(1), elsewhere.eq(0)]
+                m.d.sync += [
+                    elsewhere.eq(0),
+                    tag.parameters.eq(tag.parameters + 1),
+                    blocks_left.eq(blocks_left - 1),
+                    last_block.eq(blocks_left == 1),
+                ]
+                with m.If(last_block):
+                    m.d.sync += [
+                        tag.row.eq(first_row),
+                        tag.carry.eq(1),
+                        tag.parameters.eq(first_parameters),
+                        blocks_left.eq(blocks),
+                        last_block.eq(~several),
+                    ]
         with m.If(self.taken):
             m.d.sync += [
                 waiting.eq(1),
@@ -103,7 +123,15 @@ class Streamer(wiring.Component):
                 tag.signals.eq(prepared.signal),
                 tag.index.eq(self.index),
                 first_row.eq(prepared.accumulator_row),
-                elsewhere.eq(prepared.carry & (prepared.accumulator_row != first_row)),
+                first_parameters.eq(prepared.parameters),
+                blocks.eq(prepared.further_blocks),
+                blocks_left.eq(prepared.further_blocks),
+                several.eq(prepared.further_blocks != 0),
+                last_block.eq(prepared.further_blocks == 0),
+                elsewhere.eq(
+                    prepared.carry
+                    & ((prepared.accumulator_row != first_row) | (prepared.further_blocks != 0) | several)
+                ),
             ]
         with m.If(self.stop | self.clear):
             m.d.sync += waiting.eq(0)
@@ -131,14 +159,11 @@ class Streamer(wiring.Component):
         ]
         return m
 
-    def _is_over(self, m: Module, name: str, event: Value) -> Signal:
-        """Whether the last event lies `sum_round_trip` cycles back, or more; a register."""
+    def _is_over(self, m: Module, name: str, event: Value, cycles: Value) -> tuple[Signal, Signal]:
+        """Registers: whether the last event lies more than `cycles` (of then) back; how many are left until it does."""
         most = sum_round_trip(self.config) - 1
         left, over = Signal(range(most + 1), name=f"{name}_left"), Signal(init=1, name=f"{name}_over")
-        with m.If(event):
-            m.d.sync += [left.eq(most), over.eq(0)]
-        with m.Elif(left != 0):
-            m.d.sync += [left.eq(left - 1), over.eq(left == 1)]
+        m.d.sync += [left.eq(Mux(event, cycles, left - ~over)), over.eq(Mux(event, cycles == 0, left <= 1))]
         with m.If(self.clear):
             m.d.sync += [left.eq(0), over.eq(1)]
-        return over
+        return over, left

@@ -13,19 +13,21 @@ from ..unit import INDEX_BITS
 class WeightLoader(wiring.Component):
     """Walks the weight tiles of one instruction after the other, one row per cycle, as soon as the shadow is free.
 
+    Where an instruction has several column blocks, these take turns, tile by tile.
+
     A tile is checked as a whole when its turn comes, and loaded to its end whatever happens then: the wavefront of a
     tile's first position reaches the lower rows after their weights.
 
     Members
     -------
     offered, taken : an instruction is prepared; the loader takes it in this cycle
-    weight_row, tiles, index : of the prepared instruction
+    weight_row, tiles, further_blocks, index : of the prepared instruction; `tiles` in each of its column blocks
     started : the tile in the shadow has got its turn
     freed : the first position of the tile in the shadow is issued: the shadow may be written again
     stop, clear : begin no further tile; back to idle
     loaded : a tile is in the shadow, or on its way there in time
     read, address, first : read a row of the weight scratchpad, for array row 0
-    parameters, entry : of the prepared instruction; with `read`: where weights may have zero points, their entry
+    parameters, entry : where weights may have zero points: entry of the prepared instruction; with `read`: the tile's
     fault, fault_index : for one cycle, combinational: the next tile lies outside the scratchpad
     """
 
@@ -37,6 +39,7 @@ class WeightLoader(wiring.Component):
                 "taken": Out(1),
                 "weight_row": In(16),
                 "tiles": In(28),
+                "further_blocks": In(4),
                 "index": In(INDEX_BITS),
                 "started": In(1),
                 "freed": In(1),
@@ -59,6 +62,8 @@ class WeightLoader(wiring.Component):
         tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
         rows_left = Signal(range(max(config.rows, 2)))
         attempt, begins = Signal(), Signal()
+        blocks, blocks_left, last_block = Signal(4, reset_less=True), Signal(4, reset_less=True), Signal()
+        m.d.comb += last_block.eq(blocks_left == 0)
         # A cycle late: the fields are there long before they are taken, and the shadow is not free just after a tile.
         beyond, first_beyond, limit = Signal(), Signal(), config.weight_depth - config.rows
         m.d.sync += [beyond.eq(tile_row > limit), first_beyond.eq(self.weight_row > limit)]
@@ -81,8 +86,9 @@ class WeightLoader(wiring.Component):
                 rows_left.eq(config.rows - 1),
                 self.address.eq(tile_row),
                 tile_row.eq(tile_row + config.rows),
-                left.eq(left - 1),
-                active.eq(left != 1),
+                left.eq(left - last_block),
+                blocks_left.eq(Mux(last_block, blocks, blocks_left - 1)),
+                active.eq((left != 1) | ~last_block),
             ]
         with m.Elif(self.read):
             m.d.sync += [self.read.eq(rows_left != 0), rows_left.eq(rows_left - 1), self.address.eq(self.address + 1)]
@@ -92,14 +98,16 @@ class WeightLoader(wiring.Component):
                 tile_row.eq(self.weight_row),
                 beyond.eq(first_beyond),
                 left.eq(self.tiles),
+                blocks.eq(self.further_blocks),
+                blocks_left.eq(self.further_blocks),
                 self.fault_index.eq(self.index),
             ]
         if config.weight_zero_points:
-            tile_entry = Signal(4, reset_less=True)
+            first_entry, tile_entry = Signal(4, reset_less=True), Signal(4, reset_less=True)
             with m.If(begins):
-                m.d.sync += self.entry.eq(tile_entry)
+                m.d.sync += [self.entry.eq(tile_entry), tile_entry.eq(Mux(last_block, first_entry, tile_entry + 1))]
             with m.If(self.taken):
-                m.d.sync += tile_entry.eq(self.parameters)
+                m.d.sync += [first_entry.eq(self.parameters), tile_entry.eq(self.parameters)]
         with m.If(self.stop | self.clear):
             m.d.sync += active.eq(0)
         with m.If(self.clear):

@@ -35,7 +35,9 @@ def instruction_work(item: Instruction, config: AcceleratorConfig) -> Work:
             return _transfer(item, config)
         case Opcode.CONVOLVE | Opcode.REDUCE:
             rows = item["output_height"] * item["output_width"] * item["kernel_height"] * item["kernel_width"]
-            return Work(rows * item["channel_rows"] if item.opcode == Opcode.CONVOLVE else rows)
+            if item.opcode == Opcode.CONVOLVE:
+                rows *= item["channel_rows"] * (item["further_blocks"] + 1)
+            return Work(rows)
         case Opcode.DEPTHWISE:
             return Work(depthwise_cycles(item.fields, config.depthwise_taps))
         case Opcode.REQUANTIZE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...instructions import PARAMETER_ENTRIES
 from ...timing import WINDOW_LATENCY
 from ..compiled import compiled
 from ..state import State
@@ -35,8 +36,8 @@ def _turn(s: State, at: int) -> bool:
     """The turn of the position that waits; returns whether it is the last of its instruction."""
     v = s.convolve
     g, w, e = v.streamer[0], v.window[0], v.line[at]
-    last_of_tile = last_position(w)
-    final = last_of_tile and last_kernel(w)
+    last_of_tile, last_block = last_position(w), g.block == g.further_blocks
+    final = last_of_tile and last_block and last_kernel(w)
     if g.swap:
         g.tile = v.loader[0].tile
     e.turn, e.final, e.first, e.carry, e.row, e.tile = 1, final, g.swap, g.carry, g.row, g.tile
@@ -46,8 +47,12 @@ def _turn(s: State, at: int) -> bool:
     g.row += 1
     next_position(w)
     if last_of_tile:
-        g.row, g.carry, g.elsewhere = g.first_row, 1, 0
-        next_kernel(w)
+        g.elsewhere = 0
+        g.block += 1
+        g.parameters = (g.parameters + 1) % PARAMETER_ENTRIES
+        if last_block:
+            g.row, g.parameters, g.block, g.carry = g.first_row, g.first_parameters, 0, 1
+            next_kernel(w)
     return final
 
 
@@ -67,7 +72,8 @@ def _load(s: State, started: bool, freed: bool, stop: bool, offered: bool) -> bo
         g.shadow_full = 0
     if attempt and not fault:
         g.shadow_full, g.loaded, g.reading = 1, 1, 1
-        g.rows_left, g.address, g.entry = c.rows - 1, g.tile_row, g.parameters
+        g.rows_left, g.address, g.entry = c.rows - 1, g.tile_row, (g.parameters + g.block) % PARAMETER_ENTRIES
+        g.block = g.block + 1 if g.block < g.further_blocks else 0
         g.tile = (g.tile + 1) % len(v.weights)
         g.tile_row += c.rows
         g.tiles_left -= 1
@@ -79,8 +85,8 @@ def _load(s: State, started: bool, freed: bool, stop: bool, offered: bool) -> bo
     if takes:
         f = v.held[0]
         g.active, g.tile_row, g.index = 1, f.weight_row, v.registers[0].index
-        g.parameters = f.parameters
-        g.tiles_left = f.kernel_height * f.kernel_width * f.channel_rows
+        g.parameters, g.block, g.further_blocks = f.parameters, 0, f.further_blocks
+        g.tiles_left = f.kernel_height * f.kernel_width * f.channel_rows * (f.further_blocks + 1)
         v.registers[0].ahead_has = 1
     if stop:
         g.active = 0
@@ -94,8 +100,9 @@ def _take(s: State) -> None:
     g, f = v.streamer[0], v.held[0]
     begin(v.window[0], f)
     g.waiting, g.swap, g.carry = 1, 1, f.carry
-    g.elsewhere = f.carry and f.accumulator_row != g.first_row
+    g.elsewhere = f.carry and (f.accumulator_row != g.first_row or f.further_blocks or g.further_blocks)
     g.row, g.first_row = f.accumulator_row, f.accumulator_row
+    g.first_parameters, g.block, g.further_blocks = f.parameters, 0, f.further_blocks
     g.parameters, g.zero_point, g.signals, g.index = f.parameters, f.zero_point, f.signal, v.registers[0].index
     v.registers[0].walker_has = 1
 
@@ -132,14 +139,16 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     # The next turn.
     was_waiting, started, final, turn = g.waiting, False, False, False
     if g.waiting and not stop:
+        carried_left = g.before_left if g.further_blocks else g.start_left
         turn = not g.swap or (
-            v.loader[0].loaded and (not g.carry or g.start_left == 0) and (not g.elsewhere or g.turn_left == 0)
+            v.loader[0].loaded and (not g.carry or carried_left == 0) and (not g.elsewhere or g.turn_left == 0)
         )
         if turn:
             started = g.swap
             final = _turn(s, now & mask)
     if _load(s, started, issue and e.first, stop, offered) and not fault:
         port.fault, port.fault_index = 1, v.loader[0].index
+    g.before_left = max((g.start_left if started else g.before_left) - 1, 0)
     g.start_left = c.sum_write_delay - c.sum_read_delay if started else max(g.start_left - 1, 0)
     g.turn_left = c.sum_write_delay - c.sum_read_delay if turn else max(g.turn_left - 1, 0)
     if offered_walker and not stop and (not was_waiting or final):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...instructions import (
+    COLUMN_BLOCKS,
     DEPTHWISE,
     FEATURE_OF,
     FORMATS,
@@ -26,8 +27,14 @@ _OPCODES = 1 + max(Opcode)
 _FIELD, _OPCODE, _COUNTERS = int(Error.FIELD), int(Error.OPCODE), int(Opcode.COUNTERS)
 _USED = np.zeros(_OPCODES, np.int64)  # 0: not an opcode
 _FIELDS = np.zeros(_OPCODES, np.int64)
-_ALWAYS, _RESCALED, _RAW, _DEPTHWISE = range(4)
-_FEATURES = {"": _ALWAYS, RESCALED_ADDER: _RESCALED, RAW_OUTPUTS: _RAW, DEPTHWISE: _DEPTHWISE}
+_ALWAYS, _RESCALED, _RAW, _DEPTHWISE, _BLOCKS = range(5)
+_FEATURES = {
+    "": _ALWAYS,
+    RESCALED_ADDER: _RESCALED,
+    RAW_OUTPUTS: _RAW,
+    DEPTHWISE: _DEPTHWISE,
+    COLUMN_BLOCKS: _BLOCKS,
+}
 _RULES = np.zeros((_OPCODES, MAX_FIELDS, 7), np.int64)  # offset, bits, signed, low, high, feature, that of the largest
 _NEEDED = np.zeros(_OPCODES, np.int64)  # feature of the opcode
 UNIT_OF_OPCODE = np.full(_OPCODES, -1, np.int64)
@@ -55,6 +62,8 @@ def _lacks(feature: int, config: Any) -> bool:
         return bool(not config.rescaled_adder)
     if feature == _RAW:
         return bool(not config.raw_outputs)
+    if feature == _BLOCKS:
+        return bool(config.output_stationary)
     return bool(feature == _DEPTHWISE and not config.depthwise_taps)
 
 

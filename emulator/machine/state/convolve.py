@@ -55,15 +55,20 @@ LOADER = record(
     "address",
     "entry",  # with the address: the parameter entry of the tile
     "tile_row",
-    "parameters",  # of the next tile
+    "parameters",  # of the first block
+    "block",  # of the next tile
+    "further_blocks",
     "tiles_left",
     "index",
     "tile",  # the slot of the tile in the shadow
 )
 STREAMER = record(
     "waiting",
-    "elsewhere",  # the first tile carries on sums that lie elsewhere than those of the instruction before
+    "elsewhere",  # the first tile carries on sums of other tiles than the last one
     "first_row",
+    "first_parameters",
+    "block",
+    "further_blocks",
     "swap",
     "carry",
     "row",
@@ -73,6 +78,7 @@ STREAMER = record(
     "index",
     "tile",
     "start_left",  # cycles until the sums of the last tile's first position can be carried on
+    "before_left",  # cycles until those of the first position of the tile before that can
     "turn_left",  # cycles until those of the last turn's position can
     "stages",  # cycles until the last turn's position is issued
     "drain",  # cycles until the last sum is written

@@ -9,6 +9,7 @@ import numpy as np
 
 from emulator import AcceleratorConfig
 from emulator.instructions import (
+    COLUMN_BLOCKS,
     FORMATS,
     PARAMETER_ENTRIES,
     PARAMETER_PITCH,
@@ -199,7 +200,7 @@ class Bench:
             self.cycle(write=("activation", row, rng.bytes(config.rows)))
         for row in range(config.weight_depth):
             self.cycle(write=("weight", row, rng.bytes(config.columns)))
-        for entry in range(2):
+        for entry in range(4):
             for byte in range(config.parameter_rows):
                 self.cycle(write=("parameter", PARAMETER_PITCH * entry + byte, rng.bytes(config.columns)))
         for _ in range(config.columns):
@@ -242,7 +243,15 @@ def random_convolve(rng: np.random.Generator, config: AcceleratorConfig, strange
         fixed |= {"kernel_height": 1, "kernel_width": 1, "channel_rows": 1}
     fixed["accumulator_row"] = int(rng.choice([0, 0, 0, 3, 8, config.accumulator_depth // 2 - 2]))
     made = random_instruction(Opcode.CONVOLVE, rng, config, strange, **fixed)
-    return made
+    if not config.features & {COLUMN_BLOCKS}:
+        return made
+    tiles = made["kernel_height"] * made["kernel_width"] * made["channel_rows"]
+    blocks = min(
+        (config.accumulator_depth - made["accumulator_row"]) // (made["output_height"] * made["output_width"]),
+        (config.weight_depth - made["weight_row"]) // (tiles * config.rows),
+    )
+    further = int(rng.integers(min(max(blocks, 1), 4)))
+    return Instruction(Opcode.CONVOLVE, {**made.fields, "further_blocks": further})
 
 
 def oracle(config: AcceleratorConfig, s: ComputeState, i: Instruction, sums: Any, flags: Any) -> None:
@@ -255,16 +264,18 @@ def oracle(config: AcceleratorConfig, s: ComputeState, i: Instruction, sums: Any
         return value - (1 << bits) if value >> (bits - 1) else value
 
     zero_point = signed(i["zero_point"], a.activation_bits)
-    for p in range(i["output_height"] * i["output_width"]):
+    count, blocks = i["output_height"] * i["output_width"], i["further_blocks"] + 1
+    for row, p in enumerate([*range(count)] * blocks, i["accumulator_row"]):
         oy, ox = divmod(p, i["output_width"])
-        row = i["accumulator_row"] + p
+        block = (row - i["accumulator_row"]) // count
+        entry = (i["parameters"] + block) % PARAMETER_ENTRIES
         for c in range(config.columns):
             if i["carry"]:
                 total, flag = int(sums[row][c]), bool(flags[row][c])
             else:
-                word = int.from_bytes(bytes(s.parameters[i["parameters"], :4, c]), "little")
+                word = int.from_bytes(bytes(s.parameters[entry, :4, c]), "little")
                 total, flag = signed(word, a.bias_bits), False
-            tile = i["weight_row"]
+            tile = i["weight_row"] + block * config.rows
             for ky in range(i["kernel_height"]):
                 for kx in range(i["kernel_width"]):
                     y = oy * i["stride_height"] + ky * i["dilation_height"] - i["pad_top"]
@@ -276,7 +287,7 @@ def oracle(config: AcceleratorConfig, s: ComputeState, i: Instruction, sums: Any
                                 code = signed(int(s.activation[pixel, r]), a.activation_bits)
                                 weight = signed(int(s.weight[tile + r, c]), a.weight_bits)
                                 if config.weight_zero_points:
-                                    weight -= signed(int(s.parameters[i["parameters"], 9, c]), a.weight_bits)
+                                    weight -= signed(int(s.parameters[entry, 9, c]), a.weight_bits)
                                 total += (code - zero_point) * weight
                                 if not low <= total <= high:
                                     flag = True
@@ -284,5 +295,5 @@ def oracle(config: AcceleratorConfig, s: ComputeState, i: Instruction, sums: Any
                                         total = min(max(total, low), high)
                                     else:
                                         total = signed(total, a.accumulator_bits)
-                        tile += config.rows
+                        tile += blocks * config.rows
             sums[row][c], flags[row][c] = total, flag

@@ -91,28 +91,31 @@ def test_machine_against_oracle(shape: str, dataflow: str) -> None:
     assert (bench.state.sums == sums).all() and (bench.state.overflowed == flags).all()
 
 
-def layer(rng: np.random.Generator, config: AcceleratorConfig, size: int, channel_rows: int) -> Instruction:
+def layer(
+    rng: np.random.Generator, config: AcceleratorConfig, size: int, channel_rows: int, further_blocks: int
+) -> Instruction:
     """A 3 × 3 convolution over a map of `size` × `size` with padding."""
     made = random_convolve(rng, config)
     geometry = {
         "output_height": size, "output_width": size, "kernel_height": 3, "kernel_width": 3, "input_height": size,
         "input_width": size, "stride_height": 1, "stride_width": 1, "dilation_height": 1, "dilation_width": 1,
         "pad_top": 1, "pad_left": 1, "pixel_rows": channel_rows, "channel_rows": channel_rows, "input_row": 0,
-        "weight_row": 0, "accumulator_row": 0, "carry": 0,
+        "weight_row": 0, "accumulator_row": 0, "carry": 0, "further_blocks": further_blocks,
     }  # fmt: skip
     return Instruction(Opcode.CONVOLVE, {**made.fields, **geometry})
 
 
-@pytest.mark.parametrize("size", [2, 3, 4])
-def test_no_gap(size: int) -> None:
+@pytest.mark.parametrize(("size", "further_blocks"), [(2, 0), (3, 0), (4, 0), (2, 1)])
+def test_no_gap(size: int, further_blocks: int) -> None:
     """Weight stationary: from the first position on, one per cycle, across tiles and instructions; with few positions
     `rows` + 4 from a tile to the next one, which carries its sums on, and `rows` + 1 to the next instruction's first
-    one, whose weights are loaded meanwhile. Output stationary: a group's tile takes `rows` cycles."""
-    rng = np.random.default_rng(0)
-    for dataflow in DATAFLOWS:
+    one, whose weights are loaded meanwhile, as to another block's. Output stationary: a group's tile takes `rows`
+    cycles."""
+    rng, blocks = np.random.default_rng(0), further_blocks + 1
+    for dataflow in DATAFLOWS[:1] if further_blocks else DATAFLOWS:
         bench = filled("4x4", dataflow, rng)
         rows, count = bench.config.rows, 3
-        pending = [layer(rng, bench.config, size, 2) for _ in range(count)]
+        pending = [layer(rng, bench.config, size, 2 // blocks, further_blocks) for _ in range(count)]
         while pending or bench.port["busy"]:
             if bench.cycle(pending[0] if pending else None):
                 pending.pop(0)
@@ -120,7 +123,7 @@ def test_no_gap(size: int) -> None:
         first, last = np.flatnonzero(work)[[0, -1]]
         positions = size * size
         if dataflow == "weight_stationary":
-            carried, final = max(positions, rows + 4), max(positions, rows + 1)
+            carried, final = max(positions, rows + (1 if further_blocks else 4)), max(positions, rows + 1)
         else:
             carried = final = -(-positions // rows) * rows
         spare = final - positions  # after the last position
