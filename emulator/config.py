@@ -131,7 +131,7 @@ class AcceleratorConfig:
 
     @property
     def features(self) -> frozenset[str]:
-        """What this accelerator has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`, `DEPTHWISE`, `COLUMN_BLOCKS`."""
+        """What it has and not every one: `RESCALED_ADDER`, `RAW_OUTPUTS`, `DEPTHWISE`, `COLUMN_BLOCKS`."""
         present = {
             RESCALED_ADDER: self.arithmetic.adder == "rescaled",
             RAW_OUTPUTS: self.raw_outputs,

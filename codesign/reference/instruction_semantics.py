@@ -147,8 +147,8 @@ TIMING = {
     Opcode.LOAD: f"""
 each cycle, the bytes that one beat and one row have in common move: a bus as wide as a row and aligned with it
 fills a row a cycle. A row is written four cycles after the beat with its last byte; the instruction ends with its
-last row. Up to {OUTSTANDING} bursts are outstanding, so that the memory's latency is paid once for pixels that lie
-close together.
+last row. Up to {OUTSTANDING} bursts are outstanding, and the next instruction's are asked for while the beats of the
+one before still come, so that the memory's latency is not paid for each of them.
 """,
     Opcode.STORE: """
 as LOAD in the other direction. The instruction ends two cycles after the response to its last burst.
@@ -158,9 +158,9 @@ the unit prepares an instruction in {WINDOW_SETUP_CYCLES} cycles, while it still
 stationary, one position of one tile is issued per cycle, {WINDOW_LATENCY} cycles after its turn; the next tile's
 weights take `rows` cycles to load and load meanwhile. Accumulator lane 0 reads a carried sum {SUM_READ_DELAY}
 cycles after the issue and writes the new one rows + {SUM_WRITE_DELAY} cycles after it, so a tile of fewer than rows
-+ {SUM_WRITE_DELAY + 1 - SUM_READ_DELAY} positions waits for the sums that it carries on. The instruction ends when
-lane 0 writes the last sum; the next one follows without a gap. With `packed_multipliers` lane 0 reads and writes a
-cycle later.
++ {SUM_WRITE_DELAY + 1 - SUM_READ_DELAY} positions waits for the sums that it carries on: those of the tile before,
+or with several column blocks of one before that. The instruction ends when lane 0 writes the last sum; the next one
+follows without a gap. With `packed_multipliers` lane 0 reads and writes a cycle later.
 
 Output stationary, positions form groups of `rows`, the last one perhaps of fewer, whose sums stay in the array while
 all tiles pass, in `rows` cycles each; with rows = 1 a group takes one cycle more. With s = ⌈⌈log2 rows⌉ / 2⌉, d = 0, or

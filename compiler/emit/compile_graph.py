@@ -46,6 +46,7 @@ from .placement import Inside, pad_offset
 from .pool import emit_average_pool, emit_max_pool
 from .post import Post, adder_fields
 from .reduce import emit_elementwise
+from .turns import emit_layer
 
 
 def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
@@ -110,7 +111,8 @@ def _emit(emitter: Emitter, step: Step) -> None:
         post.adder = adder_fields(step.add, zero_points[::-1] if step.swapped else zero_points, step.swapped)
     match node:
         case Linear():
-            ConvolutionEmitter(emitter, as_convolution(node), as_vector(sources[0]), as_map(target), post).emit()
+            layer = ConvolutionEmitter(emitter, as_convolution(node), as_vector(sources[0]), as_map(target), post)
+            emit_layer(layer)
         case Convolution():
             _emit_convolution(emitter, node, as_map(sources[0]), as_map(target), post)
         case AveragePool():
@@ -163,7 +165,7 @@ def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: 
         outputs = outputs_together(node, source, target, emitter.config)
         if outputs > 1 and (post.operand is None or post.operand.pixel_stride == post.operand.depth):
             node, source, target, post.operand = together(node, outputs, source, target, post.operand)
-    ConvolutionEmitter(emitter, node, source, target, post).emit()
+    emit_layer(ConvolutionEmitter(emitter, node, source, target, post))
 
 
 def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:

@@ -70,7 +70,7 @@ class ConvolutionEmitter:
             if self.node.raw:
                 self.store_sums(tile, index, sums)
             else:
-                self.requantize(tile, index, sums, output, operand, index - group.first, len(group))
+                self.requantize(tile, index, Place(sums), output, operand, index - group.first, len(group))
                 if index == group.last - 1:
                     self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
             adder = self.post.add.name if self.post.add is not None else None
@@ -187,7 +187,7 @@ class ConvolutionEmitter:
         plane = target.height * target.width * target.depth
         for byte in range(-(-self.config.arithmetic.accumulator_bits // 8)):
             output = Buffer(Memory.OUTPUT, tile.positions)
-            self.requantize(tile, index, sums, output, None, 0, 1, byte + 1)
+            self.requantize(tile, index, Place(sums), output, None, 0, 1, byte + 1)
             there = replace(target, address=target.address + byte * plane)
             self.emitter.store(output, there.transfer(tile.rows, tile.columns, outputs))
 
@@ -195,7 +195,7 @@ class ConvolutionEmitter:
         self,
         tile: Tile,
         index: int,
-        sums: Buffer,
+        sums: Place,
         output: Buffer,
         operand: Buffer | None,
         place: int,
@@ -210,7 +210,7 @@ class ConvolutionEmitter:
         fields, accesses = self.emitter.post_fields(self.post, self.node, lanes)
         positions = tile.positions
         places = {
-            "accumulator_row": Place(sums),
+            "accumulator_row": sums,
             "output_row": Place(output, place),
             "parameters": Place(entry, offset),
         }
@@ -231,7 +231,7 @@ class ConvolutionEmitter:
             (
                 *accesses,
                 Access(entry, offset, 1, 1, 1),
-                Access(sums, 0, 1, positions, positions),
+                Access(sums.buffer, sums.offset, 1, positions, positions),
                 Access(output, place, positions, group, 1, write=True),
             ),
         )
