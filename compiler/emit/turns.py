@@ -13,12 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from emulator.instructions import COUNTER_ROWS, PARAMETER_ENTRIES, Opcode
+from emulator.instructions import PARAMETER_ENTRIES, Opcode
 from emulator.timing import sum_round_trip
 
 from .convolution import ConvolutionEmitter
 from .cut.column_blocks import weight_tiles, weight_zero_points
 from .cut.convolution_cut import ConvolutionCut
+from .cut.output_room import output_room
 from .cut.tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments
 from .schedule.operation import Access, Buffer, Memory, Place
 
@@ -38,7 +39,7 @@ def takes_turns(cut: ConvolutionCut) -> bool:
         (positions * (TURNS + 1), config.accumulator_depth // 2),
         (len(lines) * len(pixels) * cut.channel_rows, config.activation_depth // 2),
         ((TURNS + 1) * config.rows, config.weight_depth // 2),
-        ((positions + COUNTER_ROWS) * (TURNS + 1), config.output_depth // 2),
+        (positions * (TURNS + 1), output_room(config, True)),
     ]
     if cut.operand is not None:
         sizes.append((positions * (TURNS + 1), config.operand_depth // 2))
@@ -126,7 +127,7 @@ class TurnsEmitter:
         self.sharers = gathered(self.turns, self.rows_of, min(LOAD_ROWS, self.config.weight_depth // 4))
         last = len(self.turns) - 1
         positions = self.tile.positions
-        room = [self.config.output_depth // 2 // (positions + COUNTER_ROWS), PARAMETER_ENTRIES // 2]
+        room = [output_room(self.config, True) // positions, PARAMETER_ENTRIES // 2]
         if self.cut.operand is not None:
             room.append(self.config.operand_depth // 2 // positions)
         for group in [*gathered(self.turns[:last], len, min(room)), self.turns[last:]]:
