@@ -9,7 +9,7 @@ last two are stored for themselves, and what the next layer needs of them is the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -114,12 +114,13 @@ class TurnsEmitter:
         self.emitter.prepare(self.layer.post)
         rows, columns = self.config.rows, self.config.columns
         blocks, node = self.cut.blocks, self.node
-        self.addresses = {
-            turn: self.emitter.constant(
-                np.stack([weight_tiles(block, rows, columns) for block in blocks[turn.first : turn.last]], axis=1)
-            )
+        data = [
+            np.stack([weight_tiles(block, rows, columns) for block in blocks[turn.first : turn.last]], axis=1)
             for turn in self.turns
-        }
+        ]
+        first = self.emitter.constant(np.concatenate([codes.reshape(-1) for codes in data]))
+        ends = accumulate((codes.size for codes in data), initial=first)
+        self.addresses = dict(zip(self.turns, ends, strict=False))
         lanes = [slice(block.outputs.first, block.outputs.last) for block in blocks]
         values = node.bias, node.multiplier, node.shift, weight_zero_points(node)
         entries = [self.emitter.parameter_data(*(value[lane] for value in values)) for lane in lanes]
