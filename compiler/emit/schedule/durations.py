@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import depthwise_segments
 from emulator.instructions import COUNTER_ROWS, Opcode
+from emulator.timing import sum_round_trip
 
 from .operation import Operation
 
@@ -27,13 +28,15 @@ def duration(operation: Operation, config: AcceleratorConfig) -> int:
     fields = operation.fields
     match operation.opcode:
         case Opcode.LOAD | Opcode.STORE:
-            return transfer_cycles(fields["lines"] * fields["pixels"], fields["pixel_bytes"], config.bus_bytes)
+            cycles = transfer_cycles(fields["lines"] * fields["pixels"], fields["pixel_bytes"], config.bus_bytes)
+            # Two LOADs are under way.
+            return cycles if operation.opcode == Opcode.STORE else max(cycles - TRANSFER_CYCLES, cycles // 2)
         case Opcode.REQUANTIZE:
             return LANES_CYCLES + fields["count"]
         case Opcode.COUNTERS:
             return LANES_CYCLES + COUNTER_ROWS
         case Opcode.CONVOLVE:
-            return ARRAY_CYCLES + _positions(fields) * fields["channel_rows"]
+            return ARRAY_CYCLES + _array_cycles(fields, config)
         case Opcode.REDUCE:
             return LANES_CYCLES + WINDOW_CYCLES + _positions(fields)
         case Opcode.DEPTHWISE:
@@ -53,6 +56,18 @@ def line_cycles(pixels: int, kernel: tuple[int, int], dilation: int, stride: int
     """Cycles of a line of so many outputs of a DEPTHWISE."""
     widths = [segment.columns for segment in depthwise_segments(*kernel, dilation, taps)]
     return sum((pixels - 1) * min(stride, width) + width for width in widths)
+
+
+def _array_cycles(fields: Mapping[str, int], config: AcceleratorConfig) -> int:
+    """Cycles of all tiles: a tile's weights take as long as the array has rows, its sums come back later still."""
+    positions, rows = fields["output_height"] * fields["output_width"], config.rows
+    tiles = fields["kernel_height"] * fields["kernel_width"] * fields["channel_rows"]
+    further = fields.get("further_blocks", 0)
+    if config.dataflow == "output_stationary":
+        return -(-positions // rows) * rows * tiles
+    if further or tiles == 1:
+        return max(positions, rows) * tiles * (further + 1)
+    return max(positions, sum_round_trip(config)) * tiles
 
 
 def _positions(fields: Mapping[str, int]) -> int:
