@@ -20,13 +20,13 @@ from .convolution import ConvolutionEmitter
 from .cut.column_blocks import weight_tiles, weight_zero_points
 from .cut.convolution_cut import ConvolutionCut
 from .cut.output_room import output_room
-from .cut.tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments
+from .cut.tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments, spans
 from .schedule.operation import Access, Buffer, Memory, Place
 
 TURNS = 2
 """Column blocks that take turns; an odd number of blocks has three at its end."""
-LOAD_ROWS = 256
-"""Rows of weights that a LOAD of several turns brings at most."""
+LOAD_ROWS = 128
+"""Rows of weights that a LOAD brings at most: so many fit in where another LOAD waits for a STORE."""
 PIECES_MOST, PIECE_ROWS = 4, 8
 """Pieces of K before its last one in the first turn, and channel rows that each of them has at least."""
 
@@ -200,7 +200,9 @@ class TurnsEmitter:
                 for other in together:
                     self.weights[other.first, 0] = buffer, offset
                     offset += self.rows_of(other)
-            self.emitter.load_bytes(buffer, address, buffer.rows * row_bytes)
+            for part in spans(buffer.rows, LOAD_ROWS):
+                size = len(part) * row_bytes
+                self.emitter.load_bytes(buffer, address + part.first * row_bytes, size, part.first)
         return self.weights[key]
 
     def load_input(self, last: int) -> None:
