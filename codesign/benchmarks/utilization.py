@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from emulator.arithmetic import Arithmetic
-from emulator.config import KIB, AcceleratorConfig
+from emulator.config import DEPTHWISE_TAPS, KIB, AcceleratorConfig
 from emulator.graph import Graph
 from emulator.run import run_graph
 
@@ -39,6 +39,12 @@ CHANNELS = 64
 MATRICES = ((512, 512, 512), (1024, 768, 768))
 SIZES = (8, 16, 32)
 SCALING_LAYER = "layer2.1.conv2"
+DEPTHWISE_CYCLES = {
+    "MobileNetV2": (1_600_000, 2_807_310),
+    "MobileNetV1-0.25": (55_000, 133_193),
+    "DS-CNN": (18_500, 44_162),
+}
+"""Networks with depthwise convolutions: most cycles with nine taps a cycle in the lanes, and with dense blocks."""
 RTL_LAYERS = ("layer2.1.conv2", "layer4.0.downsample")
 """Layers that are also run in Verilator where that is asked for: with and without a window."""
 MOST_SECONDS, MOST_MEBIBYTES = 60, 2048
@@ -75,7 +81,7 @@ def rows(rtl: bool = False) -> list[dict[str, Any]]:
     rtl : also run some layers in Verilator; every bit and every cycle must be the machine's
     """
     network = resnet50(CONFIG.arithmetic)
-    table = [*_alone(network), *_whole(network), *_tiny(), *_scaling(network), *_machine()]
+    table = [*_alone(network), *_whole(network), *_tiny(), *_depthwise(), *_scaling(network), *_machine()]
     return [*table, *_in_verilator(network)] if rtl else table
 
 
@@ -108,6 +114,16 @@ def _tiny() -> Iterable[dict[str, Any]]:
     for name in MLPERF_TINY:
         measured = measure(NETWORKS[name](CONFIG.arithmetic), CONFIG, LATENCY)
         yield row(f"{name}: of {_peak()}; bounded by {measured.bound()}", 100 * measured.utilization, "%")
+
+
+def _depthwise() -> Iterable[dict[str, Any]]:
+    for name, (most, dense) in DEPTHWISE_CYCLES.items():
+        network = NETWORKS[name](CONFIG.arithmetic)
+        for taps in reversed(DEPTHWISE_TAPS):
+            cycles = measure(network, replace(CONFIG, depthwise_taps=taps), LATENCY).result.cycles
+            target = {9: most, 0: dense}.get(taps)
+            what = f"{name}, depthwise by {f'{taps} taps a cycle in the lanes' if taps else 'dense blocks'}: cycles"
+            yield row(what, cycles, "cycles", f"≤ {target}" if target else None, cycles <= target if target else None)
 
 
 def _scaling(network: Graph) -> Iterable[dict[str, Any]]:

@@ -69,11 +69,13 @@ def test_rows_of_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(utilization, "SCALING_LAYER", "stack2.conv2")
     monkeypatch.setattr(utilization, "MLPERF_TINY", ("autoencoder",))
     monkeypatch.setattr(utilization, "CHANNELS", 64)
+    monkeypatch.setattr(utilization, "DEPTHWISE_CYCLES", {"DS-CNN": utilization.DEPTHWISE_CYCLES["DS-CNN"]})
     network = NETWORKS["ResNet-8"](Arithmetic())
     rows = [
         *utilization._alone(network),
         *utilization._whole(network),
         *utilization._tiny(),
+        *(depthwise := list(utilization._depthwise())),
         *utilization._scaling(network),
     ]
     assert [row["name"].split(":")[0] for row in rows][:2] == ["stack3.conv2", "GEMM 16×16×16"]
@@ -81,6 +83,9 @@ def test_rows_of_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all((row["target"] is None) == (row["holds"] is None) for row in rows)
     (same,) = [row for row in rows if "differ from the emulator" in row["name"]]
     assert same["holds"] is True
+    nine, three, one, dense = depthwise
+    assert nine["value"] < three["value"] < one["value"] and nine["value"] < dense["value"]
+    assert dense["holds"] is True and nine["target"] == "≤ 18500"
 
 
 def test_speed_is_taken_between_the_first_report_and_the_last() -> None:
