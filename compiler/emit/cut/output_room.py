@@ -20,5 +20,5 @@ def output_room(config: AcceleratorConfig, several: bool) -> int:
     """Rows that results may take which are stored together, those of several blocks or of one."""
     if config.output_depth >= SMALL:
         counters = 2 * counter_blocks(config) * COUNTER_ROWS if config.counters else 0
-        return (config.output_depth - counters) * 2 // 5
+        return (config.output_depth - counters) // 3
     return config.output_depth // 2 - (COUNTER_ROWS if several and config.counters else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class Allocator:
     """Free intervals of one memory.
@@ -63,3 +65,36 @@ class Allocator:
             else:
                 merged.append((first, last))
         self.free_spans = merged
+
+
+class RestingAllocator(Allocator):
+    """Free intervals of a memory in which buffers of several layers come and go.
+
+    A request gets those rows at an end of a free interval that have rested longest since they were freed; a large one
+    those at the lower or the upper end of all.
+    """
+
+    def __init__(self, depth: int):
+        super().__init__(depth)
+        self.freed = np.zeros(depth, np.int64)
+        self.count = 0
+
+    def take(self, rows: int, first_fit: bool = False) -> int | None:
+        """The first row of `rows` free ones, or None; with `first_fit` the lowest."""
+        fitting = [span for span in self.free_spans if span[1] - span[0] >= rows]
+        if not fitting:
+            return None
+        starts = [fitting[0][0]]
+        if not first_fit and 4 * rows > self.depth:
+            starts.append(fitting[-1][1] - rows)
+        elif not first_fit:
+            starts = [start for first, last in fitting for start in (first, last - rows)]
+        start = min(starts, key=lambda start: (int(self.freed[start : start + rows].max()), start))
+        self.take_at(start, rows)
+        return start
+
+    def free(self, start: int, rows: int) -> None:
+        """Give rows back."""
+        self.count += 1
+        self.freed[start : start + rows] = self.count
+        super().free(start, rows)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from emulator.instructions import Unit
 
-from .allocator import Allocator
+from .allocator import Allocator, RestingAllocator
 from .external_hazards import LastWriter
 from .operation import Buffer, Memory, Operation
 
@@ -60,6 +60,7 @@ class _Scheduler:
     def __init__(self, operations: Sequence[Operation], depths: dict[Memory, int], stores: list[int], serial: set[int]):
         self.operations, self.stores, self.serial = operations, stores, serial
         self.allocators = {memory: Allocator(depth) for memory, depth in depths.items()}
+        self.allocators[Memory.OUTPUT] = RestingAllocator(depths[Memory.OUTPUT])
         self.half = depths[Memory.ACCUMULATOR] // 2
         self.upper = depths[Memory.ACCUMULATOR] - self.half
         self.in_upper = False

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.emit.schedule.allocator import Allocator
+from compiler.emit.schedule.allocator import Allocator, RestingAllocator
 from compiler.emit.schedule.operation import Access, Buffer, Memory, Operation, Transfer
 from compiler.emit.schedule.schedule import LOOKAHEAD, NoRoomError, schedule
 from emulator.instructions import Opcode, Unit
@@ -17,10 +17,11 @@ from emulator.instructions import Opcode, Unit
 DEPTHS = {memory: 64 for memory in Memory} | {Memory.TABLE: 1}
 
 
+@pytest.mark.parametrize("kind", [Allocator, RestingAllocator])
 @given(st.integers(4, 60), st.lists(st.tuples(st.booleans(), st.integers(1, 20)), max_size=60))
 @settings(max_examples=100, deadline=None)
-def test_allocated_rows_never_overlap(depth: int, requests: list[tuple[bool, int]]) -> None:
-    allocator, taken = Allocator(depth), []
+def test_allocated_rows_never_overlap(kind: type[Allocator], depth: int, requests: list[tuple[bool, int]]) -> None:
+    allocator, taken = kind(depth), []
     for give_back, rows in requests:
         if give_back and taken:
             allocator.free(*taken.pop(0))
@@ -48,6 +49,18 @@ def test_two_large_buffers_always_fit_whatever_came_before() -> None:
     assert third is not None
     allocator.free(second, 48)
     assert allocator.take(49) is not None
+
+
+def test_rows_rest_as_long_as_they_can() -> None:
+    """A large buffer does not come where the last one was, though a small one has been between them."""
+    allocator = RestingAllocator(100)
+    first = allocator.take(30)
+    small = allocator.take(10)
+    assert first is not None and small is not None
+    allocator.free(first, 30)
+    allocator.free(small, 10)
+    second = allocator.take(30)
+    assert second is not None and second >= 40
 
 
 def tile(rows: int, layer: int = 0) -> list[Operation]:
