@@ -42,7 +42,11 @@ def test_the_words_name_no_field_that_is_not_there() -> None:
         named = set(re.findall(r"`(\w+)`", text))
         fields = {field.name for field in FORMATS[opcode]}
         others = {"columns", "target"} if opcode != Opcode.LOAD else {"columns"}
-        others |= {Opcode.CONVOLVE: {"weight_zero_points"}, Opcode.REQUANTIZE: {"raw_outputs"}}.get(opcode, set())
+        others |= {
+            Opcode.CONVOLVE: {"weight_zero_points"},
+            Opcode.REQUANTIZE: {"raw_outputs"},
+            Opcode.DEPTHWISE: {"weight_zero_points", "depthwise_taps"},
+        }.get(opcode, set())
         assert named <= fields | others, opcode
 
 
