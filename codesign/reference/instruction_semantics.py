@@ -151,7 +151,8 @@ last row. Up to {OUTSTANDING} bursts are outstanding, and the next instruction's
 one before still come, so that the memory's latency is not paid for each of them.
 """,
     Opcode.STORE: """
-as LOAD in the other direction. The instruction ends two cycles after the response to its last burst.
+as LOAD in the other direction. The instruction ends two cycles after the response to its last burst; the next one is
+under way from when the rows of this one have been read.
 """,
     Opcode.CONVOLVE: f"""
 the unit prepares an instruction in {WINDOW_SETUP_CYCLES} cycles, while it still executes the one before. Weight

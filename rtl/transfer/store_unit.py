@@ -22,6 +22,7 @@ class StoreUnit(wiring.Component):
     Rows are read once their burst has been asked for, and go through the pipeline (read, turned to their bytes of the
     word, merged into the beat) into the write buffer, which has room for all that is under way. So every burst that is
     asked for gets its data, whatever happens. `finished` comes when the last response has: the data are in the memory.
+    While an instruction waits for that, the next one is under way.
 
     Members
     -------
@@ -63,9 +64,12 @@ class StoreUnit(wiring.Component):
         fields = Signal(fields_layout(Opcode.LOAD))
         index = Signal(INDEX_BITS)
         active, start, stopped = Signal(), Signal(), Signal()
+        # The instruction that waits for responses, and how many are to come.
+        waiting, older = Signal(), Signal.like(self.outstanding)
+        older_index, older_signals = Signal(INDEX_BITS), Signal(4)
         m.submodules.walk = walk = BurstWalk(config.bus_bytes)
         m.submodules.overlaps = overlaps = OverlapWalk(config.bus_bytes)
-        refused, step, finish = Signal(), Signal(), Signal()
+        refused, step, moves, finish = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             refused.eq(self.bvalid & self.bresp.any()),
             walk.fields.eq(fields),
@@ -104,12 +108,12 @@ class StoreUnit(wiring.Component):
 
         taken = port.issued.valid & port.issued.ready
         m.d.comb += [
-            finish.eq(active & ~start & ~walk.busy & (self.outstanding == 0) & ~stopped & ~port.halt),
-            port.issued.ready.eq(~active),
-            port.signals.eq(fields.signal),
-            port.finished_index.eq(index),
-            port.fault_index.eq(index),
-            port.busy.eq(active | (self.outstanding != 0) | port.finished),
+            moves.eq(active & ~start & ~walk.busy & (unread == 0) & ~stopped & ~waiting),
+            finish.eq(waiting & (older == 0)),
+            port.issued.ready.eq(~active & ~stopped),
+            port.signals.eq(older_signals),
+            port.finished_index.eq(older_index),
+            port.busy.eq(active | waiting | (self.outstanding != 0) | port.finished),
             port.work.eq(step),
         ]
         m.d.sync += [
@@ -117,15 +121,25 @@ class StoreUnit(wiring.Component):
             port.finished.eq(finish),
             port.fault.eq((walk.fault | refused) & ~stopped),
             port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
+            port.fault_index.eq(Mux(walk.fault | ~waiting | (older == 0), index, older_index)),
         ]
+        with m.If(moves):
+            m.d.sync += [waiting.eq(1), older.eq(self.outstanding - self.bvalid)]
+            m.d.sync += [older_index.eq(index), older_signals.eq(fields.signal)]
+        with m.Else():
+            m.d.sync += older.eq(older - (self.bvalid & (older != 0)))
+            with m.If(finish):
+                m.d.sync += waiting.eq(0)
+        with m.If(refused):
+            m.d.sync += waiting.eq(0)
         with m.If(walk.fault | refused):
             m.d.sync += stopped.eq(1)
         with m.If(taken):
             m.d.sync += [active.eq(1), fields.eq(port.issued.payload.instruction), index.eq(port.issued.payload.index)]
-        with m.Elif(finish | port.halt):
+        with m.Elif(moves | port.halt):
             m.d.sync += active.eq(0)
         with m.If(port.clear):
-            m.d.sync += [active.eq(0), start.eq(0), stopped.eq(0)]
+            m.d.sync += [register.eq(0) for register in (active, start, stopped, waiting, older)]
         return m
 
     def _beats(self, m, step, overlaps, sent):

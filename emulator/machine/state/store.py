@@ -16,10 +16,14 @@ from .records import Records, record
 SLOTS = 16
 """Beats under way, with room to keep one that was sent until the end of its cycle."""
 REGISTERS = record(
-    "active",
+    "active",  # bursts are to be asked for, or rows to be read
     "start",  # the first cycle of an instruction
     "stopped",  # there was a fault
     "index",
+    "waiting",  # an instruction waits for responses
+    "older",  # so many
+    "older_index",
+    "older_signals",
     "unread",  # bursts asked for whose rows are not all read
     "reserved",  # beats read and not sent
     "level",  # beats in the write buffer

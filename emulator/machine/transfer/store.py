@@ -29,7 +29,7 @@ _ADDRESS, _BUS = int(Error.ADDRESS), int(Error.BUS)
 @compiled
 def ready(s: State) -> bool:
     """Whether an instruction can be taken."""
-    return not s.store.registers[0].active
+    return not (s.store.registers[0].active or s.store.registers[0].stopped)
 
 
 @compiled
@@ -81,9 +81,19 @@ def step(s: State) -> None:
     refused = bus.b_valid and bus.b_error
     over = control.halt or refused
     full = bus.writes_outstanding == OUTSTANDING
-    walk_busy = walk.walking or walk.more or bus.aw_valid
-    idle = not r.start and not walk_busy and bus.writes_outstanding == 0 and not r.stopped and not control.halt
-    port.finished = 1 if r.active and idle else 0
+    idle = not (r.start or walk.walking or walk.more or bus.aw_valid or r.unread or r.stopped)
+    moves = r.active and idle and not r.waiting
+    port.finished = 1 if r.waiting and r.older == 0 else 0
+    port.fault_index = r.older_index if r.waiting and r.older else r.index
+    port.finished_index, port.signals = r.older_index, r.older_signals
+    if moves:
+        r.waiting, r.older, r.older_index, r.older_signals = 1, bus.writes_outstanding, r.index, fields.signal
+    elif port.finished:
+        r.waiting = 0
+    if r.older:
+        r.older -= bus.b_valid
+    if refused:
+        r.waiting = 0
 
     port.work = 1 if r.unread and r.reserved != WRITE_BEATS else 0
     r.complete <<= 1
@@ -109,8 +119,8 @@ def step(s: State) -> None:
     bus.writes_outstanding -= bus.b_valid
     port.fault = 1 if (event == FAULT or refused) and not r.stopped else 0
     port.fault_code = _BUS if refused else _ADDRESS
-    port.fault_index = port.finished_index = r.index
-    port.signals = fields.signal
+    if event == FAULT:
+        port.fault_index = r.index
     if event == FAULT or refused:
         r.stopped = 1
     if r.start:
@@ -124,6 +134,6 @@ def step(s: State) -> None:
         for k in range(MAX_FIELDS):
             s.store.raw[k] = s.issue_fields[_STORE, k]
         r.index, r.start, r.active = s.issue[_STORE].index, 1, 1
-    elif port.finished or control.halt:
+    elif moves or control.halt:
         r.active = 0
-    port.busy = 1 if r.active or bus.writes_outstanding or port.finished else 0
+    port.busy = 1 if r.active or r.waiting or bus.writes_outstanding or port.finished else 0
