@@ -45,7 +45,7 @@ FAULTS: dict[str, tuple[list[bytes | Instruction], Error, int]] = {
     "unknown opcode": ([STORE, bytes([99]) + bytes(31), STORE, HALT], Error.OPCODE, 1),
     "zero opcode": ([bytes(32), HALT], Error.OPCODE, 0),
     "field too small": ([make(Opcode.REQUANTIZE, count=0), HALT], Error.FIELD, 0),
-    "field too large": ([make(Opcode.LOAD, memory_address=DATA, target=5), HALT], Error.FIELD, 0),
+    "field too large": ([make(Opcode.LOAD, memory_address=DATA, target=6), HALT], Error.FIELD, 0),
     "field of another config": ([make(Opcode.REQUANTIZE, count=1, byte=1), HALT], Error.FIELD, 0),
     "multiplier of another adder": ([STORE, make(Opcode.ADDER, multiplier=1 << 30), HALT], Error.FIELD, 1),
     "spare bit": ([word(STORE, 250), HALT], Error.FIELD, 0),
