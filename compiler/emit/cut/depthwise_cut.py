@@ -9,7 +9,7 @@ import numpy as np
 
 from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import depthwise_segments
-from emulator.graph import Codes, Convolution
+from emulator.graph import Codes, Convolution, map_size
 from emulator.instructions import COUNTER_ROWS, DEPTHWISE_SUMS, DEPTHWISE_WORDS
 
 from ..schedule.durations import LANES_CYCLES, WINDOW_CYCLES, line_cycles, transfer_cycles
@@ -18,6 +18,8 @@ from .maps import Map
 from .output_room import output_room
 from .tiling import KERNEL_MOST, Axis, Span, Tile, even_spans, in_range, spans
 
+LANES_SHARE = 1.1
+"""Cycles of lanes that take a tap a cycle, over those of dense blocks: beyond, the array is the better place."""
 GROUP_MOST = 16
 """Blocks of channels that are loaded and stored together."""
 
@@ -149,9 +151,20 @@ class DepthwiseCut:
 
 
 def runs_in_lanes(node: Convolution, config: AcceleratorConfig) -> bool:
-    """Whether the lanes of post-processing compute a convolution: each channel for itself, and its codes come out."""
-    channels, _, _, depth = node.weight.shape
-    return config.depthwise_taps > 0 and 1 < node.groups == channels and depth == 1 and not node.raw
+    """Whether the lanes of post-processing compute a convolution: each channel for itself, and its codes come out.
+
+    Lanes that take few taps a cycle leave small maps to the array, which needs no longer for them.
+    """
+    channels, height, width, depth = node.weight.shape
+    if config.depthwise_taps == 0 or not 1 < node.groups == channels or depth > 1 or node.raw:
+        return False
+    lines, pixels = map_size(node)
+    if max(height, width) > KERNEL_MOST:
+        return True
+    line = line_cycles(pixels, (height, width), node.dilations[1], node.strides[1], config.depthwise_taps)
+    lanes = lines * line + 2 * LANES_CYCLES + WINDOW_CYCLES
+    array = lines * pixels * height * width * -(-config.columns // config.rows)
+    return config.depthwise_taps > 1 or lanes <= LANES_SHARE * array
 
 
 def word_codes(node: Convolution, cut: DepthwiseCut) -> Codes:

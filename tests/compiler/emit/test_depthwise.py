@@ -22,6 +22,11 @@ SMALL = AcceleratorConfig(
 )
 
 
+def in_lanes(taps: int) -> AcceleratorConfig:
+    """An array that lanes of so many taps are faster than: with one, only because it is so narrow."""
+    return replace(SMALL, depthwise_taps=taps, rows=1 if taps == 1 else 4)
+
+
 def depthwise(
     rng: np.random.Generator, source: Tensor, arithmetic: Arithmetic, kernel: tuple[int, int], **geometry: object
 ) -> Convolution:
@@ -72,9 +77,9 @@ def test_geometries(taps: int, overflow: str) -> None:
     """Kernels, strides, dilations and padding of any kind, blocks that are not full, sums that overflow."""
     rng = np.random.default_rng(taps)
     arithmetic = Arithmetic(accumulator_bits=15, overflow=overflow)
-    config = replace(SMALL, depthwise_taps=taps, arithmetic=arithmetic)
+    config, met = replace(in_lanes(taps), arithmetic=arithmetic), 0
     for kernel in [(3, 3), (1, 1), (5, 5), (2, 3), (7, 2), (1, 11), (9, 1), (4, 10)]:
-        for _ in range(3):
+        for _ in range(2):
             strides, dilations = rng.integers(1, 4, 2).tolist(), rng.integers(1, 3, 2).tolist()
             extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
             padding = [int(rng.integers(0, extent[axis % 2])) for axis in range(4)]
@@ -84,7 +89,9 @@ def test_geometries(taps: int, overflow: str) -> None:
                 replace(config, weight_zero_points=asymmetric), shape, kernel, int(rng.integers(1000)),
                 strides=tuple(strides), dilations=tuple(dilations), padding=tuple(padding), asymmetric=asymmetric,
             )  # fmt: skip
-            assert opcodes(program, Opcode.DEPTHWISE) and not opcodes(program, Opcode.CONVOLVE)
+            assert bool(opcodes(program, Opcode.DEPTHWISE)) != bool(opcodes(program, Opcode.CONVOLVE))
+            met += bool(opcodes(program, Opcode.DEPTHWISE))
+    assert met == 16 or (taps == 1 and met >= 6), met
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_geometries(taps: int, overflow: str) -> None:
 )
 def test_kernels_of_several_instructions(taps: int, kernel: tuple[int, int], dilation: int) -> None:
     """More words than the memory has, or a window that the scratchpad does not hold: sums are carried."""
-    config = replace(SMALL, depthwise_taps=taps, arithmetic=Arithmetic(accumulator_bits=18, overflow="saturate"))
+    config = replace(in_lanes(taps), arithmetic=Arithmetic(accumulator_bits=18, overflow="saturate"))
     shape = tuple(dilation * (k - 1) + 4 for k in kernel)
     program = run(config, (*shape, 6), kernel, dilations=(dilation, dilation), padding=(2, 1, 0, 3))
     made = opcodes(program, Opcode.DEPTHWISE)
@@ -106,7 +113,7 @@ def test_the_machine_between_convolutions(dataflow: str, taps: int) -> None:
     """Operators and machine on layers side by side, whose narrow sums overflow; the lanes are faster than the array."""
     rng = np.random.default_rng(4)
     arithmetic = Arithmetic(accumulator_bits=14, overflow="wrap" if taps in (1, 9) else "saturate")
-    config = replace(SMALL, dataflow=dataflow, depthwise_taps=taps, arithmetic=arithmetic, counters=taps != 3)
+    config = replace(in_lanes(taps), dataflow=dataflow, arithmetic=arithmetic, counters=taps != 3)
     source = Tensor(name="input", shape=(14, 13, 5), scale=1.0, zero_point=-3)
     wide = replace(convolution("wide", source, 10, size=1), bias=np.arange(10) * 99)
     middle = depthwise(rng, wide, arithmetic, (3, 3), padding=(1, 1, 1, 1), strides=(2, 1))
@@ -175,7 +182,7 @@ def test_a_table_runs_behind_and_an_add_for_itself() -> None:
 
 
 def test_what_stays_dense() -> None:
-    """No hardware for it, several outputs of a channel, groups of several channels, sums that come out."""
+    """No hardware for it or too slow, several outputs of a channel, groups of several channels, sums that come out."""
     config = replace(SMALL, raw_outputs=True)
     rng = np.random.default_rng(2)
     source = Tensor(name="input", shape=(5, 5, 6), scale=1.0, zero_point=-3)
@@ -185,6 +192,6 @@ def test_what_stays_dense() -> None:
         **{name: np.repeat(getattr(node, name), 2) for name in ("bias", "multiplier", "shift")},
     )  # fmt: skip
     pairs = replace(node, weight=np.repeat(node.weight, 2, axis=3), groups=3)
-    for made, taps in ((node, 0), (doubled, 9), (pairs, 9), (replace(node, raw=True), 9)):
+    for made, taps in ((node, 0), (node, 1), (doubled, 9), (pairs, 9), (replace(node, raw=True), 9)):
         program = check(graph(source, made, arithmetic=Arithmetic()), replace(config, depthwise_taps=taps), rng)
         assert opcodes(program, Opcode.CONVOLVE) and not opcodes(program, Opcode.DEPTHWISE)
