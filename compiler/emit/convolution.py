@@ -15,6 +15,7 @@ from .cut.maps import Map
 from .cut.tiling import Segment, Span, Tile, spans
 from .emitter import Emitter
 from .post import Post
+from .resident_input import ResidentInput
 from .schedule.operation import Access, Buffer, Memory, Place
 
 
@@ -23,7 +24,9 @@ class ConvolutionEmitter:
 
     def __init__(self, emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post):
         self.emitter, self.config, self.node, self.post = emitter, emitter.config, node, post
-        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand)
+        groups = emitter.stored_channels.get(node.inputs[0], ())
+        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups)
+        self.resident = ResidentInput(emitter, self.cut) if self.cut.resident else None
         self.unloaded: list[Span] = []
         self.weights: dict[tuple[int, int], Buffer] = {}
         self.inputs: dict[tuple[int, int], tuple[Buffer, Span, Span]] = {}
@@ -43,14 +46,19 @@ class ConvolutionEmitter:
         columns = node.bias, node.multiplier, node.shift, weight_zero_points(node)
         entries = [self.emitter.parameter_data(*(values[lane] for values in columns)) for lane in lanes]
         self.parameter_address = self.emitter.constant(np.stack(entries))
-        for tile in self.cut.tiles:
-            self.inputs.clear()
-            if not self.cut.weights_stay:
-                self.weights.clear()
-            if not self.cut.entries_stay:
-                self.entries.clear()
-            for group in spans(len(self.cut.blocks), self.cut.group):
-                self.emit_group(tile, group)
+        before = None
+        for tile, group in self.cut.jobs:
+            if tile is not before:
+                self.inputs.clear()
+                if not self.cut.weights_stay:
+                    self.weights.clear()
+                if not self.cut.entries_stay:
+                    self.entries.clear()
+            before = tile
+            self.emit_group(tile, group)
+        if self.cut.by_blocks:
+            ends = [self.cut.blocks[group.last - 1].outputs.last for _, group in self.cut.jobs]
+            self.emitter.stored_channels[self.post.node.name] = tuple(dict.fromkeys(ends))
 
     def emit_group(self, tile: Tile, group: Span) -> None:
         """Some column blocks of one tile, stored together."""
@@ -101,6 +109,11 @@ class ConvolutionEmitter:
         """Input lines and pixels under a tile, of the block's channels; or only those that the piece needs."""
         inputs = self.cut.blocks[index].inputs
         vertical, horizontal = self.cut.axes
+        if self.resident is not None:
+            self.resident.need(self.resident.along(tile, piece.kernel_rows, piece.kernel_columns), piece.channels)
+            if self.resident.flat:
+                return self.resident.buffer, self.resident.lines, horizontal.inputs(tile.columns, piece.kernel_columns)
+            return self.resident.buffer, vertical.inputs(tile.rows, piece.kernel_rows), self.resident.pixels
         if self.cut.at_once is None:
             key = inputs.first, inputs.last
             if key in self.inputs:
@@ -140,11 +153,14 @@ class ConvolutionEmitter:
         first_channel = piece.channels.first
         if self.cut.at_once is not None:
             width, first_channel = len(piece.channels), 0
+        first_row = first_channel
+        if self.resident is not None:
+            first_row += self.resident.place(lines.first, pixels.first)
         entry, offset = self.entries[index]
         carry = int(piece.first_tile > 0)
         positions = tile.positions
         accesses = [
-            Access(inputs, first_channel, len(lines) * len(pixels), width, len(piece.channels)),
+            Access(inputs, first_row, len(lines) * len(pixels), width, len(piece.channels)),
             Access(weights, 0, 1, weights.rows, weights.rows),
             Access(sums, 0, 1, positions, positions, write=True),
         ]
@@ -173,7 +189,7 @@ class ConvolutionEmitter:
                 "carry": carry,
             },
             {
-                "input_row": Place(inputs, first_channel),
+                "input_row": Place(inputs, first_row),
                 "weight_row": Place(weights),
                 "accumulator_row": Place(sums),
                 "parameters": Place(entry, offset),

@@ -48,6 +48,7 @@ class Emitter:
         self.stored: list[str] = []
         self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
+        self.stored_channels: dict[str, tuple[int, ...]] = {}
         self._adder: dict[str, int] | None = None
         self._block = 0
         self._counted = 0, Buffer(Memory.OUTPUT, 0), 0  # address and buffer of counters, and how many blocks' they hold

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 from emulator.config import AcceleratorConfig
 from emulator.graph import Convolution
 from emulator.instructions import PARAMETER_ENTRIES, Opcode, largest
 
 from ..schedule.durations import TRANSFER_CYCLES, transfer_cycles
+from .bands import bands
 from .column_blocks import Block, blocks
 from .maps import Map
 from .output_room import output_room
-from .tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments, tiles
+from .tiling import Axis, Segment, Span, Tile, cut_kernel_rows, even_spans, in_range, segments, spans, tiles
 
 GROUP_MOST = 8
 """Column blocks that are stored together."""
@@ -27,17 +30,30 @@ class ConvolutionCut:
 
     source, target, operand : as given; of a 1×1 kernel the pixels that it reads, as one line if they follow each other
     axes, kernel : geometry and kernel positions, vertical and horizontal
+    inputs : lines and pixels that some position meets
+    unit : positions that the array computes together
     blocks, channel_rows : column blocks; channel rows of a pixel
     tiles : of output positions
+    resident : the input lies in the scratchpad as a whole, each of its bytes loaded once
+    jobs : tiles with column blocks that are stored together, in the array's order
     at_once : channel rows of a pixel that fit, where one position's input does not; else None
     group : column blocks whose outputs are stored together, pixel by pixel
     pieces : K of each block in pieces whose weights fit half of the scratchpad
+    halves : it is cut in two bands
+    stored : channel rows in the pieces in which the layer before stores them, if the input is resident
     split : channel rows of the first tile's input in pieces, since the array begins with the first one; or none
+    by_blocks : each column block meets all positions before the next one, so that its weights are loaded once
     weights_stay, entries_stay : weights, parameter entries are loaded once for all tiles
     """
 
     def __init__(
-        self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map, operand: Map | None
+        self,
+        config: AcceleratorConfig,
+        node: Convolution,
+        source: Map,
+        target: Map,
+        operand: Map | None,
+        groups: Sequence[int] = (),
     ) -> None:
         self.config, self.node = config, node
         self.source, self.target, self.operand = source, target, operand
@@ -56,14 +72,30 @@ class ConvolutionCut:
             Axis(self.source.height, kernel_height, strides[0], dilations[0], padding[0]),
             Axis(self.source.width, kernel_width, strides[1], dilations[1], padding[1]),
         )
+        self.inputs = tuple(
+            axis.inputs(Span(0, size), kernel)
+            for axis, size, kernel in zip(self.axes, (self.target.height, self.target.width), self.kernel, strict=True)
+        )
+        self.unit = config.rows if config.dataflow == "output_stationary" else 1
         self.blocks = blocks(node, config.columns)
         self.channel_rows = max(-(-len(block.inputs) // config.rows) for block in self.blocks)
         self.tiles, self.at_once = self.cut_positions()
-        self.group = self.group_size()
         self.pieces = [self.cut_weights(block) for block in self.blocks]
         tile_rows = sum(piece.tiles for pieces in self.pieces for piece in pieces) * config.rows
-        self.weights_stay = len(self.tiles) > 1 and tile_rows <= config.weight_depth // 2
-        self.entries_stay = len(self.tiles) > 1 and len(self.blocks) <= PARAMETER_ENTRIES // 2
+        few_weights = tile_rows <= config.weight_depth // 2
+        whole = self.tiles[0] if len(self.tiles) == 1 else None
+        alike = node.groups == 1 and self.at_once is None
+        parts = bands(whole.rows, whole.columns, self.unit) if whole is not None and alike else self.tiles
+        self.by_blocks = whole is not None and not few_weights
+        if few_weights:
+            self.tiles = parts
+        self.weights_stay = self.by_blocks or (len(self.tiles) > 1 and few_weights)
+        self.entries_stay = self.by_blocks or (len(self.tiles) > 1 and len(self.blocks) <= PARAMETER_ENTRIES // 2)
+        self.resident = alike and few_weights and self.fits_whole() if whole is None else alike
+        self.group = self.group_size()
+        self.jobs = self.order_by_blocks(self.tiles[0], parts) if self.by_blocks else self.order_by_tiles()
+        self.halves = len(parts) == 2
+        self.stored = self.stored_rows(groups) if self.resident else []
         self.split = self.cut_first_input()
 
     def cut_positions(self) -> tuple[list[Tile], int | None]:
@@ -93,10 +125,9 @@ class ConvolutionCut:
             return [whole], None
         # The array waits for the first tile's input, and everything waits for the last one's output.
         work = whole.positions * len(self.blocks) * len(self.kernel[0]) * len(self.kernel[1])
-        unit = config.rows if config.dataflow == "output_stationary" else 1  # positions that it computes together
         end = max(END_POSITIONS, int(work * END_SHARE))
         for depth in (config.activation_depth // 2, config.activation_depth):
-            cut = tiles(whole.rows, whole.columns, partial(fits, depth=depth), end, unit)
+            cut = tiles(whole.rows, whole.columns, partial(fits, depth=depth), end, self.unit)
             if cut is not None:
                 return cut, None
         cut = tiles(whole.rows, whole.columns, lambda tile: tile.positions == 1)
@@ -115,6 +146,24 @@ class ConvolutionCut:
             if stored <= group * tiles:
                 return group
         return whole
+
+    def fits_whole(self) -> bool:
+        """Whether all the input takes at most half of the scratchpad and an instruction's window spans it."""
+        lines, pixels = self.inputs
+        small = len(lines) * len(pixels) * self.channel_rows <= self.config.activation_depth // 2
+        return small and in_range(Tile(Span(0, 1), Span(0, 1)), len(lines), len(pixels))
+
+    def order_by_tiles(self) -> list[tuple[Tile, Span]]:
+        """Tile after tile, the column blocks of each in groups."""
+        return [(tile, group) for tile in self.tiles for group in spans(len(self.blocks), self.group)]
+
+    def order_by_blocks(self, whole: Tile, parts: list[Tile]) -> list[tuple[Tile, Span]]:
+        """Block after block; the first one in bands, whose input comes sooner, the last one too, whose codes go sooner."""
+        count = len(self.blocks)
+        if len(parts) == 1 or count == 1:
+            return [(part, group) for group in spans(count, self.group) for part in parts]
+        ends = [[(part, Span(block, block + 1)) for part in parts] for block in (0, count - 1)]
+        return [*ends[0], *((whole, group) for group in spans(count - 2, self.group, 1)), *ends[1]]
 
     def group_size(self) -> int:
         """Column blocks whose outputs are stored together, pixel by pixel."""
@@ -136,15 +185,31 @@ class ConvolutionCut:
 
     def cut_first_input(self) -> list[Span]:
         """The channel rows of the first tile's input in pieces: the array begins with the first one."""
-        count = min(SPLIT_MOST, self.channel_rows // SPLIT_ROWS)
-        if not self.pointwise or self.node.groups > 1 or self.at_once is not None or count < 2:
+        if not self.pointwise or self.node.groups > 1 or self.at_once is not None:
             return []
-        return list(even_spans(self.channel_rows, -(-self.channel_rows // count)))
+        if self.resident and len(self.stored) > 1:
+            return self.stored
+        count = min(SPLIT_MOST, self.channel_rows // SPLIT_ROWS)
+        return list(even_spans(self.channel_rows, -(-self.channel_rows // count))) if count > 1 else []
+
+    def stored_rows(self, groups: Sequence[int]) -> list[Span]:
+        """Channel rows in the pieces in which the layer before stores them, `groups` being the channels where one ends."""
+        rows = self.config.rows
+        edges = sorted({0, self.channel_rows, *(min(last // rows, self.channel_rows) for last in groups)})
+        return [Span(first, last) for first, last in pairwise(edges)]
 
     def pieces_of(self, tile: Tile, index: int) -> list[Segment]:
-        """K of a block for a tile; the first block's along the pieces of the first tile's input."""
+        """K of a block for a tile; the first block's along the pieces of the first tile's input.
+
+        Two bands of a map: the first one's last kernel line needs input under the second one, so it is a piece.
+        """
         pieces = self.pieces[index]
-        if not self.split or index > 0 or not (self.weights_stay or tile is self.tiles[0]):
+        if index > 0 or not (self.weights_stay or tile is self.tiles[0]):
+            return pieces
+        height = len(self.kernel[0])
+        if self.resident and self.halves and height > 1:
+            return [part for piece in pieces for part in cut_kernel_rows(piece, height - 1)]
+        if not self.split:
             return pieces
         return [
             Segment(piece.kernel_rows, piece.kernel_columns, Span(first, last), first)

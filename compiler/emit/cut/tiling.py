@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.instructions import Opcode, largest
 
@@ -182,4 +182,16 @@ def segments(
         for y in range(height)
         for x in range(width)
         for c in spans(channel_rows, most)
+    ]
+
+
+def cut_kernel_rows(piece: Segment, row: int) -> list[Segment]:
+    """A piece of K in what comes before a kernel row and what begins with it."""
+    rows = piece.kernel_rows
+    if not rows.first < row < rows.last:
+        return [piece]
+    line = piece.tiles // len(rows)
+    return [
+        replace(piece, kernel_rows=Span(rows.first, row)),
+        replace(piece, kernel_rows=Span(row, rows.last), first_tile=piece.first_tile + (row - rows.first) * line),
     ]

@@ -7,7 +7,10 @@ run ahead of the array.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
+from operator import itemgetter
 
 from emulator.instructions import Unit
 
@@ -70,32 +73,62 @@ class _Scheduler:
                 self.last_use[access.buffer] = index
         for buffer in self.last_use:
             buffer.address = -1
+        queues: dict[Memory, deque[int]] = {}
+        for index, operation in enumerate(operations):
+            if operation.unit == Unit.LOAD:
+                queues.setdefault(operation.accesses[0].buffer.memory, deque()).append(index)
+        self.waiting = list(queues.values())
+        self.full: set[Memory] = set()
+        self.early: list[int] = []
+        self.done = -1
 
     def run(self) -> list[Operation]:
-        loads = [i for i, operation in enumerate(self.operations) if operation.unit == Unit.LOAD]
         others = [i for i, operation in enumerate(self.operations) if operation.unit != Unit.LOAD]
         order: list[Operation] = []
-        next_load, needed, done = 0, 0, -1
         for index in others:
-            while needed < len(loads) and loads[needed] < index:
-                needed += 1
-            while next_load < len(loads) and next_load - needed < LOOKAHEAD:
-                candidate = loads[next_load]
-                ahead = candidate > index
-                if ahead and (self.stores[candidate] > done or self.operations[candidate].layer in self.serial):
-                    break
-                if not self.place(candidate):
-                    if ahead:
-                        break
-                    self.fail(candidate)
-                order.append(self.operations[candidate])
-                next_load += 1
+            while self.waiting and (first := min(queue[0] for queue in self.waiting)) < index:
+                if not self.place(first):
+                    self.fail(first)
+                self.take(first, order)
+            self.load_ahead(index, order)
             if not self.place(index):
                 self.fail(index)
             order.append(self.operations[index])
+            self.done = index
             self.release(index)
-            done = index
         return order
+
+    def load_ahead(self, index: int, order: list[Operation]) -> None:
+        """LOADs that are not needed yet, memory by memory: what waits for room or for a STORE holds up no other one."""
+        while self.ahead(index) < LOOKAHEAD:
+            for queue in sorted(self.waiting, key=itemgetter(0)):
+                candidate = queue[0]
+                if (
+                    self.stores[candidate] <= self.done
+                    and self.operations[candidate].layer not in self.serial
+                    and self.operations[candidate].accesses[0].buffer.memory not in self.full
+                ):
+                    if self.place(candidate):
+                        self.take(candidate, order)
+                        break
+                    self.full.add(self.operations[candidate].accesses[0].buffer.memory)
+            else:
+                return
+
+    def ahead(self, index: int) -> int:
+        """LOADs in program order that an operation does not need."""
+        while self.early and self.early[0] < index:
+            heappop(self.early)
+        return len(self.early)
+
+    def take(self, index: int, order: list[Operation]) -> None:
+        """A placed LOAD enters the program."""
+        order.append(self.operations[index])
+        heappush(self.early, index)
+        queue = next(queue for queue in self.waiting if queue[0] == index)
+        queue.popleft()
+        if not queue:
+            self.waiting.remove(queue)
 
     def fail(self, index: int) -> None:
         operation = self.operations[index]
@@ -129,3 +162,4 @@ class _Scheduler:
         for buffer in {access.buffer for access in self.operations[index].accesses}:
             if self.last_use[buffer] == index:
                 self.allocators[buffer.memory].free(buffer.address, buffer.rows)
+                self.full.discard(buffer.memory)
