@@ -12,7 +12,7 @@ from emulator.instructions import PARAMETER_ENTRIES, Opcode
 from .cut.column_blocks import weight_tiles, weight_zero_points
 from .cut.convolution_cut import ConvolutionCut
 from .cut.maps import Map
-from .cut.tiling import Segment, Span, Tile, spans
+from .cut.tiling import Segment, Span, Tile
 from .emitter import Emitter
 from .post import Post
 from .resident_input import ResidentInput
@@ -25,7 +25,8 @@ class ConvolutionEmitter:
     def __init__(self, emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post):
         self.emitter, self.config, self.node, self.post = emitter, emitter.config, node, post
         groups = emitter.stored_channels.get(node.inputs[0], ())
-        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups)
+        follows = node.inputs[0] not in emitter.given
+        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, follows)
         self.resident = ResidentInput(emitter, self.cut) if self.cut.resident else None
         self.unloaded: list[Span] = []
         self.weights: dict[tuple[int, int], Buffer] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from .cut.output_room import counter_blocks
 from .cut.packing import borders
 from .placement import Placement
 from .post import Post
+from .schedule.durations import duration
 from .schedule.interleave import interleave
 from .schedule.operation import Access, Buffer, Memory, Operation, Place, Transfer, depths
 from .schedule.schedule import NoRoomError, schedule
@@ -35,6 +37,7 @@ MOST_INSTRUCTIONS = (1 << INDEX_BITS) - 1
 class Emitter:
     """Memory map and operation list under construction.
 
+    given : names of the graph's inputs
     stored_channels : for maps that are stored some channels after the others, where each of these pieces ends
     """
 
@@ -48,6 +51,7 @@ class Emitter:
         self.stored: list[str] = []
         self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
+        self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}
         self._adder: dict[str, int] | None = None
         self._block = 0
@@ -271,7 +275,8 @@ class Emitter:
         sizes, apart = depths(self.config), set[int]()
         while True:
             try:
-                return schedule(interleave(self.operations, self.config, self.size, apart), sizes, self.size)
+                order = interleave(self.operations, self.config, self.size, apart)
+                return schedule(order, sizes, self.size, partial(duration, config=self.config))
             except NoRoomError as error:
                 if error.layer in apart:
                     raise

@@ -10,7 +10,7 @@ from .tiling import Span, Tile
 
 END_POSITIONS = 64
 """Positions of the first and the last of three bands, where the map has enough."""
-LEAST_POSITIONS = 24
+LEAST_POSITIONS = 20
 """Positions of a band: fewer would wait for the sums that they carry on, or for weights."""
 
 

@@ -28,6 +28,9 @@ SPLIT_MOST, SPLIT_ROWS = 4, 8
 class ConvolutionCut:
     """The pieces of one convolution of the map `source` into `target`, with an adder's `operand` or without.
 
+    groups : where the layer before stores the source some channels after the others: the channels where each piece ends
+    follows : the source is another layer's result
+
     source, target, operand : as given; of a 1×1 kernel the pixels that it reads, as one line if they follow each other
     axes, kernel : geometry and kernel positions, vertical and horizontal
     inputs : lines and pixels that some position meets
@@ -39,7 +42,7 @@ class ConvolutionCut:
     at_once : channel rows of a pixel that fit, where one position's input does not; else None
     group : column blocks whose outputs are stored together, pixel by pixel
     pieces : K of each block in pieces whose weights fit half of the scratchpad
-    halves : it is cut in two bands
+    halves : it is cut in two bands, and its input is another layer's
     stored : channel rows in the pieces in which the layer before stores them, if the input is resident
     split : channel rows of the first tile's input in pieces, since the array begins with the first one; or none
     by_blocks : each column block meets all positions before the next one, so that its weights are loaded once
@@ -54,6 +57,7 @@ class ConvolutionCut:
         target: Map,
         operand: Map | None,
         groups: Sequence[int] = (),
+        follows: bool = True,
     ) -> None:
         self.config, self.node = config, node
         self.source, self.target, self.operand = source, target, operand
@@ -83,9 +87,11 @@ class ConvolutionCut:
         self.pieces = [self.cut_weights(block) for block in self.blocks]
         tile_rows = sum(piece.tiles for pieces in self.pieces for piece in pieces) * config.rows
         few_weights = tile_rows <= config.weight_depth // 2
+        block_rows = max(sum(piece.tiles for piece in pieces) for pieces in self.pieces) * config.rows
         whole = self.tiles[0] if len(self.tiles) == 1 else None
         alike = node.groups == 1 and self.at_once is None
-        parts = bands(whole.rows, whole.columns, self.unit) if whole is not None and alike else self.tiles
+        banded = whole is not None and alike and block_rows <= config.weight_depth
+        parts = bands(whole.rows, whole.columns, self.unit) if whole is not None and banded else self.tiles
         self.by_blocks = whole is not None and not few_weights
         if few_weights:
             self.tiles = parts
@@ -94,7 +100,7 @@ class ConvolutionCut:
         self.resident = alike and few_weights and self.fits_whole() if whole is None else alike
         self.group = self.group_size()
         self.jobs = self.order_by_blocks(self.tiles[0], parts) if self.by_blocks else self.order_by_tiles()
-        self.halves = len(parts) == 2
+        self.halves = follows and len(parts) == 2
         self.stored = self.stored_rows(groups) if self.resident else []
         self.split = self.cut_first_input()
 
@@ -158,7 +164,7 @@ class ConvolutionCut:
         return [(tile, group) for tile in self.tiles for group in spans(len(self.blocks), self.group)]
 
     def order_by_blocks(self, whole: Tile, parts: list[Tile]) -> list[tuple[Tile, Span]]:
-        """Block after block; the first one in bands, whose input comes sooner, the last one too, whose codes go sooner."""
+        """Block after block; the first one in bands, for sooner input, and the last one, for sooner codes."""
         count = len(self.blocks)
         if len(parts) == 1 or count == 1:
             return [(part, group) for group in spans(count, self.group) for part in parts]
@@ -193,7 +199,7 @@ class ConvolutionCut:
         return list(even_spans(self.channel_rows, -(-self.channel_rows // count))) if count > 1 else []
 
     def stored_rows(self, groups: Sequence[int]) -> list[Span]:
-        """Channel rows in the pieces in which the layer before stores them, `groups` being the channels where one ends."""
+        """Channel rows in the pieces in which the layer before stores them; `groups`: the channels where one ends."""
         rows = self.config.rows
         edges = sorted({0, self.channel_rows, *(min(last // rows, self.channel_rows) for last in groups)})
         return [Span(first, last) for first, last in pairwise(edges)]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from .operation import Transfer
 
-GRANULE = 32
-"""Bytes that are taken as one."""
+GRANULE = 4
+"""Bytes that are taken as one; more would make a column block's codes wait for those of the next one."""
 
 
 def granules(transfer: Transfer) -> NDArray[np.int64]:
@@ -27,7 +27,7 @@ class LastWriter:
     """For each granule the index of the STORE that wrote it last."""
 
     def __init__(self, memory_bytes: int):
-        self.index = np.full(memory_bytes // GRANULE + 1, -1, np.int64)
+        self.index = np.full(memory_bytes // GRANULE + 1, -1, np.int32)
 
     def read(self, transfer: Transfer) -> int:
         """The last STORE that wrote some of these bytes; −1 if none did."""

@@ -8,9 +8,11 @@ run ahead of the array.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from operator import itemgetter
+
+import numpy as np
 
 from emulator.instructions import Unit
 
@@ -30,17 +32,25 @@ class NoRoomError(Exception):
         self.layer, self.memory, self.rows = layer, memory, rows
 
 
-def schedule(operations: Sequence[Operation], depths: dict[Memory, int], memory_bytes: int) -> list[Operation]:
+def schedule(
+    operations: Sequence[Operation],
+    depths: dict[Memory, int],
+    memory_bytes: int,
+    cycles: Callable[[Operation], int] = lambda _: 0,
+) -> list[Operation]:
     """The operations in program order, all buffers placed.
+
+    cycles : for how long about an operation occupies its unit
 
     A layer whose buffers do not fit because LOADs ran ahead is emitted again without; `NoRoomError` if they still do
     not fit.
     """
     stores = _stores_before(operations, memory_bytes)
+    durations = [cycles(operation) for operation in operations]
     serial: set[int] = set()
     while True:
         try:
-            return _Scheduler(operations, depths, stores, serial).run()
+            return _Scheduler(operations, depths, stores, durations, serial).run()
         except NoRoomError as error:
             if error.layer in serial:
                 raise
@@ -60,8 +70,30 @@ def _stores_before(operations: Sequence[Operation], memory_bytes: int) -> list[i
 
 
 class _Scheduler:
-    def __init__(self, operations: Sequence[Operation], depths: dict[Memory, int], stores: list[int], serial: set[int]):
-        self.operations, self.stores, self.serial = operations, stores, serial
+    """Program order and places, with the time at which about each operation ends.
+
+    waiting : LOADs that are not in the program, memory by memory, in the order of emission
+    early : LOADs in the program that no operation has needed yet, a heap
+    full : memories in which the next LOAD found no room
+    done : the last operation of another unit
+    ends : when about each operation of the program ends
+    units : when each unit is free; rows: when the last content of each row has been used
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        depths: dict[Memory, int],
+        stores: list[int],
+        durations: list[int],
+        serial: set[int],
+    ):
+        self.operations, self.stores, self.durations, self.serial = operations, stores, durations, serial
+        self.ends = [0] * len(operations)
+        self.units = [0] * len(Unit)
+        self.rows = {memory: np.zeros(depth, np.int64) for memory, depth in depths.items()}
+        self.written: dict[Buffer, int] = {}
+        self.freed: dict[Buffer, int] = {}
         self.allocators = {memory: Allocator(depth) for memory, depth in depths.items()}
         self.allocators[Memory.OUTPUT] = RestingAllocator(depths[Memory.OUTPUT])
         self.half = depths[Memory.ACCUMULATOR] // 2
@@ -89,31 +121,52 @@ class _Scheduler:
             while self.waiting and (first := min(queue[0] for queue in self.waiting)) < index:
                 if not self.place(first):
                     self.fail(first)
-                self.take(first, order)
-            self.load_ahead(index, order)
+                self.load(first, order)
             if not self.place(index):
                 self.fail(index)
-            order.append(self.operations[index])
+            start = self.start(index)
+            self.load_ahead(index, start + self.durations[index], order)
+            self.enter(index, start, order)
             self.done = index
             self.release(index)
         return order
 
-    def load_ahead(self, index: int, order: list[Operation]) -> None:
-        """LOADs that are not needed yet, memory by memory: what waits for room or for a STORE holds up no other one."""
-        while self.ahead(index) < LOOKAHEAD:
+    def load_ahead(self, index: int, end: int, order: list[Operation]) -> None:
+        """LOADs that operation `index`, which ends at about `end`, does not need yet, in the order of emission.
+
+        One that would wait, for room or for a STORE, is passed by those to other memories that are done before.
+        """
+        while self.waiting and self.ahead(index) < LOOKAHEAD:
+            found, limit = -1, -1
             for queue in sorted(self.waiting, key=itemgetter(0)):
                 candidate = queue[0]
-                if (
-                    self.stores[candidate] <= self.done
-                    and self.operations[candidate].layer not in self.serial
-                    and self.operations[candidate].accesses[0].buffer.memory not in self.full
-                ):
-                    if self.place(candidate):
-                        self.take(candidate, order)
-                        break
-                    self.full.add(self.operations[candidate].accesses[0].buffer.memory)
-            else:
+                start = self.ready(candidate)
+                if start < 0:
+                    limit = end if limit < 0 else min(limit, end)
+                elif limit < 0 and start <= self.units[Unit.LOAD]:
+                    found = candidate
+                    break
+                elif limit < 0:
+                    found, limit = candidate, start
+                elif start + self.durations[candidate] <= limit:
+                    found = candidate
+                    break
+                if limit <= self.units[Unit.LOAD] and limit >= 0:
+                    break
+            if found < 0:
                 return
+            self.load(found, order)
+
+    def ready(self, index: int) -> int:
+        """When a LOAD could begin, its rows placed; −1 if it must wait for what is not in the program."""
+        operation = self.operations[index]
+        memory = operation.accesses[0].buffer.memory
+        if self.stores[index] > self.done or operation.layer in self.serial or memory in self.full:
+            return -1
+        if not self.place(index):
+            self.full.add(memory)
+            return -1
+        return self.start(index)
 
     def ahead(self, index: int) -> int:
         """LOADs in program order that an operation does not need."""
@@ -121,14 +174,34 @@ class _Scheduler:
             heappop(self.early)
         return len(self.early)
 
-    def take(self, index: int, order: list[Operation]) -> None:
+    def load(self, index: int, order: list[Operation]) -> None:
         """A placed LOAD enters the program."""
-        order.append(self.operations[index])
         heappush(self.early, index)
         queue = next(queue for queue in self.waiting if queue[0] == index)
         queue.popleft()
         if not queue:
             self.waiting.remove(queue)
+        self.enter(index, self.start(index), order)
+
+    def start(self, index: int) -> int:
+        """When about a placed operation begins."""
+        operation = self.operations[index]
+        start = self.units[operation.unit]
+        for access in operation.accesses:
+            buffer = access.buffer
+            start = max(start, self.freed[buffer] if access.write else self.written.get(buffer, 0))
+        if self.stores[index] >= 0:
+            start = max(start, self.ends[self.stores[index]])
+        return start
+
+    def enter(self, index: int, start: int, order: list[Operation]) -> None:
+        """An operation that begins at about `start` enters the program."""
+        operation = self.operations[index]
+        end = self.ends[index] = self.units[operation.unit] = start + self.durations[index]
+        for access in operation.accesses:
+            if access.write:
+                self.written[access.buffer] = end
+        order.append(operation)
 
     def fail(self, index: int) -> None:
         operation = self.operations[index]
@@ -149,13 +222,18 @@ class _Scheduler:
                 start = self.upper if self.in_upper else 0
                 if buffer.rows > self.half or not allocator.take_at(start, buffer.rows):
                     return False
-                buffer.address = start
+                self.occupy(buffer, start)
                 continue
             found = allocator.take(buffer.rows, operation.layer in self.serial)
             if found is None:
                 return False
-            buffer.address = found
+            self.occupy(buffer, found)
         return True
+
+    def occupy(self, buffer: Buffer, address: int) -> None:
+        """The buffer has its rows."""
+        buffer.address = address
+        self.freed[buffer] = int(self.rows[buffer.memory][address : address + buffer.rows].max())
 
     def release(self, index: int) -> None:
         """Free the rows of buffers that no later operation uses."""
@@ -163,3 +241,4 @@ class _Scheduler:
             if self.last_use[buffer] == index:
                 self.allocators[buffer.memory].free(buffer.address, buffer.rows)
                 self.full.discard(buffer.memory)
+                self.rows[buffer.memory][buffer.address : buffer.address + buffer.rows] = self.ends[index]

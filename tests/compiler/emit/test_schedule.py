@@ -84,10 +84,14 @@ def tile(rows: int, layer: int = 0) -> list[Operation]:
 
 
 def assert_valid(natural: list[Operation], order: list[Operation]) -> None:
-    """Same operations, each unit's in order, buffers apart while they live."""
+    """Same operations, each unit's in order, LOADs those of one memory, buffers apart while they live."""
     assert set(map(id, natural)) == set(map(id, order))
-    for unit in Unit:
-        assert [o for o in natural if o.unit == unit] == [o for o in order if o.unit == unit]
+
+    def queue(operation: Operation) -> tuple[Unit, Memory | None]:
+        return operation.unit, operation.accesses[0].buffer.memory if operation.unit == Unit.LOAD else None
+
+    for each in set(map(queue, natural)):
+        assert [o for o in natural if queue(o) == each] == [o for o in order if queue(o) == each]
     ends = {access.buffer: n for n, o in enumerate(order) for access in o.accesses}
     held: dict[tuple[Memory, int], Buffer] = {}
     for n, operation in enumerate(order):
