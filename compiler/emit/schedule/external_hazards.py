@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from .operation import Transfer
 
-GRANULE = 4
-"""Bytes that are taken as one; more would make a column block's codes wait for those of the next one."""
+GRANULE = 8
+"""Bytes that are taken as one; of more, a column block's codes would wait for those of the next one."""
 
 
-def granules(transfer: Transfer) -> NDArray[np.int64]:
+def granules(transfer: Transfer) -> slice | NDArray[np.int64]:
     """Indices of the granules that a transfer touches, some of them more than once."""
+    if transfer.lines * transfer.pixels == 1:
+        return slice(transfer.address // GRANULE, (transfer.address + transfer.pixel_bytes - 1) // GRANULE + 1)
     line = np.arange(transfer.lines, dtype=np.int64) * transfer.line_stride
     pixel = np.arange(transfer.pixels, dtype=np.int64) * transfer.pixel_stride
     first = (transfer.address + line[:, None] + pixel).reshape(-1)
@@ -34,9 +36,10 @@ class LastWriter:
         return int(self.index[granules(transfer)].max())
 
     def writers(self, transfer: Transfer) -> list[int]:
-        """The STOREs that wrote these bytes last, each of them once."""
-        found = np.unique(self.index[granules(transfer)])
-        return [int(index) for index in found if index >= 0]
+        """The STOREs that wrote these bytes last, each of them once, in order."""
+        found = self.index[granules(transfer)]
+        changes = found[1:][found[1:] != found[:-1]]
+        return sorted({int(found[0]), *changes.tolist()} - {-1})
 
     def write(self, transfer: Transfer, index: int) -> None:
         """STORE number `index` writes these bytes."""

@@ -17,8 +17,8 @@ from emulator.program import Program
 from tests.compiler.interpreted import check, random_inputs
 
 ROOM = AcceleratorConfig(
-    rows=4, columns=4, activation_scratchpad_bytes=4096, weight_scratchpad_bytes=8192, operand_scratchpad_bytes=2048,
-    output_scratchpad_bytes=2048, accumulator_bytes=8192,
+    rows=4, columns=8, activation_scratchpad_bytes=4096, weight_scratchpad_bytes=16384, operand_scratchpad_bytes=4096,
+    output_scratchpad_bytes=4096, accumulator_bytes=16384,
 )  # fmt: skip
 FLOWS = ["weight_stationary", "output_stationary"]
 LATENCY = 32
@@ -46,7 +46,7 @@ def chain(seed: int) -> Graph:
 
 
 @pytest.mark.parametrize("dataflow", FLOWS)
-@pytest.mark.parametrize("weights", [8192, 1024, 256])
+@pytest.mark.parametrize("weights", [16384, 2048, 512])
 @pytest.mark.parametrize("seed", range(3))
 def test_codes_and_counts_whatever_order_the_units_take(seed: int, weights: int, dataflow: str) -> None:
     config = replace(ROOM, dataflow=dataflow, weight_scratchpad_bytes=weights)
@@ -78,15 +78,15 @@ def found(program: Program, layer: str, opcode: Opcode, target: Target | None = 
     ]
 
 
-@pytest.mark.parametrize("weights", [65536, 2048])
+@pytest.mark.parametrize("weights", [65536, 4096])
 @pytest.mark.parametrize("dataflow", FLOWS)
 def test_a_layer_begins_before_the_one_before_it_is_stored(dataflow: str, weights: int) -> None:
     """Weights that stay, tile by tile, and weights that do not, column block by column block."""
-    graph, config = two_layers(16), replace(ROOM, dataflow=dataflow, weight_scratchpad_bytes=weights)
+    graph, config = two_layers(32), replace(ROOM, dataflow=dataflow, weight_scratchpad_bytes=weights)
     program = compile_graph(graph, config)
     spans = spans_of(program, config, graph)
     loads = found(program, "second", Opcode.LOAD, Target.ACTIVATION)
-    stores = [n for n in found(program, "first", Opcode.STORE) if program.instructions[n]["memory_address"] < 1 << 12]
+    stores = [n for n in found(program, "first", Opcode.STORE) if program.instructions[n]["memory_address"] < 3 * 64 * 32]
     arrays = [found(program, name, Opcode.CONVOLVE) for name in ("first", "second")]
     assert spans[loads[0]][1] < spans[stores[-1]][0] < spans[loads[-1]][0]
     assert spans[loads[0]][0] < spans[arrays[0][-1]][1]
