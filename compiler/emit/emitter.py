@@ -49,7 +49,6 @@ class Emitter:
         self.size = 0
         self.layers: list[str] = []
         self.stored: list[str] = []
-        self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
         self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}

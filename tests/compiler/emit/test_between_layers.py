@@ -86,7 +86,9 @@ def test_a_layer_begins_before_the_one_before_it_is_stored(dataflow: str, weight
     program = compile_graph(graph, config)
     spans = spans_of(program, config, graph)
     loads = found(program, "second", Opcode.LOAD, Target.ACTIVATION)
-    stores = [n for n in found(program, "first", Opcode.STORE) if program.instructions[n]["memory_address"] < 3 * 64 * 32]
+    stores = [
+        n for n in found(program, "first", Opcode.STORE) if program.instructions[n]["memory_address"] < 3 * 64 * 32
+    ]
     arrays = [found(program, name, Opcode.CONVOLVE) for name in ("first", "second")]
     assert spans[loads[0]][1] < spans[stores[-1]][0] < spans[loads[-1]][0]
     assert spans[loads[0]][0] < spans[arrays[0][-1]][1]
