@@ -302,7 +302,7 @@ class PostProcessUnit(wiring.Component):
             self.operand_read.eq(go & reads),
             self.operand_address.eq(row),
             self.control.first.eq(first),
-            self.control.valid.eq(used),
+            self.control.valid.eq(go & used),
             self.control.result.eq(issued),
         ]
         return go, illegal, issued, last

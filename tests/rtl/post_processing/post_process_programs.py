@@ -84,7 +84,8 @@ class Programs:
         """A row of a parameter entry, whose shifts mostly suit the sums."""
         row = self.number(0, 255)
         if row % 16 == 8 and self.chance(0.9):
-            high = self.config.arithmetic.multiplier_bits + self.config.arithmetic.accumulator_bits - 6
+            sums = self.config.arithmetic.accumulator_bits - 6 if self.chance(0.5) else 4  # or of codes
+            high = self.config.arithmetic.multiplier_bits + sums
             return row, self.rng.integers(min(high - 6, 50), min(high, 62) + 1, self.config.columns).astype(np.int8)
         return row, self.codes()
 
