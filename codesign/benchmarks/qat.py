@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import digits
 from ..files import check_writable
-from . import qat_accuracy, qat_datasets, qat_step, qat_widths
+from . import qat_accuracy, qat_datasets, qat_step, qat_step_ratios, qat_widths
 from .qat_datasets import DATASETS
 from .qat_widths import check_suffix, write_plot
 
@@ -25,7 +25,7 @@ def rows(plot: Path | None = None, **folders: Path) -> list[dict[str, Any]]:
         check_writable(plot)
     loaded = {name: DATASETS[name].load(folder) for name, folder in folders.items()}
     data = digits.load()
-    table = [*qat_step.rows(), *qat_accuracy.rows(data)]
+    table = [*qat_step.rows(), *qat_step_ratios.rows(), *qat_accuracy.rows(data)]
     found = qat_widths.sweep(data)
     if plot is not None:
         write_plot(plot, found)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from codesign.benchmarks import qat as benchmark
-from codesign.benchmarks import qat_accuracy, qat_datasets, qat_step, qat_widths
+from codesign.benchmarks import qat_accuracy, qat_datasets, qat_step, qat_step_ratios, qat_widths
 from codesign.benchmarks.qat_datasets import DATASETS
 from codesign.benchmarks.rows import row
 from codesign.cli import FAILS, HOLDS
@@ -64,6 +64,7 @@ def test_all_rows_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     """The parts have tests of their own; here each is a row."""
     found = qat_widths.Sweep(99.0, {way: {32: 99.0, 12: 98.0} for way in qat_widths.WAYS}, 1, 0)
     monkeypatch.setattr(qat_step, "rows", lambda: [row("step", 1.0, "×")])
+    monkeypatch.setattr(qat_step_ratios, "rows", lambda: [])
     monkeypatch.setattr(qat_accuracy, "rows", lambda data: [row("accuracy", len(data.test_labels), "")])
     monkeypatch.setattr(qat_widths, "sweep", lambda data: found)
     write_mnist(tmp_path, "train", [bytes(784)] * 2, [0, 1], packed=False)

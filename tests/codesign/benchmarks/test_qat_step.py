@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codesign.benchmarks import qat_step
+from codesign.benchmarks import qat_step, qat_step_ratios
 from codesign.benchmarks.qat_step import batch, network, peak_bytes, training_step
 
 
@@ -49,3 +49,10 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["target"] for row in rows] == ["≤ 1.5", "≤ 5", "≥ 10", "≤ 2", "≤ 2", None]
     assert rows[2]["value"] > 10 and all(row["value"] > 0 for row in rows)
     assert training_step(network(), *batch())() is None
+
+
+def test_rows_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qat_step_ratios, "ROUNDS", 1)
+    rows = qat_step_ratios.network_rows("MLP")
+    assert [row["target"] for row in rows] == ["≤ 1.8", "≤ 3", None]
+    assert all("MLP" in row["name"] and row["value"] > 0 for row in rows)
