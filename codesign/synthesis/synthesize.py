@@ -116,7 +116,7 @@ def synthesize(
     folder : where Verilog, netlist, reports and logs go, the `files`
     on_done : called with the number of tool runs done, of ``1 + len(seeds)``
 
-    Each of the modules `KEPT` is synthesized once, as in `area.synthesize_area`, and then flattened. Raises
+    Each of the modules `KEPT` is synthesized once, for the least delay, and then flattened. Raises
     ``ModuleNotFoundError`` where a tool is not installed, ``RuntimeError`` with its last words where it fails. The
     tools that run end with a failure or an interrupt.
     """
@@ -161,9 +161,8 @@ def synthesize(
 
 
 def kept_modules() -> str:
-    """Yosys' commands that read the accelerator and keep the modules `KEPT`, LUTs to be mapped for `TARGET_MHZ`."""
-    delay = f"scratchpad -set abc9.D {round(1e6 / TARGET_MHZ)}"
-    return f"{delay}; read_verilog accelerator.v; setattr -mod -set keep_hierarchy 1 {' '.join(KEPT)}"
+    """Yosys' commands that read the accelerator and keep the modules `KEPT`."""
+    return f"read_verilog accelerator.v; setattr -mod -set keep_hierarchy 1 {' '.join(KEPT)}"
 
 
 def make_synthesis(
