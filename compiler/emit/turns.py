@@ -25,8 +25,9 @@ from .schedule.operation import Access, Buffer, Memory, Place
 
 TURNS = 2
 """Column blocks that take turns; an odd number of blocks has three at its end."""
-LOAD_ROWS = 128
-"""Rows of weights that a LOAD brings at most: so many fit in where another LOAD waits for a STORE."""
+LOAD_ROWS, LOADS_MOST = 128, 4
+"""Rows of weights that a LOAD brings at most, unless there are more than so many LOADs: short ones fit in where another
+LOAD waits for a STORE."""
 PIECES_MOST, PIECE_ROWS = 4, 8
 """Pieces of K before its last one in the first turn, and channel rows that each of them has at least."""
 
@@ -200,7 +201,7 @@ class TurnsEmitter:
                 for other in together:
                     self.weights[other.first, 0] = buffer, offset
                     offset += self.rows_of(other)
-            for part in spans(buffer.rows, LOAD_ROWS):
+            for part in spans(buffer.rows, max(LOAD_ROWS, buffer.rows // LOADS_MOST)):
                 size = len(part) * row_bytes
                 self.emitter.load_bytes(buffer, address + part.first * row_bytes, size, part.first)
         return self.weights[key]
