@@ -16,14 +16,17 @@ from .transfer import load, store
 def run(s: State, until: int) -> None:
     """Step until the run has ended or cycle `until` is reached.
 
-    First the wires, which depend on registers only; then the registers, readers of a memory before its writers.
+    First the wires, which depend on registers only; then the registers, readers of a memory before its writers. A front
+    end that changed nothing in the cycle before, and sees what it saw then, is left as it is.
     """
     c = s.control[0]
     while c.running and c.now < until:
+        awake = sequencer.wakes(s)
         external.wires(s)
         arbiter.wires(s)
         store.wires(s)
-        sequencer.wires(s)
+        if awake:
+            sequencer.wires(s)
         store.step(s)
         post_process.step(s)
         convolve.step(s)
@@ -31,5 +34,6 @@ def run(s: State, until: int) -> None:
         arbiter.step(s)
         external.step(s)
         control.step(s)
-        sequencer.step(s)
-        fetch.step(s)
+        if awake:
+            sequencer.step(s)
+            fetch.step(s)

@@ -28,6 +28,7 @@ def step(s: State) -> None:
     """Requests and arrivals; `front.stop` and `shift` are wires of this cycle."""
     f, bus, words = s.fetch.registers[0], s.bus[0], INSTRUCTION_BYTES // s.config[0].bus_bytes
     size, stop = len(s.fetch.words), s.front.registers[0].stop
+    state, arrived = f.state, f.arrived
     if f.state == CLEAR:
         f.state = SETTLE
     elif f.state == SETTLE:
@@ -66,3 +67,5 @@ def step(s: State) -> None:
         f.write = (f.write + 1) % size
         f.arrived = 1
         f.expected -= 1
+    if f.state != state or f.state == REQUEST or f.expected or arrived or f.arrived:
+        s.front.registers[0].resting = 0

@@ -44,6 +44,24 @@ def _unit_wires(s: State, u: int, ready: bool) -> bool:
 
 
 @compiled
+def wakes(s: State) -> bool:
+    """Whether the front end can change: it did in the cycle before, or what it looks at has changed since."""
+    r, c = s.front.registers[0], s.control[0]
+    if not r.resting or c.halt != r.halt or c.stopping != r.stopping:
+        return True
+    for u in range(UNITS):
+        if s.ports[u].finished | s.ports[u].fault or s.ports[u].busy != s.front.seen[u].busy:
+            return True
+    heads = s.front.queues
+    return bool(
+        (heads[0].eligible and load.ready(s))
+        or (heads[1].eligible and convolve.ready(s))
+        or (heads[2].eligible and post_process.ready(s))
+        or (heads[3].eligible and store.ready(s))
+    )
+
+
+@compiled
 def wires(s: State) -> None:
     """What the front end drives in this cycle."""
     r, f, c = s.front.registers[0], s.fetch.registers[0], s.control[0]
@@ -67,7 +85,7 @@ def _step_queue(s: State, u: int, push: bool) -> None:
     """Queue and head of one unit; `push`: the instruction in the decoder enters."""
     q, entries, take = s.front.queues[u], s.front.entries[u], s.issue[u].take
     if take:
-        q.eligible = 0
+        q.eligible = q.asleep = 0
     elif q.valid:
         wait, there = s.front.heads[u, _WAIT], True
         for v in range(UNITS):
@@ -121,6 +139,7 @@ def step(s: State) -> None:
     r, f = s.front.registers[0], s.fetch.registers[0]
     words = INSTRUCTION_BYTES // s.config[0].bus_bytes
     r.fault = 0
+    stage, still = r.stage, True
     pushed, empty, exhausted = -1, r.stage == 0, f.state == END and f.reserved == 0
     if r.stage == DECODE_STAGES and not r.halt:
         if r.code_error:
@@ -140,12 +159,15 @@ def step(s: State) -> None:
     for u in range(UNITS):
         q = s.front.queues[u]
         awake = (q.level > 0 or q.valid) and not (q.asleep and not s.issue[u].take and not r.stopping)
+        still &= not s.front.seen[u].fault
         if pushed == u or awake:
+            still = False
             _step_queue(s, u, pushed == u)
     if (
         s.issue[0].take | s.issue[1].take | s.issue[2].take | s.issue[3].take
         | s.front.seen[0].finished | s.front.seen[1].finished | s.front.seen[2].finished | s.front.seen[3].finished
     ):  # fmt: skip
+        still = False
         _step_tokens(s)
     moves = r.gathered == words and empty
     f.shift = 1 if f.level > 0 and (r.gathered < words or moves) else 0
@@ -162,3 +184,4 @@ def step(s: State) -> None:
             s.front.gathered[r.gathered * bus_bytes + byte] = s.fetch.words[f.read, byte]
         r.refused |= s.fetch.errors[f.read]
         r.gathered += 1
+    r.resting = 1 if still and stage == r.stage and not (moves or f.shift or r.fault) else 0

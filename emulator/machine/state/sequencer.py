@@ -29,6 +29,7 @@ REGISTERS = record(
     "stop",  # wire: no further request
     "idle",  # wire: no unit is busy and the fetch waits for nothing
     "quiet",  # wire: nothing moves
+    "resting",  # nothing has changed in the cycle before, in the fetch neither
 )
 QUEUE = record(
     "level",
