@@ -135,7 +135,7 @@ class DepthwiseCut:
             walk += group * lines * self._line(pixels, piece)
         tiles = -(-self.target.height // lines) * -(-self.target.width // pixels)
         if tiles > 1:
-            walk = walk * 4 // 3  # the lanes have another layer's results to make too
+            walk = walk * 3 // 2  # the lanes have another layer's results to make too
         return tiles * -(-len(self.blocks) // group) * max(loads, stores, walk)
 
     def _line(self, pixels: int, piece: Piece) -> int:
