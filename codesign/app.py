@@ -174,6 +174,7 @@ def benchmark(
       minute, and whether results depend on who computes them (a quarter of an hour)
 
     - area: LUTs and flip-flops as predicted against as synthesized, on the syntheses that ship (seconds)
+    - synthesis: LUTs and clock of the shipped configs on an ECP5-85F, and what shared lanes cost (half an hour)
     """
     from .commands.benchmark import run
 

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "frontdoor": "codesign.benchmarks.frontdoor.rows",
     "study": "codesign.benchmarks.study.rows",
     "area": "codesign.benchmarks.area",
+    "synthesis": "codesign.benchmarks.synthesis",
 }
 """Name → module whose ``rows()`` gives [{"name", "value", "unit", "target", "holds"}, …]."""
 
