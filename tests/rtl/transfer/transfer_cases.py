@@ -85,7 +85,7 @@ def random_transfer(
             fields["target"] = int(rng.choice([t for t in Target if t != Target.DEPTHWISE or config.depthwise_taps]))
         lanes, depth = depth_of(config, Instruction(opcode, fields))
         kind = rng.integers(6)
-        size = int(rng.integers(1, 4 * lanes)) if kind < 4 else int(rng.integers(1, max(2, depth * lanes)))
+        size = int(rng.integers(1, 4 * lanes)) if kind < 4 else int(rng.integers(1, max(2, min(depth, 256) * lanes)))
         if kind == 3:
             size = lanes * int(rng.integers(1, 4))
         if kind == 5:
