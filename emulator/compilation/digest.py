@@ -34,8 +34,10 @@ def function_digest(function: FunctionType) -> str:
                     look(f"{name}.{further}", vars(value)[further], ())
         elif isinstance(value, np.ndarray):
             parts.append(f"{name} is {value.dtype} {value.shape} {value.tobytes().hex()}")
-        else:
+        elif isinstance(value, int | str | tuple | list | np.generic | None):
             parts.append(f"{name} is {value!r}")
+        else:  # a type or a function: its text would have its address
+            parts.append(f"{name} is {getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value))}")
 
     while waiting:
         code = (inner := waiting.pop()).__code__
