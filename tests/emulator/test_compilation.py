@@ -210,15 +210,14 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 import kept
-print(kept.function(2), 'emulator.compilation.module' in sys.modules)
+print(kept.function(2, kept.np.zeros(1, int)), 'emulator.compilation.module' in sys.modules)
 """
 
 
 def test_machine_code_is_kept_and_follows_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKSTEP_CACHE", str(tmp_path / "cache"))
-    source = (
-        "from emulator.compilation import compiled\nFACTOR = 3\n@compiled\ndef function(n):\n    return FACTOR * n\n"
-    )
+    source = "import numpy as np\nfrom emulator.compilation import compiled\nFACTOR = 3\n\n"
+    source += "@compiled\ndef function(n, a):\n    return FACTOR * np.int8(n) + a.shape[0] - 1\n"
 
     def run() -> str:
         script = SCRIPT.format(folder=str(tmp_path))
