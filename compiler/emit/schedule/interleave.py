@@ -2,7 +2,7 @@
 
 A depthwise convolution, a pool or a sum keeps the array waiting, though it needs only the rows of the layer before that
 lie under its own, and gives the layer behind its first rows long before its last ones. So the blocks of
-neighbouring layers, of which at most one uses the array, are taken in the order in which their data come, by a rough
+neighbouring layers, of which at most one uses the array much, are taken in the order in which their data come, by a rough
 count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
 """
 
@@ -21,6 +21,8 @@ from .operation import Buffer, Memory, Operation
 
 LAYERS_MOST = 3
 """Layers side by side."""
+SLIGHT = 8
+"""A layer that keeps the array for this part of the time of the one before may run between that one's blocks."""
 
 
 @dataclass(eq=False)
@@ -55,9 +57,9 @@ class Layer:
         self.has_table = any(access.buffer.memory == Memory.TABLE for o in operations for access in o.accesses)
 
     def beside(self, other: Layer) -> bool:
-        """Whether the two may run side by side."""
+        """Whether it may run side by side with an earlier one."""
         return (
-            not (self.on_array and other.on_array)
+            not (self.on_array and other.on_array and self.work[Unit.CONVOLVE] * SLIGHT > other.work[Unit.CONVOLVE])
             and not (self.adds and other.adds)
             and not (self.has_table and other.has_table)
         )
@@ -182,11 +184,11 @@ class _Clock:
         return max(there, self.free[Unit.LOAD]) + block.work[Unit.LOAD] + TRIP_CYCLES
 
     def choose(self, layers: Sequence[Layer]) -> Layer:
-        """Which of some layers, at most one of which uses the array, goes on: the first one has its data."""
+        """Which of some layers, all but the first on the array slight there, goes on: the first one has its data."""
         there = {layer: ends for layer in layers if layer.here and (ends := self.data(layer.here)) is not None}
         array = next((layer for layer in there if layer.on_array), None)
         array_free, lanes_free = self.free[Unit.CONVOLVE], self.free[Unit.POST_PROCESS]
-        others = [layer for layer in there if not layer.on_array]
+        others = [layer for layer in there if layer is not array]
         if array is None or not others:
             return min(there, key=lambda layer: max(there[layer], lanes_free))
         assert array.here is not None
