@@ -24,7 +24,8 @@ class ConvolutionEmitter:
 
     def __init__(self, emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post):
         self.emitter, self.config, self.node, self.post = emitter, emitter.config, node, post
-        groups = emitter.stored_channels.get(node.inputs[0], ())
+        source_name = node.inputs[0]
+        groups = emitter.stored_blocks.get(source_name) or emitter.stored_channels.get(source_name, ())
         follows = node.inputs[0] not in emitter.given
         self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, follows)
         self.resident = ResidentInput(emitter, self.cut) if self.cut.resident else None
@@ -59,7 +60,7 @@ class ConvolutionEmitter:
             self.emit_group(tile, group)
         if self.cut.by_blocks:
             ends = [self.cut.blocks[group.last - 1].outputs.last for _, group in self.cut.jobs]
-            self.emitter.stored_channels[self.post.node.name] = tuple(dict.fromkeys(ends))
+            self.emitter.stored_blocks[self.post.node.name] = tuple(dict.fromkeys(ends))
 
     def emit_group(self, tile: Tile, group: Span) -> None:
         """Some column blocks of one tile, stored together."""

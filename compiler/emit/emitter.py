@@ -38,7 +38,8 @@ class Emitter:
     """Memory map and operation list under construction.
 
     given : names of the graph's inputs
-    stored_channels : for maps that are stored some channels after the others, where each of these pieces ends
+    stored_channels : for maps that post-processing alone makes, some channels after the others: where each piece ends
+    stored_blocks : the same for maps that the array makes, column block by column block
     """
 
     def __init__(self, graph: Graph, config: AcceleratorConfig, fused: Collection[str]):
@@ -52,6 +53,7 @@ class Emitter:
         self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
         self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}
+        self.stored_blocks: dict[str, tuple[int, ...]] = {}
         self._adder: dict[str, int] | None = None
         self._block = 0
         self._counted = 0, Buffer(Memory.OUTPUT, 0), 0  # address and buffer of counters, and how many blocks' they hold

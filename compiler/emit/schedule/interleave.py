@@ -2,8 +2,8 @@
 
 A depthwise convolution, a pool or a sum keeps the array waiting, though it needs only the rows of the layer before that
 lie under its own, and gives the layer behind its first rows long before its last ones. So the blocks of
-neighbouring layers, of which at most one uses the array much, are taken in the order in which their data come, by a rough
-count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
+neighbouring layers, of which at most one uses the array much, are taken in the order in which their data come, by a
+rough count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
 """
 
 from __future__ import annotations
