@@ -6,6 +6,7 @@ Plain float products where a bound proves them exact and equal, the emulator's c
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -58,17 +59,39 @@ def accumulate(
         # Sums modulo 2^P do not depend on where they wrap.
         sums = torch.remainder(ideal.detach().double() - least, most - least + 1) + least
         return wrapped(ideal, _narrow(sums, bound)), ideal, bound
-    if bool(risky.all()) or (geometry is not None and geometry.groups > 1):
-        walked = walk(x, weight, biases, geometry, arithmetic, zero_points)[0].to(ideal.device)
+    if bool(risky.all()):
+        walked = _narrow(walk(x, weight, biases, geometry, arithmetic, zero_points)[0].to(ideal.device), bound)
     else:
-        walked = ideal.detach().to(torch.float64, copy=True)
-        zeros = None if zero_points is None else zero_points[risky]
-        walked[:, risky] = walk(x, weight[risky], biases[risky], geometry, arithmetic, zeros)[0].to(walked)
-    return saturated(ideal, _narrow(walked, bound)), ideal, bound
+        # Where no partial sum can overflow, the sum is within `bound` and its type.
+        walked = ideal.detach().to(_type(bound), copy=True)
+        chosen, part, inner = _of_groups(risky, x, geometry)
+        zeros = None if zero_points is None else zero_points[chosen]
+        walked[:, chosen] = walk(part, weight[chosen], biases[chosen], inner, arithmetic, zeros)[0].to(walked)
+    return saturated(ideal, walked), ideal, bound
+
+
+def _of_groups(
+    risky: Tensor, x: QuantizedTensor, geometry: Geometry | None
+) -> tuple[Tensor, QuantizedTensor, Geometry | None]:
+    """The output channels to walk, bool (outputs,), with the input and the geometry of a convolution of them alone.
+
+    risky : bool (outputs,), at least one; of groups all channels of those that have a risky one
+    """
+    if geometry is None or geometry.groups == 1:
+        return risky, x, geometry
+    groups = risky.view(geometry.groups, -1).any(1)
+    inputs = groups.repeat_interleave(x.centered.shape[1] // geometry.groups)
+    part = replace(x, centered=x.centered.detach()[:, inputs])
+    chosen = groups.repeat_interleave(len(risky) // geometry.groups)
+    return chosen, part, replace(geometry, groups=int(groups.sum()))
+
+
+def _type(bound: int) -> torch.dtype:
+    return torch.float32 if bound <= EXACT_FLOAT32 else torch.float64
 
 
 def _narrow(sums: Tensor, bound: int) -> Tensor:
-    return sums.to(torch.float32 if bound <= EXACT_FLOAT32 else torch.float64)
+    return sums.to(_type(bound))
 
 
 def walk(

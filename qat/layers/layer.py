@@ -97,8 +97,12 @@ class Requantized(Layer):
         scales : the output's scale → scales per channel or position, shaped to broadcast against `acc`
         real_scale : the real value of one unit of `acc`, float32 with gradient, shaped alike; bound : at least |acc|
         """
-        y_scale = self.reached(self.output.step_size(acc.shape), scales, self.arithmetic.multiplier_bits)
-        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(scales(y_scale.item())))
+        given = self.output.step_size(acc.shape)
+        real_scales = scales(given.item())
+        y_scale = self.reached(given, lambda _: real_scales, self.arithmetic.multiplier_bits)
+        if y_scale is not given:
+            real_scales = scales(y_scale.item())
+        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(real_scales))
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         ratio = real_scale / y_scale
         below, above = self.constants(y_min, y_max)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -48,9 +49,10 @@ class Scale(nn.Module):
     @torch.no_grad()
     def set(self, scale: Tensor) -> None:
         """Make `scale`, positive and finite, the scale."""
-        bad = scale[~(torch.isfinite(scale) & (scale > 0))]
-        if bad.numel():
-            raise ValueError(f"scale must be positive and finite, not {bad[0].item()}")
+        # One number is read sooner than a tensor is searched, and most scales are one.
+        values = [scale.item()] if scale.numel() == 1 else scale[~(torch.isfinite(scale) & (scale > 0))][:1].tolist()
+        if values and not 0 < values[0] < math.inf:
+            raise ValueError(f"scale must be positive and finite, not {values[0]}")
         self.value.copy_(scale)
 
     def forward(self, gradient_scale: float = 1.0) -> Tensor:
