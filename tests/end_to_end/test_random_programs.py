@@ -30,7 +30,7 @@ def random_images(seed: int, config: AcceleratorConfig, count: int) -> tuple[lis
 @pytest.mark.parametrize("name", [*CONFIGS, *VERSION_2])
 def test_machine_and_rtl_are_equal(name: str, simulator: str, seeds: range) -> None:
     """All programs of a seed share a memory: its latency, its stalls, and the bytes that answer with an error."""
-    config, ended = (CONFIGS | VERSION_2)[name], list[Error]()
+    config, ended, stored = (CONFIGS | VERSION_2)[name], list[Error](), list[bool]()
     for seed in seeds:
         images, lengths = random_images(seed, config, PROGRAMS[simulator])
         memory = {
@@ -43,6 +43,8 @@ def test_machine_and_rtl_are_equal(name: str, simulator: str, seeds: range) -> N
         for index, (left, right) in enumerate(zip(rtl, machine, strict=True)):
             assert not left.differences(right), f"seed {seed}, program {index}: {left.differences(right)}"
         ended += [record.error for record in machine]
-        assert any(record.memory != image for record, image in zip(machine, images, strict=True)), "nothing is stored"
+        stored += [any(record.memory != image for record, image in zip(machine, images, strict=True))]
     assert ended.count(Error.NONE) > len(ended) // 3
     assert simulator == "icarus" or Error.ADDRESS in ended
+    # Two programs of a seed, as Icarus has time for, may both end before their first STORE.
+    assert all(stored) or (simulator == "icarus" and stored.count(True) > len(seeds) // 2), "nothing is stored"
