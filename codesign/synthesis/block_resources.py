@@ -160,12 +160,13 @@ def multipliers(config: AcceleratorConfig) -> int:
     else:
         lane += 2 * len(_digits(arithmetic.adder_multiplier_bits, signed=False))
     array = config.rows * (-(-config.columns // 2) if config.packed_multipliers else config.columns)
-    # LOAD and STORE multiply rows by lanes: with one number of lanes that is a power of two, that is no product.
-    loads = config.rows != config.columns or not _is_power_of_two(config.columns)
+    # LOAD and STORE multiply rows by lanes: with one number of lanes that is a power of two, that is no product. LOAD
+    # does so for two instructions, where the lanes are powers of two by a single product.
+    powers = _is_power_of_two(config.rows) and _is_power_of_two(config.columns)
+    loads = (config.rows != config.columns) if powers else 2
     stores = not _is_power_of_two(config.columns)
-    lane += config.depthwise_taps
-    return array + config.columns * lane + UNIT_MULTIPLIERS + loads + stores
-    return array + config.columns // config.lane_columns * lane + UNIT_MULTIPLIERS + loads + stores
+    lanes = config.columns // config.lane_columns * lane + config.columns * config.depthwise_taps
+    return array + lanes + UNIT_MULTIPLIERS + loads + stores
 
 
 def _is_power_of_two(number: int) -> bool:

@@ -65,7 +65,8 @@ def test_packed_multipliers_are_counted_and_the_rest_of_them_is_unknown_until_sy
 
 
 def test_few_small_arrays_tell_no_error_of_larger_ones() -> None:
-    model = AreaModel([one for one in shipped() if max(one.config.rows, one.config.columns) > 6])
+    large = [one for one in shipped() if max(one.config.rows, one.config.columns) > 6]
+    model = AreaModel([one for one in large if not one.config.post_process_lanes])
     assert model.far_errors == {}
     assert model.predict(AcceleratorConfig(rows=20, columns=16))["LUTs"].error_worst is None
 
