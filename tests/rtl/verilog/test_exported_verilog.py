@@ -18,6 +18,7 @@ CONFIGS = {
     "weight stationary": AcceleratorConfig(rows=2, columns=3, arithmetic=Arithmetic(accumulator_bits=20)),
     "everything, output stationary": AcceleratorConfig(
         rows=3, columns=2, dataflow="output_stationary", weight_zero_points=True, raw_outputs=True, bus_bytes=16,
+        depthwise_taps=9, packed_multipliers=True,
         arithmetic=Arithmetic(adder="rescaled", overflow="saturate", rounding="half_even"),
     ),
 }  # fmt: skip
