@@ -2,8 +2,8 @@
 
 A depthwise convolution, a pool or a sum keeps the array waiting, though it needs only the rows of the layer before that
 lie under its own, and gives the layer behind its first rows long before its last ones. So the blocks of
-neighbouring layers, of which at most one uses the array much, are taken in the order in which their data come, by a
-rough count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
+neighbouring layers, of which at most one uses the array, are taken in the order in which their data come, by a rough
+count of cycles. Each layer's blocks keep their order, and so does what is inside a block.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from .operation import Buffer, Memory, Operation
 
 LAYERS_MOST = 3
 """Layers side by side."""
-SLIGHT = 8
-"""A layer that keeps the array for this part of the time of the one before may run between that one's blocks."""
 
 
 @dataclass(eq=False)
@@ -57,9 +55,9 @@ class Layer:
         self.has_table = any(access.buffer.memory == Memory.TABLE for o in operations for access in o.accesses)
 
     def beside(self, other: Layer) -> bool:
-        """Whether it may run side by side with an earlier one."""
+        """Whether the two may run side by side."""
         return (
-            not (self.on_array and other.on_array and self.work[Unit.CONVOLVE] * SLIGHT > other.work[Unit.CONVOLVE])
+            not (self.on_array and other.on_array)
             and not (self.adds and other.adds)
             and not (self.has_table and other.has_table)
         )
@@ -184,11 +182,11 @@ class _Clock:
         return max(there, self.free[Unit.LOAD]) + block.work[Unit.LOAD] + TRIP_CYCLES
 
     def choose(self, layers: Sequence[Layer]) -> Layer:
-        """Which of some layers, all but the first on the array slight there, goes on: the first one has its data."""
+        """Which of some layers, at most one of which uses the array, goes on: the first one has its data."""
         there = {layer: ends for layer in layers if layer.here and (ends := self.data(layer.here)) is not None}
         array = next((layer for layer in there if layer.on_array), None)
         array_free, lanes_free = self.free[Unit.CONVOLVE], self.free[Unit.POST_PROCESS]
-        others = [layer for layer in there if layer is not array]
+        others = [layer for layer in there if not layer.on_array]
         if array is None or not others:
             return min(there, key=lambda layer: max(there[layer], lanes_free))
         assert array.here is not None

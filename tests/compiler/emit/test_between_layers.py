@@ -135,18 +135,3 @@ def test_bands(height: int, width: int, unit: int) -> None:
     assert sum(-(-tile.positions // unit) for tile in made) == -(-height * width // unit)
     if unit == 1:
         assert (len(made) > 1) == (height * width >= 2 * LEAST_POSITIONS)
-
-
-def test_what_is_slight_runs_before_the_layer_in_front_has_ended() -> None:
-    """A shortcut of one tile of K and its add between the blocks of a 3×3 convolution; a pool in two halves."""
-    net = NetworkBuilder(ROOM.arithmetic, 3)
-    x = net.input((8, 8, 4))
-    y = net.convolution(x, 32, (3, 3), "first", padding=(1, 1, 1, 1))
-    y = net.convolution(y, 32, (3, 3), "heavy", padding=(1, 1, 1, 1), activation=None)
-    y = net.add(net.convolution(x, 32, (1, 1), "shortcut", activation=None), y, "sum", activation="relu")
-    graph = net.finish(net.average_pool(y, "pool"))
-    config = replace(ROOM, weight_scratchpad_bytes=65536)
-    program = check(graph, config, np.random.default_rng(3), orders=2)
-    assert found(program, "sum", Opcode.CONVOLVE)[0] < found(program, "heavy", Opcode.CONVOLVE)[-1]
-    halves = found(program, "pool", Opcode.LOAD, Target.OPERAND)
-    assert len(halves) == 2 and halves[0] < found(program, "sum", Opcode.STORE)[-1]

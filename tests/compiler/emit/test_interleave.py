@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from compiler import compile_graph
-from compiler.emit.schedule.durations import duration
-from compiler.emit.schedule.interleave import SLIGHT, interleave
+from compiler.emit.schedule.interleave import interleave
 from compiler.emit.schedule.operation import Access, Buffer, Memory, Operation, Transfer
 from emulator import AcceleratorConfig, MaxPool, Tensor
 from emulator.instructions import Opcode, Unit
@@ -62,7 +61,7 @@ def layer(number: int, blocks: int, array: bool, reads: tuple[int, ...], rng: np
 
 
 def assert_legal(natural: list[Operation], order: list[Operation]) -> None:
-    """Layers keep their order, blocks stay together, one of three uses the array much, LOADs follow their data."""
+    """Layers keep their order, blocks stay together, one of three that mix uses the array, LOADs follow their data."""
     assert sorted(map(id, natural)) == sorted(map(id, order))
     numbers = sorted({o.layer for o in natural})
     for number in numbers:
@@ -71,12 +70,11 @@ def assert_legal(natural: list[Operation], order: list[Operation]) -> None:
     assert len(blocks) == len(set(blocks))
     place = {id(o): n for n, o in enumerate(order)}
     span = {number: [place[id(o)] for o in natural if o.layer == number] for number in numbers}
-    array = {n: sum(duration(o, CONFIG) for o in natural if o.layer == n and o.unit == Unit.CONVOLVE) for n in numbers}
     for one in numbers:
         for other in numbers:
             if one < other and min(span[other]) < max(span[one]):
                 assert other <= one + 2
-                assert array[other] == 0 or array[one] == 0 or array[other] * SLIGHT <= array[one]
+                assert not all(any(o.unit == Unit.CONVOLVE for o in natural if o.layer == n) for n in (one, other))
                 assert not all(any(o.fields.get("add") for o in natural if o.layer == n) for n in (one, other))
     for n, operation in enumerate(natural):
         if operation.opcode == Opcode.LOAD:
