@@ -31,7 +31,8 @@ def test_notebook_runs(file: Path) -> None:
     client.execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            assert output.get("name") != "stderr", output["text"]
+            building = output.get("text", "").startswith(("building ", "compiling "))  # where a cache was empty
+            assert output.get("name") != "stderr" or building, output["text"]
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
