@@ -31,7 +31,9 @@ def test_an_image_holds_the_instructions_and_one_samples_codes() -> None:
         np.testing.assert_array_equal(PROGRAM.read(image, "input"), sample[None])
         for index, instruction in enumerate(PROGRAM.instructions):
             at = PROGRAM.program_address + index * INSTRUCTION_BYTES
-            assert decode(image[at : at + INSTRUCTION_BYTES], CONFIG.features)[1] == instruction
+            made = decode(image[at : at + INSTRUCTION_BYTES], CONFIG.features)[1]
+            assert made is not None and made.opcode == instruction.opcode
+            assert {name: made[name] for name in made.fields} == {name: instruction[name] for name in made.fields}
 
 
 def test_regions_do_not_overlap() -> None:

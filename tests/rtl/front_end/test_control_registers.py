@@ -23,7 +23,7 @@ LONG = make(Opcode.REDUCE, output_width=2000)
 """Keeps the instructions behind it waiting; so many that the sequencer waits too, and fetches the last ones late."""
 PROGRAMS: dict[str, tuple[int, list[Instruction]]] = {
     "good": (0, [*GOOD[:-1], CLIPS, HALT]),
-    "faulty": (256, [make(Opcode.LOAD, memory_address=DATA), make(Opcode.LOAD, target=5), HALT]),
+    "faulty": (256, [make(Opcode.LOAD, memory_address=DATA), make(Opcode.LOAD, target=6), HALT]),
     "halt": (384, [HALT]),
     "slow": (512, [LONG, *[make(Opcode.ADDER)] * 30, *GOOD]),
 }
