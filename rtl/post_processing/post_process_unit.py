@@ -340,6 +340,8 @@ class PostProcessUnit(wiring.Component):
     def _occupied(self, m: Module, takes: Value) -> Value:
         """Whether columns that share a lane still have their turns of the last result."""
         turns = self.config.lane_columns - 1
+        if turns == 0:
+            return C(0)
         following = Signal(turns, name="turns")  # one bit for each turn that is to come
         m.d.sync += following.eq(Mux(takes, (1 << turns) - 1, following >> 1))
         return following.any()

@@ -8,7 +8,6 @@ from importlib.metadata import metadata
 from emulator.config import AcceleratorConfig
 
 WAIVED = {
-    "ASCRANGE": "a signal of no bits, which nothing reads, is written with the range [-1:0]",
     "CMPCONST": "loops over places compare with the last one too, where a field ends",
     "DECLFILENAME": "all modules are in one file, so that one file is the accelerator",
     "INITIALDLY": "behind all waits of time 0, so that every process runs then",

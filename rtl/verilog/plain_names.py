@@ -2,7 +2,8 @@
 
 Amaranth names a module by its path (``accelerator.compute.unit``), tells equal names apart by ``$`` and a number, and a
 port that brings a part of a signal into a submodule has no name but ``port$`` and two numbers. Here the parts of a path
-and the numbers follow ``_``, and such a port is called by the signal and by the lowest bit of the part.
+and the numbers follow ``_``, and such a port is called by the signal and by the lowest bit of the part, or just
+``port`` where no signal is connected: Amaranth's numbers count the whole design, and change with any part of it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def _table(names: Iterable[str], wanted: dict[str, str]) -> dict[str, str]:
     for name in names:
         if name in made:
             continue
-        first = candidate = plain(wanted.get(name, name))
+        first = candidate = plain(wanted.get(name, "port" if _UNNAMED.fullmatch(name) else name))
         count = 2
         while candidate in taken:
             candidate, count = f"{first}_{count}", count + 1

@@ -13,6 +13,7 @@ from rtl.accelerator import accelerator_verilog
 from rtl.simulation.tools import find_simulator
 from rtl.verilog.header import WAIVED, header
 from rtl.verilog.keywords import KEYWORDS
+from rtl.verilog.plain_names import rename
 
 CONFIGS = {
     "weight stationary": AcceleratorConfig(rows=2, columns=3, arithmetic=Arithmetic(accumulator_bits=20)),
@@ -56,6 +57,13 @@ def test_names_are_plain(name: str) -> None:
     declared = re.findall(r"^ *(?:input|output|wire|reg)(?: signed)?(?: \[\d+:\d+\])? (\w+)", text, re.MULTILINE)
     assert len(declared) > 1000
     assert not KEYWORDS & set(declared)
+
+
+def test_a_port_without_a_name_has_the_same_one_in_every_design() -> None:
+    wires = "  wire input 0 \\{0}\n  wire input 1 \\{1}\n  connect \\{1} \\{0}\n"
+    text = f"module \\top\n{wires}end\n"
+    plain = text.format("port", "port_2")
+    assert all(rename(text.format(f"port${n}$0", f"port${n + 4}$1")) == plain for n in (72, 3382))
 
 
 def test_two_accelerators_in_one_design(tmp_path: Path) -> None:
