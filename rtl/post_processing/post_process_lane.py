@@ -102,7 +102,7 @@ class PostProcessLane(wiring.Component):
     line_code_K, depthwise_write : for a column's chain, where there is one: codes of its further streams, two cycles
         after their `valid`; `depthwise_write` of LOAD
     result : byte for the output scratchpad, `code_delay` + 2 cycles after a position's control, the columns' in turn
-    counts : `COUNTER_BYTE` of each column; `NO_PLACE` always where the config has no counters
+    counts : `COUNTER_BYTE` of each column, a cycle later; `NO_PLACE` always where the config has no counters
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -313,7 +313,7 @@ class PostProcessLane(wiring.Component):
             )
             m.d.sync += counters.events.eq(Mux(counted, events, 0))
             m.d.comb += [counters.place.eq(control.place), counters.clear.eq(control.clear)]
-            m.d.comb += [self.counts[column].place.eq(control.place), self.counts[column].byte.eq(counters.current)]
+            m.d.sync += [self.counts[column].place.eq(control.place), self.counts[column].byte.eq(counters.current)]
             current.append(counters.current)
         age = code_delay(self.config.arithmetic) - 1
         return self._in_turn(m, "counter_byte", age, current, ~self.settings_out.counters)

@@ -313,7 +313,7 @@ class PostProcessUnit(wiring.Component):
         # Bit i: a result was issued i + 1 cycles ago.
         flight = Signal(output_delay(self.config))
         at_table = code_delay(self.config.arithmetic) - 1
-        output, self._counter_row, self._shows = Signal(ADDRESS_BITS), Signal.like(control.place), flight[at_table]
+        output, self._counter_row, self._shows = Signal(ADDRESS_BITS), Signal.like(control.place), flight[at_table - 1]
         clips = ~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]
         if self.config.raw_outputs:
             clips &= settings.byte == 0
@@ -347,16 +347,20 @@ class PostProcessUnit(wiring.Component):
         return following.any()
 
     def _places(self, m: Module, busy: Value) -> None:
-        """Visit the counters' bytes, one after the other; during COUNTERS that of the row that goes by."""
-        control, place = self.control, Signal.like(self.control.place)
+        """Visit the counters' bytes, one after the other; during COUNTERS that of the row that goes by.
+
+        Lanes get what is decided in a cycle in the next one.
+        """
+        control, place, clear = self.control, Signal.like(self.control.place), Signal()
         shown = self.settings.counters & busy
-        m.d.comb += control.place.eq(
-            Mux(place != NO_PLACE, place, Mux(shown & self._shows, self._counter_row, NO_PLACE))
-        )
+        m.d.sync += [
+            control.place.eq(Mux(place != NO_PLACE, place, Mux(shown & self._shows, self._counter_row, NO_PLACE))),
+            control.clear.eq(clear),
+        ]
         ends = (place == COUNTER_ROWS - 1) | (place == NO_PLACE)
         m.d.sync += place.eq(Mux(ends, Mux(shown, NO_PLACE, 0), place + 1))
         # A run starts with zeros: events come only after a whole round.
         with m.If(self.port.clear):
-            m.d.sync += [place.eq(0), control.clear.eq(1)]
+            m.d.sync += [place.eq(0), clear.eq(1)]
         with m.Elif(place == COUNTER_ROWS - 1):
-            m.d.sync += control.clear.eq(0)
+            m.d.sync += clear.eq(0)
