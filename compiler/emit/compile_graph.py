@@ -36,7 +36,7 @@ from .copy import emit_copy
 from .cut.column_blocks import as_convolution, check_bias
 from .cut.depthwise_cut import runs_in_lanes
 from .cut.maps import Map, as_map, as_vector
-from .cut.packing import Border, border, outputs_together, packed, packs, together, turned
+from .cut.packing import Border, border, narrow, outputs_together, packed, packs, together, turned
 from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
@@ -160,7 +160,8 @@ def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: 
         node, source, target = turned(node), source.turned(), target.turned()
         post.operand = post.operand.turned() if post.operand is not None else None
     wanted = replace(border(node, source.width), turned=there.turned)
-    if packs(node, emitter.config.rows) and source.pixel_stride == source.depth and there.holds(wanted):
+    fits = packs(node, emitter.config.rows) or narrow(node, emitter.config.rows)
+    if fits and source.pixel_stride == source.depth and there.holds(wanted):
         node, source = packed(node, source)
         outputs = outputs_together(node, source, target, emitter.config)
         if outputs > 1 and (post.operand is None or post.operand.pixel_stride == post.operand.depth):

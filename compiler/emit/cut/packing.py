@@ -49,6 +49,13 @@ def packs(node: Convolution, rows: int) -> bool:
     )
 
 
+def narrow(node: Convolution, rows: int) -> bool:
+    """Whether a tile of K has room for the codes under several outputs of a 1×1 convolution."""
+    _, height, width, depth = node.weight.shape
+    alone = height == width == 1 and node.strides == (1, 1) and not any(node.padding)
+    return alone and node.groups == 1 and 2 * depth <= rows
+
+
 def border(node: Convolution, width: int) -> Border:
     """What must stand beside a map of that width."""
     last = (node.shape[-2] - 1) * node.strides[1] - node.padding[1] + node.weight.shape[2]
