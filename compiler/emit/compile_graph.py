@@ -34,9 +34,10 @@ from .compile_error import CompileError
 from .convolution import ConvolutionEmitter
 from .copy import emit_copy
 from .cut.column_blocks import as_convolution, check_bias
-from .cut.depthwise_cut import runs_in_lanes
+from .cut.depthwise_cut import DepthwiseCut, runs_in_lanes
 from .cut.maps import Map, as_map, as_vector
 from .cut.packing import Border, border, narrow, outputs_together, packed, packs, together, turned
+from .cut.side_by_side import border_together, pixels_together, side_by_side
 from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
@@ -149,7 +150,7 @@ def _broadcast(emitter: Emitter, source: Region, shape: tuple[int, ...]) -> Map:
 def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post) -> None:
     """Emit a convolution; K is packed where pixels lie side by side and the columns of padding in memory."""
     if runs_in_lanes(node, emitter.config):
-        DepthwiseEmitter(emitter, node, source, target, post).emit()
+        DepthwiseEmitter(emitter, _depthwise_cut(emitter, node, source, target), post).emit()
         return
     groups = emitter.stored_channels.get(node.inputs[0], ())
     if runs_piecewise(node, source, target, post.operand, groups, emitter.config):
@@ -167,6 +168,18 @@ def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: 
         if outputs > 1 and (post.operand is None or post.operand.pixel_stride == post.operand.depth):
             node, source, target, post.operand = together(node, outputs, source, target, post.operand)
     emit_layer(ConvolutionEmitter(emitter, node, source, target, post))
+
+
+def _depthwise_cut(emitter: Emitter, node: Convolution, source: Map, target: Map) -> DepthwiseCut:
+    """With neighbouring outputs side by side, where their input's map and their own allow it."""
+    config, there = emitter.config, emitter.placement.borders.get(node.inputs[0], Border())
+    count = pixels_together(node, source.zero_point, config)
+    alike = source.pixel_stride == source.depth and target.pixel_stride == target.depth
+    if count > 1 and alike and there.holds(border_together(node, source.width, count)):
+        cut = side_by_side(node, source, target, count, config)
+        if len(cut.pieces) == 1:
+            return cut
+    return DepthwiseCut(config, node, source, target)
 
 
 def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:

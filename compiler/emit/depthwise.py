@@ -9,20 +9,18 @@ from emulator.instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, Opcode
 
 from .cut.column_blocks import weight_zero_points
 from .cut.depthwise_cut import DepthwiseCut, Piece, word_codes
-from .cut.maps import Map
 from .cut.tiling import Span, Tile, spans
 from .emitter import Emitter
 from .post import Post
-from .schedule.operation import Access, Buffer, Memory, Place
+from .schedule.operation import Access, Buffer, Memory, Place, Transfer
 
 
 class DepthwiseEmitter:
     """One depthwise convolution of a map, with the table that follows it in post-processing."""
 
-    def __init__(self, emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post):
+    def __init__(self, emitter: Emitter, cut: DepthwiseCut, post: Post):
         assert post.add is None
-        self.emitter, self.config, self.node, self.post = emitter, emitter.config, node, post
-        self.cut = DepthwiseCut(emitter.config, node, source, target)
+        self.emitter, self.config, self.cut, self.node, self.post = emitter, emitter.config, cut, cut.node, post
         self.entries: dict[int, tuple[Buffer, int]] = {}
         self.weights: dict[tuple[int, int], tuple[Buffer, int]] = {}
 
@@ -43,7 +41,7 @@ class DepthwiseEmitter:
                 self.weights.clear()
             for group in spans(len(blocks), self.cut.group):
                 self.emit_group(tile, group)
-        if len(self.cut.tiles) == 1:
+        if len(self.cut.tiles) == 1 and self.cut.phases == 1:
             ends = tuple(blocks[group.last - 1].last for group in spans(len(blocks), self.cut.group))
             self.emitter.stored_channels[self.post.node.name] = ends
 
@@ -63,7 +61,7 @@ class DepthwiseEmitter:
                 self.depthwise(tile, index, piece, inputs[piece], output, Span(index - group.first, len(group)))
             if index == group.last - 1:
                 self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
-            self.emitter.count(self.node.name, blocks[index].first, len(blocks[index]), self.node.shape[-1])
+            self.emitter.count(self.node.name, blocks[index].first, len(blocks[index]), self.post.node.shape[-1])
 
     def load_parameters(self, index: int) -> None:
         """The parameter entry of a block, with the next ones'."""
@@ -93,8 +91,20 @@ class DepthwiseEmitter:
         vertical, horizontal = self.cut.axes
         lines, pixels = vertical.inputs(tile.rows, piece.rows), horizontal.inputs(tile.columns, piece.columns)
         buffer = Buffer(Memory.OPERAND, len(lines) * len(pixels) * group)
-        self.emitter.load(buffer, self.cut.source.transfer(lines, pixels, channels))
+        if self.cut.phases > 1:
+            self.load_phases(buffer, lines, pixels)
+        else:
+            self.emitter.load(buffer, self.cut.source.transfer(lines, pixels, channels))
         return buffer, lines, pixels
+
+    def load_phases(self, buffer: Buffer, lines: Span, pixels: Span) -> None:
+        """Lines of the map in memory, once for each phase; of each phase every n-th line of the buffer."""
+        source, phases, rows = self.cut.source, self.cut.phases, len(pixels)
+        first, last = lines.first // phases, -(-lines.last // phases)
+        for phase in range(phases):
+            address = source.at(first, pixels.first) + phase * source.depth // phases
+            transfer = Transfer(address, 1, 0, last - first, source.line_stride, rows * source.depth)
+            self.emitter.load(buffer, transfer, phase * rows, phases * rows)
 
     def depthwise(
         self, tile: Tile, index: int, piece: Piece, inputs: tuple[Buffer, Span, Span], output: Buffer, place: Span

@@ -17,6 +17,7 @@ from emulator.program import CounterBlock, Program, Region
 from .compile_error import CompileError
 from .cut.output_room import counter_blocks
 from .cut.packing import borders
+from .cut.side_by_side import borders_together
 from .placement import Placement
 from .post import Post
 from .schedule.durations import duration
@@ -50,7 +51,8 @@ class Emitter:
         self.size = 0
         self.layers: list[str] = []
         self.stored: list[str] = []
-        self.placement = Placement(graph, fused, borders(graph, config.rows), self.reserve)
+        wanted = borders(graph, config.rows) | borders_together(graph, config)
+        self.placement = Placement(graph, fused, wanted, self.reserve)
         self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.stored_blocks: dict[str, tuple[int, ...]] = {}

@@ -42,10 +42,13 @@ class DepthwiseCut:
     pieces : of the kernel, in the contract's order; several keep their sums from one to the next
     tiles, group : of output positions; blocks that are loaded and stored together
     words : of a block's weights
+    phases : lines of the source that are one line of the map in memory, read from its first, second, … pixel on
     """
 
-    def __init__(self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map) -> None:
-        self.config, self.node, self.source, self.target = config, node, source, target
+    def __init__(
+        self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map, phases: int = 1
+    ) -> None:
+        self.config, self.node, self.source, self.target, self.phases = config, node, source, target, phases
         height, width = node.weight.shape[1:3]
         self.axes = (
             Axis(source.height, height, node.strides[0], node.dilations[0], node.padding[0]),
