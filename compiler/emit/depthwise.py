@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from emulator.graph import Convolution
 from emulator.instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, Opcode
 
 from .cut.column_blocks import weight_zero_points
@@ -44,6 +43,7 @@ class DepthwiseEmitter:
         if len(self.cut.tiles) == 1 and self.cut.phases == 1:
             ends = tuple(blocks[group.last - 1].last for group in spans(len(blocks), self.cut.group))
             self.emitter.stored_channels[self.post.node.name] = ends
+            self.emitter.stored_cycles[self.post.node.name] = self.cut.cycles
 
     def emit_group(self, tile: Tile, group: Span) -> None:
         """Some blocks of channels of one tile, stored together."""

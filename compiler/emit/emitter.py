@@ -41,6 +41,7 @@ class Emitter:
     given : names of the graph's inputs
     stored_channels : for maps that post-processing alone makes, some channels after the others: where each piece ends
     stored_blocks : the same for maps that the array makes, column block by column block
+    stored_cycles : about how long post-processing takes for a map of `stored_channels`
     """
 
     def __init__(self, graph: Graph, config: AcceleratorConfig, fused: Collection[str]):
@@ -55,6 +56,7 @@ class Emitter:
         self.placement = Placement(graph, fused, wanted, self.reserve)
         self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}
+        self.stored_cycles: dict[str, int] = {}
         self.stored_blocks: dict[str, tuple[int, ...]] = {}
         self._adder: dict[str, int] | None = None
         self._block = 0

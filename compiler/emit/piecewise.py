@@ -18,13 +18,15 @@ from emulator.instructions import PARAMETER_ENTRIES, Opcode
 from .cut.column_blocks import blocks, weight_tiles, weight_zero_points
 from .cut.maps import Map
 from .cut.output_room import output_room
-from .cut.tiling import MAP_MOST, Span, even_spans
+from .cut.tiling import MAP_MOST, Span, even_spans, spans
 from .emitter import Emitter
 from .post import Post
 from .schedule.operation import Access, Buffer, Memory, Place
 
 PIECES_MOST = 4
 """Pieces of K: each of them takes the sums once more through the accumulators."""
+ENTRIES_MOST = PARAMETER_ENTRIES // 4
+"""Parameter entries of results that are loaded together."""
 LEAST_POSITIONS = 24
 """Positions below which a block's sums would come too late for its next piece."""
 
@@ -45,43 +47,61 @@ class PiecewiseEmitter:
         self.blocks = blocks(node, self.config.columns)
         self.channel_rows = -(-source.depth // self.config.rows)
         self.pieces = _pieces(self.channel_rows, groups, self.config.rows)
+        array = len(self.blocks) * self.channel_rows * self.positions
+        self.heads, self.tail = _head_and_tail(self.pieces, emitter.stored_cycles[node.inputs[0]] > array)
         self.together = together(node, self.positions, self.config)
+        self.in_turns = self.config.dataflow == "weight_stationary"
 
     def emit(self) -> None:
         """Emit the layer."""
         self.emitter.prepare(self.post)
         config, node = self.config, self.node
-        tiles = [weight_tiles(block, config.rows, config.columns) for block in self.blocks]
-        self.weight_address = self.emitter.constant(np.stack(tiles))
+        self.tiles = [weight_tiles(block, config.rows, config.columns) for block in self.blocks]
         columns = node.bias, node.multiplier, node.shift, weight_zero_points(node)
         lanes = [slice(block.outputs.first, block.outputs.last) for block in self.blocks]
         entries = [self.emitter.parameter_data(*(values[lane] for values in columns)) for lane in lanes]
-        parameter_address = self.emitter.constant(np.stack(entries))
+        self.parameter_address = self.emitter.constant(np.stack(entries))
         self.inputs = Buffer(Memory.ACTIVATION, self.positions * self.channel_rows)
         self.missing = list(self.pieces)
         for group in even_spans(len(self.blocks), self.together):
-            self.emitter.begin_block()
-            at = parameter_address + group.first * config.parameter_rows * config.columns
-            self.entries = self.emitter.load_parameters(at, len(group))
             self.emit_group(group)
 
     def emit_group(self, group: Span) -> None:
-        """The column blocks whose sums are in the accumulators at the same time."""
-        config = self.config
-        tile_bytes = config.rows * config.columns
+        """The column blocks whose sums are in the accumulators at the same time: all of them up to the last piece of K,
+        then one after the other. Once the whole input is there, there is nothing to wait for.
+        """
         sums = Buffer(Memory.ACCUMULATOR, self.positions * len(group))
-        weights = [Buffer(Memory.WEIGHT, self.channel_rows * config.rows) for _ in range(len(group))]
-        for piece in self.pieces:
-            for place in range(len(group)):
+        whole = Span(0, self.channel_rows)
+        heads, tail = (self.heads, self.tail) if self.missing else ([], whole)
+        starts = None
+        for piece in heads:
+            if starts is None:
+                starts = self.load_parameters(group)
+            each = [Span(0, len(group))] if self.in_turns else list(spans(len(group), 1))
+            for places in each:
                 self.emitter.begin_block()
-                if piece is self.pieces[0]:
-                    first = (group.first + place) * self.channel_rows * tile_bytes
-                    self.emitter.load_bytes(weights[place], self.weight_address + first, self.channel_rows * tile_bytes)
-                if self.missing and self.missing[0] is piece:
-                    self.load_inputs(self.missing.pop(0))
-                self.convolve(piece, weights[place], sums, place)
-                if piece is self.pieces[-1]:
-                    self.finish(group, place, sums)
+                self.convolve(piece, group, places, sums, (starts, places.first))
+        entries: dict[int, tuple[Buffer, int]] = {}
+        for place in range(len(group)):
+            self.emitter.begin_block()
+            if place not in entries:
+                some = Span(place, min(place + ENTRIES_MOST, len(group)))
+                buffer = self.load_parameters(Span(group.first + some.first, group.first + some.last))
+                entries.update((other, (buffer, other - place)) for other in range(some.first, some.last))
+            self.convolve(tail, group, Span(place, place + 1), sums, entries[place])
+            self.finish(group, place, sums, entries[place])
+
+    def load_parameters(self, group: Span) -> Buffer:
+        """Parameter entries of some column blocks."""
+        size = self.config.parameter_rows * self.config.columns
+        return self.emitter.load_parameters(self.parameter_address + group.first * size, len(group))
+
+    def load_weights(self, piece: Span, group: Span) -> Buffer:
+        """Weight tiles of a piece of K of some column blocks, which take turns."""
+        codes = np.stack([self.tiles[index][piece.first : piece.last] for index in range(group.first, group.last)], 1)
+        buffer = Buffer(Memory.WEIGHT, len(piece) * len(group) * self.config.rows)
+        self.emitter.load_bytes(buffer, self.emitter.constant(codes), codes.size)
+        return buffer
 
     def load_inputs(self, piece: Span) -> None:
         """The channels of a piece, of all pixels."""
@@ -90,19 +110,22 @@ class PiecewiseEmitter:
         transfer = self.source.transfer(Span(0, 1), Span(0, self.positions), channels)
         self.emitter.load(self.inputs, transfer, piece.first, self.channel_rows)
 
-    def convolve(self, piece: Span, weights: Buffer, sums: Buffer, place: int) -> None:
-        """One piece of K for one column block."""
-        count, first, carry = self.positions, place * self.positions, int(piece.first > 0)
-        weight_row = piece.first * self.config.rows
+    def convolve(self, piece: Span, group: Span, places: Span, sums: Buffer, entry: tuple[Buffer, int]) -> None:
+        """One piece of K for some column blocks of a group, which take turns; `entry` is the first one's parameters."""
+        weights = self.load_weights(piece, Span(group.first + places.first, group.first + places.last))
+        while self.missing and self.missing[0].first < piece.last:
+            self.load_inputs(self.missing.pop(0))
+        count, blocks, carry = self.positions, len(places), int(piece.first > 0)
+        first, rows = places.first * count, blocks * count
         accesses = [
             Access(self.inputs, piece.first, count, self.channel_rows, len(piece)),
-            Access(weights, weight_row, 1, len(piece) * self.config.rows, len(piece) * self.config.rows),
-            Access(sums, first, 1, count, count, write=True),
+            Access(weights, 0, 1, weights.rows, weights.rows),
+            Access(sums, first, 1, rows, rows, write=True),
         ]
         if carry:
-            accesses.append(Access(sums, first, 1, count, count))
+            accesses.append(Access(sums, first, 1, rows, rows))
         if not carry or self.config.weight_zero_points:
-            accesses.append(Access(self.entries, place, 1, 1, 1))
+            accesses.append(Access(entry[0], entry[1], 1, blocks, blocks))
         ones = ("output_height", "kernel_height", "kernel_width", "input_height", "stride_height", "stride_width")
         self.emitter.emit(
             Opcode.CONVOLVE,
@@ -116,17 +139,18 @@ class PiecewiseEmitter:
                 "pixel_rows": self.channel_rows,
                 "zero_point": self.source.zero_point,
                 "carry": carry,
+                **({"further_blocks": blocks - 1} if self.in_turns else {}),
             },
             {
                 "input_row": Place(self.inputs, piece.first),
-                "weight_row": Place(weights, weight_row),
+                "weight_row": Place(weights),
                 "accumulator_row": Place(sums, first),
-                "parameters": Place(self.entries, place),
+                "parameters": Place(*entry),
             },
             tuple(accesses),
         )
 
-    def finish(self, group: Span, place: int, sums: Buffer) -> None:
+    def finish(self, group: Span, place: int, sums: Buffer, entry: tuple[Buffer, int]) -> None:
         """One block's sums become codes, and these are stored."""
         count, first, outputs = self.positions, place * self.positions, self.blocks[group.first + place].outputs
         output = Buffer(Memory.OUTPUT, count)
@@ -134,7 +158,7 @@ class PiecewiseEmitter:
         places = {
             "accumulator_row": Place(sums, first),
             "output_row": Place(output),
-            "parameters": Place(self.entries, place),
+            "parameters": Place(*entry),
         }
         pixels = Span(0, 1), Span(0, count), outputs
         if self.operand is not None:
@@ -154,7 +178,7 @@ class PiecewiseEmitter:
             places,
             (
                 *accesses,
-                Access(self.entries, place, 1, 1, 1),
+                Access(*entry, 1, 1, 1),
                 Access(sums, first, 1, count, count),
                 Access(output, 0, 1, count, count, write=True),
             ),
@@ -203,3 +227,11 @@ def _pieces(channel_rows: int, groups: Sequence[int], rows: int) -> list[Span]:
         sizes = [after - before for before, after in zip(edges, edges[2:], strict=False)]
         del edges[1 + sizes.index(min(sizes))]
     return [Span(first, last) for first, last in pairwise(edges)]
+
+
+def _head_and_tail(pieces: list[Span], slow: bool) -> tuple[list[Span], Span]:
+    """The pieces that come first, and the others as one: the last one if they come more slowly than the array takes
+    them, else half of K, so that each block's sums are complete a while before the next one's.
+    """
+    count = len(pieces) - 1 if slow else len(pieces) // 2
+    return pieces[:count], Span(pieces[count].first, pieces[-1].last)

@@ -41,13 +41,12 @@ class DepthwiseCut:
     blocks : of channels, one a lane
     pieces : of the kernel, in the contract's order; several keep their sums from one to the next
     tiles, group : of output positions; blocks that are loaded and stored together
+    cycles : about how long the layer takes
     words : of a block's weights
     phases : lines of the source that are one line of the map in memory, read from its first, second, … pixel on
     """
 
-    def __init__(
-        self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map, phases: int = 1
-    ) -> None:
+    def __init__(self, config: AcceleratorConfig, node: Convolution, source: Map, target: Map, phases: int = 1) -> None:
         self.config, self.node, self.source, self.target, self.phases = config, node, source, target, phases
         height, width = node.weight.shape[1:3]
         self.axes = (
@@ -57,7 +56,7 @@ class DepthwiseCut:
         self.blocks = list(spans(target.depth, config.columns))
         self.pieces = list(self._cut_kernel(height, width))
         self.words = sum(piece.words for piece in self.pieces)
-        self.tiles, self.group = self._cut_positions()
+        self.tiles, self.group, self.cycles = self._cut_positions()
 
     def _words(self, rows: int, columns: int) -> int:
         return len(depthwise_segments(rows, columns, self.node.dilations[1], self.config.depthwise_taps))
@@ -88,8 +87,8 @@ class DepthwiseCut:
                 word += piece.words
                 yield piece
 
-    def _cut_positions(self) -> tuple[list[Tile], int]:
-        """Tiles and group of the least estimated cycles; several pieces of the kernel share few sums."""
+    def _cut_positions(self) -> tuple[list[Tile], int, int]:
+        """Tiles and group of the least estimated cycles, and these; several pieces of the kernel share few sums."""
         best: tuple[int, int, int, int] | None = None
         for share in (2, 1):
             for lines in _sizes(self.target.height):
@@ -101,9 +100,10 @@ class DepthwiseCut:
             if best is not None:
                 break
         assert best is not None
-        _, lines, pixels, group = best
+        cycles, lines, pixels, group = best
         rows = list(even_spans(self.target.height, lines))
-        return [Tile(row, column) for row in rows for column in even_spans(self.target.width, pixels)], group
+        tiles = [Tile(row, column) for row in rows for column in even_spans(self.target.width, pixels)]
+        return tiles, group, cycles
 
     def _inputs(self, lines: int, pixels: int, piece: Piece) -> tuple[int, int]:
         """Lines and pixels under a tile of that size, at most."""

@@ -1,4 +1,4 @@
-"""Neighbouring outputs of a depthwise convolution side by side in the lanes, where a pixel has channels for few of them.
+"""Neighbouring outputs of a depthwise convolution side by side in the lanes, where a pixel has channels for few lanes.
 
 With n pixels in a row of lanes, output n · k + i has the lanes from i · channels on, and so must the codes that it is
 made of. A row that begins at pixel n · k + p has them there for every i, for those kernel columns that lie p, p + n, …
@@ -22,6 +22,9 @@ from .depthwise_cut import DepthwiseCut, runs_in_lanes
 from .maps import Map
 from .packing import Border, any_order
 
+LONGER_MOST = 1 / 8
+"""Share of a line's cycles in the lanes by which it may take longer, for the shorter time in which it is loaded."""
+
 
 def pixels_together(node: Convolution, zero_point: int, config: AcceleratorConfig) -> int:
     """How many outputs of a layer should lie side by side, `zero_point` being its input's; 1: each for itself."""
@@ -35,8 +38,10 @@ def pixels_together(node: Convolution, zero_point: int, config: AcceleratorConfi
     first, last = _rows(node, count)
     walks = count * kernel[0], last - first
     taps = config.depthwise_taps
-    longer = line_cycles(width // count, walks, 1, 1, taps) > line_cycles(width, kernel, node.dilations[1], 1, taps)
-    return 1 if longer or not any_order(node, zero_point, config.arithmetic) else count
+    many, each = line_cycles(width // count, walks, 1, 1, taps), line_cycles(width, kernel, node.dilations[1], 1, taps)
+    if many > each * (1 + LONGER_MOST) or not any_order(node, zero_point, config.arithmetic):
+        return 1
+    return count
 
 
 def _rows(node: Convolution, count: int) -> tuple[int, int]:

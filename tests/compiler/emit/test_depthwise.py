@@ -154,9 +154,48 @@ def test_all_blocks_take_the_channels_that_are_stored_first(channels: int, outpu
             )
         )  # fmt: skip
     program = check(replace(graph(source, *nodes, arithmetic=arithmetic), inputs=tuple(inputs)), config, rng)
-    carries = [i["carry"] for i in opcodes(program, Opcode.CONVOLVE)]
-    assert carries[:2] == [0, 0] and sum(carries) >= len(carries) // 2, (
-        "no block is finished before the next one begins"
+    pieces = [(i["carry"], i["further_blocks"] + 1) for i in opcodes(program, Opcode.CONVOLVE)]
+    blocks = -(-outputs // 4)
+    assert pieces[0][0] == 0 and pieces[0][1] > 1, "no block is finished before the next one begins"
+    assert sum(count for carry, count in pieces if not carry) == blocks, "each block begins once"
+    assert sum(count for carry, count in pieces if carry) >= blocks // 2, "and goes on with the later channels"
+
+
+@pytest.mark.parametrize("taps", TAPS)
+@pytest.mark.parametrize(
+    ("together", "kernel", "padding", "stride", "dilation"),
+    [
+        (2, (3, 3), (1, 1, 1, 1), 1, 1),
+        (4, (3, 3), (0, 1, 2, 0), 2, 1),
+        (2, (1, 5), (0, 3, 0, 4), 1, 2),
+        (4, (2, 6), (1, 5, 0, 3), 1, 1),
+    ],
+)
+def test_neighbouring_outputs_side_by_side(
+    taps: int, together: int, kernel: tuple[int, int], padding: tuple[int, ...], stride: int, dilation: int
+) -> None:
+    """Few channels: the lanes have a row of several outputs, behind an input and behind the array's results."""
+    rng = np.random.default_rng(taps)
+    channels, asymmetric = 2, together == 4
+    config = replace(
+        in_lanes(taps), columns=together * channels, weight_zero_points=asymmetric, operand_scratchpad_bytes=1600
+    )
+    extent = (kernel[1] - 1) * dilation + 1 - padding[1] - padding[3]
+    source = Tensor(name="input", shape=(7, 8 * together - 1 + extent, channels), scale=1.0, zero_point=-3)
+    geometry = {"padding": padding, "strides": (stride, 1), "dilations": (1, dilation), "asymmetric": asymmetric}
+    first = replace(depthwise(rng, source, config.arithmetic, kernel, **geometry), name="first")
+    program = check(graph(source, first, arithmetic=config.arithmetic), config, rng)
+    made = opcodes(program, Opcode.DEPTHWISE)
+    outputs = first.shape[0] * first.shape[1]
+    assert sum(i["output_height"] * i["output_width"] for i in made) == outputs // together
+    wide = convolution("wide", source, channels, size=1)
+    behind = depthwise(rng, wide, config.arithmetic, kernel, **geometry)
+    last = convolution("last", behind, 6, size=1)
+    check(graph(source, wide, behind, last, arithmetic=config.arithmetic), config, rng)
+    narrow = replace(config, arithmetic=Arithmetic(accumulator_bits=15))
+    overflowing = run(narrow, source.shape, kernel, padding=padding, strides=(stride, 1), dilations=(1, dilation))
+    assert sum(i["output_height"] * i["output_width"] for i in opcodes(overflowing, Opcode.DEPTHWISE)) == outputs, (
+        "sums that may overflow keep their order"
     )
 
 
