@@ -19,6 +19,7 @@ from emulator import Arithmetic
 from .exact_product import EXACT_FLOAT32, exact_product
 from .geometry import Geometry
 from .quantize import subset_bounds
+from .saturating_walk import saturated_walk, walks
 from .straight_through import saturated, wrapped
 from .tensor import QuantizedTensor, as_int, stored_order
 
@@ -59,6 +60,8 @@ def accumulate(
         # Sums modulo 2^P do not depend on where they wrap.
         sums = torch.remainder(ideal.detach().double() - least, most - least + 1) + least
         return wrapped(ideal, _narrow(sums, bound)), ideal, bound
+    if walks(x, weight, geometry, arithmetic):
+        return saturated_walk(x, weight, biases, geometry, arithmetic, risky, ideal), ideal, bound
     if bool(risky.all()):
         walked = _narrow(walk(x, weight, biases, geometry, arithmetic, zero_points)[0].to(ideal.device), bound)
     else:

@@ -11,6 +11,7 @@ from emulator.arithmetic import OVERFLOWS
 from qat.integers import accumulate as routes
 from qat.integers.accumulate import accumulate
 from qat.integers.geometry import Geometry
+from qat.integers.saturating_walk import saturated_walk
 from qat.integers.tensor import QuantizedTensor
 from tests import oracle
 
@@ -82,8 +83,13 @@ def test_channels_around_the_bound(
         walked.append(len(weight))
         return walk(x, weight, *rest)
 
+    def compiled_spy(x, weight, bias, geometry, arithmetic, risky, ideal):
+        walked.append(int(risky.sum()))
+        return saturated_walk(x, weight, bias, geometry, arithmetic, risky, ideal)
+
     walk = routes.walk
     monkeypatch.setattr(routes, "walk", spy)
+    monkeypatch.setattr(routes, "saturated_walk", compiled_spy)
     shape, geometry = KINDS[kind], None if kind == "product" else Geometry(groups=6 if kind == "grouped" else 1)
     if len(shape) == 4:  # the walk is over (row, column, channel)
         codes = codes.reshape(2, 3, 3, 6).transpose(0, 3, 1, 2)
