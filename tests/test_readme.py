@@ -14,7 +14,7 @@ from codesign.study.evaluation import rerun
 ROOT = Path(__file__).parent.parent
 SCRIPT = re.compile(r"```python\n(.*?)```\n\nIt prints `(.*?)`", re.DOTALL)
 STUDY = re.compile(r"```toml\n(# Which array .*?)```", re.DOTALL)
-FRONT = re.compile(r"^ (\d+) +(\S+) +(\w+_stationary) +(\d+) +(\d+ KiB) +([\d.]+) +([\d.]+) \* +≈1 *$", re.MULTILINE)
+FRONT = re.compile(r"^ (\d+) {2,}(.+?) {2,}([\d.]+) {2,}([\d.]+) \* {2,}≈1 *$", re.MULTILINE)
 
 
 def test_own_model_and_recipe(tmp_path: Path) -> None:
@@ -38,8 +38,8 @@ def test_the_study_is_the_built_in_one_and_its_front_the_machines() -> None:
     every = list(points(study))
     rows = FRONT.findall(readme)
     assert f"for each of {len(every)} accelerators" in readme and len(rows) > 1
-    for index, *labels, latency, energy in rows:
-        assert [str(label) for label in every[int(index)].choices.values()] == labels
+    for index, labels, latency, energy in rows:
+        assert [str(label) for label in every[int(index)].choices.values()] == re.split(" {2,}", labels)
         if index in (rows[0][0], rows[-1][0]):
             values = rerun(study, every[int(index)]).values
             assert (f"{values['latency_us'].number:.4g}", f"{values['energy_uj'].number:.4g}") == (latency, energy)
