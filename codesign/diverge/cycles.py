@@ -27,7 +27,7 @@ class CycleDifference:
     signal : the first of `MEANINGS` that differs in that cycle; ``run``: one of them has ended
     machine, rtl : its values; None: absent
     others : signals that differ in the same cycle → the two values
-    under_way : unit → index of the instruction that it had taken last and not ended, in the machine
+    under_way : unit → indices of the instructions that it had taken and not ended, in the machine, in that order
     """
 
     sample: int
@@ -36,7 +36,7 @@ class CycleDifference:
     machine: int | None
     rtl: int | None
     others: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    under_way: dict[str, int] = field(default_factory=dict)
+    under_way: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def meaning(self) -> str:
@@ -71,15 +71,13 @@ def compare(
     machine: Iterator[tuple[int, Row]], rtl: Iterator[tuple[int, Row]], sample: int = 0
 ) -> CycleDifference | None:
     """The first row that differs; both count the cycles of one run."""
-    under_way: dict[str, int] = {}
+    under_way: dict[str, tuple[int, ...]] = dict.fromkeys(UNITS, ())
     rtl = dropwhile(lambda item: item[0] < FIRST_CYCLE, rtl)
     for cycle, ours in machine:
-        followed = dict(under_way)
-        for unit in UNITS:
-            if f"{unit} ends" in ours and under_way.get(unit) == ours[f"{unit} ends"]:
-                del under_way[unit]
-            if f"{unit} starts" in ours:
-                under_way[unit] = ours[f"{unit} starts"]
+        followed = {unit: taken for unit, taken in under_way.items() if taken}
+        for unit, taken in under_way.items():
+            started = (ours[f"{unit} starts"],) if f"{unit} starts" in ours else ()
+            under_way[unit] = tuple(index for index in (*taken, *started) if index != ours.get(f"{unit} ends"))
         there, theirs = next(rtl, (cycle, None))
         if theirs is None or there != cycle:
             return CycleDifference(sample, cycle, "run", 1, 0, {}, followed)

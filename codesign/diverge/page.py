@@ -147,7 +147,7 @@ def _cycle_parts(found: Divergence, cycle: CycleDifference) -> list[Part]:
     made: list[Part] = [table]
     if cycle.under_way:
         units = Table("Instructions under way in the machine", ("unit", "layer", "instruction"), left=3)
-        for unit, index in cycle.under_way.items():
+        for unit, index in ((unit, index) for unit, taken in cycle.under_way.items() for index in taken):
             layer = found.instruction_layers[index] if index < len(found.instruction_layers) else None
             units.add(unit, layer, instruction_text(found.instructions, index))
         made.append(units)
