@@ -20,14 +20,17 @@ from .schedule.operation import Access, Buffer, Memory, Place
 
 
 class ConvolutionEmitter:
-    """One convolution of a map, with what follows it in post-processing."""
+    """One convolution of a map, with what follows it in post-processing.
+
+    follows : its input is another layer's result
+    """
 
     def __init__(self, emitter: Emitter, node: Convolution, source: Map, target: Map, post: Post):
         self.emitter, self.config, self.node, self.post = emitter, emitter.config, node, post
         source_name = node.inputs[0]
         groups = emitter.stored_blocks.get(source_name) or emitter.stored_channels.get(source_name, ())
-        follows = node.inputs[0] not in emitter.given
-        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, follows)
+        self.follows = source_name not in emitter.given
+        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, self.follows)
         self.resident = ResidentInput(emitter, self.cut) if self.cut.resident else None
         self.unloaded: list[Span] = []
         self.weights: dict[tuple[int, int], Buffer] = {}

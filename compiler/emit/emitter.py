@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from .cut.packing import borders
 from .cut.side_by_side import borders_together
 from .placement import Placement
 from .post import Post
-from .schedule.durations import duration
+from .schedule.clock import times
 from .schedule.interleave import interleave
 from .schedule.operation import Access, Buffer, Memory, Operation, Place, Transfer, depths
 from .schedule.schedule import NoRoomError, schedule
@@ -281,7 +280,7 @@ class Emitter:
         while True:
             try:
                 order = interleave(self.operations, self.config, self.size, apart)
-                return schedule(order, sizes, self.size, partial(duration, config=self.config))
+                return schedule(order, sizes, self.size, times(order, self.config))
             except NoRoomError as error:
                 if error.layer in apart:
                     raise

@@ -1,18 +1,21 @@
-"""Layers of few output positions: two column blocks take turns on the array, tile by tile.
+"""Layers of few output positions: column blocks take turns on the array, tile by tile.
 
 With fewer positions than a sum takes through the array, each tile of a block would wait for the sums of the one before.
-With the other block's tile in between it need not: such a layer, whose weights are used once, is as fast as the bus
-brings them. Each two blocks are finished before the next ones begin, so that post-processing and STOREs come along; the
-last two are stored for themselves, and what the next layer needs of them is the last piece of its K.
+With another block's tile in between it need not: such a layer, whose weights are used once, is as fast as the bus
+brings them. Each two blocks are finished before the next ones begin, so that post-processing and STOREs come along. The
+first ones begin together with what is there of K, while the layer before stores the last pieces of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
+from emulator.graph import Codes
 from emulator.instructions import PARAMETER_ENTRIES, Opcode
 from emulator.timing import sum_round_trip
 
@@ -20,16 +23,22 @@ from .convolution import ConvolutionEmitter
 from .cut.column_blocks import weight_tiles, weight_zero_points
 from .cut.convolution_cut import ConvolutionCut
 from .cut.output_room import output_room
-from .cut.tiling import Axis, Segment, Span, Tile, even_spans, in_range, segments, spans
+from .cut.tiling import Axis, Segment, Span, Tile, cut_channels, even_spans, in_range, segments, spans
 from .schedule.operation import Access, Buffer, Memory, Place
+
+Part = TypeVar("Part")
 
 TURNS = 2
 """Column blocks that take turns; an odd number of blocks has three at its end."""
-LOAD_ROWS, LOADS_MOST = 128, 4
-"""Rows of weights that a LOAD brings at most, unless there are more than so many LOADs: short ones fit in where another
-LOAD waits for a STORE."""
+HEAD_TURNS = 2
+"""Turns that begin a layer together."""
+LOAD_SHARE, LOAD_ROWS = 16, 128
+"""Rows of weights that a LOAD brings at most: that share of the scratchpad, or, where that is small, so many. The array
+waits for all of them."""
+START_ROWS = (2, 6, 12)
+"""Channel rows at which K is cut for the first turns of the program, for which nothing is loaded before."""
 PIECES_MOST, PIECE_ROWS = 4, 8
-"""Pieces of K before its last one in the first turn, and channel rows that each of them has at least."""
+"""Pieces of K before its last two in the first turns, and channel rows that each of them has at least."""
 
 
 def takes_turns(cut: ConvolutionCut) -> bool:
@@ -64,9 +73,9 @@ def _geometry(cut: ConvolutionCut) -> Iterator[tuple[Axis, int, Span]]:
     return zip(cut.axes, (cut.target.height, cut.target.width), cut.kernel, strict=True)
 
 
-def gathered(parts: Sequence[Span], size: Callable[[Span], int], most: int) -> list[list[Span]]:
+def gathered(parts: Sequence[Part], size: Callable[[Part], int], most: int) -> list[list[Part]]:
     """Consecutive parts together, as many as `most` allows."""
-    made: list[list[Span]] = []
+    made: list[list[Part]] = []
     for part in parts:
         if made and sum(map(size, made[-1])) + size(part) <= most:
             made[-1].append(part)
@@ -83,6 +92,19 @@ def emit_layer(layer: ConvolutionEmitter) -> None:
         layer.emit()
 
 
+@dataclass(frozen=True)
+class Job:
+    """A piece of K for some column blocks, one CONVOLVE."""
+
+    blocks: Span
+    piece: Segment
+
+    @property
+    def tiles(self) -> int:
+        """Weight tiles of all its blocks."""
+        return len(self.blocks) * self.piece.tiles
+
+
 class TurnsEmitter:
     """One such layer; `layer` has its cut, and emits its REQUANTIZEs."""
 
@@ -96,53 +118,80 @@ class TurnsEmitter:
         self.lines, self.pixels = (axis.inputs(Span(0, n), span) for axis, n, span in _geometry(self.cut))
         self.input = Buffer(Memory.ACTIVATION, len(self.lines) * len(self.pixels) * self.cut.channel_rows)
         self.unloaded = self.input_pieces()
-        kernel = len(self.cut.kernel[0]), len(self.cut.kernel[1])
-        most = self.config.weight_depth // 2 // rows // (TURNS + 1)
-        self.pieces = segments(kernel, self.cut.channel_rows, most, None)
-        self.tiles = sum(piece.tiles for piece in self.pieces)
-        self.weights: dict[tuple[int, int], tuple[Buffer, int]] = {}
+        depth = self.config.weight_depth
+        self.load_rows = max(depth // LOAD_SHARE, min(LOAD_ROWS, depth // 4), (TURNS + 1) * rows)
+        self.head = Span(0, self.turns[: self.head_turns()][-1].last)
+        self.jobs = self.cut_jobs()
+        jobs = [job for jobs in self.jobs.values() for job in jobs]
+        self.loads = gathered(jobs, lambda job: job.tiles * rows, 3 * self.load_rows // 4)
+        self.sums = Buffer(Memory.ACCUMULATOR, 0)
+        self.weights: dict[Job, tuple[Buffer, int]] = {}
+
+    def head_turns(self) -> int:
+        """Turns that begin together."""
+        last = self.turns[:HEAD_TURNS][-1].last
+        most = [
+            self.config.accumulator_depth // 2 // self.tile.positions,
+            self.load_rows // self.config.rows,
+            PARAMETER_ENTRIES // 2,
+        ]
+        return HEAD_TURNS if last <= min(most) else 1
 
     def input_pieces(self) -> list[Span]:
-        """Channel rows in the pieces in which they are loaded; the last one is what the layer before stores last."""
+        """Channel rows in the pieces in which they are loaded; the last two are what the layer before stores last."""
         total, end = self.cut.channel_rows, TURNS * self.config.columns // self.config.rows
-        if not self.cut.pointwise or end < 1 or total < 2 * end:
+        if not self.layer.follows or not self.cut.pointwise or end < 1 or total < 2 * end:
             return [Span(0, total)]
-        count = min(max((total - end) // PIECE_ROWS, 1), PIECES_MOST)
-        return [*even_spans(total - end, -(-(total - end) // count)), Span(total - end, total)]
+        ends = 2 if total >= 4 * end else 1
+        first = total - ends * end
+        count = min(max(first // PIECE_ROWS, 1), PIECES_MOST)
+        return [*even_spans(first, -(-first // count)), *spans(ends * end, end, first)]
+
+    def cut_jobs(self) -> dict[Span, list[Job]]:
+        """The jobs of each turn, in the array's order: all but the last piece of K for the first turns together."""
+        starts = [span.first for span in self.unloaded] if self.layer.follows else START_ROWS
+        *early, last = [part for piece in self.pieces(self.head) for part in cut_channels(piece, starts)]
+        jobs = {}
+        for turn in self.turns:
+            in_head = turn.last <= self.head.last
+            jobs[turn] = [Job(turn, piece) for piece in ([last] if in_head else self.pieces(turn))]
+        jobs[self.turns[0]][:0] = [Job(self.head, piece) for piece in early]
+        return jobs
+
+    def pieces(self, turn: Span) -> list[Segment]:
+        """K in pieces of about one size whose weights for all blocks of a turn one LOAD brings."""
+        kernel = len(self.cut.kernel[0]), len(self.cut.kernel[1])
+        tiles = kernel[0] * kernel[1] * self.cut.channel_rows
+        most = max(self.load_rows // self.config.rows // len(turn), 1)
+        return segments(kernel, self.cut.channel_rows, -(-tiles // -(-tiles // most)), None)
 
     def emit(self) -> None:
         """Emit the layer."""
         self.emitter.prepare(self.layer.post)
         rows, columns = self.config.rows, self.config.columns
         blocks, node = self.cut.blocks, self.node
-        data = [
-            np.stack([weight_tiles(block, rows, columns) for block in blocks[turn.first : turn.last]], axis=1)
-            for turn in self.turns
-        ]
-        first = self.emitter.constant(np.concatenate([codes.reshape(-1) for codes in data]))
-        ends = accumulate((codes.size for codes in data), initial=first)
-        self.addresses = dict(zip(self.turns, ends, strict=False))
+        tiles = [weight_tiles(block, rows, columns) for block in blocks]
+        data = [self.job_weights(job, tiles).reshape(-1) for jobs in self.jobs.values() for job in jobs]
+        self.weight_address = self.emitter.constant(np.concatenate(data))
         lanes = [slice(block.outputs.first, block.outputs.last) for block in blocks]
         values = node.bias, node.multiplier, node.shift, weight_zero_points(node)
         entries = [self.emitter.parameter_data(*(value[lane] for value in values)) for lane in lanes]
         self.parameter_address = self.emitter.constant(np.stack(entries))
-        self.sharers = gathered(self.turns, self.rows_of, min(LOAD_ROWS, self.config.weight_depth // 4))
-        last = len(self.turns) - 1
         positions = self.tile.positions
         room = [output_room(self.config, True) // positions, PARAMETER_ENTRIES // 2]
         if self.cut.operand is not None:
             room.append(self.config.operand_depth // 2 // positions)
-        for group in [*gathered(self.turns[:last], len, min(room)), self.turns[last:]]:
+        early = max(len(self.turns) - 2, 0)
+        for group in [*gathered(self.turns[:early], len, min(room)), *([turn] for turn in self.turns[early:])]:
             self.emit_group(group)
 
-    def rows_of(self, turn: Span) -> int:
-        """Rows of a turn's weights."""
-        return self.tiles * len(turn) * self.config.rows
+    def job_weights(self, job: Job, tiles: Sequence[Codes]) -> Codes:
+        """(tiles, blocks, rows, columns) weights of a job, as the array takes them."""
+        first, last = job.piece.first_tile, job.piece.first_tile + job.piece.tiles
+        return np.stack([tiles[block][first:last] for block in range(job.blocks.first, job.blocks.last)], axis=1)
 
     def emit_group(self, group: list[Span]) -> None:
         """Turns whose outputs are stored together."""
-        if not group:
-            return
         cut, emitter, tile, positions = self.cut, self.emitter, self.tile, self.tile.positions
         first, last = group[0].first, group[-1].last
         count = last - first
@@ -150,61 +199,55 @@ class TurnsEmitter:
         output, operand = Buffer(Memory.OUTPUT, positions * count), None
         adder = self.layer.post.add.name if self.layer.post.add is not None else None
         emitter.begin_block()
-        self.load_parameters(first, last)
         for turn in group:
-            sums = Buffer(Memory.ACCUMULATOR, positions * len(turn))
-            for piece in self.pieces_of(turn):
-                self.convolve(turn, piece, sums)
+            sums = self.convolve_turn(turn)
             if cut.operand is not None and operand is None:
                 operand = Buffer(Memory.OPERAND, positions * count)
                 emitter.load(operand, cut.operand.transfer(tile.rows, tile.columns, channels))
             for index in range(turn.first, turn.last):
-                place, block = index - first, Place(sums, (index - turn.first) * positions)
+                place, block = index - first, replace(sums, offset=sums.offset + (index - turn.first) * positions)
                 self.layer.requantize(tile, index, block, output, operand, place, count)
                 if index == last - 1:
                     emitter.store(output, cut.target.transfer(tile.rows, tile.columns, channels))
                 outputs = cut.blocks[index].outputs
                 emitter.count(self.node.name, outputs.first, len(outputs), self.node.shape[-1], adder)
 
-    def load_parameters(self, first: int, last: int) -> None:
-        """Parameter entries of some blocks."""
+    def convolve_turn(self, turn: Span) -> Place:
+        """All jobs of a turn; where the sums of its blocks lie."""
+        together = self.head if turn.last <= self.head.last else turn
+        positions = self.tile.positions
+        if turn.first == together.first:
+            self.load_parameters(together)
+            self.sums = Buffer(Memory.ACCUMULATOR, positions * len(together))
+        for job in self.jobs[turn]:
+            self.convolve(job, Place(self.sums, (job.blocks.first - together.first) * positions))
+        return Place(self.sums, (turn.first - together.first) * positions)
+
+    def load_parameters(self, turn: Span) -> None:
+        """Parameter entries of a turn's blocks and of the next ones', unless they are there."""
+        if turn.first in self.layer.entries:
+            return
+        most = turn.first + PARAMETER_ENTRIES // 2
+        last = max(other.last for other in self.turns if turn.first <= other.first and other.last <= most)
         size = self.config.parameter_rows * self.config.columns
-        buffer = self.emitter.load_parameters(self.parameter_address + first * size, last - first)
-        for index in range(first, last):
-            self.layer.entries[index] = buffer, index - first
+        buffer = self.emitter.load_parameters(self.parameter_address + turn.first * size, last - turn.first)
+        for index in range(turn.first, last):
+            self.layer.entries[index] = buffer, index - turn.first
 
-    def pieces_of(self, turn: Span) -> list[Segment]:
-        """K of a turn in pieces whose weights fit; the first one's along the pieces of the input."""
-        if turn is not self.turns[0] or len(self.unloaded) == 1:
-            return self.pieces
-        return [
-            Segment(piece.kernel_rows, piece.kernel_columns, Span(first, last), first)
-            for piece in self.pieces
-            for span in list(self.unloaded)
-            if (first := max(piece.channels.first, span.first)) < (last := min(piece.channels.last, span.last))
-        ]
-
-    def load_weights(self, turn: Span, piece: Segment) -> tuple[Buffer, int]:
-        """(buffer, first row) of the weight tiles of a turn's piece; loaded with the next turns' where they are few."""
-        key = turn.first, piece.first_tile
-        if key not in self.weights:
-            row_bytes, rows = self.config.columns, self.config.rows
-            together = next(turns for turns in self.sharers if turn in turns)
-            if piece.tiles < self.tiles or len(together) == 1:
-                buffer = Buffer(Memory.WEIGHT, piece.tiles * len(turn) * rows)
-                address = self.addresses[turn] + piece.first_tile * len(turn) * rows * row_bytes
-                self.weights[key] = buffer, 0
-            else:
-                together = together[together.index(turn) :]
-                buffer = Buffer(Memory.WEIGHT, sum(map(self.rows_of, together)))
-                address, offset = self.addresses[turn], 0
-                for other in together:
-                    self.weights[other.first, 0] = buffer, offset
-                    offset += self.rows_of(other)
-            for part in spans(buffer.rows, max(LOAD_ROWS, buffer.rows // LOADS_MOST)):
-                size = len(part) * row_bytes
-                self.emitter.load_bytes(buffer, address + part.first * row_bytes, size, part.first)
-        return self.weights[key]
+    def load_weights(self, job: Job) -> tuple[Buffer, int]:
+        """(buffer, first row) of a job's weights; loaded with the next ones' where they are few."""
+        if job not in self.weights:
+            together, rows = self.loads.pop(0), self.config.rows
+            assert together[0] is job
+            buffer = Buffer(Memory.WEIGHT, sum(each.tiles for each in together) * rows)
+            row = 0
+            for each in together:
+                self.weights[each] = buffer, row
+                row += each.tiles * rows
+            size = buffer.rows * self.config.columns
+            self.emitter.load_bytes(buffer, self.weight_address, size)
+            self.weight_address += size
+        return self.weights.pop(job)
 
     def load_input(self, last: int) -> None:
         """Channel rows up to `last`, unless they are there."""
@@ -214,24 +257,25 @@ class TurnsEmitter:
             transfer = self.cut.source.transfer(self.lines, self.pixels, channels)
             self.emitter.load(self.input, transfer, span.first, self.cut.channel_rows)
 
-    def convolve(self, turn: Span, piece: Segment, sums: Buffer) -> None:
-        """One piece of K for the blocks of a turn."""
-        cut, config, tile = self.cut, self.config, self.tile
-        weights, row = self.load_weights(turn, piece)
+    def convolve(self, job: Job, sums: Place) -> None:
+        """A job whose sums lie at `sums`."""
+        cut, config, tile, piece = self.cut, self.config, self.tile, job.piece
+        weights, row = self.load_weights(job)
         self.load_input(piece.channels.last)
         vertical, horizontal = cut.axes
-        entry, offset = self.layer.entries[turn.first]
+        entry, offset = self.layer.entries[job.blocks.first]
         carry, first_channel = int(piece.first_tile > 0), piece.channels.first
-        pixels, used = len(self.lines) * len(self.pixels), piece.tiles * len(turn) * config.rows
+        pixels, used = len(self.lines) * len(self.pixels), job.tiles * config.rows
+        count = tile.positions * len(job.blocks)
         accesses = [
             Access(self.input, first_channel, pixels, cut.channel_rows, len(piece.channels)),
             Access(weights, row, 1, used, used),
-            Access(sums, 0, 1, sums.rows, sums.rows, write=True),
+            Access(sums.buffer, sums.offset, 1, count, count, write=True),
         ]
         if carry:
-            accesses.append(Access(sums, 0, 1, sums.rows, sums.rows))
+            accesses.append(Access(sums.buffer, sums.offset, 1, count, count))
         if not carry or config.weight_zero_points:
-            accesses.append(Access(entry, offset, 1, len(turn), len(turn)))
+            accesses.append(Access(entry, offset, 1, len(job.blocks), len(job.blocks)))
         self.emitter.emit(
             Opcode.CONVOLVE,
             {
@@ -251,12 +295,12 @@ class TurnsEmitter:
                 "pixel_rows": cut.channel_rows,
                 "zero_point": cut.source.zero_point,
                 "carry": carry,
-                "further_blocks": len(turn) - 1,
+                "further_blocks": len(job.blocks) - 1,
             },
             {
                 "input_row": Place(self.input, first_channel),
                 "weight_row": Place(weights, row),
-                "accumulator_row": Place(sums),
+                "accumulator_row": sums,
                 "parameters": Place(entry, offset),
             },
             tuple(accesses),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from emulator.instructions import Opcode, largest
 
@@ -194,4 +195,16 @@ def cut_kernel_rows(piece: Segment, row: int) -> list[Segment]:
     return [
         replace(piece, kernel_rows=Span(rows.first, row)),
         replace(piece, kernel_rows=Span(row, rows.last), first_tile=piece.first_tile + (row - rows.first) * line),
+    ]
+
+
+def cut_channels(piece: Segment, edges: Sequence[int]) -> list[Segment]:
+    """A piece of K of one kernel position, cut at those of its channel rows; others as they are."""
+    channels = piece.channels
+    if piece.tiles > len(channels):
+        return [piece]
+    ends = [channels.first, *(edge for edge in edges if channels.first < edge < channels.last), channels.last]
+    return [
+        replace(piece, channels=Span(first, last), first_tile=piece.first_tile + first - channels.first)
+        for first, last in pairwise(ends)
     ]

@@ -13,6 +13,8 @@ from .operation import Operation
 
 TRANSFER_CYCLES = 44
 """Of a LOAD or STORE besides its bursts."""
+START_CYCLES = 48
+"""From the start of a run to that of the first instruction."""
 HALF_BURST_CYCLES = 5
 """Half cycles that a burst takes at least: 16 of them are under way, and a memory answers after some 32 cycles."""
 ARRAY_CYCLES = 4

@@ -7,8 +7,9 @@ run ahead of the array.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from operator import itemgetter
 
@@ -17,11 +18,14 @@ import numpy as np
 from emulator.instructions import Unit
 
 from .allocator import Allocator, RestingAllocator
+from .clock import Clock, Times
 from .external_hazards import LastWriter
 from .operation import Buffer, Memory, Operation
 
 LOOKAHEAD = 12
 """LOADs in front of an operation that does not need them: fewer than a queue holds, so that it gets past them."""
+FITTING = 4
+"""The part of a LOAD that ends before another one could begin which it passes: the bus hardly ever idles."""
 
 
 class NoRoomError(Exception):
@@ -36,21 +40,21 @@ def schedule(
     operations: Sequence[Operation],
     depths: dict[Memory, int],
     memory_bytes: int,
-    cycles: Callable[[Operation], int] = lambda _: 0,
+    times: Times | None = None,
 ) -> list[Operation]:
     """The operations in program order, all buffers placed.
 
-    cycles : for how long about an operation occupies its unit
+    times : how long about the operations take; None: no time
 
     A layer whose buffers do not fit because LOADs ran ahead is emitted again without; `NoRoomError` if they still do
     not fit.
     """
     stores = _stores_before(operations, memory_bytes)
-    durations = [cycles(operation) for operation in operations]
+    times = times or Times([0] * len(operations))
     serial: set[int] = set()
     while True:
         try:
-            return _Scheduler(operations, depths, stores, durations, serial).run()
+            return _Scheduler(operations, depths, stores, times, serial).run()
         except NoRoomError as error:
             if error.layer in serial:
                 raise
@@ -76,8 +80,8 @@ class _Scheduler:
     early : LOADs in the program that no operation has needed yet, a heap
     full : memories in which the next LOAD found no room
     done : the last operation of another unit
-    ends : when about each operation of the program ends
-    units : when each unit is free; rows: when the last content of each row has been used
+    clock : when about each operation of the program ends; rows: when the last content of each row has been used
+    releases : for each memory, the operations that are the last ones to use a buffer
     """
 
     def __init__(
@@ -85,15 +89,12 @@ class _Scheduler:
         operations: Sequence[Operation],
         depths: dict[Memory, int],
         stores: list[int],
-        durations: list[int],
+        times: Times,
         serial: set[int],
     ):
-        self.operations, self.stores, self.durations, self.serial = operations, stores, durations, serial
-        self.ends = [0] * len(operations)
-        self.units = [0] * len(Unit)
+        self.operations, self.stores, self.serial = operations, stores, serial
+        self.durations, self.clock = times.cycles, Clock(operations, times)
         self.rows = {memory: np.zeros(depth, np.int64) for memory, depth in depths.items()}
-        self.written: dict[Buffer, int] = {}
-        self.freed: dict[Buffer, int] = {}
         self.allocators = {memory: Allocator(depth) for memory, depth in depths.items()}
         self.allocators[Memory.OUTPUT] = RestingAllocator(depths[Memory.OUTPUT])
         self.half = depths[Memory.ACCUMULATOR] // 2
@@ -103,8 +104,12 @@ class _Scheduler:
         for index, operation in enumerate(operations):
             for access in operation.accesses:
                 self.last_use[access.buffer] = index
-        for buffer in self.last_use:
+        self.releases: dict[Memory, list[int]] = {}
+        for buffer, index in self.last_use.items():
             buffer.address = -1
+            self.releases.setdefault(buffer.memory, []).append(index)
+        for indices in self.releases.values():
+            indices.sort()
         queues: dict[Memory, deque[int]] = {}
         for index, operation in enumerate(operations):
             if operation.unit == Unit.LOAD:
@@ -124,7 +129,7 @@ class _Scheduler:
                 self.load(first, order)
             if not self.place(index):
                 self.fail(index)
-            start = self.start(index)
+            start = self.clock.start(index, self.stores[index])
             self.load_ahead(index, start + self.durations[index], order)
             self.enter(index, start, order)
             self.done = index
@@ -134,28 +139,41 @@ class _Scheduler:
     def load_ahead(self, index: int, end: int, order: list[Operation]) -> None:
         """LOADs that operation `index`, which ends at about `end`, does not need yet, in the order of emission.
 
-        One that would wait, for room or for a STORE, is passed by those to other memories that are done before.
+        One that would wait, for room or for a STORE, is passed by those to other memories that are done in time.
         """
+        free = self.clock.units
         while self.waiting and self.ahead(index) < LOOKAHEAD:
             found, limit = -1, -1
             for queue in sorted(self.waiting, key=itemgetter(0)):
                 candidate = queue[0]
                 start = self.ready(candidate)
                 if start < 0:
-                    limit = end if limit < 0 else min(limit, end)
-                elif limit < 0 and start <= self.units[Unit.LOAD]:
+                    soonest = self.soonest(candidate, index, end)
+                    limit = soonest if limit < 0 else min(limit, soonest)
+                elif limit < 0 and start <= free[Unit.LOAD]:
                     found = candidate
                     break
                 elif limit < 0:
                     found, limit = candidate, start
-                elif start + self.durations[candidate] <= limit:
+                elif start + self.durations[candidate] // FITTING <= limit:
                     found = candidate
                     break
-                if limit <= self.units[Unit.LOAD] and limit >= 0:
+                if 0 <= limit <= free[Unit.LOAD]:
                     break
             if found < 0:
                 return
             self.load(found, order)
+
+    def soonest(self, candidate: int, index: int, end: int) -> int:
+        """When at the soonest a LOAD could begin that waits for what is behind operation `index`, which ends at `end`:
+        for its STORE, or for rows that are freed."""
+        operation, last = self.operations[candidate], self.stores[candidate]
+        if last <= self.done:
+            if operation.layer in self.serial:
+                return end
+            releases = self.releases[operation.accesses[0].buffer.memory]
+            last = releases[bisect_left(releases, index)]
+        return max(end, self.clock.soonest(last, index))
 
     def ready(self, index: int) -> int:
         """When a LOAD could begin, its rows placed; −1 if it must wait for what is not in the program."""
@@ -166,7 +184,7 @@ class _Scheduler:
         if not self.place(index):
             self.full.add(memory)
             return -1
-        return self.start(index)
+        return self.clock.start(index, self.stores[index])
 
     def ahead(self, index: int) -> int:
         """LOADs in program order that an operation does not need."""
@@ -181,27 +199,12 @@ class _Scheduler:
         queue.popleft()
         if not queue:
             self.waiting.remove(queue)
-        self.enter(index, self.start(index), order)
-
-    def start(self, index: int) -> int:
-        """When about a placed operation begins."""
-        operation = self.operations[index]
-        start = self.units[operation.unit]
-        for access in operation.accesses:
-            buffer = access.buffer
-            start = max(start, self.freed[buffer] if access.write else self.written.get(buffer, 0))
-        if self.stores[index] >= 0:
-            start = max(start, self.ends[self.stores[index]])
-        return start
+        self.enter(index, self.clock.start(index, self.stores[index]), order)
 
     def enter(self, index: int, start: int, order: list[Operation]) -> None:
         """An operation that begins at about `start` enters the program."""
-        operation = self.operations[index]
-        end = self.ends[index] = self.units[operation.unit] = start + self.durations[index]
-        for access in operation.accesses:
-            if access.write:
-                self.written[access.buffer] = end
-        order.append(operation)
+        self.clock.enter(index, start)
+        order.append(self.operations[index])
 
     def fail(self, index: int) -> None:
         operation = self.operations[index]
@@ -233,7 +236,7 @@ class _Scheduler:
     def occupy(self, buffer: Buffer, address: int) -> None:
         """The buffer has its rows."""
         buffer.address = address
-        self.freed[buffer] = int(self.rows[buffer.memory][address : address + buffer.rows].max())
+        self.clock.freed[buffer] = int(self.rows[buffer.memory][address : address + buffer.rows].max())
 
     def release(self, index: int) -> None:
         """Free the rows of buffers that no later operation uses."""
@@ -241,4 +244,4 @@ class _Scheduler:
             if self.last_use[buffer] == index:
                 self.allocators[buffer.memory].free(buffer.address, buffer.rows)
                 self.full.discard(buffer.memory)
-                self.rows[buffer.memory][buffer.address : buffer.address + buffer.rows] = self.ends[index]
+                self.rows[buffer.memory][buffer.address : buffer.address + buffer.rows] = self.clock.ends[index]
