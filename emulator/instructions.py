@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 INSTRUCTION_BYTES = 32
 INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
@@ -330,18 +331,27 @@ class Instruction:
 
     def encode(self) -> bytes:
         """The 32 bytes; values that the bits hold are encoded even where the accelerator will refuse them."""
-        formats = FORMATS[self.opcode]
-        names = {field.name for field in formats}
-        if not {field.name for field in formats if not field.feature} <= set(self.fields) <= names:
+        required, names, places = _encoding(self.opcode)
+        if not required <= set(self.fields) <= names:
             raise ValueError(f"{self.opcode.name} must have the fields {sorted(names)}, not {sorted(self.fields)}")
-        word, offsets = int(self.opcode), field_offsets(self.opcode)
-        for field in formats:
-            value = self[field.name]
-            low, high = (-(1 << (field.bits - 1)) if field.signed else 0), (1 << (field.bits - field.signed)) - 1
+        word = int(self.opcode)
+        for name, offset, low, high, mask in places:
+            value = self.fields.get(name, 0)
             if not low <= value <= high:
-                raise ValueError(f"{self.opcode.name}.{field.name} must be from {low} to {high}, not {value}")
-            word |= (value & ((1 << field.bits) - 1)) << offsets[field.name]
+                raise ValueError(f"{self.opcode.name}.{name} must be from {low} to {high}, not {value}")
+            word |= (value & mask) << offset
         return word.to_bytes(INSTRUCTION_BYTES, "little")
+
+
+@cache
+def _encoding(opcode: Opcode) -> tuple[frozenset[str], frozenset[str], list[tuple[str, int, int, int, int]]]:
+    """Names of a format's fields that must be given, those of all, and (name, offset, low, high, mask) of each."""
+    places, offsets = [], field_offsets(opcode)
+    for field in FORMATS[opcode]:
+        low, high = (-(1 << (field.bits - 1)) if field.signed else 0), (1 << (field.bits - field.signed)) - 1
+        places.append((field.name, offsets[field.name], low, high, (1 << field.bits) - 1))
+    required = frozenset(field.name for field in FORMATS[opcode] if not field.feature)
+    return required, frozenset(offsets), places
 
 
 def instruction(opcode: Opcode, **fields: int) -> Instruction:

@@ -263,16 +263,18 @@ class Emitter:
                 f"{error.memory.name.lower()} memory than there are"
             ) from None
         synchronize(program, sizes, self.size)
-        instructions = []
+        instructions, codes = [], []
         for operation in program:
             made = operation.instruction()
             try:
-                made.encode()
+                codes.append(made.encode())
             except ValueError as error:
                 layer = self.layers[operation.layer]
                 raise CompileError(f"layer {layer!r} does not fit the instruction set: {error}") from None
             instructions.append(made)
-        return self._program(program, tuple(instructions), macs)
+        instructions.append(Instruction(Opcode.HALT, {}))
+        code = b"".join([*codes, instructions[-1].encode()])
+        return self._program(program, tuple(instructions), code, macs)
 
     def _ordered(self) -> list[Operation]:
         """The operations in program order; layers that do not fit beside others run alone."""
@@ -286,9 +288,9 @@ class Emitter:
                     raise
                 apart.add(error.layer)
 
-    def _program(self, order: list[Operation], instructions: tuple[Instruction, ...], macs: int) -> Program:
-        instructions = (*instructions, Instruction(Opcode.HALT, {}))
-        code = b"".join(made.encode() for made in instructions)
+    def _program(
+        self, order: list[Operation], instructions: tuple[Instruction, ...], code: bytes, macs: int
+    ) -> Program:
         program_address = self.reserve(len(code))
         image = bytearray(self.size)
         for address, data in (*self.constants, (program_address, code)):

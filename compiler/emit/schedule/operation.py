@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import DEPTHWISE_WORDS, PARAMETER_ENTRIES, UNIT_OF, Instruction, Opcode, Target, Unit
+
+GRANULE = 8
+"""Bytes of external memory that are taken as one; of more, a column block's codes would wait for those of the next."""
 
 
 class Memory(IntEnum):
@@ -54,7 +61,7 @@ def depths(config: AcceleratorConfig) -> dict[Memory, int]:
     }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Buffer:
     """Rows of a memory for one content: written once, then read; `schedule` gives it its address."""
 
@@ -63,7 +70,7 @@ class Buffer:
     address: int = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Access:
     """Rows of a buffer: `count` times `width` rows from `offset` on, `pitch` rows from one to the next."""
 
@@ -75,7 +82,7 @@ class Access:
     write: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A field's value: the address of a buffer's row, times `scale`."""
 
@@ -95,8 +102,22 @@ class Transfer:
     pixel_stride: int
     pixel_bytes: int
 
+    @cached_property
+    def granules(self) -> slice | NDArray[np.int64]:
+        """Indices of the granules that it touches, some of them more than once."""
+        if self.lines * self.pixels == 1:
+            return slice(self.address // GRANULE, (self.address + self.pixel_bytes - 1) // GRANULE + 1)
+        line = np.arange(self.lines, dtype=np.int64) * self.line_stride
+        pixel = np.arange(self.pixels, dtype=np.int64) * self.pixel_stride
+        first = (self.address + line[:, None] + pixel).reshape(-1)
+        last = (first + self.pixel_bytes - 1) // GRANULE
+        first //= GRANULE
+        most = int((last - first).max()) + 1
+        spread = first[:, None] + np.arange(most)
+        return np.asarray(np.minimum(spread, last[:, None]).reshape(-1))
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
 class Operation:
     """One instruction under construction.
 
@@ -105,6 +126,7 @@ class Operation:
     accesses : what it reads and writes in the accelerator's memories
     transfer : bytes of external memory that other instructions of the program may touch too
     layer, block : index of the layer that it belongs to, and of the block of operations that stay together
+    unit : the one that executes it
     """
 
     opcode: Opcode
@@ -116,11 +138,10 @@ class Operation:
     block: int = 0
     wait: int = 0
     signal: int = 0
+    unit: Unit = field(init=False)
 
-    @property
-    def unit(self) -> Unit:
-        """The unit that executes it."""
-        return UNIT_OF[self.opcode]
+    def __post_init__(self) -> None:
+        self.unit = UNIT_OF[self.opcode]
 
     def instruction(self) -> Instruction:
         """The instruction, once its buffers have addresses."""
