@@ -23,20 +23,28 @@ class Region:
     address : of the first code
     strides : bytes from index to index along each stored axis; None: contiguous, the last axis fastest
     planes : 0: codes; n: sums of n bytes, their lowest bytes like codes, then as many of the next ones, and so on
+    block : 0: the channels of a pixel lie together; n, a divisor of their number: those of n channels do, pixel after
+        pixel, then the next n of all pixels, and so on; `strides` must be None
     """
 
     address: int
     tensor: Tensor
     strides: tuple[int, ...] | None = None
     planes: int = 0
+    block: int = 0
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Bytes from index to index along each stored axis."""
+        """Bytes from index to index along each stored axis; along the last one, inside a block."""
         if self.strides is not None:
             return self.strides
-        shape = self.tensor.shape
+        shape = (*self.tensor.shape[:-1], self.block) if self.block else self.tensor.shape
         return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
+
+    @property
+    def block_size(self) -> int:
+        """Bytes from a block of channels to the next one, where there are several."""
+        return int(np.prod(self.tensor.shape[:-1], dtype=np.int64)) * self.block
 
     @property
     def contiguous(self) -> bool:
@@ -54,10 +62,16 @@ class Region:
         """The same of the codes, or of one byte of all the sums."""
         if 0 in self.tensor.shape:
             return 0
+        if self.block:
+            return self.tensor.shape[-1] // self.block * self.block_size
         return 1 + sum((n - 1) * step for n, step in zip(self.tensor.shape, self.steps, strict=True))
 
     def view(self, memory: bytes | bytearray) -> Codes:
-        """The codes in a memory image, of the tensor's stored shape; writable if the image is."""
+        """The codes in a memory image, of the tensor's stored shape; writable if the image is, a copy of blocks."""
+        if self.block:
+            *outer, channels = self.tensor.shape
+            shape, steps = (*outer, channels // self.block, self.block), (*self.steps[:-1], self.block_size, 1)
+            return np.ndarray(shape, np.int8, memory, self.address, steps).reshape(self.tensor.shape)
         return np.ndarray(self.tensor.shape, np.int8, memory, self.address, self.steps)
 
     def values(self, memory: bytes) -> Codes | NDArray[np.int64]:

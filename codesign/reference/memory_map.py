@@ -32,6 +32,7 @@ class Span:
     tensor: Tensor | None = None
     strides: tuple[int, ...] = ()
     planes: int = 0
+    block: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -48,6 +49,8 @@ class Span:
             }
             if self.planes:
                 made["sum_bytes"] = self.planes
+            if self.block:
+                made["block_channels"] = self.block
         return made
 
 
@@ -66,8 +69,8 @@ def spans(program: Program) -> list[Span]:
     for kind, regions in (("input", program.inputs), ("layer", program.tensors)):
         for name, region in regions.items():
             if name not in program.inputs or kind == "input":
-                place = (region.address, region.size, shown.get(name, ()), region.tensor, region.steps, region.planes)
-                found.append(Span(kind, name, *place))
+                place = (region.address, region.size, shown.get(name, ()), region.tensor, region.steps)
+                found.append(Span(kind, name, *place, region.planes, region.block))
     found += [
         Span("counters", _counted(number, block), block.address, COUNTER_ROWS * program.columns)
         for number, block in enumerate(program.counters, 1)
@@ -206,6 +209,8 @@ def _shape(span: Span) -> str:
         text = " × ".join(map(str, tensor.shape)) + " codes"
     if span.planes:
         text = f"{text.removesuffix(' codes')}, sums of {span.planes} bytes"
+    if span.block:
+        return f"{text}, {span.block} channels of all pixels after the other"
     if not Region(span.address, tensor, span.strides).contiguous:
         text += f" at distances of {', '.join(map(str, span.strides))} bytes"
     return text

@@ -38,8 +38,6 @@ DIGIT = 17
 """Bits of an unsigned digit that a signed multiplier takes."""
 PRODUCT_IN_LUTS = 80
 """Bits of one factor times bits of the other, up to which the lanes' products are sums."""
-BIAS_BYTES = 4
-"""Rows of a parameter entry that hold a bias."""
 UNIT_MULTIPLIERS = 2
 """Multipliers of the convolve and post-process units, for the sizes of maps."""
 
@@ -110,8 +108,6 @@ def memories(config: AcceleratorConfig) -> dict[str, Memory]:
     arithmetic, columns = config.arithmetic, config.columns
     bank = max((config.accumulator_depth + 1) // 2, 2)
     copies, taps = max(config.depthwise_taps // STREAM_TAPS, 1), config.depthwise_taps
-    # A lane with depthwise weights has the bias, and their zero point, beside the multiplier and the shift.
-    parameters = -(-arithmetic.multiplier_bits // 8) + 1 + (BIAS_BYTES + config.weight_zero_points if taps else 0)
     # Each code of a word of several is written for itself, and so has a byte of nine bits for itself.
     word = taps * BLOCK_BYTE if taps > 1 else 8
     depthwise = {
@@ -132,7 +128,7 @@ def memories(config: AcceleratorConfig) -> dict[str, Memory]:
         "tables": Memory(columns, 8, 1 << arithmetic.activation_bits),
         **(depthwise if taps else {}),
         "biases": Memory(columns, 32, PARAMETER_ENTRIES, block=True),
-        "parameters": Memory(columns, 8 * parameters, PARAMETER_ENTRIES, block=True),
+        "parameters": Memory(columns, 8 * (-(-arithmetic.multiplier_bits // 8) + 1), PARAMETER_ENTRIES, block=True),
         **{name: Memory(1, bits + INDEX_BITS, QUEUE_DEPTH, block=True) for name, bits in queues.items()},
         "fetch": Memory(1, 8 * config.bus_bytes + 1, fetched, block=True),
         "counters": Memory(1, COUNTER_BITS // 2, 2 * len(COUNTERS), block=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,12 +38,13 @@ from .cut.column_blocks import as_convolution, check_bias
 from .cut.depthwise_cut import DepthwiseCut, runs_in_lanes
 from .cut.maps import Map, as_map, as_vector
 from .cut.packing import Border, border, narrow, outputs_together, packed, packs, together, turned
+from .cut.piecewise_cut import runs_piecewise
 from .cut.side_by_side import border_together, pixels_together, side_by_side
 from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
 from .fuse import Step, fuse
-from .piecewise import PiecewiseEmitter, runs_piecewise
+from .piecewise import PiecewiseEmitter
 from .placement import Inside, pad_offset
 from .pool import emit_average_pool, emit_max_pool
 from .post import Post, adder_fields
@@ -152,7 +154,9 @@ def _emit_convolution(emitter: Emitter, node: Convolution, source: Map, target: 
     if runs_in_lanes(node, emitter.config):
         DepthwiseEmitter(emitter, _depthwise_cut(emitter, node, source, target), post).emit()
         return
-    groups = emitter.stored_channels.get(node.inputs[0], ())
+    groups: Sequence[int] = emitter.stored_channels.get(node.inputs[0], ())
+    if source.block:
+        groups = range(source.block, source.depth, source.block)
     if runs_piecewise(node, source, target, post.operand, groups, emitter.config):
         PiecewiseEmitter(emitter, node, source, target, post, groups).emit()
         return

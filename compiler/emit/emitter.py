@@ -14,6 +14,7 @@ from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POI
 from emulator.program import CounterBlock, Program, Region
 
 from .compile_error import CompileError
+from .cut.in_blocks import maps_in_blocks
 from .cut.output_room import counter_blocks
 from .cut.packing import borders
 from .cut.side_by_side import borders_together
@@ -52,7 +53,8 @@ class Emitter:
         self.layers: list[str] = []
         self.stored: list[str] = []
         wanted = borders(graph, config.rows) | borders_together(graph, config)
-        self.placement = Placement(graph, fused, wanted, self.reserve)
+        in_blocks = maps_in_blocks(graph, config, fused, wanted)
+        self.placement = Placement(graph, fused, wanted, self.reserve, in_blocks, config.columns)
         self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.stored_cycles: dict[str, int] = {}

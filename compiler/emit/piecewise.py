@@ -7,28 +7,22 @@ array works while the layer in front still makes its last channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
-from emulator.config import AcceleratorConfig
 from emulator.graph import Convolution
 from emulator.instructions import PARAMETER_ENTRIES, Opcode
 
 from .cut.column_blocks import blocks, weight_tiles, weight_zero_points
 from .cut.maps import Map
-from .cut.output_room import output_room
-from .cut.tiling import MAP_MOST, Span, even_spans, spans
+from .cut.piecewise_cut import head_and_tail, pieces, together
+from .cut.tiling import Span, even_spans, spans
 from .emitter import Emitter
 from .post import Post
 from .schedule.operation import Access, Buffer, Memory, Place
 
-PIECES_MOST = 4
-"""Pieces of K: each of them takes the sums once more through the accumulators."""
 ENTRIES_MOST = PARAMETER_ENTRIES // 4
 """Parameter entries of results that are loaded together."""
-LEAST_POSITIONS = 24
-"""Positions below which a block's sums would come too late for its next piece."""
 
 
 class PiecewiseEmitter:
@@ -46,9 +40,11 @@ class PiecewiseEmitter:
         self.positions = self.target.width
         self.blocks = blocks(node, self.config.columns)
         self.channel_rows = -(-source.depth // self.config.rows)
-        self.pieces = _pieces(self.channel_rows, groups, self.config.rows)
+        # Rows from pixel to pixel, and from its channels of one tile to those of the next one.
+        self.steps = (1, self.positions) if source.block else (self.channel_rows, 1)
+        self.pieces = pieces(self.channel_rows, groups, self.config.rows)
         array = len(self.blocks) * self.channel_rows * self.positions
-        self.heads, self.tail = _head_and_tail(self.pieces, emitter.stored_cycles[node.inputs[0]] > array)
+        self.heads, self.tail = head_and_tail(self.pieces, emitter.stored_cycles.get(node.inputs[0], 0) > array)
         self.together = together(node, self.positions, self.config)
         self.in_turns = self.config.dataflow == "weight_stationary"
 
@@ -73,14 +69,14 @@ class PiecewiseEmitter:
         sums = Buffer(Memory.ACCUMULATOR, self.positions * len(group))
         whole = Span(0, self.channel_rows)
         heads, tail = (self.heads, self.tail) if self.missing else ([], whole)
-        starts = None
+        starts: dict[Span, Buffer] = {}
         for piece in heads:
-            if starts is None:
-                starts = self.load_parameters(group)
-            each = [Span(0, len(group))] if self.in_turns else list(spans(len(group), 1))
-            for places in each:
-                self.emitter.begin_block()
-                self.convolve(piece, group, places, sums, (starts, places.first))
+            for some in spans(len(group), ENTRIES_MOST):
+                for places in [some] if self.in_turns else spans(len(some), 1, some.first):
+                    self.emitter.begin_block()
+                    if some not in starts:
+                        starts[some] = self.load_parameters(Span(group.first + some.first, group.first + some.last))
+                    self.convolve(piece, group, places, sums, (starts[some], places.first - some.first))
         entries: dict[int, tuple[Buffer, int]] = {}
         for place in range(len(group)):
             self.emitter.begin_block()
@@ -105,10 +101,11 @@ class PiecewiseEmitter:
 
     def load_inputs(self, piece: Span) -> None:
         """The channels of a piece, of all pixels."""
-        rows = self.config.rows
-        channels = Span(piece.first * rows, min(piece.last * rows, self.source.depth))
-        transfer = self.source.transfer(Span(0, 1), Span(0, self.positions), channels)
-        self.emitter.load(self.inputs, transfer, piece.first, self.channel_rows)
+        rows, (pixel_rows, step) = self.config.rows, self.steps
+        for part in spans(len(piece), 1, piece.first) if self.source.block else [piece]:
+            channels = Span(part.first * rows, min(part.last * rows, self.source.depth))
+            transfer = self.source.transfer(Span(0, 1), Span(0, self.positions), channels)
+            self.emitter.load(self.inputs, transfer, part.first * step, pixel_rows)
 
     def convolve(self, piece: Span, group: Span, places: Span, sums: Buffer, entry: tuple[Buffer, int]) -> None:
         """One piece of K for some column blocks of a group, which take turns; `entry` is the first one's parameters."""
@@ -118,7 +115,7 @@ class PiecewiseEmitter:
         count, blocks, carry = self.positions, len(places), int(piece.first > 0)
         first, rows = places.first * count, blocks * count
         accesses = [
-            Access(self.inputs, piece.first, count, self.channel_rows, len(piece)),
+            self.reads(piece),
             Access(weights, 0, 1, weights.rows, weights.rows),
             Access(sums, first, 1, rows, rows, write=True),
         ]
@@ -126,29 +123,39 @@ class PiecewiseEmitter:
             accesses.append(Access(sums, first, 1, rows, rows))
         if not carry or self.config.weight_zero_points:
             accesses.append(Access(entry[0], entry[1], 1, blocks, blocks))
-        ones = ("output_height", "kernel_height", "kernel_width", "input_height", "stride_height", "stride_width")
+        ones = ("output_height", "kernel_width", "stride_height", "stride_width", "dilation_height", "dilation_width")
+        lines = len(piece) if self.source.block else 1
         self.emitter.emit(
             Opcode.CONVOLVE,
             {
-                **dict.fromkeys((*ones, "dilation_height", "dilation_width"), 1),
+                **dict.fromkeys(ones, 1),
+                "kernel_height": lines,
+                "input_height": lines,
                 "output_width": count,
                 "input_width": count,
                 "pad_top": 0,
                 "pad_left": 0,
-                "channel_rows": len(piece),
-                "pixel_rows": self.channel_rows,
+                "channel_rows": len(piece) // lines,
+                "pixel_rows": self.steps[0],
                 "zero_point": self.source.zero_point,
                 "carry": carry,
                 **({"further_blocks": blocks - 1} if self.in_turns else {}),
             },
             {
-                "input_row": Place(self.inputs, piece.first),
+                "input_row": Place(self.inputs, piece.first * self.steps[1]),
                 "weight_row": Place(weights),
                 "accumulator_row": Place(sums, first),
                 "parameters": Place(*entry),
             },
             tuple(accesses),
         )
+
+    def reads(self, piece: Span) -> Access:
+        """The rows of a piece's channels; of a map in blocks, a tile's are a line of them."""
+        count = self.positions
+        if self.source.block:
+            return Access(self.inputs, piece.first * count, 1, len(piece) * count, len(piece) * count)
+        return Access(self.inputs, piece.first, count, self.channel_rows, len(piece))
 
     def finish(self, group: Span, place: int, sums: Buffer, entry: tuple[Buffer, int]) -> None:
         """One block's sums become codes, and these are stored."""
@@ -186,52 +193,3 @@ class PiecewiseEmitter:
         self.emitter.store(output, self.target.transfer(*pixels))
         adder = self.post.add.name if self.post.add is not None else None
         self.emitter.count(self.node.name, outputs.first, len(outputs), self.node.shape[-1], adder)
-
-
-def runs_piecewise(
-    node: Convolution, source: Map, target: Map, operand: Map | None, groups: Sequence[int], config: AcceleratorConfig
-) -> bool:
-    """Whether a convolution is pointwise, its input comes in several pieces, and it and its weights fit."""
-    maps = [source, target, *([operand] if operand is not None else [])]
-    positions, rows = target.height * target.width, -(-source.depth // config.rows)
-    room = output_room(config, False) if operand is None else min(output_room(config, False), config.operand_depth // 2)
-    return (
-        node.weight.shape[1:3] == (1, 1)
-        and node.groups == 1
-        and not any(node.padding)
-        and node.strides == (1, 1)
-        and not node.raw
-        and all(each.is_line for each in maps)
-        and LEAST_POSITIONS <= positions <= min(MAP_MOST, room)
-        and positions * rows <= config.activation_depth // 2
-        and together(node, positions, config) > 1
-        and len(_pieces(rows, groups, config.rows)) > 1
-    )
-
-
-def together(node: Convolution, positions: int, config: AcceleratorConfig) -> int:
-    """Column blocks whose sums, weights and parameters lie in the accelerator at the same time."""
-    count, depth = len(node.weight), int(node.weight.shape[3])
-    return min(
-        -(-count // config.columns),
-        config.accumulator_depth // 2 // positions,
-        config.weight_depth // 2 // (-(-depth // config.rows) * config.rows),
-        PARAMETER_ENTRIES // 2,
-    )
-
-
-def _pieces(channel_rows: int, groups: Sequence[int], rows: int) -> list[Span]:
-    """Channel rows in at most PIECES_MOST pieces, each of them whole in some of the stored ones."""
-    edges = sorted({0, channel_rows, *(min(last // rows, channel_rows) for last in groups)})
-    while len(edges) - 1 > PIECES_MOST:
-        sizes = [after - before for before, after in zip(edges, edges[2:], strict=False)]
-        del edges[1 + sizes.index(min(sizes))]
-    return [Span(first, last) for first, last in pairwise(edges)]
-
-
-def _head_and_tail(pieces: list[Span], slow: bool) -> tuple[list[Span], Span]:
-    """The pieces that come first, and the others as one: the last one if they come more slowly than the array takes
-    them, else half of K, so that each block's sums are complete a while before the next one's.
-    """
-    count = len(pieces) - 1 if slow else len(pieces) // 2
-    return pieces[:count], Span(pieces[count].first, pieces[-1].last)

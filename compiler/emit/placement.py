@@ -42,13 +42,20 @@ class Placement:
 
     fused : layers without codes in memory
     wanted : borders that the readers of maps can make use of; those that are there are in `borders`
+    in_blocks, block : maps that are stored by blocks of so many channels
     reserve : gives the address of that many fresh bytes
     """
 
     def __init__(
-        self, graph: Graph, fused: Collection[str], wanted: Mapping[str, Border], reserve: Callable[[int], int]
+        self,
+        graph: Graph,
+        fused: Collection[str],
+        wanted: Mapping[str, Border],
+        reserve: Callable[[int], int],
+        in_blocks: Collection[str] = (),
+        block: int = 0,
     ):
-        self.graph, self.wanted, self.reserve = graph, wanted, reserve
+        self.graph, self.wanted, self.reserve, self.in_blocks, self.block = graph, wanted, reserve, in_blocks, block
         self.borders: dict[str, Border] = {}
         self.regions: dict[str, Region] = {}
         self.inside: dict[str, Inside] = {}
@@ -96,6 +103,8 @@ class Placement:
         if tensor.name in self.wanted and tensor.name not in self.dense:
             return self._with_border(tensor, self.wanted[tensor.name])
         size = int(np.prod(tensor.shape, dtype=np.int64))
+        if tensor.name in self.in_blocks:
+            return Region(self.reserve(size), tensor, block=self.block)
         if isinstance(tensor, Convolution | Linear) and tensor.raw:
             planes = -(-self.graph.arithmetic.accumulator_bits // 8)
             return Region(self.reserve(size * planes), tensor, planes=planes)

@@ -27,18 +27,18 @@ CONFIGS = {
     "3x11": AcceleratorConfig(
         rows=3, columns=11, activation_scratchpad_bytes=3 * 90, weight_scratchpad_bytes=11 * 30,
         operand_scratchpad_bytes=11 * 40, output_scratchpad_bytes=11 * 24, accumulator_bytes=11 * 6 * 20,
-        counters=False, post_process_lanes=1,
+        counters=False,
         arithmetic=Arithmetic(accumulator_bits=48, overflow="wrap", multiplier_bits=12, rounding="floor"),
     ),
     "2x6": AcceleratorConfig(
         rows=2, columns=6, dataflow="output_stationary", activation_scratchpad_bytes=2 * 64,
         weight_scratchpad_bytes=6 * 60, operand_scratchpad_bytes=6 * 40, output_scratchpad_bytes=6 * 24,
-        accumulator_bytes=6 * 2 * 11, bus_bytes=32, packed_multipliers=True, post_process_lanes=3,
+        accumulator_bytes=6 * 2 * 11, bus_bytes=32, packed_multipliers=True,
         arithmetic=Arithmetic(accumulator_bits=16, rounding="half_away"),
     ),
 }  # fmt: skip
 """R = C, R > C, R < C and a single element; both dataflows, both overflows; memories small enough to force tiling;
-lanes with and without depthwise hardware, for one column, two or all eleven; packed multipliers in both dataflows."""
+lanes with and without depthwise hardware."""
 
 VERSION_2 = {
     "5x4": AcceleratorConfig(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
 
 from compiler import CompileError, compile_graph
 from emulator import AcceleratorConfig, run_graph
-from emulator.config import DATAFLOWS
 from emulator.instructions import INSTRUCTION_BYTES, Error
 from emulator.machine import Machine, RunRecord, make_result
 from rtl import simulate_images
-from tests.end_to_end.configs import CONFIGS, VERSION_2
 from tests.graphs import random_arithmetic, random_config, random_graph, version_2_arithmetic, with_version_2
 from tests.programs import memory_image, random_program
 
@@ -33,30 +29,6 @@ def accelerator(rng: np.random.Generator) -> AcceleratorConfig:
         return replace(random_config(rng, random_arithmetic(rng), rows, columns, taps), post_process_lanes=lanes)
     config = random_config(rng, version_2_arithmetic(rng), rows, columns, taps)
     return replace(config, weight_zero_points=True, raw_outputs=bool(rng.random() < 0.5), post_process_lanes=lanes)
-
-
-def hardware(config: AcceleratorConfig) -> set[tuple[object, ...]]:
-    """What a config has of the hardware that is there only if it is asked for, alone and side by side."""
-    lanes = (
-        "a lane a column" if config.lane_columns == 1 else "half rate" if config.lane_columns == 2 else "fewer lanes"
-    )
-    packed = "packed" if config.packed_multipliers and config.columns > 1 else "single"
-    return {(config.depthwise_taps, packed), (lanes, packed), (config.dataflow, packed), (config.dataflow, lanes)}
-
-
-def test_all_hardware_is_drawn() -> None:
-    """By the accelerators that both simulators run, each part; by the random ones, every pair too."""
-    fixed = set[object]().union(*(part for config in (CONFIGS | VERSION_2).values() for part in hardware(config)))
-    assert fixed == {
-        *(0, 1, 3, 9), "packed", "single", "a lane a column", "half rate", "fewer lanes", *DATAFLOWS
-    }  # fmt: skip
-    drawn = Counter(pair for seed in range(200) for pair in hardware(accelerator(np.random.default_rng([seed, 20]))))
-    lanes = ("a lane a column", "half rate", "fewer lanes")
-    pairs = {*product((0, 1, 3, 9, *lanes, *DATAFLOWS), ("packed", "single")), *product(DATAFLOWS, lanes)}
-    assert drawn.keys() == pairs and min(drawn.values()) >= 3, drawn
-    assert {pair for config in (CONFIGS | VERSION_2).values() for pair in hardware(config)} >= {
-        (9, "packed"), ("half rate", "packed"), ("fewer lanes", "single"), *product(DATAFLOWS, ("packed", "single"))
-    }  # fmt: skip
 
 
 def memory_model(rng: np.random.Generator) -> dict[str, int]:

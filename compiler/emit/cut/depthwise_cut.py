@@ -116,6 +116,8 @@ class DepthwiseCut:
     def _fits(self, lines: int, pixels: int, group: int, share: int) -> bool:
         """Whether a tile fits one of so many shares of each memory."""
         config, positions = self.config, lines * pixels
+        if group > 1 and (self.source.block or self.target.block):
+            return False
         if len(self.pieces) > 1 and (positions > DEPTHWISE_SUMS or group > 1):
             return False
         room = output_room(config, group > 1) if share > 1 else config.output_depth - COUNTER_ROWS * config.counters

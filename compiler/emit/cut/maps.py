@@ -13,7 +13,10 @@ from .tiling import Span
 
 @dataclass(frozen=True)
 class Map:
-    """height × width pixels of `depth` codes that lie side by side."""
+    """height × width pixels of `depth` codes that lie side by side.
+
+    block, block_stride : where codes of so many channels are a map of their own, so many bytes apart; or 0
+    """
 
     address: int
     height: int
@@ -22,6 +25,8 @@ class Map:
     line_stride: int
     pixel_stride: int
     zero_point: int
+    block: int = 0
+    block_stride: int = 0
 
     @property
     def is_line(self) -> bool:
@@ -50,10 +55,12 @@ class Map:
 
     def at(self, line: int, pixel: int, channel: int = 0) -> int:
         """Address of a code."""
+        if self.block:
+            channel = channel // self.block * self.block_stride + channel % self.block
         return self.address + line * self.line_stride + pixel * self.pixel_stride + channel
 
     def transfer(self, lines: Span, pixels: Span, channels: Span) -> Transfer:
-        """The bytes of some channels of some pixels of some lines."""
+        """The bytes of some channels of some pixels of some lines; of a map in blocks, channels of one of them."""
         address = self.at(lines.first, pixels.first, channels.first)
         return Transfer(address, len(lines), self.line_stride, len(pixels), self.pixel_stride, len(channels))
 
@@ -74,7 +81,8 @@ def as_map(region: Region) -> Map:
         else:
             raise CompileError(f"layer {region.tensor.name!r}: {len(axes)} axes that do not merge into lines")
     (height, line), (width, pixel), (depth, _) = axes
-    return Map(region.address, height, width, depth, line, pixel, region.tensor.zero_point)
+    block = region.block, region.block_size
+    return Map(region.address, height, width, depth, line, pixel, region.tensor.zero_point, *block)
 
 
 def as_vector(region: Region) -> Map:

@@ -49,9 +49,8 @@ class Layer:
     def __post_init__(self) -> None:
         operations = [operation for block in self.blocks for operation in block.operations]
         self.on_array = any(operation.unit == Unit.CONVOLVE for operation in operations)
+        self.left = {unit: sum(block.work[unit] for block in self.blocks) for unit in Unit}
         self.adds = any(o.opcode == Opcode.ADDER or o.fields.get("add") for o in operations)
-        self.work = {unit: sum(block.work[unit] for block in self.blocks) for unit in Unit}
-        self.left = dict(self.work)
         self.has_table = any(access.buffer.memory == Memory.TABLE for o in operations for access in o.accesses)
 
     def beside(self, other: Layer) -> bool:
@@ -172,33 +171,44 @@ class _Clock:
             if operation.unit == Unit.STORE:
                 block.stored = end + trip
 
-    def data(self, block: Block) -> int | None:
-        """When a block's input has come; None if what stores it has no place yet."""
+    def begins(self, block: Block) -> int | None:
+        """When the lanes, or the array if it alone works, could begin with a block; None if its input has no place."""
         if any(needed.stored < 0 for needed in block.needs):
             return None
-        if not block.work[Unit.LOAD]:
-            return 0
         there = max((needed.stored for needed in block.needs), default=0)
-        return max(there, self.free[Unit.LOAD]) + block.work[Unit.LOAD] + TRIP_CYCLES
+        free, ready = dict(self.free), dict[Buffer, int]()
+        found = there
+        for operation in block.operations:
+            unit = operation.unit
+            start = free[unit]
+            if unit == Unit.LOAD and operation.transfer is not None:
+                start = max(start, there)
+            for access in operation.accesses:
+                if not access.write:
+                    start = max(start, ready.get(access.buffer, self.ready.get(access.buffer, 0)))
+            if unit == Unit.CONVOLVE:
+                found = start
+            if unit == Unit.POST_PROCESS:
+                return start
+            end = free[unit] = start + duration(operation, self.config)
+            trip = TRIP_CYCLES if unit in (Unit.LOAD, Unit.STORE) else 0
+            for access in operation.accesses:
+                if access.write:
+                    ready[access.buffer] = end + trip
+        return found
 
     def choose(self, layers: Sequence[Layer]) -> Layer:
-        """Which of some layers, at most one of which uses the array, goes on: the first one has its data."""
-        there = {layer: ends for layer in layers if layer.here and (ends := self.data(layer.here)) is not None}
+        """Which of some layers goes on: the one that can begin first, where the lanes are the bound."""
+        if len(layers) == 1:
+            return layers[0]
+        there = {layer: begins for layer in layers if layer.here and (begins := self.begins(layer.here)) is not None}
         array = next((layer for layer in there if layer.on_array), None)
-        array_free, lanes_free = self.free[Unit.CONVOLVE], self.free[Unit.POST_PROCESS]
         others = [layer for layer in there if not layer.on_array]
-        if array is None or not others:
-            return min(there, key=lambda layer: max(there[layer], lanes_free))
-        assert array.here is not None
-        if there[array] > max(array_free, lanes_free, self.free[Unit.STORE]):  # the array waits
-            lanes = others[0]
-            return lanes if there[lanes] <= max(lanes_free, there[array]) else array
-        ready = [layer for layer in others if there[layer] <= lanes_free]
-        if not ready:
-            return array
-        lanes, post = ready[-1], Unit.POST_PROCESS
-        if array.left[post] + lanes.left[post] > array.left[Unit.CONVOLVE]:
-            # The lanes are the bound, so both layers go on at the same pace.
-            return lanes if lanes.left[post] * array.work[post] >= array.left[post] * lanes.work[post] else array
-        # While post-processing does the lanes' block, the array does its next one.
-        return lanes if lanes_free <= array_free + array.here.work[Unit.CONVOLVE] else array
+        if array is not None and others and array.here is not None:
+            lanes = others[-1]
+            if array.left[Unit.POST_PROCESS] + lanes.left[Unit.POST_PROCESS] <= array.left[Unit.CONVOLVE]:
+                # While post-processing does the lanes' block, the array does its next one.
+                post, behind = self.free[Unit.POST_PROCESS], self.free[Unit.CONVOLVE] + array.here.work[Unit.CONVOLVE]
+                return lanes if there[lanes] <= post <= behind else array
+        # Of those that begin together the last one, so that what follows it has its data.
+        return min(reversed(there), key=lambda layer: there[layer])

@@ -48,15 +48,6 @@ def test_every_synthesized_config_has_as_many_as_are_counted() -> None:
     ]
 
 
-@pytest.mark.parametrize(("rows", "blocks", "products"), [(8, 118, 122), (16, 118, 155)])
-def test_synthesized_configs_with_packed_multipliers_and_taps(rows: int, blocks: int, products: int) -> None:
-    """What Yosys makes of two accelerators of the study `ecp5_arrays`, 56 KiB, three taps."""
-    config = AcceleratorConfig(
-        rows=rows, columns=8, packed_multipliers=True, depthwise_taps=3, arithmetic=Arithmetic(accumulator_bits=24)
-    )
-    assert (block_rams(config), multipliers(config)) == (blocks, products)
-
-
 @pytest.mark.parametrize(("taps", "blocks", "small", "products"), [(1, 1, 8, 1), (3, 2, 0, 3), (9, 4, 0, 9)])
 def test_a_depthwise_chain(taps: int, blocks: int, small: int, products: int) -> None:
     """What Yosys makes of one lane's chain alone, with sums of 24 bits."""

@@ -199,6 +199,34 @@ def test_neighbouring_outputs_side_by_side(
     )
 
 
+@pytest.mark.parametrize("dataflow", ["weight_stationary", "output_stationary"])
+def test_maps_between_depthwise_and_pointwise_are_stored_by_blocks(dataflow: str) -> None:
+    """Blocks of channels one after the other: they are loaded and stored in one burst each, and read as any other."""
+    rng = np.random.default_rng(3)
+    config = AcceleratorConfig(
+        rows=4, columns=4, dataflow=dataflow, depthwise_taps=9,
+        operand_scratchpad_bytes=4 * 200, output_scratchpad_bytes=4 * 600, accumulator_bytes=4 * 4 * 400,
+    )  # fmt: skip
+    source = Tensor(name="input", shape=(6, 7, 12), scale=1.0, zero_point=-3)
+    first = replace(depthwise(rng, source, config.arithmetic, (3, 3), padding=(1, 1, 1, 1)), name="first")
+    wide = convolution("wide", first, 16, size=1)
+    second = depthwise(rng, wide, config.arithmetic, (3, 3), padding=(1, 1, 1, 1))
+    program = check(
+        graph(source, first, wide, second, convolution("last", second, 8, size=1), arithmetic=config.arithmetic),
+        config,
+        rng,
+    )
+    blocks = {name: region.block for name, region in program.tensors.items()}
+    assert blocks == {"first": 4, "wide": 4, "depthwise": 4, "last": 0}
+    region = program.tensors["first"]
+    codes = rng.integers(-128, 128, (3, 6, 7, 4), dtype=np.int8)
+    memory = bytes(region.address) + codes.tobytes()
+    np.testing.assert_array_equal(region.values(memory), np.concatenate(list(codes), axis=-1))
+    assert region.size == codes.size and not region.contiguous
+    stores = [i for i in opcodes(program, Opcode.STORE) if i["pixel_bytes"] == 6 * 7 * 4]
+    assert len(stores) == 3 + 4 + 4, "each block is one run of bytes"
+
+
 def test_a_table_runs_behind_and_an_add_for_itself() -> None:
     rng = np.random.default_rng(1)
     config = replace(SMALL, depthwise_taps=9)
