@@ -1,5 +1,8 @@
 """Window setup: the products that a `Window` needs to walk a map without multiplying."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -48,6 +51,7 @@ class WindowSetup(wiring.Component):
     base, pixel_rows : scratchpad row of pixel (0, 0); rows from pixel to pixel
     start : begin
     ready : the results are valid; 0 from the cycle after `start`, 1 again `WINDOW_SETUP_CYCLES` after it
+    will_be_ready : `ready` of the next cycle
     steps : `WINDOW_STEPS`
     tiles, positions : kernel_height · kernel_width · channel_rows; output_height · output_width
     """
@@ -61,6 +65,7 @@ class WindowSetup(wiring.Component):
                 "pixel_rows": In(12),
                 "start": In(1),
                 "ready": Out(1),
+                "will_be_ready": Out(1),
                 "steps": Out(WINDOW_STEPS),
                 "tiles": Out(28),
                 "positions": Out(24),
@@ -95,13 +100,14 @@ class WindowSetup(wiring.Component):
         product = Signal(signed(36), reset_less=True)
         # A start ends what is under way.
         m.d.sync += [stage.eq(Mux(self.start, 1, stage << 1)), product.eq(a * b)]
+        factors: tuple[list[Value], list[Value]] = [], []
         for index, (first, second, keep) in enumerate(sequence):
-            with m.If(stage[index]):
-                m.d.sync += [a.eq(first), b.eq(second)]
+            for factor, values in zip((first, second), factors, strict=True):
+                values.append(Mux(stage[index], factor, 0))
             with m.If(stage[index + 2]):
                 m.d.sync += keep(product)
-        with m.If(self.start):
-            m.d.sync += self.ready.eq(0)
-        with m.Elif(stage[-1]):
-            m.d.sync += self.ready.eq(1)
+        # Of several values all but one are 0: no priorities to find out.
+        m.d.sync += [register.eq(reduce(or_, values)) for register, values in zip((a, b), factors, strict=True)]
+        m.d.comb += self.will_be_ready.eq(~self.start & (stage[-1] | self.ready))
+        m.d.sync += self.ready.eq(self.will_be_ready)
         return m

@@ -71,11 +71,10 @@ class ConvolveUnit(wiring.Component):
         held, begins, stopped = (Signal(name=name) for name in ("held", "begins", "stopped"))
         instruction = Signal(fields_layout(Opcode.CONVOLVE), reset_less=True)
         index = Signal(INDEX_BITS, reset_less=True)
-        take, ready = Signal(), Signal()
+        take = Signal()
         m.d.comb += [
             port.issued.ready.eq(~held & ~stopped),
             take.eq(port.issued.valid & port.issued.ready),
-            ready.eq(held & ~begins & setup.ready),
             setup.start.eq(begins),
             setup.base.eq(instruction.input_row),
         ]
@@ -99,7 +98,7 @@ class ConvolveUnit(wiring.Component):
             m.d.comb += [taken.eq(has | user.taken), user.stop.eq(stopped), user.clear.eq(port.clear)]
             m.d.comb += [user.index.eq(index)]
             if "offered" in user.signature.members:
-                m.d.comb += user.offered.eq(ready & ~has)
+                m.d.sync += user.offered.eq(held & setup.will_be_ready & ~taken & ~stopped & ~port.clear)
             done.append((has, taken))
         m.d.sync += begins.eq(take)
         both = done[0][1] & done[1][1]
@@ -200,14 +199,15 @@ class ConvolveUnit(wiring.Component):
             parameters.eq(Cat(tag.parameters, parameters)),
             row.eq(Cat(tag.row[:row_bits], row)),
         ]
-        next_bank = row.word_select(read - 2, row_bits)[0]
+        before = Cat(issue & tag.carry, carry)[read - 2]
+        odd = Cat(tag.row[:row_bits], row).word_select(read - 2, row_bits)[0]
+        m.d.sync += self.bank_reads.eq(Cat(before & ~odd, before & odd))
         m.d.comb += [
             self.accumulate.carry.eq(carry[-1]),
             self.accumulate.parameters.eq(parameters[-4:]),
             self.accumulate.read_address.eq(row.word_select(read - 1, row_bits)),
             self.accumulate.write.eq(valid[-1]),
             self.accumulate.write_address.eq(row[-row_bits:]),
-            self.bank_reads.eq(Cat(carry[-2] & ~next_bank, carry[-2] & next_bank)),
         ]
         # Whose last position is on its way: index and signals, in order.
         m.submodules.ends = ends = Memory(shape=INDEX_BITS + 4, depth=IN_FLIGHT, init=[])

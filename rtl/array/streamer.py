@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from emulator.config import AcceleratorConfig
@@ -68,9 +68,17 @@ class Streamer(wiring.Component):
         m.d.comb += [getattr(window, name).eq(prepared[name]) for name in (*window.geometry, "channel_rows")]
         m.d.comb += [window.steps.eq(self.steps), window.begin.eq(self.taken)]
 
-        # The position whose turn is next.
+        # The position whose turn is next: what its turn depends on, and, a cycle later, what only goes along with it.
         waiting = Signal()
-        tag = Signal(position_tag(config), reset_less=True)
+        layout = data.StructLayout(
+            {
+                name: shape
+                for name, shape in position_tag(config).members.items()
+                if name not in ("swap", "carry", "final")
+            }
+        )
+        tag = Signal(layout, reset_less=True)
+        swap, carry = Signal(reset_less=True), Signal(reset_less=True)
         first_row, first_parameters = Signal(16, reset_less=True), Signal(4, reset_less=True)
         blocks, blocks_left = Signal(4), Signal(4, reset_less=True)
         several, last_block = Signal(), Signal()  # what `blocks` and `blocks_left` are compared with 0
@@ -80,43 +88,58 @@ class Streamer(wiring.Component):
         start_over, start_left = self._is_over(m, "start", self.started, most)
         before_over, _ = self._is_over(m, "before", self.started, Mux(start_over, 0, start_left - 1))
         turn_over, _ = self._is_over(m, "turn", turn, most)
-        carries = tag.carry & ~Mux(several, before_over, start_over)
+        carries = carry & ~Mux(several, before_over, start_over)
         m.d.comb += [
-            permitted.eq(~tag.swap | (self.loaded & ~carries & (~elsewhere | turn_over))),
+            permitted.eq(~swap | (self.loaded & ~carries & (~elsewhere | turn_over))),
             turn.eq(waiting & ~self.stop & permitted),
             last.eq(window.last_position & window.last_kernel & last_block),
             window.next_position.eq(turn),
             window.next_kernel.eq(turn & window.last_position & last_block),
             self.taken.eq(self.offered & ~self.stop & (~waiting | (permitted & last))),
             window.moves.eq(~self.stop & Mux(waiting, permitted, self.offered)),
-            self.started.eq(turn & tag.swap),
+            self.started.eq(turn & swap),
+        ]
+        turned, ended, block_was_last, took = (Signal(name=name) for name in ("turned", "ended", "was_last", "took"))
+        m.d.sync += [
+            turned.eq(turn),
+            ended.eq(window.last_position),
+            block_was_last.eq(last_block),
+            took.eq(self.taken),
         ]
         with m.If(turn):
-            m.d.sync += [
-                waiting.eq(~last),
-                tag.swap.eq(window.last_position),
-                tag.row.eq(tag.row + 1),
-            ]
+            m.d.sync += [waiting.eq(~last), swap.eq(window.last_position)]
             with m.If(window.last_position):
-                m.d.sync += [
-                    elsewhere.eq(0),
-                    tag.parameters.eq(tag.parameters + 1),
-                    blocks_left.eq(blocks_left - 1),
-                    last_block.eq(blocks_left == 1),
-                ]
+                m.d.sync += [elsewhere.eq(0), blocks_left.eq(blocks_left - 1), last_block.eq(blocks_left == 1)]
                 with m.If(last_block):
-                    m.d.sync += [
-                        tag.row.eq(first_row),
-                        tag.carry.eq(1),
-                        tag.parameters.eq(first_parameters),
-                        blocks_left.eq(blocks),
-                        last_block.eq(~several),
-                    ]
+                    m.d.sync += [carry.eq(1), blocks_left.eq(blocks), last_block.eq(~several)]
+        # The prepared instruction lies here for long before it is taken, and the one before it was taken long ago.
+        further_blocks, other_places = Signal(), Signal()
+        m.d.sync += [
+            further_blocks.eq(prepared.further_blocks != 0),
+            other_places.eq(prepared.carry & (prepared.accumulator_row != first_row)),
+        ]
         with m.If(self.taken):
             m.d.sync += [
                 waiting.eq(1),
-                tag.swap.eq(1),
-                tag.carry.eq(prepared.carry),
+                swap.eq(1),
+                carry.eq(prepared.carry),
+                blocks.eq(prepared.further_blocks),
+                blocks_left.eq(prepared.further_blocks),
+                several.eq(further_blocks),
+                last_block.eq(~further_blocks),
+                elsewhere.eq(other_places | (prepared.carry & (further_blocks | several))),
+            ]
+        with m.If(self.stop | self.clear):
+            m.d.sync += waiting.eq(0)
+
+        with m.If(turned):
+            m.d.sync += tag.row.eq(tag.row + 1)
+            with m.If(ended):
+                m.d.sync += tag.parameters.eq(tag.parameters + 1)
+                with m.If(block_was_last):
+                    m.d.sync += [tag.row.eq(first_row), tag.parameters.eq(first_parameters)]
+        with m.If(took):
+            m.d.sync += [
                 tag.row.eq(prepared.accumulator_row),
                 tag.parameters.eq(prepared.parameters),
                 tag.zero_point.eq(prepared.zero_point),
@@ -124,23 +147,20 @@ class Streamer(wiring.Component):
                 tag.index.eq(self.index),
                 first_row.eq(prepared.accumulator_row),
                 first_parameters.eq(prepared.parameters),
-                blocks.eq(prepared.further_blocks),
-                blocks_left.eq(prepared.further_blocks),
-                several.eq(prepared.further_blocks != 0),
-                last_block.eq(prepared.further_blocks == 0),
-                elsewhere.eq(
-                    prepared.carry
-                    & ((prepared.accumulator_row != first_row) | (prepared.further_blocks != 0) | several)
-                ),
             ]
-        with m.If(self.stop | self.clear):
-            m.d.sync += waiting.eq(0)
 
         # On their way to the issue.
-        valid = Signal(WINDOW_LATENCY)
-        tags = [Signal(position_tag(config), name=f"tag_{n}", reset_less=True) for n in range(WINDOW_LATENCY)]
-        m.d.sync += [valid.eq(Cat(turn, valid)), tags[0].eq(tag), tags[0].final.eq(last)]
-        m.d.sync += [after.eq(before) for before, after in pairwise(tags)]
+        valid, final, swaps, carries = (
+            Signal(WINDOW_LATENCY, name=f"{name}_on_their_way") for name in ("valid", "final", "swap", "carry")
+        )
+        tags = [Signal.like(tag, name=f"tag_{n}") for n in range(1, WINDOW_LATENCY)]
+        m.d.sync += [
+            valid.eq(Cat(turn, valid)),
+            final.eq(Cat(last, final)),
+            swaps.eq(Cat(swap, swaps)),
+            carries.eq(Cat(carry, carries)),
+            *(after.eq(before) for before, after in pairwise([tag, *tags])),
+        ]
         beyond = Signal()
         m.d.sync += beyond.eq(tags[-2].row >= config.accumulator_depth)
         with m.If(self.stop | self.clear):
@@ -151,7 +171,10 @@ class Streamer(wiring.Component):
             possible.eq(valid[-1] & ~self.stop),
             self.issue.eq(possible & ~bad),
             self.fault.eq(possible & bad),
-            self.tag.eq(tags[-1]),
+            self.tag.swap.eq(swaps[-1]),
+            self.tag.carry.eq(carries[-1]),
+            self.tag.final.eq(final[-1]),
+            *(self.tag[name].eq(tags[-1][name]) for name in layout.members),
             self.issue_index.eq(tags[-1].index),
             self.inside.eq(window.valid),
             self.address.eq(window.address),

@@ -1,6 +1,9 @@
 """Window: walks the positions of a convolution or pooling window over a map in a scratchpad, one per cycle."""
 
+from collections.abc import Sequence
+
 from amaranth import *
+from amaranth.hdl import ShapeLike, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,14 +19,15 @@ class Window(wiring.Component):
     """Row address of input pixel (o·stride + k·dilation − pad) for output position o and kernel position k.
 
     Two counters, one over output positions and one over kernel positions and, fastest, channel rows; either may be the
-    inner one. Sums and comparisons follow in a pipeline of `WINDOW_LATENCY` stages, which nothing holds up.
+    inner one. What depends on the end of a tile in the same cycle is only how many are left; coordinates and addresses
+    follow a cycle later. Their sums and comparisons make a pipeline of `WINDOW_LATENCY` stages, which nothing holds up.
 
     depth : rows of the scratchpad
     groups : whether the position counter can go back, `keep` and `again`
 
     Members
     -------
-    geometry fields, channel_rows, steps : taken with `begin`; `steps` from a `WindowSetup`
+    geometry fields, channel_rows, steps : taken with `begin` and in the cycle after it; `steps` from a `WindowSetup`
     begin : the counters are at their first values in the next cycle; wins over the steps
     next_position, next_kernel : step a counter; after its last value it begins again
     moves : `begin` or `next_position`; the user may know of either before it knows which
@@ -58,144 +62,170 @@ class Window(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        steps = Signal(WINDOW_STEPS, reset_less=True)
-        with m.If(self.begin):
-            m.d.sync += steps.eq(self.steps)
-        position = self._position(m, steps)
-        kernel = self._kernel(m, steps)
-        limit_y, limit_x = self._held(m, self.input_height), self._held(m, self.input_width)
+        begins = Signal()  # `begin` a cycle ago, when coordinates and addresses follow what the counters did
+        m.d.sync += begins.eq(self.begin)
+        steps = self._held(m, begins, self.steps, "steps")
+        position = self._position(m, begins, steps)
+        kernel = self._kernel(m, begins, steps)
+        height, width = (self._held(m, begins, v) for v in (self.input_height, self.input_width))
 
-        # Sums, with the limits that belong to them, since the counters may already be at the next instruction.
+        # Sums, with the limits that belong to them, since the coordinates may already be of the next instruction.
         y, x = (Signal(signed(_OFFSET + 2), name=name, reset_less=True) for name in ("y", "x"))
-        height, width = Signal(12, reset_less=True), Signal(12, reset_less=True)
+        limit_y, limit_x = Signal(12, reset_less=True), Signal(12, reset_less=True)
         address = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += [
             y.eq(position[0] + kernel[0]),
             x.eq(position[1] + kernel[1]),
             address.eq(position[2] + kernel[2]),
-            height.eq(limit_y),
-            width.eq(limit_x),
+            limit_y.eq(height),
+            limit_x.eq(width),
         ]
         # Comparisons.
-        inside_y, inside_x, beyond = Signal(), Signal(), Signal()
-        checked = Signal(ADDRESS_BITS, reset_less=True)
+        inside = (y >= 0) & (y < limit_y) & (x >= 0) & (x < limit_x)
         m.d.sync += [
-            inside_y.eq((y >= 0) & (y < height)),
-            inside_x.eq((x >= 0) & (x < width)),
-            beyond.eq(address >= self.depth),
-            checked.eq(address),
-        ]
-        m.d.sync += [
-            self.valid.eq(inside_y & inside_x),
-            self.outside.eq(inside_y & inside_x & beyond),
-            self.address.eq(checked),
+            self.valid.eq(inside),
+            self.outside.eq(inside & (address >= self.depth)),
+            self.address.eq(address),
         ]
         return m
 
-    def _held(self, m: Module, value: Value) -> Signal:
-        """A register that takes the value with `begin`."""
-        held = Signal(value.shape(), name=f"{value.name}_held", reset_less=True)
-        with m.If(self.begin):
+    def _held(self, m: Module, when: Value, value: Value, name: str | None = None) -> Signal:
+        """A register that takes the value then."""
+        held = Signal(value.shape(), name=f"{name or value.name}_held", reset_less=True)
+        with m.If(when):
             m.d.sync += held.eq(value)
         return held
 
-    def _position(self, m: Module, steps: Value) -> tuple[Value, Value, Value]:
-        """The counter over output positions; returns its share of (y, x, address)."""
-        rows, columns = self._held(m, self.output_height), self._held(m, self.output_width)
-        stride_y, stride_x = self._held(m, self.stride_height), self._held(m, self.stride_width)
-        first_y, first_x = Signal(signed(13), reset_less=True), Signal(signed(13), reset_less=True)
-        with m.If(self.begin):
-            m.d.sync += [first_y.eq(-self.pad_top), first_x.eq(-self.pad_left)]
+    def _position(self, m: Module, begins: Value, steps: Value) -> tuple[Value, Value, Value]:
+        """The counter over output positions; returns its share of (y, x, address), a cycle later."""
+        rows, columns = (self._held(m, self.begin, v) for v in (self.output_height, self.output_width))
 
-        def state(name: str) -> tuple[Signal, ...]:
-            widths = {"rows_left": 12, "columns_left": 12, "y": signed(COORDINATE), "x": signed(COORDINATE)}
-            widths |= {"line": ADDRESS_BITS, "here": ADDRESS_BITS, "last_row": 1, "last_column": 1}
+        def state(name: str, widths: dict[str, ShapeLike]) -> tuple[Signal, ...]:
             return tuple(Signal(w, name=f"{name}_{part}", reset_less=True) for part, w in widths.items())
 
-        place = rows_left, columns_left, y, x, line, here, last_row, last_column = state("position")
-        # A counter's comparison with 0 is a register beside it: much depends on the end of a tile in the same cycle.
-        origin, one_row, one_column = self.steps.origin, rows == 1, columns == 1
-        begin = (self.output_height - 1, self.output_width - 1, -self.pad_top, -self.pad_left, origin, origin)
-        begin += (self.output_height == 1, self.output_width == 1)
-        first = (rows - 1, columns - 1, first_y, first_x, steps.origin, steps.origin, one_row, one_column)
-        below = line + steps.position_row
-        next_line = (
-            rows_left - 1,
-            columns - 1,
-            further(y, stride_y),
-            first_x,
-            below,
-            below,
-            rows_left == 1,
-            one_column,
+        # A counter's comparison with 0 is a register beside it, and so is whether all are: much depends on the end of a
+        # tile in the same cycle. No value stays as it is while another one moves: all have one enable, which is early.
+        counters = {"rows_left": 12, "columns_left": 12, "last_row": 1, "last_column": 1, "last": 1}
+        place = rows_left, columns_left, last_row, last_column, last = state("position", counters)
+
+        def ends(row: Value, column: Value) -> tuple[Value, Value, Value]:
+            return row, column, row & column
+
+        begin = (self.output_height - 1, self.output_width - 1, *ends(self.output_height == 1, self.output_width == 1))
+        first = (rows - 1, columns - 1, *ends(rows == 1, columns == 1))
+        onward = (
+            rows_left - last_column,
+            Mux(last_column, columns, columns_left) - 1,
+            *ends(
+                (last_column & (rows_left == 1)) | (~last_column & last_row),
+                Mux(last_column, columns == 1, columns_left == 1),
+            ),
         )
-        beside = (rows_left, columns_left - 1, y, further(x, stride_x), line, here + steps.position_column)
-        beside += (last_row, columns_left == 1)
-        last = Signal()
-        m.d.comb += [last.eq(last_column & last_row), self.last_position.eq(last)]
-        following = [Mux(last, a, Mux(last_column, b, c)) for a, b, c in zip(first, next_line, beside, strict=True)]
+        m.d.comb += self.last_position.eq(last)
+        controls = [self.moves, self.begin, C(0, 1), C(0, 1)]
         if self.groups:
-            kept = state("kept")
-            with m.If(self.begin):
-                m.d.sync += [register.eq(value) for register, value in zip(kept, begin, strict=True)]
-            with m.Elif(self.next_position & self.keep):
-                m.d.sync += [register.eq(value) for register, value in zip(kept, following, strict=True)]
-            following = [Mux(self.again, a, b) for a, b in zip(kept, following, strict=True)]
-        with m.If(self.moves):
-            m.d.sync += [
-                register.eq(Mux(self.begin, a, b)) for register, a, b in zip(place, begin, following, strict=True)
-            ]
+            controls[2:] = [self.next_position & self.keep, self.again]
+        following = [Mux(last, a, b) for a, b in zip(first, onward, strict=True)]
+        self._walk(m, place, controls, begin, following)
+
+        y, x, line, here = at = state(
+            "position", {"y": signed(COORDINATE), "x": signed(COORDINATE), "line": ADDRESS_BITS, "here": ADDRESS_BITS}
+        )
+        stride_y, stride_x = (self._held(m, begins, v) for v in (self.stride_height, self.stride_width))
+        first_y, first_x = Signal(signed(13), reset_less=True), Signal(signed(13), reset_less=True)
+        with m.If(begins):
+            m.d.sync += [first_y.eq(-self.pad_top), first_x.eq(-self.pad_left)]
+        to_first, to_line = Signal(), Signal()
+        moved, keeps, again = (Signal(name=name) for name in ("moved", "keeps_later", "again_later"))
+        m.d.sync += [to_first.eq(last), to_line.eq(last_column)]
+        m.d.sync += [moved.eq(self.moves), keeps.eq(controls[2]), again.eq(controls[3])]
+        below = line + Mux(to_line, steps.position_row, 0)
+        begin = (-self.pad_top, -self.pad_left, self.steps.origin, self.steps.origin)
+        first = (first_y, first_x, steps.origin, steps.origin)
+        onward = (
+            further(y, Mux(to_line, stride_y, 0)),
+            Mux(to_line, first_x, further(x, stride_x)),
+            below,
+            Mux(to_line, below, here + steps.position_column),
+        )
+        following = [Mux(to_first, a, b) for a, b in zip(first, onward, strict=True)]
+        self._walk(m, at, (moved, begins, keeps, again), begin, following)
         return y, x, here
 
-    def _kernel(self, m: Module, steps: Value) -> tuple[Value, Value, Value]:
-        """The counter over kernel positions and their channel rows; returns its share of (y, x, address)."""
-        rows, columns = self._held(m, self.kernel_height), self._held(m, self.kernel_width)
-        channels = self._held(m, self.channel_rows)
-        stride_y, stride_x = self._held(m, self.dilation_height), self._held(m, self.dilation_width)
+    def _walk(
+        self,
+        m: Module,
+        registers: Sequence[Signal],
+        controls: Sequence[Value],
+        begin: Sequence[ValueLike],
+        following: Sequence[Value],
+    ) -> None:
+        """Registers that go on to the values that follow, or begin; controls: (moves, begins, keeps, again)."""
+        moves, begins, keeps, again = controls
+        if self.groups:
+            kept = [Signal.like(register, name=f"kept_{register.name}") for register in registers]
+            with m.If(begins):
+                m.d.sync += [register.eq(value) for register, value in zip(kept, begin, strict=True)]
+            with m.Elif(keeps):
+                m.d.sync += [register.eq(value) for register, value in zip(kept, following, strict=True)]
+            following = [Mux(again, a, b) for a, b in zip(kept, following, strict=True)]
+        with m.If(moves):
+            m.d.sync += [
+                register.eq(Mux(begins, a, b)) for register, a, b in zip(registers, begin, following, strict=True)
+            ]
+
+    def _kernel(self, m: Module, begins: Value, steps: Value) -> tuple[Value, Value, Value]:
+        """The counter over kernel positions and their channel rows; returns its share of (y, x, address), later."""
+        rows, columns, channels = (
+            self._held(m, self.begin, v) for v in (self.kernel_height, self.kernel_width, self.channel_rows)
+        )
         rows_left, columns_left = Signal(8, reset_less=True), Signal(8, reset_less=True)
         channels_left = Signal(12, reset_less=True)
+        last_row, last_column, pixel_end = Signal(), Signal(), Signal()  # a counter has come to 0
+        line_end, last = Signal(), Signal()
+        m.d.comb += [line_end.eq(pixel_end & last_column), self.last_kernel.eq(last)]
+        ends = pixel_end, last_column, last_row
+        begin = self.channel_rows == 1, self.kernel_width == 1, self.kernel_height == 1
+        onward = (
+            Mux(pixel_end, channels == 1, channels_left == 1),
+            Mux(line_end, columns == 1, Mux(pixel_end, columns_left == 1, last_column)),
+            Mux(last, rows == 1, Mux(line_end, rows_left == 1, last_row)),
+        )
+        with m.If(self.begin):
+            m.d.sync += [
+                rows_left.eq(self.kernel_height - 1),
+                columns_left.eq(self.kernel_width - 1),
+                channels_left.eq(self.channel_rows - 1),
+                *(register.eq(value) for register, value in zip(ends, begin, strict=True)),
+                last.eq(Cat(begin).all()),
+            ]
+        with m.Elif(self.next_kernel):
+            m.d.sync += [
+                channels_left.eq(Mux(pixel_end, channels, channels_left) - 1),
+                columns_left.eq(Mux(line_end, columns - 1, columns_left - pixel_end)),
+                rows_left.eq(Mux(last, rows - 1, rows_left - line_end)),
+                *(register.eq(value) for register, value in zip(ends, onward, strict=True)),
+                last.eq(Cat(onward).all()),
+            ]
+
+        stride_y, stride_x = (self._held(m, begins, v) for v in (self.dilation_height, self.dilation_width))
         y, x = Signal(_OFFSET, reset_less=True), Signal(_OFFSET, reset_less=True)
+        names = ("kernel_line", "kernel_pixel", "kernel_here")
+        line, pixel, here = (Signal(ADDRESS_BITS, name=name, reset_less=True) for name in names)
+        stepped, to_pixel, to_line, to_first = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [stepped.eq(self.next_kernel), to_pixel.eq(pixel_end), to_line.eq(line_end), to_first.eq(last)]
 
         def on(offset: Value, step: Value) -> Value:
             total = offset + step
             return Cat(total[: _OFFSET - 1], total[_OFFSET - 1] | offset[-1])
 
-        names = ("kernel_line", "kernel_pixel", "kernel_here")
-        line, pixel, here = (Signal(ADDRESS_BITS, name=name, reset_less=True) for name in names)
-        last_row, last_column, pixel_end = Signal(), Signal(), Signal()  # a counter has come to 0
-        line_end, last = Signal(), Signal()
-        m.d.comb += [
-            line_end.eq(pixel_end & last_column),
-            last.eq(line_end & last_row),
-            self.last_kernel.eq(last),
-        ]
-        with m.If(self.begin):
-            m.d.sync += [
-                Cat(y, x, line, pixel, here).eq(0),
-                rows_left.eq(self.kernel_height - 1),
-                columns_left.eq(self.kernel_width - 1),
-                channels_left.eq(self.channel_rows - 1),
-                last_row.eq(self.kernel_height == 1),
-                last_column.eq(self.kernel_width == 1),
-                pixel_end.eq(self.channel_rows == 1),
-            ]
-        with m.Elif(self.next_kernel):
-            m.d.sync += [channels_left.eq(channels_left - 1), here.eq(here + 1), pixel_end.eq(channels_left == 1)]
-            with m.If(pixel_end):
-                m.d.sync += [
-                    channels_left.eq(channels - 1),
-                    pixel_end.eq(channels == 1),
-                    columns_left.eq(columns_left - 1),
-                    last_column.eq(columns_left == 1),
-                    x.eq(on(x, stride_x)),
-                    pixel.eq(pixel + steps.kernel_column),
-                    here.eq(pixel + steps.kernel_column),
-                ]
-            with m.If(line_end):
-                below = line + steps.kernel_row
-                m.d.sync += [columns_left.eq(columns - 1), rows_left.eq(rows_left - 1), x.eq(0), y.eq(on(y, stride_y))]
-                m.d.sync += [last_column.eq(columns == 1), last_row.eq(rows_left == 1)]
-                m.d.sync += [line.eq(below), pixel.eq(below), here.eq(below)]
-            with m.If(last):
-                m.d.sync += [rows_left.eq(rows - 1), last_row.eq(rows == 1), Cat(y, x, line, pixel, here).eq(0)]
+        beside, below = pixel + steps.kernel_column, line + steps.kernel_row
+        with m.If(begins | (stepped & to_first)):
+            m.d.sync += Cat(y, x, line, pixel, here).eq(0)
+        with m.Elif(stepped & to_line):
+            m.d.sync += [x.eq(0), y.eq(on(y, stride_y)), line.eq(below), pixel.eq(below), here.eq(below)]
+        with m.Elif(stepped & to_pixel):
+            m.d.sync += [x.eq(on(x, stride_x)), pixel.eq(beside), here.eq(beside)]
+        with m.Elif(stepped):
+            m.d.sync += here.eq(here + 1)
         return y, x, here

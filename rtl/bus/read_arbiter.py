@@ -56,19 +56,20 @@ class ReadArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        loads_turn, free, owner = Signal(), Signal(), Signal()
-        ended = Signal()  # a burst had its last beat in the cycle before
+        loads_turn, free = Signal(), Signal()
+        full, owner = Signal(), Signal()  # OUTSTANDING bursts are under way; whose beats come
+        ends, ended = Signal(), Signal()  # a burst has its last beat; it had in the cycle before
         owners = Signal(OUTSTANDING)  # bit k: burst k under way, oldest first, belongs to the load unit
         m.d.comb += [
-            free.eq((~self.arvalid | self.arready) & (self.outstanding != OUTSTANDING) & ~self.halt),
+            free.eq((~self.arvalid | self.arready) & ~full & ~self.halt),
             self.fetch_grant.eq(free & self.fetch_request & ~(self.load_request & loads_turn)),
             self.load_grant.eq(free & self.load_request & ~(self.fetch_request & ~loads_turn)),
-            owner.eq(Mux(ended, owners[1], owners[0])),
             self.fetch_valid.eq(self.rvalid & ~owner),
             self.load_valid.eq(self.rvalid & owner),
             self.rready.eq(~owner | self.load_ready),
+            ends.eq(self.rvalid & self.rready & self.rlast),
         ]
-        m.d.sync += ended.eq(self.rvalid & self.rready & self.rlast)
+        m.d.sync += ended.eq(ends)
         page = exact_log2(BOUNDARY_BYTES)
         offset = Mux(self.load_grant, self.load_address, self.fetch_address)
         granted = self.fetch_grant | self.load_grant
@@ -81,12 +82,17 @@ class ReadArbiter(wiring.Component):
             ]
         with m.Elif(self.arready):
             m.d.sync += self.arvalid.eq(0)
-        m.d.sync += self.outstanding.eq(self.outstanding + granted - ended)
+        m.d.sync += [
+            self.outstanding.eq(self.outstanding + granted - ended),
+            full.eq(~ended & (full | (granted & (self.outstanding == OUTSTANDING - 1)))),
+        ]
         place = Signal(range(OUTSTANDING + 1))
         shifted = Signal(OUTSTANDING)
         m.d.comb += [place.eq(self.outstanding - ended), shifted.eq(Mux(ended, owners >> 1, owners))]
+        following = Signal(OUTSTANDING)
         for burst in range(OUTSTANDING):
-            m.d.sync += owners[burst].eq(Mux(granted & (place == burst), self.load_grant, shifted[burst]))
+            m.d.comb += following[burst].eq(Mux(granted & (place == burst), self.load_grant, shifted[burst]))
+        m.d.sync += [owners.eq(following), owner.eq(Mux(ends, following[1], following[0]))]
         with m.If(self.clear):
             m.d.sync += loads_turn.eq(0)
         return m

@@ -264,9 +264,11 @@ class PostProcessUnit(wiring.Component):
             m.d.sync += [accumulator.eq(accumulator + 1), output.eq(output + self._stride)]
 
         # Each position's registers hold as much of the decision as they can: all else waits for it.
-        first, result, last, inside, operand_legal, rows_legal = (
-            Signal(name=name) for name in ("first", "result", "last", "inside", "operand_legal", "rows_legal")
+        first, result, last, used, unreadable, misplaced = (
+            Signal(name=name) for name in ("first", "result", "last", "used", "unreadable", "misplaced")
         )
+        inside = (walk.y < reduce.input_height) & (walk.x < reduce.input_width)
+        uses, rows_legal = Mux(self._window, inside, self._adds), accumulator < config.accumulator_depth
         operand = Signal.like(self.operand_address, name="operand")
         sums = Signal.like(self.accumulator_address, name="sums")
         with m.If(walk.next):
@@ -274,21 +276,20 @@ class PostProcessUnit(wiring.Component):
                 first.eq(walk.first),
                 result.eq(walk.result),
                 last.eq(walk.last),
-                inside.eq((walk.y < reduce.input_height) & (walk.x < reduce.input_width)),
+                used.eq(uses),
                 operand.eq(walk.address),
-                operand_legal.eq(walk.address < config.operand_depth),
+                unreadable.eq(uses & (walk.address >= config.operand_depth)),
                 sums.eq(accumulator),
-                rows_legal.eq(((accumulator < config.accumulator_depth) | ~settings.requantize) & output_legal),
+                misplaced.eq(~(rows_legal | ~settings.requantize) | ~output_legal),
             ]
 
-        used, illegal, conflict, go = (Signal(name=name) for name in ("used", "illegal", "conflict", "go"))
-        unreadable, issued = used & ~operand_legal, go & result
+        illegal, conflict, go = (Signal(name=name) for name in ("illegal", "conflict", "go"))
+        issued = go & result
         if depthwise:
             unreadable = Mux(settings.depthwise, depthwise.illegal, unreadable)
             issued = Mux(settings.depthwise, depthwise.issued, issued)
         m.d.comb += [
-            used.eq(Mux(self._window, inside, self._adds)),
-            illegal.eq(unreadable | ~rows_legal),
+            illegal.eq(unreadable | misplaced),
             conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1)),
             go.eq(enable & ~illegal & ~conflict & ~(result & self._occupied(m, go & result))),
         ]

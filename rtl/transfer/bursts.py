@@ -71,9 +71,10 @@ class PixelWalk(wiring.Component):
                 self.address.eq(self.next_address),
                 self.row.eq(self.next_row),
                 pixels_left.eq(Mux(line_ends, fields.pixels, pixels_left) - Mux(line_ends, 2, 1)),
+                lines_left.eq(lines_left - line_ends),  # one enable for all
             ]
             with m.If(line_ends):
-                m.d.sync += [line_address.eq(self.next_address), lines_left.eq(lines_left - 1)]
+                m.d.sync += line_address.eq(self.next_address)
         return m
 
 
@@ -194,20 +195,19 @@ class BurstWalk(wiring.Component):
             m.d.sync += self.valid.eq(1)
         with m.Elif(self.accept):
             m.d.sync += self.valid.eq(0)
-        with m.If(self.asks & more):
-            several = rest[beat_bits:].any()
+        several = rest[beat_bits:].any()
+        with m.If(self.asks):
             m.d.sync += [
-                burst.eq(Cat(C(0, beat_bits), burst[beat_bits:] + 1)),
-                self.length.eq(Mux(several, burst_beats(self.bus_bytes) - 1, rest[:beat_bits])),
-                rest[beat_bits:].eq(rest[beat_bits:] - 1),
-                more.eq(several),
-            ]
-        with m.Elif(self.asks):
-            m.d.sync += [
-                burst.eq(first_word),
-                self.length.eq(Mux(crosses, ~first_word[:beat_bits], first_words[:beat_bits])),
-                rest.eq(beyond),
-                more.eq(crosses),
+                burst.eq(Mux(more, Cat(C(0, beat_bits), burst[beat_bits:] + 1), first_word)),
+                self.length.eq(
+                    Mux(
+                        more,
+                        Mux(several, burst_beats(self.bus_bytes) - 1, rest[:beat_bits]),
+                        Mux(crosses, ~first_word[:beat_bits], first_words[:beat_bits]),
+                    )
+                ),
+                rest.eq(Mux(more, Cat(rest[:beat_bits], rest[beat_bits:] - 1), beyond)),
+                more.eq(Mux(more, several, crosses)),
             ]
         with m.If(self.stop | self.fault):
             m.d.sync += [walking.eq(0), summed.eq(0), multiplied.eq(0), checked.eq(0), more.eq(0)]

@@ -108,7 +108,8 @@ class LoadUnit(wiring.Component):
             step.eq(self.rvalid & ~self.rresp.any() & ~dropping),
             self.rready.eq(overlaps.word_ends | dropping),
             ends.eq(step & overlaps.last),
-            enter.eq(pending & (~moving | ends)),
+            # Its first beat comes long after its first cycle, in which `overlaps` looks at it.
+            enter.eq(pending & ~start & (~moving | ends)),
         ]
         with m.If(enter):
             m.d.sync += [current.eq(fields), current_index.eq(index), current_lanes.eq(lanes), moving.eq(1)]

@@ -31,7 +31,8 @@ class OverlapWalk(wiring.Component):
 
     Members
     -------
-    first, first_lanes, start : a transfer's instruction, and bytes of a row; its first overlap shows a cycle later
+    first, first_lanes, start : a transfer's instruction, and bytes of a row, from the cycle before `start` on; its
+        first overlap shows a cycle later
     fields, lanes : the same, constant from then on
     step : go to the next overlap, from a transfer's last one to the first one of the next where that has its `start`
     row, lane : scratchpad row, and the overlap's first byte in it
@@ -94,19 +95,27 @@ class OverlapWalk(wiring.Component):
             pixels.start.eq(self.start),
             pixels.next.eq(self.step & pixel_ends),
         ]
+        # What a transfer begins with, in registers: `start` comes late, and the instruction lies there before it.
+        short, both_short = first.pixel_bytes <= first_lanes, first.pixel_bytes <= first_lanes << 1
+        begin_word, begin_row = Signal.like(self.word_left), Signal.like(row_left)
+        begin_rest, begin_rest_short, begin_last = Signal.like(rest), Signal(), Signal()
+        begin_word_short, begin_row_short = Signal(), Signal()
+        whole, least = Signal.like(self.word_left), Signal.like(row_left)
+        m.d.comb += [
+            whole.eq(self.bus_bytes - first.memory_address[:word_bits]),
+            least.eq(Mux(short, first.pixel_bytes, first_lanes)),
+        ]
+        m.d.sync += [
+            begin_word.eq(whole),
+            begin_row.eq(least),
+            begin_word_short.eq(whole <= least),
+            begin_row_short.eq(least <= whole),
+            begin_rest.eq(first.pixel_bytes - first_lanes),
+            begin_rest_short.eq(both_short),
+            begin_last.eq(short),
+        ]
         next_word, next_row = Signal.like(self.word_left), Signal.like(row_left)
-        with m.If(self.start):
-            short = first.pixel_bytes <= first_lanes
-            m.d.comb += [
-                next_word.eq(self.bus_bytes - first.memory_address[:word_bits]),
-                next_row.eq(Mux(short, first.pixel_bytes, first_lanes)),
-            ]
-            m.d.sync += [self.row.eq(first.row), self.lane.eq(0), word.eq(first.memory_address[word_bits:])]
-            beyond = (first.pixel_bytes - first_lanes, first.pixel_bytes <= first_lanes << 1, short)
-            for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
-                m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
-            m.d.sync += first_left.eq(next_row)
-        with m.Elif(pixel_ends):
+        with m.If(pixel_ends):
             m.d.comb += [
                 next_word.eq(self.bus_bytes - pixels.next_address[:word_bits]),
                 next_row.eq(first_left),
@@ -116,34 +125,31 @@ class OverlapWalk(wiring.Component):
                 next_word.eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
                 next_row.eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
             ]
-        with m.If(self.start | self.step):
+        with m.If(self.start):
+            m.d.sync += [
+                self.word_left.eq(begin_word),
+                row_left.eq(begin_row),
+                word_short.eq(begin_word_short),
+                row_short.eq(begin_row_short),
+                first_left.eq(begin_row),
+                self.row.eq(first.row),
+                self.lane.eq(0),
+                word.eq(first.memory_address[word_bits:]),
+            ]
+            beyond = (begin_rest, begin_rest_short, begin_last)
+            for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
+                m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
+        with m.Elif(self.step):
             m.d.sync += [
                 self.word_left.eq(next_word),
                 row_left.eq(next_row),
                 word_short.eq(next_word <= next_row),
                 row_short.eq(next_row <= next_word),
+                self.row.eq(Mux(pixel_ends, pixels.next_row, self.row + row_short)),
+                self.lane.eq(Mux(pixel_ends | row_short, 0, self.lane + self.word_left)),
+                word.eq(Mux(pixel_ends, pixels.next_address[word_bits:], word + word_short)),
+                rest.eq(Mux(pixel_ends, first_rest, rest - Mux(row_short, lanes, 0))),
+                rest_short.eq(Mux(pixel_ends, first_short, Mux(row_short, rest <= lanes << 1, rest_short))),
+                last_row.eq(Mux(pixel_ends, first_last, Mux(row_short, rest_short, last_row))),
             ]
-        with m.If(self.step & ~self.start):
-            with m.If(pixel_ends):
-                m.d.sync += [
-                    self.row.eq(pixels.next_row),
-                    self.lane.eq(0),
-                    word.eq(pixels.next_address[word_bits:]),
-                    rest.eq(first_rest),
-                    rest_short.eq(first_short),
-                    last_row.eq(first_last),
-                ]
-            with m.Else():
-                with m.If(row_short):
-                    m.d.sync += [
-                        self.row.eq(self.row + 1),
-                        self.lane.eq(0),
-                        rest.eq(rest - lanes),
-                        rest_short.eq(rest <= lanes << 1),
-                        last_row.eq(rest_short),
-                    ]
-                with m.Else():
-                    m.d.sync += self.lane.eq(self.lane + self.word_left)
-                with m.If(word_short):
-                    m.d.sync += word.eq(word + 1)
         return m

@@ -63,7 +63,7 @@ class StoreUnit(wiring.Component):
         config, port = self.config, self.port
         fields = Signal(fields_layout(Opcode.LOAD))
         index = Signal(INDEX_BITS)
-        active, start, stopped = Signal(), Signal(), Signal()
+        active, start, seen, stopped = Signal(), Signal(), Signal(), Signal()
         # The instruction that waits for responses, and how many are to come.
         waiting, older = Signal(), Signal.like(self.outstanding)
         older_index, older_signals = Signal(INDEX_BITS), Signal(4)
@@ -86,7 +86,7 @@ class StoreUnit(wiring.Component):
             self.awlen.eq(walk.length),
             overlaps.first.eq(fields),
             overlaps.first_lanes.eq(config.columns),
-            overlaps.start.eq(start),
+            overlaps.start.eq(seen),
             overlaps.fields.eq(fields),
             overlaps.lanes.eq(config.columns),
             overlaps.step.eq(step),
@@ -97,11 +97,15 @@ class StoreUnit(wiring.Component):
         # Bursts asked for whose rows are not all read; beats in the buffer. A beat waits for no address (AXI4, A3.3.1).
         unread, reserved = (Signal(range(OUTSTANDING + 1)) for _ in range(2))
         sent = self.wvalid & self.wready
-        m.d.comb += step.eq((unread != 0) & (reserved != WRITE_BEATS))
+        # Whether there are rows to read, and room, in registers: much depends on `step`.
+        has_rows, has_room = Signal(), Signal(init=1)
+        m.d.comb += step.eq(has_rows & has_room)
         m.d.sync += [
             self.outstanding.eq(self.outstanding + walk.asks - self.bvalid),
             unread.eq(unread + walk.asks - (step & overlaps.burst_ends)),
             reserved.eq(reserved + (step & overlaps.word_ends) - sent),
+            has_rows.eq(walk.asks | (unread > 1) | (has_rows & ~(step & overlaps.burst_ends))),
+            has_room.eq(sent | (has_room & ~(step & overlaps.word_ends & (reserved == WRITE_BEATS - 1)))),
         ]
         level = self._beats(m, step, overlaps, sent)
         m.d.comb += self.wvalid.eq(level != 0)
@@ -118,6 +122,7 @@ class StoreUnit(wiring.Component):
         ]
         m.d.sync += [
             start.eq(taken),
+            seen.eq(start),
             port.finished.eq(finish),
             port.fault.eq((walk.fault | refused) & ~stopped),
             port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
@@ -158,7 +163,7 @@ class StoreUnit(wiring.Component):
                 "word_left": Signal(word_bits + 1, name=f"word_left_{k}", reset_less=True),
                 "size": Signal(word_bits + 1, name=f"size_{k}", reset_less=True),
             }
-            for k in range(3)
+            for k in range(2)
         ]
         lane = Signal.like(overlaps.lane, reset_less=True)
         with m.If(step):
@@ -173,22 +178,24 @@ class StoreUnit(wiring.Component):
                 chosen = lane[word_bits:] + (lane[:word_bits] > residue)
                 m.d.sync += residues.word_select(residue, 8).eq(Array(group)[chosen] if len(group) > 1 else group[0])
 
-        turned = Signal(8 * width, reset_less=True)
+        turned, brought = Signal(8 * width, reset_less=True), Signal(width, reset_less=True)
+        first, end = Signal(word_bits + 1), Signal(word_bits + 1)
+        m.d.comb += [first.eq(width - stage[1]["word_left"]), end.eq(first + stage[1]["size"])]
         with m.If(valid[1]):
-            m.d.sync += [stage[2][name].eq(stage[1][name]) for name in stage[1]]
-            m.d.sync += turned.eq(rotate_right(residues, stage[1]["rotation"]))
+            m.d.sync += [
+                turned.eq(rotate_right(residues, stage[1]["rotation"])),
+                brought.eq(Cat((place >= first) & (place < end) for place in range(width))),
+            ]
 
         # The beat; bytes that the overlap does not bring keep what earlier overlaps brought.
         beat, strobes, beat_last = Signal(8 * width), Signal(width), Signal()
-        complete, first, end = Signal(), Signal(word_bits + 1), Signal(word_bits + 1)
-        m.d.comb += [first.eq(width - stage[2]["word_left"]), end.eq(first + stage[2]["size"])]
+        complete = Signal()
         m.d.sync += complete.eq(valid[2] & ends[2])
         with m.If(valid[2]):
             m.d.sync += beat_last.eq(last[2])
             for place in range(width):
-                brought = (place >= first) & (place < end)
-                m.d.sync += strobes[place].eq(brought | (strobes[place] & ~complete))
-                with m.If(brought):
+                m.d.sync += strobes[place].eq(brought[place] | (strobes[place] & ~complete))
+                with m.If(brought[place]):
                     m.d.sync += beat.word_select(place, 8).eq(turned.word_select(place, 8))
         with m.Elif(complete):
             m.d.sync += strobes.eq(0)
