@@ -85,7 +85,7 @@ class Accelerator(wiring.Component):
         """The read channel, shared by the fetch and the load unit."""
         axi = self.axi
         m.d.comb += [
-            arbiter.halt.eq(front.halt),
+            arbiter.halts.eq(front.halts),
             arbiter.clear.eq(front.clear),
             arbiter.memory_base.eq(front.memory_base),
             arbiter.fetch_request.eq(front.request),

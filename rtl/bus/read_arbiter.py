@@ -16,7 +16,8 @@ class ReadArbiter(wiring.Component):
 
     Members
     -------
-    halt, clear : grant nothing; it is the fetch's turn
+    halts : grant nothing from the next cycle on
+    clear : it is the fetch's turn
     memory_base : added to the addresses; a multiple of 4096
     fetch_request, fetch_address, fetch_length, fetch_grant : a burst waits: offset in the region, beats − 1; taken
     load_request, load_address, load_length, load_grant : likewise
@@ -29,7 +30,7 @@ class ReadArbiter(wiring.Component):
     def __init__(self):
         super().__init__(
             {
-                "halt": In(1),
+                "halts": In(1),
                 "clear": In(1),
                 "memory_base": In(32),
                 "fetch_request": In(1),
@@ -57,11 +58,12 @@ class ReadArbiter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         loads_turn, free = Signal(), Signal()
-        full, owner = Signal(), Signal()  # OUTSTANDING bursts are under way; whose beats come
+        # OUTSTANDING bursts are under way; no further one is granted; whose beats come.
+        full, closed, owner = Signal(), Signal(), Signal()
         ends, ended = Signal(), Signal()  # a burst has its last beat; it had in the cycle before
         owners = Signal(OUTSTANDING)  # bit k: burst k under way, oldest first, belongs to the load unit
         m.d.comb += [
-            free.eq((~self.arvalid | self.arready) & ~full & ~self.halt),
+            free.eq((~self.arvalid | self.arready) & ~closed),
             self.fetch_grant.eq(free & self.fetch_request & ~(self.load_request & loads_turn)),
             self.load_grant.eq(free & self.load_request & ~(self.fetch_request & ~loads_turn)),
             self.fetch_valid.eq(self.rvalid & ~owner),
@@ -82,9 +84,11 @@ class ReadArbiter(wiring.Component):
             ]
         with m.Elif(self.arready):
             m.d.sync += self.arvalid.eq(0)
+        fills = ~ended & (full | (granted & (self.outstanding == OUTSTANDING - 1)))
         m.d.sync += [
             self.outstanding.eq(self.outstanding + granted - ended),
-            full.eq(~ended & (full | (granted & (self.outstanding == OUTSTANDING - 1)))),
+            full.eq(fills),
+            closed.eq(fills | self.halts),
         ]
         place = Signal(range(OUTSTANDING + 1))
         shifted = Signal(OUTSTANDING)

@@ -24,6 +24,7 @@ class FrontEnd(wiring.Component):
     -------
     lite, interrupt : as of `ControlRegisters`
     clear, halt : to everything that is part of a run
+    halts : there will be `halt` in the next cycle
     memory_base, memory_bytes : the program's region of the bus
     request, address, length, grant, valid, data, refused : as of `Fetch`
     load, convolve, post_process, store : the units
@@ -39,6 +40,7 @@ class FrontEnd(wiring.Component):
                 "interrupt": Out(1),
                 "clear": Out(1),
                 "halt": Out(1),
+                "halts": Out(1),
                 "memory_base": Out(32),
                 "memory_bytes": Out(32),
                 "request": Out(1),
@@ -83,6 +85,7 @@ class FrontEnd(wiring.Component):
         for target in (sequencer, self):
             m.d.comb += [target.clear.eq(clear), target.halt.eq(halt)]
         m.d.comb += [
+            self.halts.eq(completion.stopping),
             sequencer.running.eq(running),
             sequencer.stopping.eq(completion.stopping | completion.clear),
             telemetry.clear.eq(clear),

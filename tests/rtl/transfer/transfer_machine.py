@@ -205,7 +205,9 @@ def run_machine(s: state.State, scenario: Scenario, rng: np.random.Generator, li
             bus["fetch_address"] = 32 * rng.integers(0, len(s.memory) // 32 - 1)
         _wires(s)
         cycles = {Unit.LOAD: _load_cycle(s), Unit.STORE: _store_cycle(s), None: _arbiter_cycle(s)}
-        cycles[None][0].update(halt=halt, clear=clear)
+        cycles[None][0].update(halts=0, clear=clear)
+        if trace.arbiter:
+            trace.arbiter[-1][0]["halts"] = halt
         for unit, queue in queues.items():
             if clear:  # what ended the run before may still show
                 del cycles[unit][1]["port.issued.ready"]
