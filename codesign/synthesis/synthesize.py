@@ -30,8 +30,8 @@ SEEDS = (1, 2, 3)
 TARGET_MHZ = 120
 """What the placer works towards; a slower result is a result too."""
 TOOLS = ("--placer", "static", "--router", "router2")
-"""Of nextpnr's placers the one that needs a third less wire here; of its routers the one that needs minutes, not half an
-hour."""
+"""Of nextpnr's placers the one that needs a third less wire here; of its routers the one that needs minutes, not half
+an hour."""
 KEPT = ("processing_element", "processing_element_pair", "accumulator_lane", "post_process_lane", "weight_lane")
 """Modules that an accelerator has many of: each is synthesized once, as it is."""
 CELLS = {
