@@ -67,6 +67,7 @@ class Accelerator(wiring.Component):
             front.read.eq(self.axi.rvalid & self.axi.rready),
             front.written.eq(self.axi.wvalid & self.axi.wready),
             front.position.eq(compute.positions),
+            compute.read.eq(post_processing.accumulator_read),
             compute.read_address.eq(post_processing.accumulator_address),
             post_processing.bank_reads.eq(compute.bank_reads),
         ]

@@ -20,11 +20,11 @@ class AccumulatorLane(wiring.Component):
     Members
     -------
     control, control_out : from the lane at the left; to the lane at the right, one cycle later
-    read_address, read_address_out : row that post-processing reads, travelling likewise
+    read, read_address, read_out, read_address_out : post-processing reads a row; travelling likewise
     parameter_write : `PARAMETER_WRITE`; bytes 0–3 of an entry are its bias
     start, start_overflowed : to the column's top, three cycles after the control
     result, result_overflowed : from the column's bottom, in the cycle of the control's `write`
-    sum, overflowed : row `read_address`, three cycles later
+    sum, overflowed : the row of the last `read`, from three cycles after it on
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -34,7 +34,9 @@ class AccumulatorLane(wiring.Component):
             {
                 "control": In(accumulate_control(config)),
                 "control_out": Out(accumulate_control(config)),
+                "read": In(1),
                 "read_address": In(row),
+                "read_out": Out(1),
                 "read_address_out": Out(row),
                 "parameter_write": In(PARAMETER_WRITE),
                 "start": Out(total),
@@ -49,26 +51,33 @@ class AccumulatorLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         control = self.control
-        m.d.sync += [self.control_out.eq(control), self.read_address_out.eq(self.read_address)]
+        m.d.sync += [
+            self.control_out.eq(control),
+            self.read_out.eq(self.read),
+            self.read_address_out.eq(self.read_address),
+        ]
         # A block RAM is slow: registers behind it, 0 where their bank is not meant, and then the one that is not 0.
         read = [self._bank(m, bank) for bank in range(2)]
-        carries, bank, other_bank = Signal(), Signal(), Signal()
+        carries, bank, reads, other_bank = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             carries.eq(control.carry),
             bank.eq(control.read_address[0]),
+            reads.eq(self.read),
             other_bank.eq(self.read_address[0]),
         ]
         bias = self._bias(m)
         sources = {"bias": Mux(carries, 0, bias)}
         for index, value in enumerate(read):
             sources[f"carried_{index}"] = Mux(carries & (bank == index), value, 0)
-            sources[f"data_{index}"] = Mux(other_bank == index, value, 0)
         kept = {name: Signal(len(read[0]), name=name, reset_less=True) for name in sources}
+        data = [Signal(len(read[0]), name=f"data_{index}", reset_less=True) for index in range(2)]
         m.d.sync += [
             *(kept[name].eq(value) for name, value in sources.items()),
             Cat(self.start, self.start_overflowed).eq(kept["bias"] | kept["carried_0"] | kept["carried_1"]),
-            Cat(self.sum, self.overflowed).eq(kept["data_0"] | kept["data_1"]),
+            Cat(self.sum, self.overflowed).eq(data[0] | data[1]),
         ]
+        with m.If(reads):
+            m.d.sync += [half.eq(Mux(other_bank == index, read[index], 0)) for index, half in enumerate(data)]
         return m
 
     def _bank(self, m: Module, bank: int) -> Value:

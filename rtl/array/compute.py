@@ -46,8 +46,8 @@ class Compute(wiring.Component):
     write_activation, write_weight, write_address, write_data : a row for a scratchpad, lane 0 in bits 0–7
     parameter_writes : `PARAMETER_WRITE` per column, c cycles later than the first column's
     bank_reads : accumulator banks that lane 0 reads for the array in the next cycle; they are not free then
-    read_address : accumulator row for post-processing, in the cycle in which it reaches lane 0
-    sum, overflowed : that row, column c's 3 + c cycles later
+    read, read_address : post-processing reads an accumulator row, in the cycle in which it reaches lane 0
+    sum, overflowed : the row of the last `read`, column c's from 3 + c cycles after it on
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -65,6 +65,7 @@ class Compute(wiring.Component):
                 "write_data": In(8 * max(config.rows, config.columns)),
                 "parameter_writes": In(PARAMETER_WRITE).array(config.columns),
                 "bank_reads": Out(2),
+                "read": In(1),
                 "read_address": In(bits_for(config.accumulator_depth - 1)),
                 "sum": Out(signed(config.arithmetic.accumulator_bits)).array(config.columns),
                 "overflowed": Out(1).array(config.columns),
@@ -176,12 +177,13 @@ class Compute(wiring.Component):
 
     def _sums(self, m: Module, unit: ConvolveUnit, array: SystolicArray) -> None:
         """Accumulator lanes; their control moves to the right."""
-        control, read_address = unit.accumulate, self.read_address
+        control, read, read_address = unit.accumulate, self.read, self.read_address
         for c in range(self.config.columns):
             lane = Placed(self.lane, "accumulator_lane", f"_{c}")
             m.submodules[f"accumulator_lane_{c}"] = lane.instance
             m.d.comb += [
                 lane.control.eq(control),
+                lane.read.eq(read),
                 lane.read_address.eq(read_address),
                 lane.parameter_write.eq(self.parameter_writes[c]),
                 array.sum_in[c].eq(lane.start),
@@ -191,4 +193,4 @@ class Compute(wiring.Component):
                 self.sum[c].eq(lane.sum),
                 self.overflowed[c].eq(lane.overflowed),
             ]
-            control, read_address = lane.control_out, lane.read_address_out
+            control, read, read_address = lane.control_out, lane.read_out, lane.read_address_out

@@ -52,7 +52,7 @@ class PostProcessUnit(wiring.Component):
     -------
     port : the sequencer's view
     bank_reads : accumulator banks that CONVOLVE reads in the next cycle: a position that needs one of them waits
-    accumulator_address : row for accumulator lane 0 to read
+    accumulator_read, accumulator_address : accumulator lane 0 reads a row
     operand_read, operand_address : read a row of the operand scratchpad
     line_read, line_address : of its copies, which the further streams of a DEPTHWISE read
     control, settings : of column 0, and of its lane
@@ -65,6 +65,7 @@ class PostProcessUnit(wiring.Component):
             {
                 "port": In(UnitPort()),
                 "bank_reads": In(2),
+                "accumulator_read": Out(1),
                 "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),
                 "operand_read": Out(1),
                 "operand_address": Out(bits_for(config.operand_depth - 1)),
@@ -284,13 +285,17 @@ class PostProcessUnit(wiring.Component):
             ]
 
         illegal, conflict, go = (Signal(name=name) for name in ("illegal", "conflict", "go"))
+        # Sums stay in their registers until others are read: while columns that share a lane have turns to come, the
+        # next row's are, as soon as their bank is free.
+        fetched, fetches = Signal(), Signal()
         issued = go & result
         if depthwise:
             unreadable = Mux(settings.depthwise, depthwise.illegal, unreadable)
             issued = Mux(settings.depthwise, depthwise.issued, issued)
         m.d.comb += [
             illegal.eq(unreadable | misplaced),
-            conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1)),
+            conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1) & ~fetched),
+            fetches.eq(enable & ~illegal & ~conflict & ~fetched & settings.requantize),
             go.eq(enable & ~illegal & ~conflict & ~(result & self._occupied(m, go & result))),
         ]
         reads, row = used, operand
@@ -298,7 +303,10 @@ class PostProcessUnit(wiring.Component):
             m.d.comb += depthwise.go.eq(go & settings.depthwise)
             reads, row = Mux(settings.depthwise, depthwise.reads, used), Mux(settings.depthwise, depthwise.row, operand)
             last = Mux(settings.depthwise, depthwise.last, last)
+        if config.lane_columns > 1:
+            m.d.sync += fetched.eq(enable & ~go & (fetched | fetches))
         m.d.sync += [
+            self.accumulator_read.eq(fetches),
             self.accumulator_address.eq(sums),
             self.operand_read.eq(go & reads),
             self.operand_address.eq(row),

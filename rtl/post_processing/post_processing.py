@@ -27,8 +27,8 @@ class PostProcessing(wiring.Component):
     write_operand, write_address, write_data : LOAD writes a row of the operand scratchpad
     parameter_writes, table_writes, depthwise_writes : LOAD's writes of each column's memories, column c's c cycles
         after column 0's
-    accumulator_address : row for accumulator lane 0 to read
-    sum, overflowed : what accumulator lane c has read, three cycles after its address
+    accumulator_read, accumulator_address : accumulator lane 0 reads a row
+    sum, overflowed : what accumulator lane c has read last, from three cycles after its address on
     bank_reads : accumulator banks that CONVOLVE reads at lane 0 in the next cycle
     output_read, output_address, output_data : STORE reads a row of the output scratchpad, one cycle later
     counts : bytes of the columns' counters, as they are visited
@@ -47,6 +47,7 @@ class PostProcessing(wiring.Component):
                 "parameter_writes": In(PARAMETER_WRITE).array(columns),
                 "table_writes": In(PARAMETER_WRITE).array(columns),
                 **({"depthwise_writes": In(depthwise_write(config)).array(columns)} if config.depthwise_taps else {}),
+                "accumulator_read": Out(1),
                 "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),
                 "sum": In(signed(config.arithmetic.accumulator_bits)).array(columns),
                 "overflowed": In(1).array(columns),
@@ -71,6 +72,7 @@ class PostProcessing(wiring.Component):
         wiring.connect(m, wiring.flipped(self.port), unit.port)
         m.d.comb += [
             unit.bank_reads.eq(self.bank_reads),
+            self.accumulator_read.eq(unit.accumulator_read),
             self.accumulator_address.eq(unit.accumulator_address),
             operands.write.eq(self.write_operand),
             operands.write_address.eq(self.write_address),

@@ -14,7 +14,7 @@ from ..array.pipeline import bank_bit
 from ..compiled import compiled, copy
 from ..state import State
 from . import depthwise_chain, depthwise_walk
-from .post_process_lanes import deliver, load_parameters, read
+from .post_process_lanes import deliver, fetch, load_parameters, read
 from .reduce_walk import advance, start
 
 IDLE, DECODE, PREPARE, START, FILL, RUN, DRAIN = range(7)
@@ -51,6 +51,9 @@ def step(s: State) -> None:
     now = r.now
     r.now = now + 1
     deliver(s, now)
+    if r.fetches:
+        fetch(s, r.fetched_row)
+        r.fetches = 0
     if r.issued:
         read(s, (now - 1) % len(p.flight))
         r.issued = 0
@@ -91,10 +94,10 @@ def step(s: State) -> None:
                 port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
             r.aborted = 1
             following = DRAIN
-        elif not halt and not _conflict(s) and not (c.result and turns):
-            port.work = 1
+        elif not halt and _fetch(s) and not (c.result and turns):
+            port.work, r.fetched = 1, 0
             r.issued, r.issued_first, r.issued_valid, r.issued_result = 1, c.first, c.valid, c.result
-            r.issued_operand, r.issued_sums = c.operand, c.sums
+            r.issued_operand = c.operand
             if c.result:
                 r.turns = s.config[0].lane_columns - 1
                 p.flight[now % len(p.flight)] = 1
@@ -108,7 +111,7 @@ def step(s: State) -> None:
             port.finished, port.signals, port.finished_index = 1, p.requantize[0].signal, r.index
         port.busy = 0 if r.aborted else 1
     if halt and state != DRAIN:
-        r.aborted = 1
+        r.aborted, r.fetched = 1, 0
         following = DRAIN
     r.state = following
 
@@ -168,9 +171,10 @@ def _decode(s: State) -> int:
 
 
 @compiled
-def _conflict(s: State) -> bool:
-    """Whether CONVOLVE reads the candidate's accumulator bank in the next cycle."""
+def _fetch(s: State) -> bool:
+    """Whether the candidate's sums are read in the next cycle, or have been; CONVOLVE may read their bank then."""
     p = s.post_process
-    if p.registers[0].opcode != _REQUANTIZE:
-        return False
-    return bool(s.convolve.registers[0].bank_reads & bank_bit(p.candidate[0].sums))
+    r, row = p.registers[0], p.candidate[0].sums
+    if r.opcode == _REQUANTIZE and not r.fetched and not s.convolve.registers[0].bank_reads & bank_bit(row):
+        r.fetches, r.fetched, r.fetched_row = 1, 1, row
+    return bool(r.opcode != _REQUANTIZE or r.fetched)

@@ -33,6 +33,13 @@ def load_parameters(s: State) -> None:
 
 
 @compiled
+def fetch(s: State, row: int) -> None:
+    """Read an accumulator row; it stays until the next one is read."""
+    copy(s.post_process.sums, s.sums[row])
+    copy(s.post_process.overflowed, s.overflowed[row])
+
+
+@compiled
 def read(s: State, slot: int) -> None:
     """The position at lane 0: read its rows; a window's last one gives codes, which wait in `codes[slot]`."""
     p, columns = s.post_process, s.config[0].columns
@@ -44,9 +51,8 @@ def read(s: State, slot: int) -> None:
         r.counter_row += 1
         return
     if r.opcode == _REQUANTIZE:
-        for c in range(columns):
-            p.operand[c] = s.sums[r.issued_sums, c]
-        count_overflow(s, s.overflowed[r.issued_sums])
+        copy(p.operand, p.sums)
+        count_overflow(s, p.overflowed)
     else:
         _gather(s)
     if r.issued_result:

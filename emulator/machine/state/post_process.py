@@ -39,7 +39,9 @@ REGISTERS = record(
     "issued_valid",
     "issued_result",
     "issued_operand",
-    "issued_sums",
+    "fetched",  # the candidate's sums have been read
+    "fetches",  # accumulator row `fetched_row` is read
+    "fetched_row",
     "counter_row",
 )
 
@@ -50,6 +52,7 @@ class PostProcess(NamedTuple):
     raw, requantize, reduce, counters, depthwise : the instruction's fields, under each format
     adder_raw, adder : what the last ADDER set
     operand, held (columns) : what a window has gathered; its first difference
+    sums, overflowed (columns) : the accumulator row read last
     multiplier, shift (columns) : the parameters in use
     codes (cycles, columns), flight (cycles) : results on their way, by the cycle of their issue
     """
@@ -66,6 +69,8 @@ class PostProcess(NamedTuple):
     adder: Records
     operand: NDArray[np.int64]
     held: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    overflowed: NDArray[np.uint8]
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     codes: NDArray[np.int8]
@@ -89,6 +94,8 @@ def allocate(config: AcceleratorConfig) -> PostProcess:
         adder=fields_record(adder, Opcode.ADDER),
         operand=np.zeros(columns, np.int64),
         held=np.zeros(columns, np.int64),
+        sums=np.zeros(columns, np.int64),
+        overflowed=np.zeros(columns, np.uint8),
         multiplier=np.zeros(columns, np.int64),
         shift=np.zeros(columns, np.int64),
         codes=np.zeros((cycles, columns), np.int8),

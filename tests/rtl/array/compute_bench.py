@@ -107,7 +107,7 @@ class Bench:
         s, now = self.state, len(self.inputs)
         unit = int(Unit.CONVOLVE)
         port, bank_reads = s.ports[unit], int(s.convolve.registers[0]["bank_reads"])
-        made = {"port__halt": halt, "read_address": read or 0}
+        made = {"port__halt": halt, "read": read is not None, "read_address": read or 0}
         s.control[0]["halt"] = halt
         ready = bool(_ready(s))
         take = ready and offer is not None

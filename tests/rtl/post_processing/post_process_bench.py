@@ -115,8 +115,10 @@ class Harness(wiring.Component):
 
         m.submodules.sums = memory = Memory(shape=entry * columns, depth=self.config.accumulator_depth, init=[])
         write, sums = memory.write_port(), memory.read_port()
-        data, row = Signal(entry * columns), Signal(entry * columns)
-        m.d.sync += [data.eq(sums.data), row.eq(data)]
+        data, row, reads = Signal(entry * columns), Signal(entry * columns), Signal()
+        m.d.sync += [reads.eq(unit.accumulator_read), row.eq(data)]
+        with m.If(reads):
+            m.d.sync += data.eq(sums.data)
         m.d.comb += [
             write.en.eq(self.write_sums),
             write.addr.eq(self.sums_row),
