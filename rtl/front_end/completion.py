@@ -1,9 +1,5 @@
 """Completion: what stops a run, which fault counts, and when the run has ended."""
 
-from functools import reduce
-from itertools import combinations
-from operator import or_
-
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -114,15 +110,15 @@ class Completion(wiring.Component):
             m.d.sync += decoder.eq(self.decoder_fault)
             for fault, token, head, keep in zip(self.faults, self.token_faults, self.heads, kept, strict=True):
                 m.d.sync += keep.eq(Mux(token.valid, token, Mux(deadlocked, head, fault)))
-        # What is kept then stands still: every pair is compared, then the winner found, then its fault taken.
-        wins = [Const(1)] * UNITS
-        for u, v in combinations(range(UNITS), 2):
-            older = Signal(name=f"older_{u}_{v}")
-            distance = (kept[v].index - kept[u].index)[:INDEX_BITS]  # of instructions that are close to each other
-            m.d.sync += older.eq(~kept[v].valid | (kept[u].valid & ~distance[-1]))
-            wins[u], wins[v] = wins[u] & older, wins[v] & ~older
-        winner, any_kept = Signal(UNITS), Signal()
-        m.d.sync += [winner.eq(Cat(wins)), any_kept.eq(Cat(fault.valid for fault in kept).any())]
-        older = reduce(or_, (Mux(winner[u], fault.as_value(), 0) for u, fault in enumerate(kept)))
-        m.d.sync += chosen.eq(Mux(any_kept, older, decoder.as_value()))
+        # What is kept then stands still: of two the older one goes on to the next round; the decoder's is the youngest.
+        first, last = (self._older(m, *kept[2 * k : 2 * k + 2], f"older_{k}") for k in range(2))
+        oldest = self._older(m, first, last, "oldest")
+        m.d.sync += chosen.eq(Mux(oldest.valid, oldest.as_value(), decoder.as_value()))
         return chosen
+
+    def _older(self, m: Module, a: data.View, b: data.View, name: str) -> data.View:
+        """The fault of the older one of two instructions, a cycle later; if there is just one fault, that one."""
+        older, distance = Signal(FAULT, name=name), Signal(INDEX_BITS, name=f"{name}_distance")
+        m.d.comb += distance.eq(b.index - a.index)  # of instructions that are close to each other
+        m.d.sync += older.eq(Mux(~b.valid | (a.valid & ~distance[-1]), a.as_value(), b.as_value()))
+        return older

@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 from emulator.instructions import COUNTER_ROWS
 from emulator.registers import LANE_COUNTERS
 
+from ..count import count_events
+
 NO_PLACE = COUNTER_ROWS
 """A place where no byte is."""
 PLACE_BITS = 4
@@ -46,7 +48,7 @@ class LaneCounters(wiring.Component):
         for index, event in enumerate(self.events):
             count = Signal(4, name=f"gathered_{index}")
             visited = (counter == index) & (byte == 0)
-            m.d.sync += count.eq(Mux(visited, 0, count) + event)
+            count_events(m, count, event, visited)
             gathered.append(Mux(counter == index, count, 0))
         total = Signal(9)
         more = Mux(byte == 0, gathered[0] | gathered[1] | gathered[2], carry)

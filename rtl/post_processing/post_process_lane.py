@@ -222,22 +222,25 @@ class PostProcessLane(wiring.Component):
     def _operand(self, m: Module) -> tuple[Value, Value, Value]:
         """The requantizer's operand; three cycles after its control, a position's code and whether it counts."""
         settings, gathers = self.settings_out, []
-        flags = []
+        flags, sums, takes_sums = [], list(self.sum), settings.requantize
+        if self._chains:
+            takes_sums |= settings.depthwise
+            sums = [Mux(settings.depthwise, chain.sum, read) for chain, read in zip(self._chains, sums, strict=True)]
         for column, control in enumerate(self._control):
             m.submodules[f"gather_{column}"] = gather = Gather(self.config.arithmetic)
             flag = Signal(data.ArrayLayout(data.StructLayout({"first": 1, "valid": 1}), 2), name=f"flags_{column}")
             m.d.sync += flag.eq(Cat(control.first, control.valid, flag))
-            names = ("requantize", "mode", "first_zero_point", "other_zero_point")
+            names = ("mode", "first_zero_point", "other_zero_point")
+            m.d.comb += gather.idle.eq(takes_sums)
             m.d.comb += [getattr(gather, name).eq(settings[name]) for name in names]
             m.d.comb += [gather.first.eq(flag[1].first), gather.valid.eq(flag[1].valid)]
-            m.d.comb += [gather.code.eq(self.code[column]), gather.sum.eq(self.sum[column])]
-            if self._chains:
-                with m.If(settings.depthwise):  # a sum like an accumulator's
-                    m.d.comb += [gather.requantize.eq(1), gather.sum.eq(self._chains[column].sum)]
+            m.d.comb += gather.code.eq(self.code[column])
             gathers.append(gather)
             flags.append(flag[1].valid)
         gathered = [Mux(gather.is_product, 0, gather.gathered) for gather in gathers]
-        operand = self._in_turn(m, "operand", OPERAND_DELAY - 2, gathered)
+        of_window = self._in_turn(m, "gathered", OPERAND_DELAY - 2, gathered)
+        of_sum = Signal(signed(self.config.arithmetic.operand_bits), name="of_sum", reset_less=True)
+        m.d.sync += of_sum.eq(self._in_turn(m, "sum", OPERAND_DELAY - 3, sums, ~takes_sums).as_signed())
         held, factor = (
             _either([Mux(self._turn(c, OPERAND_DELAY - 2), getattr(g, name), 0) for c, g in enumerate(gathers)])
             for name in ("held", "factor")
@@ -246,7 +249,7 @@ class PostProcessLane(wiring.Component):
         m.d.sync += product.eq(held * factor)
         packed = [Cat(code, valid) for code, valid in zip(self.code, flags, strict=True)]
         code = self._in_turn(m, "code", OPERAND_READ_DELAY - 1, packed)
-        return (operand | product).as_signed(), code[:-1], code[-1]
+        return (of_window | of_sum | product).as_signed(), code[:-1], code[-1]
 
     def _raw(self, m: Module, operand: Value, code: Value) -> Value:
         """The requantized code, or the byte of the sum that the settings ask for."""

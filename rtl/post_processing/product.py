@@ -6,9 +6,12 @@ SMALL = 80
 """Bits of one factor times bits of the other, up to which a product is a sum of multiples."""
 
 
-def partial_products(x: Value, y: Value) -> list[Value]:
-    """Terms whose sum is x · y, for registers before that sum: two for a small product, each with half of a factor."""
-    if len(x) * len(y) > SMALL:
+def partial_products(x: Value, y: Value, small: int = SMALL) -> list[Value]:
+    """Terms whose sum is x · y, for registers before that sum: two for a small product, each with half of a factor.
+
+    small : as of `SMALL`; 0: all products in multipliers
+    """
+    if len(x) * len(y) > small:
         return [x * y]
     if len(y) > len(x):
         x, y = y, x

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.arithmetic import Arithmetic
 
-from .product import partial_products
+from .product import SMALL, partial_products
 from .shift_round import ShiftRound
 
 PART = 17
@@ -64,11 +64,12 @@ class Requantizer(wiring.Component):
 
         # The factor's own register can lie beside the multipliers, wherever the operand comes from.
         factor = self._register(m, self.operand, "factor")
-        # Products of digits, gathered by their weight 2^(PART · (i + j)).
+        # Products of digits, gathered by their weight 2^(PART · (i + j)). Lanes that columns share are few: there are
+        # multipliers for all their products.
         products: list[list[Value]] = [[] for _ in range(4)]
         for i, x in enumerate(split(factor)):
             for j, y in enumerate(split(self.multiplier)):
-                terms = partial_products(x, y)
+                terms = partial_products(x, y, 0 if self.streamed else SMALL)
                 products[i + j] += [self._register(m, t, f"product_{i}_{j}_{k}") for k, t in enumerate(terms)]
         sums = [self._register(m, sum(terms[1:], terms[0]), f"sum_{i}") for i, terms in enumerate(products) if terms]
         # The lowest sum is one unsigned product of 2 · PART bits: the even sums do not overlap, but for the third's.

@@ -2,7 +2,6 @@
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
@@ -11,6 +10,7 @@ from emulator.config import AcceleratorConfig
 from emulator.instructions import Error, Opcode
 
 from ..fields import fields_layout
+from ..memory.block_ram import block_ram
 from ..unit import INDEX_BITS, UnitPort
 from .bursts import BurstWalk
 from .overlaps import OverlapWalk, rotate_right
@@ -188,29 +188,36 @@ class StoreUnit(wiring.Component):
             ]
 
         # The beat; bytes that the overlap does not bring keep what earlier overlaps brought.
-        beat, strobes, beat_last = Signal(8 * width), Signal(width), Signal()
-        complete = Signal()
-        m.d.sync += complete.eq(valid[2] & ends[2])
+        beat, strobes = Signal(8 * width), Signal(width)
+        next_beat, next_strobes = Signal.like(beat), Signal.like(strobes)
+        ending, complete = Signal(), Signal()
+        m.d.comb += ending.eq(valid[2] & ends[2])
+        m.d.sync += complete.eq(ending)
+        for place in range(width):
+            before, after = beat.word_select(place, 8), turned.word_select(place, 8)
+            m.d.comb += [
+                next_strobes[place].eq(brought[place] | (strobes[place] & ~complete)),
+                next_beat.word_select(place, 8).eq(Mux(brought[place], after, before)),
+            ]
         with m.If(valid[2]):
-            m.d.sync += beat_last.eq(last[2])
-            for place in range(width):
-                m.d.sync += strobes[place].eq(brought[place] | (strobes[place] & ~complete))
-                with m.If(brought[place]):
-                    m.d.sync += beat.word_select(place, 8).eq(turned.word_select(place, 8))
+            m.d.sync += [beat.eq(next_beat), strobes.eq(next_strobes)]
         with m.Elif(complete):
             m.d.sync += strobes.eq(0)
 
-        m.submodules.buffer = buffer = Memory(shape=9 * width + 1, depth=WRITE_BEATS, init=[])
-        write, read = buffer.write_port(), buffer.read_port(domain="comb")
-        level = Signal(range(WRITE_BEATS + 1))
+        # Written a cycle before it counts, so that it can be read when it does.
+        m.submodules.buffer = buffer = block_ram(9 * width + 1, WRITE_BEATS, always=True)
+        write, read = buffer.write_port(), buffer.read_port()
+        level, sends = Signal(range(WRITE_BEATS + 1)), Signal.like(read.addr)
         m.d.comb += [
-            write.en.eq(complete),
-            write.data.eq(Cat(beat, strobes, beat_last)),
+            write.en.eq(ending),
+            write.data.eq(Cat(next_beat, next_strobes, last[2])),
+            read.en.eq(1),
+            read.addr.eq(sends + sent),
             Cat(self.wdata, self.wstrb, self.wlast).eq(read.data),
         ]
         m.d.sync += [
-            write.addr.eq(write.addr + complete),
-            read.addr.eq(read.addr + sent),
+            write.addr.eq(write.addr + ending),
+            sends.eq(read.addr),
             level.eq(level + complete - sent),
         ]
         return level
