@@ -13,6 +13,7 @@ from emulator.registers import REGISTER_ADDRESS_BITS
 from .array.compute import Compute
 from .bus.axi import AXI4, INCREMENTING, AXI4Lite
 from .bus.read_arbiter import ReadArbiter
+from .control import parameter_bytes
 from .front_end.front_end import FrontEnd
 from .post_processing.post_processing import PostProcessing
 from .skew import skew
@@ -155,22 +156,23 @@ class Accelerator(wiring.Component):
         ]
         columns = self.config.columns
         codes = skew(m, [load.write_data.word_select(c, 8) for c in range(columns)], "lane_byte")
-        enables, address_bits = Cat(load.write_parameter, load.write_table), 8
-        if self.config.depthwise_taps:
+        parameters = parameter_bytes(load.write_parameter, load.write_address[:4])
+        taps, address_bits = self.config.depthwise_taps, 8
+        if taps:
             address_bits = max(address_bits, len(post_processing.depthwise_writes[0].address))
-            enables = Cat(enables, load.write_depthwise)
-        control = Cat(enables, load.write_address[:address_bits])
+        enables = Cat(load.write_table, *([load.write_depthwise] if taps else []))
+        control = Cat(enables, parameters, load.write_address[:address_bits])
         for c in range(columns):
-            writes = [
-                (control[0], compute.parameter_writes[c]),
-                (control[0], post_processing.parameter_writes[c]),
-                (control[1], post_processing.table_writes[c]),
-            ]
-            if self.config.depthwise_taps:
-                writes.append((control[2], post_processing.depthwise_writes[c]))
-            for enable, write in writes:
-                address = control[len(enables) :][: len(write.address)]
-                m.d.comb += [write.write.eq(enable), write.address.eq(address), write.data.eq(codes[c])]
+            byte, address = codes[c], control[len(enables) + len(parameters) :]
+            for write in (compute.parameter_writes[c], post_processing.parameter_writes[c]):
+                m.d.comb += [
+                    write.bytes.eq(control[len(enables) :]),
+                    write.entry.eq(address[4:8]),
+                    write.data.eq(byte),
+                ]
+            writes = [post_processing.table_writes[c], *([post_processing.depthwise_writes[c]] if taps else [])]
+            for enable, write in zip(control, writes, strict=False):
+                m.d.comb += [write.write.eq(enable), write.address.eq(address), write.data.eq(byte)]
             if c + 1 < columns:
                 delayed = Signal(len(control), name=f"lane_control_{c + 1}")
                 m.d.sync += delayed.eq(control)

@@ -1,15 +1,23 @@
 """The bundles of control that travel through the lanes, one lane per cycle, alongside the systolic wavefront."""
 
-from amaranth import signed
+from amaranth import Cat, Value, signed
 from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
+from emulator.instructions import WEIGHT_ZERO_POINT_ROW
 
 from .unit import INDEX_BITS
 
-PARAMETER_WRITE = data.StructLayout({"write": 1, "address": 8, "data": 8})
-"""A byte for a lane's parameter memories: address 16 · entry + byte."""
+PARAMETER_WRITE = data.StructLayout({"bytes": WEIGHT_ZERO_POINT_ROW + 1, "entry": 4, "data": 8})
+"""A byte for a lane's parameter memories. Bit b of `bytes`: it is byte b of the entry; none: there is no write."""
+TABLE_WRITE = data.StructLayout({"write": 1, "address": 8, "data": 8})
+"""A byte for a lane's table."""
+
+
+def parameter_bytes(write: Value, byte: Value) -> Value:
+    """`bytes` of a `PARAMETER_WRITE`: decoded once, on the way to all lanes; an entry has further bytes, of no use."""
+    return Cat(write & (byte == b) for b in range(WEIGHT_ZERO_POINT_ROW + 1))
 
 
 def accumulate_control(config: AcceleratorConfig) -> data.StructLayout:

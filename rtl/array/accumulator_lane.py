@@ -102,13 +102,12 @@ class AccumulatorLane(wiring.Component):
         m.submodules.biases = biases = block_ram(32, PARAMETER_ENTRIES, always=True)
         write, read = biases.write_port(granularity=8), biases.read_port()
         m.d.comb += [
-            write.addr.eq(given.address[4:]),
+            write.en.eq(given.bytes[:4]),
+            write.addr.eq(given.entry),
             write.data.eq(given.data.replicate(4)),
             read.en.eq(1),
             read.addr.eq(self.control.parameters),
         ]
-        with m.If(given.write & (given.address[2:4] == 0)):
-            m.d.comb += write.en.eq(1 << given.address[:2])
         bias = Signal(signed(arithmetic.accumulator_bits))
         m.d.comb += bias.eq(read.data[: arithmetic.bias_bits].as_signed())
         return bias.as_unsigned()

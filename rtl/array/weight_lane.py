@@ -42,8 +42,8 @@ class WeightLane(wiring.Component):
         write, read = zero_points.write_port(), zero_points.read_port()
         zero_point = Signal(signed(self.bits), reset_less=True)
         m.d.comb += [
-            write.en.eq(given.write & (given.address[:4] == WEIGHT_ZERO_POINT_ROW)),
-            write.addr.eq(given.address[4:]),
+            write.en.eq(given.bytes[WEIGHT_ZERO_POINT_ROW]),
+            write.addr.eq(given.entry),
             write.data.eq(given.data),
             read.en.eq(1),
             read.addr.eq(self.entry),

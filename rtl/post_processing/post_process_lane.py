@@ -12,7 +12,7 @@ from emulator.config import AcceleratorConfig
 from emulator.instructions import PARAMETER_ENTRIES, RAW_BYTES, WEIGHT_ZERO_POINT_ROW, Opcode
 from emulator.timing import OPERAND_DELAY, OPERAND_READ_DELAY, REQUANTIZER_LATENCY, adder_latency, code_delay
 
-from ..control import PARAMETER_WRITE
+from ..control import PARAMETER_WRITE, TABLE_WRITE
 from ..fields import fields_layout
 from ..memory.block_ram import block_ram
 from .adder import Adder, adder_settings
@@ -96,7 +96,7 @@ class PostProcessLane(wiring.Component):
     -------
     control, control_out : `lane_control` from the column at the left; to the one at the right
     settings, settings_out : `lane_settings`, likewise, from lane to lane; each has registers of its own
-    parameter_write, table_write : `PARAMETER_WRITE`, of LOAD, to each column
+    parameter_write, table_write : `PARAMETER_WRITE` and `TABLE_WRITE`, of LOAD, to each column
     sum, overflowed : accumulators of the columns, three cycles after a position's control
     code : operands, two cycles after a position's control
     line_code_K, depthwise_write : for a column's chain, where there is one: codes of its further streams, two cycles
@@ -115,7 +115,7 @@ class PostProcessLane(wiring.Component):
                 "settings": In(lane_settings(config)),
                 "settings_out": Out(lane_settings(config)),
                 "parameter_write": In(PARAMETER_WRITE).array(columns),
-                "table_write": In(PARAMETER_WRITE).array(columns),
+                "table_write": In(TABLE_WRITE).array(columns),
                 "sum": In(signed(arithmetic.accumulator_bits)).array(columns),
                 "overflowed": In(1).array(columns),
                 "code": In(signed(arithmetic.activation_bits)).array(columns),
@@ -272,8 +272,8 @@ class PostProcessLane(wiring.Component):
             write, read = memory.write_port(granularity=8), memory.read_port()
             entry, loaded = Signal(bits + 6, name=f"entry_{column}"), Signal(name=f"loaded_{column}")
             m.d.comb += [
-                write.en.eq(Cat(given.write & (given.address[:4] == byte) for byte in stored)),
-                write.addr.eq(given.address[4:]),
+                write.en.eq(Cat(given.bytes[byte] for byte in stored)),
+                write.addr.eq(given.entry),
                 write.data.eq(given.data.replicate(len(stored))),
                 read.addr.eq(control.entry),
                 read.en.eq(control.load),

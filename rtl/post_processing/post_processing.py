@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 
-from ..control import PARAMETER_WRITE
+from ..control import PARAMETER_WRITE, TABLE_WRITE
 from ..memory.scratchpad import Scratchpad
 from ..skew import deskew, skew
 from ..unit import UnitPort
@@ -45,7 +45,7 @@ class PostProcessing(wiring.Component):
                 "write_address": In(16),
                 "write_data": In(8 * columns),
                 "parameter_writes": In(PARAMETER_WRITE).array(columns),
-                "table_writes": In(PARAMETER_WRITE).array(columns),
+                "table_writes": In(TABLE_WRITE).array(columns),
                 **({"depthwise_writes": In(depthwise_write(config)).array(columns)} if config.depthwise_taps else {}),
                 "accumulator_read": Out(1),
                 "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),

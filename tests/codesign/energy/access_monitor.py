@@ -41,7 +41,7 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
         "output_reads": "store.step",
         "accumulator_writes": "compute.unit.accumulate_write",
         "accumulator_reads": f"compute.unit.accumulate_carry + ({POST}.go && {SETTINGS}_requantize)",
-        "parameter_writes": f"{lane_byte}[0] && {lane_byte}[4:1] < {config.parameter_rows}",
+        "parameter_writes": f"{lane_byte}[{config.parameter_rows - 1}:0] != 0",
         # Each sum that is written began with a bias, or with a sum that was read.
         "bias_reads": f"compute.unit.accumulate_write - compute.unit.accumulate_carry + ({loads})",
         "multiplier_reads": f"{POST}.control_load",

@@ -214,7 +214,9 @@ class Bench:
             made[f"parameter_writes__{c}"] = np.zeros(length, np.int64)
         for cycle, address, row in self.parameter_bytes:
             for c, value in enumerate(row):
-                made[f"parameter_writes__{c}"][cycle + c] = 1 | address << 1 | value << 9
+                entry, byte = divmod(address, PARAMETER_PITCH)
+                write = 1 << byte | entry << 10 | value << 14 if byte < 10 else 0
+                made[f"parameter_writes__{c}"][cycle + c] = write
         return made
 
     def compare(self, out: dict[str, np.ndarray]) -> int:

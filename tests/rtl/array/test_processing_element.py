@@ -126,7 +126,7 @@ def with_zero_points(vectors: list[dict[str, Any]]) -> tuple[dict[str, np.ndarra
             begin += cycles
         made = {name: np.pad(values, (WRITES + 2, 0)) for name, values in inputs.items()}
         made["entry"] = np.pad(entry, (WRITES, 2))  # two cycles before the codes
-        writes = [1 | (index * 7 % 16 * 16 + 9) << 1 | (v["w_zero_point"] & 255) << 9 for index, v in enumerate(some)]
+        writes = [1 << 9 | index * 7 % 16 << 10 | (v["w_zero_point"] & 255) << 14 for index, v in enumerate(some)]
         made["parameter_write"] = np.pad(writes, (0, count + WRITES + 2 - len(some)))
         parts.append(made)
         ends += [length + WRITES + 2 + end for end in last]

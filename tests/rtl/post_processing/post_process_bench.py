@@ -107,9 +107,14 @@ class Harness(wiring.Component):
         enables = Cat(self.write_parameter, self.write_table, self.write_depthwise)
         writes = [Cat(enables, self.write_data.word_select(c, 8), self.write_address) for c in range(columns)]
         for c, write in enumerate(skew(m, writes, "write")):
-            targets = [unit.parameter_writes[c], unit.table_writes[c]]
-            targets += [unit.depthwise_writes[c]] if self.config.depthwise_taps else []
-            for index, target in enumerate(targets):
+            parameters = unit.parameter_writes[c]
+            m.d.comb += [
+                parameters.bytes.eq(Mux(write[0], 1 << write[11:15], 0)),
+                parameters.entry.eq(write[15:19]),
+                parameters.data.eq(write[3:11]),
+            ]
+            targets = [unit.table_writes[c], *([unit.depthwise_writes[c]] if self.config.depthwise_taps else [])]
+            for index, target in enumerate(targets, 1):
                 address = write[11:][: len(target.address)]
                 m.d.comb += [target.write.eq(write[index]), target.address.eq(address), target.data.eq(write[3:11])]
 
