@@ -74,7 +74,7 @@ class Accelerator(wiring.Component):
         ]
         for c in range(config.columns):
             m.d.comb += [
-                post_processing.sum[c].eq(compute.sum[c]),
+                *(to.eq(total) for to, total in zip(post_processing.sums[c], compute.sums[c], strict=True)),
                 post_processing.overflowed[c].eq(compute.overflowed[c]),
                 front.lane_counters[c].eq(post_processing.counts[c]),
             ]

@@ -24,7 +24,8 @@ class AccumulatorLane(wiring.Component):
     parameter_write : `PARAMETER_WRITE`; bytes 0–3 of an entry are its bias
     start, start_overflowed : to the column's top, three cycles after the control
     result, result_overflowed : from the column's bottom, in the cycle of the control's `write`
-    sum, overflowed : the row of the last `read`, from three cycles after it on
+    sums, overflowed : the row of the last `read`, from two and from three cycles after it on; its sum is that of its
+        bank, the other bank's is 0
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -43,7 +44,7 @@ class AccumulatorLane(wiring.Component):
                 "start_overflowed": Out(1),
                 "result": In(total),
                 "result_overflowed": In(1),
-                "sum": Out(total),
+                "sums": Out(total).array(2),
                 "overflowed": Out(1),
             }
         )
@@ -74,8 +75,9 @@ class AccumulatorLane(wiring.Component):
         m.d.sync += [
             *(kept[name].eq(value) for name, value in sources.items()),
             Cat(self.start, self.start_overflowed).eq(kept["bias"] | kept["carried_0"] | kept["carried_1"]),
-            Cat(self.sum, self.overflowed).eq(data[0] | data[1]),
+            self.overflowed.eq(data[0][-1] | data[1][-1]),
         ]
+        m.d.comb += [total.eq(half[:-1].as_signed()) for total, half in zip(self.sums, data, strict=True)]
         with m.If(reads):
             m.d.sync += [half.eq(Mux(other_bank == index, read[index], 0)) for index, half in enumerate(data)]
         return m

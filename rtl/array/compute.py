@@ -47,7 +47,8 @@ class Compute(wiring.Component):
     parameter_writes : `PARAMETER_WRITE` per column, c cycles later than the first column's
     bank_reads : accumulator banks that lane 0 reads for the array in the next cycle; they are not free then
     read, read_address : post-processing reads an accumulator row, in the cycle in which it reaches lane 0
-    sum, overflowed : the row of the last `read`, column c's from 3 + c cycles after it on
+    sums, overflowed : the row of the last `read`, column c's from 2 + c and 3 + c cycles after it on; a sum for each
+        bank, of which one is 0
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -67,7 +68,7 @@ class Compute(wiring.Component):
                 "bank_reads": Out(2),
                 "read": In(1),
                 "read_address": In(bits_for(config.accumulator_depth - 1)),
-                "sum": Out(signed(config.arithmetic.accumulator_bits)).array(config.columns),
+                "sums": Out(signed(config.arithmetic.accumulator_bits)).array(config.columns, 2),
                 "overflowed": Out(1).array(config.columns),
             }
         )
@@ -190,7 +191,7 @@ class Compute(wiring.Component):
                 array.overflowed_in[c].eq(lane.start_overflowed),
                 lane.result.eq(array.sum[c]),
                 lane.result_overflowed.eq(array.overflowed[c]),
-                self.sum[c].eq(lane.sum),
+                *(here.eq(there) for here, there in zip(self.sums[c], lane.sums, strict=True)),
                 self.overflowed[c].eq(lane.overflowed),
             ]
             control, read, read_address = lane.control_out, lane.read_out, lane.read_address_out

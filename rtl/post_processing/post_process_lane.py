@@ -97,7 +97,8 @@ class PostProcessLane(wiring.Component):
     control, control_out : `lane_control` from the column at the left; to the one at the right
     settings, settings_out : `lane_settings`, likewise, from lane to lane; each has registers of its own
     parameter_write, table_write : `PARAMETER_WRITE` and `TABLE_WRITE`, of LOAD, to each column
-    sum, overflowed : accumulators of the columns, three cycles after a position's control
+    sums, overflowed : accumulators of the columns, two and three cycles after a position's control; of the sums of a
+        column's banks one is 0
     code : operands, two cycles after a position's control
     line_code_K, depthwise_write : for a column's chain, where there is one: codes of its further streams, two cycles
         after their `valid`; `depthwise_write` of LOAD
@@ -116,7 +117,7 @@ class PostProcessLane(wiring.Component):
                 "settings_out": Out(lane_settings(config)),
                 "parameter_write": In(PARAMETER_WRITE).array(columns),
                 "table_write": In(TABLE_WRITE).array(columns),
-                "sum": In(signed(arithmetic.accumulator_bits)).array(columns),
+                "sums": In(signed(arithmetic.accumulator_bits)).array(columns, 2),
                 "overflowed": In(1).array(columns),
                 "code": In(signed(arithmetic.activation_bits)).array(columns),
                 **(self._chain_members() if config.depthwise_taps else {}),
@@ -222,16 +223,15 @@ class PostProcessLane(wiring.Component):
     def _operand(self, m: Module) -> tuple[Value, Value, Value]:
         """The requantizer's operand; three cycles after its control, a position's code and whether it counts."""
         settings, gathers = self.settings_out, []
-        flags, sums, takes_sums = [], list(self.sum), settings.requantize
+        flags, idle = [], settings.requantize
         if self._chains:
-            takes_sums |= settings.depthwise
-            sums = [Mux(settings.depthwise, chain.sum, read) for chain, read in zip(self._chains, sums, strict=True)]
+            idle |= settings.depthwise
         for column, control in enumerate(self._control):
             m.submodules[f"gather_{column}"] = gather = Gather(self.config.arithmetic)
             flag = Signal(data.ArrayLayout(data.StructLayout({"first": 1, "valid": 1}), 2), name=f"flags_{column}")
             m.d.sync += flag.eq(Cat(control.first, control.valid, flag))
             names = ("mode", "first_zero_point", "other_zero_point")
-            m.d.comb += gather.idle.eq(takes_sums)
+            m.d.comb += gather.idle.eq(idle)
             m.d.comb += [getattr(gather, name).eq(settings[name]) for name in names]
             m.d.comb += [gather.first.eq(flag[1].first), gather.valid.eq(flag[1].valid)]
             m.d.comb += gather.code.eq(self.code[column])
@@ -239,8 +239,6 @@ class PostProcessLane(wiring.Component):
             flags.append(flag[1].valid)
         gathered = [Mux(gather.is_product, 0, gather.gathered) for gather in gathers]
         of_window = self._in_turn(m, "gathered", OPERAND_DELAY - 2, gathered)
-        of_sum = Signal(signed(self.config.arithmetic.operand_bits), name="of_sum", reset_less=True)
-        m.d.sync += of_sum.eq(self._in_turn(m, "sum", OPERAND_DELAY - 3, sums, ~takes_sums).as_signed())
         held, factor = (
             _either([Mux(self._turn(c, OPERAND_DELAY - 2), getattr(g, name), 0) for c, g in enumerate(gathers)])
             for name in ("held", "factor")
@@ -249,7 +247,19 @@ class PostProcessLane(wiring.Component):
         m.d.sync += product.eq(held * factor)
         packed = [Cat(code, valid) for code, valid in zip(self.code, flags, strict=True)]
         code = self._in_turn(m, "code", OPERAND_READ_DELAY - 1, packed)
-        return (of_window | of_sum | product).as_signed(), code[:-1], code[-1]
+        return (of_window | self._sum(m) | product).as_signed(), code[:-1], code[-1]
+
+    def _sum(self, m: Module) -> Value:
+        """The column's accumulator, or what its chain has made; 0 where codes are gathered."""
+        settings, total = self.settings_out, signed(self.config.arithmetic.accumulator_bits)
+        read, late = (Signal(total, name=name, reset_less=True) for name in ("sum", "sum_late"))
+        age, never = OPERAND_DELAY - 4, ~settings.requantize
+        banks = [self._in_turn(m, f"bank_{k}", age, [sums[k] for sums in self.sums], never) for k in range(2)]
+        value = _either(banks)
+        if self._chains:
+            value = Mux(settings.depthwise, self._chains[0].sum, value)
+        m.d.sync += [read.eq(value), late.eq(read)]
+        return late
 
     def _raw(self, m: Module, operand: Value, code: Value) -> Value:
         """The requantized code, or the byte of the sum that the settings ask for."""

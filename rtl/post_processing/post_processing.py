@@ -28,7 +28,8 @@ class PostProcessing(wiring.Component):
     parameter_writes, table_writes, depthwise_writes : LOAD's writes of each column's memories, column c's c cycles
         after column 0's
     accumulator_read, accumulator_address : accumulator lane 0 reads a row
-    sum, overflowed : what accumulator lane c has read last, from three cycles after its address on
+    sums, overflowed : what accumulator lane c has read last, from two and three cycles after its address on, for each
+        bank
     bank_reads : accumulator banks that CONVOLVE reads at lane 0 in the next cycle
     output_read, output_address, output_data : STORE reads a row of the output scratchpad, one cycle later
     counts : bytes of the columns' counters, as they are visited
@@ -49,7 +50,7 @@ class PostProcessing(wiring.Component):
                 **({"depthwise_writes": In(depthwise_write(config)).array(columns)} if config.depthwise_taps else {}),
                 "accumulator_read": Out(1),
                 "accumulator_address": Out(bits_for(config.accumulator_depth - 1)),
-                "sum": In(signed(config.arithmetic.accumulator_bits)).array(columns),
+                "sums": In(signed(config.arithmetic.accumulator_bits)).array(columns, 2),
                 "overflowed": In(1).array(columns),
                 "bank_reads": In(2),
                 "output_read": In(1),
@@ -106,7 +107,7 @@ class PostProcessing(wiring.Component):
                 m.d.comb += [
                     Value.cast(lane.parameter_write[place]).eq(Value.cast(self.parameter_writes[c])),
                     Value.cast(lane.table_write[place]).eq(Value.cast(self.table_writes[c])),
-                    lane.sum[place].eq(self.sum[c]),
+                    *(to.eq(total) for to, total in zip(lane.sums[place], self.sums[c], strict=True)),
                     lane.overflowed[place].eq(self.overflowed[c]),
                     lane.code[place].eq(codes[c].as_signed()),
                     Value.cast(self.counts[c]).eq(Value.cast(lane.counts[place])),

@@ -120,18 +120,21 @@ class Harness(wiring.Component):
 
         m.submodules.sums = memory = Memory(shape=entry * columns, depth=self.config.accumulator_depth, init=[])
         write, sums = memory.write_port(), memory.read_port()
-        data, row, reads = Signal(entry * columns), Signal(entry * columns), Signal()
-        m.d.sync += [reads.eq(unit.accumulator_read), row.eq(data)]
+        data, row, reads, bank = Signal(entry * columns), Signal(entry * columns), Signal(), Signal(2)
+        m.d.sync += [reads.eq(unit.accumulator_read), bank[0].eq(unit.accumulator_address[0]), row.eq(data)]
         with m.If(reads):
-            m.d.sync += data.eq(sums.data)
+            m.d.sync += [data.eq(sums.data), bank[1].eq(bank[0])]
         m.d.comb += [
             write.en.eq(self.write_sums),
             write.addr.eq(self.sums_row),
             write.data.eq(self.sums),
             sums.addr.eq(unit.accumulator_address),
         ]
-        for c, word in enumerate(skew(m, [row.word_select(c, entry) for c in range(columns)], "sums")):
-            m.d.comb += [unit.sum[c].eq(word[:-1].as_signed()), unit.overflowed[c].eq(word[-1])]
+        words = [Cat(data.word_select(c, entry)[:-1], bank[1], row.word_select(c, entry)[-1]) for c in range(columns)]
+        for c, word in enumerate(skew(m, words, "sums")):
+            for k, total in enumerate(unit.sums[c]):
+                m.d.comb += total.eq(Mux(word[-2] == k, word[:-2].as_signed(), 0))
+            m.d.comb += unit.overflowed[c].eq(word[-1])
         return m
 
 
