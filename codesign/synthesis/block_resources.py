@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from emulator.bus import WRITE_BEATS
 from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import STREAM_TAPS
 from emulator.front_end import FETCH_AHEAD, INDEX_BITS
@@ -37,7 +38,7 @@ MULTIPLEXER_COST = 0.5
 DIGIT = 17
 """Bits of an unsigned digit that a signed multiplier takes."""
 PRODUCT_IN_LUTS = 80
-"""Bits of one factor times bits of the other, up to which the lanes' products are sums."""
+"""Bits of one factor times bits of the other, up to which the lanes' products are sums, where no columns share them."""
 UNIT_MULTIPLIERS = 2
 """Multipliers of the convolve and post-process units, for the sizes of maps."""
 
@@ -131,6 +132,7 @@ def memories(config: AcceleratorConfig) -> dict[str, Memory]:
         "parameters": Memory(columns, 8 * (-(-arithmetic.multiplier_bits // 8) + 1), PARAMETER_ENTRIES, block=True),
         **{name: Memory(1, bits + INDEX_BITS, QUEUE_DEPTH, block=True) for name, bits in queues.items()},
         "fetch": Memory(1, 8 * config.bus_bytes + 1, fetched, block=True),
+        "beats": Memory(1, 9 * config.bus_bytes + 1, WRITE_BEATS, block=True),
         "counters": Memory(1, COUNTER_BITS // 2, 2 * len(COUNTERS), block=True),
     }
 
@@ -139,7 +141,8 @@ def lane_product_bits(config: AcceleratorConfig) -> int:
     """Bits of one factor times bits of the other, of all products of a lane that are in LUTs."""
     arithmetic = config.arithmetic
     factor = _digits(arithmetic.multiplier_bits, signed=False)
-    pairs = [(a, b) for a in _digits(arithmetic.operand_bits, signed=True) for b in factor]
+    operand = _digits(arithmetic.operand_bits, signed=True) if config.lane_columns == 1 else []
+    pairs = [(a, b) for a in operand for b in factor]
     if arithmetic.adder == "rescaled":
         pairs += [(a, b) for a in _digits(RESCALED_SUM_BITS, signed=True) for b in factor]
     return sum(a * b for a, b in pairs if a * b <= PRODUCT_IN_LUTS)
@@ -154,7 +157,8 @@ def multipliers(config: AcceleratorConfig) -> int:
     """Multipliers (MULT18X18D)."""
     arithmetic = config.arithmetic
     factor = _digits(arithmetic.multiplier_bits, signed=False)
-    lane = 1 + _products(_digits(arithmetic.operand_bits, signed=True), factor)
+    operand = _digits(arithmetic.operand_bits, signed=True)
+    lane = 1 + (_products(operand, factor) if config.lane_columns == 1 else len(operand) * len(factor))
     if arithmetic.adder == "rescaled":
         lane += 2 * len(factor) + _products(_digits(RESCALED_SUM_BITS, signed=True), factor)
     else:
