@@ -30,7 +30,8 @@ class ConvolutionEmitter:
         source_name = node.inputs[0]
         groups = emitter.stored_blocks.get(source_name) or emitter.stored_channels.get(source_name, ())
         self.follows = source_name not in emitter.given
-        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, self.follows)
+        beside = not emitter.of_lanes.isdisjoint((source_name, emitter.stored[-1]))
+        self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, self.follows, beside)
         self.resident = ResidentInput(emitter, self.cut) if self.cut.resident else None
         self.unloaded: list[Span] = []
         self.weights: dict[tuple[int, int], Buffer] = {}

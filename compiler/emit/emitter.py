@@ -14,6 +14,7 @@ from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POI
 from emulator.program import CounterBlock, Program, Region
 
 from .compile_error import CompileError
+from .cut.depthwise_cut import maps_of_lanes
 from .cut.in_blocks import maps_in_blocks
 from .cut.output_room import counter_blocks
 from .cut.packing import borders
@@ -39,6 +40,7 @@ class Emitter:
     """Memory map and operation list under construction.
 
     given : names of the graph's inputs
+    of_lanes : maps that depthwise convolutions in the lanes read or make
     stored_channels : for maps that post-processing alone makes, some channels after the others: where each piece ends
     stored_blocks : the same for maps that the array makes, column block by column block
     stored_cycles : about how long post-processing takes for a map of `stored_channels`
@@ -55,6 +57,7 @@ class Emitter:
         wanted = borders(graph, config.rows) | borders_together(graph, config)
         in_blocks = maps_in_blocks(graph, config, fused, wanted)
         self.placement = Placement(graph, fused, wanted, self.reserve, in_blocks, config.columns)
+        self.of_lanes = maps_of_lanes(graph, config)
         self.given = {tensor.name for tensor in graph.inputs}
         self.stored_channels: dict[str, tuple[int, ...]] = {}
         self.stored_cycles: dict[str, int] = {}

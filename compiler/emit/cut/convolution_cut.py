@@ -21,6 +21,8 @@ GROUP_MOST = 8
 """Column blocks that are stored together."""
 END_POSITIONS, END_SHARE = 64, 1 / 192
 """Positions of the first and the last tile: at least so many, and that share of all tiles and column blocks."""
+LEAST_TILES, LEAST_POSITIONS = 4, 96
+"""Tiles of a pointwise layer beside one that the lanes compute, if they have so many positions."""
 SPLIT_MOST, SPLIT_ROWS = 4, 8
 """Pieces in which the first tile's channels are loaded, and channel rows that each of them has at least."""
 
@@ -30,6 +32,7 @@ class ConvolutionCut:
 
     groups : where the layer before stores the source some channels after the others: the channels where each piece ends
     follows : the source is another layer's result
+    beside_lanes : post-processing alone computes the layer in front or the one behind
 
     source, target, operand : as given; of a 1×1 kernel the pixels that it reads, as one line if they follow each other
     axes, kernel : geometry and kernel positions, vertical and horizontal
@@ -58,8 +61,9 @@ class ConvolutionCut:
         operand: Map | None,
         groups: Sequence[int] = (),
         follows: bool = True,
+        beside_lanes: bool = False,
     ) -> None:
-        self.config, self.node = config, node
+        self.config, self.node, self.beside_lanes = config, node, beside_lanes
         self.source, self.target, self.operand = source, target, operand
         kernel_height, kernel_width = node.weight.shape[1:3]
         strides, dilations, padding = node.strides, node.dilations, node.padding
@@ -111,6 +115,8 @@ class ConvolutionCut:
         positions = [config.accumulator_depth // 2, max(room // self.store_group(), 1)]
         if self.operand is not None:
             positions.append(max(config.operand_depth // 2, 1))
+        if self.pointwise and self.beside_lanes:
+            positions.append(max(self.target.height * self.target.width // LEAST_TILES, LEAST_POSITIONS))
         # What one LOAD brings and one CONVOLVE walks.
         channels = min(largest(Opcode.CONVOLVE, "channel_rows"), largest(Opcode.LOAD, "pixel_bytes") // config.rows)
         whole = Tile(Span(0, self.target.height), Span(0, self.target.width))

@@ -9,7 +9,7 @@ import numpy as np
 
 from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import depthwise_segments
-from emulator.graph import Codes, Convolution, map_size
+from emulator.graph import Codes, Convolution, Graph, LookupTable, map_size
 from emulator.instructions import COUNTER_ROWS, DEPTHWISE_SUMS, DEPTHWISE_WORDS
 
 from ..schedule.durations import LANES_CYCLES, WINDOW_CYCLES, line_cycles, transfer_cycles
@@ -139,9 +139,8 @@ class DepthwiseCut:
         for piece in self.pieces:
             walk += group * lines * self._line(pixels, piece)
         tiles = -(-self.target.height // lines) * -(-self.target.width // pixels)
-        if tiles > 1:
-            walk = walk * 3 // 2  # the lanes have another layer's results to make too
-        return tiles * -(-len(self.blocks) // group) * max(loads, stores, walk)
+        # Neighbouring layers wait for the first tile and for the last one; other tiles hide a part of that.
+        return tiles * -(-len(self.blocks) // group) * max(loads, stores, walk) + (loads + stores + walk) // 2
 
     def _line(self, pixels: int, piece: Piece) -> int:
         """Cycles of an output line of so many pixels."""
@@ -170,6 +169,17 @@ def runs_in_lanes(node: Convolution, config: AcceleratorConfig) -> bool:
     lanes = lines * line + 2 * LANES_CYCLES + WINDOW_CYCLES
     array = lines * pixels * height * width * -(-config.columns // config.rows)
     return config.depthwise_taps > 1 or lanes <= LANES_SHARE * array
+
+
+def maps_of_lanes(graph: Graph, config: AcceleratorConfig) -> set[str]:
+    """Names of the maps that such layers read or make, with what a table makes of their results."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        if isinstance(node, Convolution) and runs_in_lanes(node, config):
+            found |= {node.inputs[0], node.name}
+        elif isinstance(node, LookupTable) and node.inputs[0] in found:
+            found.add(node.name)
+    return found
 
 
 def word_codes(node: Convolution, cut: DepthwiseCut) -> Codes:
