@@ -81,6 +81,19 @@ def output_delay(config: AcceleratorConfig) -> int:
     return code_delay(config.arithmetic) + 2 + config.columns
 
 
+def settings_delay(config: AcceleratorConfig) -> int:
+    """Cycles from issuing an instruction's last result until the lanes' settings may become those of the next one.
+
+    The last lane has then looked it up in its table; where columns share lanes, settings are ahead of the last columns.
+    """
+    return code_delay(config.arithmetic) + (config.columns if config.lane_columns > 1 else 0)
+
+
+def counters_delay(config: AcceleratorConfig) -> int:
+    """The same for COUNTERS, which change nothing but what the lanes do last: they follow on the heels of a result."""
+    return 2 + (config.columns if config.lane_columns > 1 else 0)
+
+
 def depthwise_delay(taps: int) -> int:
     """Cycles from issuing a DEPTHWISE output's first code until its sum is where another position's would be."""
     return taps + 1

@@ -90,12 +90,11 @@ def _units(state: State) -> Row:
 
 def _output(state: State) -> Row:
     post = state.post_process
-    registers = post.registers[0]
-    slot = int(registers["now"]) % len(post.flight)
+    slot = int(post.registers[0]["now"]) % len(post.flight)
     if not post.flight[slot]:
         return {}
-    row = (int(registers["row"]) - int(registers["stride"])) % len(state.output)
-    return {"output row": row, "output codes": _number(post.codes[slot].astype(np.int8).view(np.uint8))}
+    codes = post.codes[slot].astype(np.int8).view(np.uint8)
+    return {"output row": int(post.rows[slot]), "output codes": _number(codes)}
 
 
 def _number(data: NDArray[np.uint8]) -> int:

@@ -28,6 +28,7 @@ from emulator.timing import (
     depthwise_delay,
     depthwise_round_trip,
     group_write_delay,
+    settings_delay,
 )
 
 SEMANTICS = {
@@ -141,6 +142,10 @@ GROUP_WRITE = group_write_delay(AcceleratorConfig(rows=1)) - 2
 """The parts of the output-stationary delays that do not depend on the rows."""
 FIRST_ISSUE = 4
 """Cycles from taking a REQUANTIZE or COUNTERS to its first position's issue at the earliest."""
+SETTINGS_FREE = settings_delay(AcceleratorConfig()) + FIRST_ISSUE - 1
+"""Cycles from an instruction's last position to the first one of one with other settings at the earliest."""
+ADDER_CYCLES = 5
+"""Cycles from taking an ADDER to its end at the earliest."""
 
 TIMING = {
     Opcode.HALT: "",
@@ -179,7 +184,10 @@ a position per cycle, the first one {FIRST_ISSUE} cycles after the unit has take
 while CONVOLVE reads a carried sum from the same accumulator bank and, where columns share post-process lanes, until
 columns / lanes cycles after the one before. A row of the output scratchpad is written
 {OUTPUT_DELAY} cycles after its position, {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the
-instruction ends in the cycle after the last one.
+instruction ends in the cycle after the last one. The unit takes the next instruction once the last position is issued.
+Its first one is issued {SETTINGS_FREE} cycles after that at the earliest, {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more
+with the rescaled adder, columns more where columns share lanes, when the lanes are done with the settings of the
+instruction before; of two instructions under way, the first one has to end before a third one begins.
 """,
     Opcode.REDUCE: f"""
 a window position per cycle, the first one {FIRST_ISSUE + WINDOW_SETUP_CYCLES} cycles after the unit has taken the
@@ -197,8 +205,14 @@ written T + {RESULT_DELAY + depthwise_delay(0)} + columns cycles after the last 
 {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more with the rescaled adder, and the instruction ends in the cycle after the
 last one.
 """,
-    Opcode.ADDER: "it ends three cycles after the unit has taken it.",
-    Opcode.COUNTERS: f"as a REQUANTIZE of {COUNTER_ROWS} positions that reads no accumulators.",
+    Opcode.ADDER: f"""
+it ends {ADDER_CYCLES} cycles after the unit has taken it, or {ADDER_CYCLES - 1} cycles after the end of the one before.
+""",
+    Opcode.COUNTERS: f"""
+as a REQUANTIZE of {COUNTER_ROWS} positions that reads no accumulators, whose first one is issued already
+{FIRST_ISSUE + 1} cycles after the last one of the instruction before, columns more where columns share lanes, and T +
+{depthwise_delay(0) + FIRST_ISSUE + 1} cycles after that of a DEPTHWISE.
+""",
 }
 
 ERRORS = {

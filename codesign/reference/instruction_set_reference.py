@@ -87,8 +87,8 @@ def _units() -> str:
 
 {_table(("bit", "unit", "executes"), rows)}
 
-The units execute side by side, each of them its own instructions in program order, one at a time. The sequencer
-fetches and decodes in program order and puts each instruction into the queue of its unit, which holds
+The units execute side by side, each of them its own instructions in program order, in which they also end. The
+sequencer fetches and decodes in program order and puts each instruction into the queue of its unit, which holds
 {QUEUE_DEPTH}; a full queue holds up the sequencer.
 
 From every unit to every unit, itself included, there is a token counter of {TOKEN_BITS} bits, 0 at the start of a

@@ -30,8 +30,9 @@ class DepthwiseIssue(wiring.Component):
     reads, row : of the candidate: its first stream's read, which the unit registers
     line_read, line_address : of the further streams' copies of the operand scratchpad
     control : `chain_control` of lane 0
-    issued : `depthwise_delay` cycles after the issue of an output that will be requantized
-    busy : an output has begun, and its sum is not yet where `issued` finds it
+    ends : the instruction ends with the candidate that is issued, or is broken off
+    issued, ended : `depthwise_delay` cycles after the issue of an output that will be requantized, and after `ends`
+    busy : an output had begun a cycle ago, or its instruction ended, and `issued` or `ended` was still to come
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -53,7 +54,9 @@ class DepthwiseIssue(wiring.Component):
                 "line_read": Out(1).array(count - 1),
                 "line_address": Out(row).array(count - 1),
                 "control": Out(chain_control(config)),
+                "ends": In(1),
                 "issued": Out(1),
+                "ended": Out(1),
                 "busy": Out(1),
             }
         )
@@ -67,7 +70,7 @@ class DepthwiseIssue(wiring.Component):
 
         output = data.StructLayout({"begin": 1, "carry": 1, "result": 1, "sum_row": walk.sum_row.shape()})
         candidate = Signal(output, reset_less=True)
-        swap, word, illegal = Signal(), Signal.like(walk.word), Signal(streams(config))
+        swap, word, illegal, wide = Signal(), Signal.like(walk.word), Signal(streams(config)), Signal()
         inside = Signal(streams(config))
         rows = [Signal.like(self.row, name=f"row_{k}") for k in range(streams(config))]
         for k in range(streams(config)):
@@ -84,6 +87,7 @@ class DepthwiseIssue(wiring.Component):
                 swap.eq(walk.swap),
                 word.eq(walk.word),
                 self.last.eq(walk.last),
+                wide.eq(walk.wide),
                 *(candidate[name].eq(getattr(walk, name)) for name in output.members),
             ]
         m.d.comb += self.illegal.eq(illegal.any())
@@ -93,17 +97,20 @@ class DepthwiseIssue(wiring.Component):
         line = [Signal(output, name=f"output_{i}") for i in range(config.depthwise_taps + WRITE_DELAY + 1)]
         m.d.sync += [line[0].eq(candidate), line[0].begin.eq(candidate.begin & self.go)]
         m.d.sync += [below.eq(above) for above, below in pairwise(line)]
+        ends = Signal(end)
+        m.d.sync += ends.eq(Cat(self.ends, ends))
+        m.d.sync += self.busy.eq(ends.any() | Cat(one.begin for one in line[:end]).any())
         control, written = self.control, line[-1]
         m.d.comb += [
             self.issued.eq(line[end - 1].begin & line[end - 1].result),
-            self.busy.eq(Cat(one.begin for one in line[:end]).any()),
+            self.ended.eq(ends[-1]),
             control.carry.eq(line[READ_DELAY].carry),
             control.read_row.eq(line[READ_DELAY].sum_row),
             control.write.eq(written.begin & ~written.result),
             control.write_row.eq(written.sum_row),
         ]
         m.d.sync += [control.swap.eq(swap & self.go), control.word.eq(word)]
-        self._reads(m, walk.wide, inside, rows)
+        self._reads(m, wide, inside, rows)
         return m
 
     def _reads(self, m: Module, wide: Value, inside: Value, rows: list[Value]) -> None:

@@ -7,29 +7,22 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import ADDRESS_BITS, COUNTER_ROWS, INSTRUCTION_BITS, Error, Mode, Opcode, used_bits
-from emulator.timing import (
-    OPERAND_DELAY,
-    REQUANTIZER_LATENCY,
-    SUM_DELAY,
-    WINDOW_SETUP_CYCLES,
-    code_delay,
-    output_delay,
-)
+from emulator.timing import WINDOW_SETUP_CYCLES
 
 from ..fields import fields_layout
 from ..unit import INDEX_BITS, UnitPort
 from .depthwise_chain import streams
 from .depthwise_issue import DepthwiseIssue
-from .lane_counters import NO_PLACE
 from .post_process_lane import lane_control, lane_settings
 from .reduce_walk import ReduceWalk
+from .results import MOST, Results
 
 OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS, Opcode.DEPTHWISE)
 
 
 class PostProcessState(enum.Enum, shape=3):
-    """What the unit does: nothing; set the settings; multiply the strides; go to the first position; look at it;
-    issue a position and look at the next one; wait for the last result's row."""
+    """What the unit does: nothing; look at the instruction; wait for the strides and for those before it; go to the
+    first position; look at it; issue a position and look at the next one; end an ADDER."""
 
     IDLE = 0
     DECODE = 1
@@ -37,7 +30,7 @@ class PostProcessState(enum.Enum, shape=3):
     START = 3
     FILL = 4
     RUN = 5
-    DRAIN = 6
+    ADD = 6
 
 
 class PostProcessUnit(wiring.Component):
@@ -46,7 +39,8 @@ class PostProcessUnit(wiring.Component):
 
     A position goes through three stages: the walk's registers; the candidate, whose rows have been compared with the
     memories' depths; the issue, which reads the memories one cycle later. The row of its result is written
-    `output_delay` cycles after its issue. One instruction is under way at a time.
+    `output_delay` cycles after its issue. The next instruction is taken when the last position of the one before has
+    been issued, and begins when all results have passed the lanes, a COUNTERS at once.
 
     Members
     -------
@@ -100,12 +94,14 @@ class PostProcessUnit(wiring.Component):
             walk.prepare.eq((state == PostProcessState.DECODE) & window),
             walk.start.eq(state == PostProcessState.START),
         ]
-        running = state == PostProcessState.RUN
-        halt = Signal()  # a register of its own, near what it stops
+        halt, prepare = Signal(), Signal(range(WINDOW_SETUP_CYCLES + 1))  # near what it stops; cycles to the strides
+        m.d.sync += halt.eq(port.halt)
         self._depthwise = self._depthwise_issue(m, walk, padded) if taps else None
+        running = state == PostProcessState.RUN
         go, illegal, issued, last = self._candidate(m, walk, running & ~halt)
         m.d.comb += walk.next.eq(go | (state == PostProcessState.FILL))
-        drained = self._flight(m, issued, walk.start)
+        aborts = running & (halt | illegal)
+        results = self._results(m, state, issued, (go & last) | aborts)
 
         # The clamp takes the larger limit last: a smaller limit above it never wins. Compared a cycle after it is set.
         self._y_min, self._adder_y_min = (Signal(signed(8), name=name) for name in ("y_min", "adder_y_min"))
@@ -113,59 +109,52 @@ class PostProcessUnit(wiring.Component):
         for limits, y_min in ((settings, self._y_min), (settings.adder, self._adder_y_min)):
             m.d.sync += limits.y_min.eq(Mux(y_min > limits.y_max, limits.y_max, y_min))
 
-        aborted, busy = Signal(), Signal()
-        prepare = Signal(range(WINDOW_SETUP_CYCLES + 1))  # cycles until the strides are there
         m.d.comb += [
             port.issued.ready.eq(state == PostProcessState.IDLE),
-            port.busy.eq(busy),
-            port.signals.eq(self._fields[Opcode.REQUANTIZE].signal),
-            port.finished_index.eq(index),
             port.fault_index.eq(index),
             port.fault_code.eq(Error.ADDRESS),
             port.work.eq(go),
         ]
-        m.d.sync += [port.finished.eq(0), port.fault.eq(0), self.control.load.eq(walk.start)]
-        m.d.sync += halt.eq(port.halt)
-        self._places(m, state != PostProcessState.IDLE)
-        with m.If(walk.prepare):
-            m.d.sync += prepare.eq(WINDOW_SETUP_CYCLES)
-        with m.Elif(prepare != 0):
-            m.d.sync += prepare.eq(prepare - 1)
+        takes = port.issued.valid & port.issued.ready
+        follows = Mux(is_opcode[Opcode.COUNTERS], results.counts_follow, results.settings_follow)
+        follows &= Mux(is_opcode[Opcode.ADDER], results.under_way == 0, results.under_way != MOST) & ~results.aborted
+        if taps:
+            follows &= ~self._depthwise.busy
+        begins = Signal()
+        m.d.sync += [
+            port.busy.eq(takes | (state != PostProcessState.IDLE) | (results.under_way != 0)),
+            port.fault.eq(illegal & running & ~halt),
+            results.aborted.eq((results.aborted | aborts) & ~port.clear),
+            self.control.load.eq(walk.start & ~self._counts),
+            prepare.eq(Mux(walk.prepare, WINDOW_SETUP_CYCLES, Mux(prepare == 0, 0, prepare - 1))),
+        ]
         with m.Switch(state):
             with m.Case(PostProcessState.IDLE):
-                m.d.sync += [aborted.eq(0), busy.eq(0)]
-                with m.If(port.issued.valid):
+                with m.If(takes):
                     m.d.sync += [
                         instruction.eq(port.issued.payload.instruction),
                         index.eq(port.issued.payload.index),
-                        busy.eq(1),
                         state.eq(PostProcessState.DECODE),
                     ]
             with m.Case(PostProcessState.DECODE):
-                self._decode(m, is_opcode, window)
-                with m.If(is_opcode[Opcode.ADDER]):
-                    m.d.sync += state.eq(PostProcessState.DRAIN)
-                with m.Elif(window):
-                    m.d.sync += state.eq(PostProcessState.PREPARE)
-                with m.Else():
-                    m.d.sync += state.eq(PostProcessState.START)
+                m.d.comb += begins.eq(follows & ~window)
+                m.d.sync += state.eq(PostProcessState.PREPARE)
             with m.Case(PostProcessState.PREPARE):
-                with m.If(prepare == 1):
-                    m.d.sync += state.eq(PostProcessState.START)
+                m.d.comb += begins.eq(follows & (prepare <= 1))
             with m.Case(PostProcessState.START):
                 m.d.sync += state.eq(PostProcessState.FILL)
             with m.Case(PostProcessState.FILL):
-                m.d.sync += state.eq(PostProcessState.RUN)
+                m.d.sync += state.eq(Mux(is_opcode[Opcode.ADDER], PostProcessState.ADD, PostProcessState.RUN))
             with m.Case(PostProcessState.RUN):
-                with m.If(illegal):
-                    m.d.sync += [port.fault.eq(~halt), aborted.eq(1), state.eq(PostProcessState.DRAIN)]
-                with m.Elif(go & last):
-                    m.d.sync += state.eq(PostProcessState.DRAIN)
-            with m.Case(PostProcessState.DRAIN):
-                with m.If(drained & (prepare == 0)):
-                    m.d.sync += [port.finished.eq(~aborted), busy.eq(~aborted), state.eq(PostProcessState.IDLE)]
-        with m.If(halt & (state != PostProcessState.IDLE) & (state != PostProcessState.DRAIN)):
-            m.d.sync += [aborted.eq(1), state.eq(PostProcessState.DRAIN)]
+                with m.If(aborts | (go & last)):
+                    m.d.sync += state.eq(PostProcessState.IDLE)
+            with m.Case(PostProcessState.ADD):
+                m.d.sync += state.eq(PostProcessState.IDLE)
+        with m.If(begins):
+            m.d.sync += state.eq(PostProcessState.START)
+            self._decode(m, is_opcode, window, index)
+        with m.If(halt & ((state == PostProcessState.DECODE) | (state == PostProcessState.PREPARE))):
+            m.d.sync += state.eq(PostProcessState.IDLE)
         with m.If(port.clear):
             m.d.sync += [self.settings.adder.eq(0), self._adder_y_min.eq(0)]
         return m
@@ -185,8 +174,10 @@ class PostProcessUnit(wiring.Component):
             ]
         return depthwise
 
-    def _decode(self, m: Module, is_opcode: dict[Opcode, Value], window: Value) -> None:
+    def _decode(self, m: Module, is_opcode: dict[Opcode, Value], window: Value, index: Value) -> None:
         """Set the registers that are constant while an instruction executes, of values that one step can tell.
+
+        COUNTERS leave to the lanes what the instruction before has set.
 
         window : it is a REDUCE, or a DEPTHWISE, which has what is read here at the same places
         """
@@ -197,21 +188,30 @@ class PostProcessUnit(wiring.Component):
         def either(name):
             return Mux(window, reduce[name], requantize[name])
 
+        m.d.sync += [
+            self._index.eq(index),
+            self._signal.eq(requantize.signal),
+            self._counts.eq(is_opcode[Opcode.COUNTERS]),
+            self._window.eq(window),
+            self._sums.eq(is_opcode[Opcode.REQUANTIZE]),
+            self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
+            self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
+            self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
+            self._output_row.eq(
+                Mux(is_opcode[Opcode.COUNTERS], self._fields[Opcode.COUNTERS].output_row, either("output_row"))
+            ),
+        ]
         if self._depthwise:
             ignores &= ~is_opcode[Opcode.DEPTHWISE]
-            with m.If(~is_opcode[Opcode.ADDER]):
-                m.d.sync += settings.depthwise.eq(is_opcode[Opcode.DEPTHWISE])
-
+            m.d.sync += self._chains.eq(is_opcode[Opcode.DEPTHWISE])
         with m.If(is_opcode[Opcode.ADDER]):
             m.d.sync += [
                 settings.adder[name].eq(adder[name]) for name in settings.adder.shape().members if name != "y_min"
             ]
             m.d.sync += self._adder_y_min.eq(adder.y_min)
-        with m.Else():
-            code = is_opcode[Opcode.REQUANTIZE] | window
+        with m.Elif(~is_opcode[Opcode.COUNTERS]):
             m.d.sync += [
                 settings.requantize.eq(is_opcode[Opcode.REQUANTIZE]),
-                settings.counters.eq(is_opcode[Opcode.COUNTERS]),
                 settings.mode.eq(reduce.mode),
                 settings.first_zero_point.eq(Mux(ignores, 0, reduce.input_zero_point)),
                 settings.other_zero_point.eq(
@@ -224,29 +224,21 @@ class PostProcessUnit(wiring.Component):
                 settings.zero_point.eq(either("zero_point")),
                 self._y_min.eq(either("y_min")),
                 settings.y_max.eq(either("y_max")),
-                settings.add.eq(code & either("add")),
-                settings.table.eq(code & either("table")),
+                self._add.eq(either("add")),
+                self._table.eq(either("table")),
                 settings.lanes.eq(either("lanes")),
                 entry.eq(either("parameters")),
-                self._window.eq(window),
-                self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
-                self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
-                self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
                 *([settings.byte.eq(Mux(is_opcode[Opcode.REQUANTIZE], requantize.byte, 0))] if raw else []),
-                self._output_row.eq(
-                    Mux(
-                        is_opcode[Opcode.COUNTERS],
-                        self._fields[Opcode.COUNTERS].output_row,
-                        either("output_row"),
-                    )
-                ),
+                *([settings.depthwise.eq(is_opcode[Opcode.DEPTHWISE])] if self._depthwise else []),
             ]
 
     def _candidate(self, m: Module, walk: ReduceWalk, enable: Value) -> tuple[Value, Value, Value, Value]:
         """The position that is next, and its issue; returns (issued, illegal, a result is issued, it is the last)."""
-        config, settings, depthwise = self.config, self.settings, self._depthwise
-        self._window, self._adds, self._stride, self._count = Signal(), Signal(), Signal(12), Signal(16)
-        self._output_row = Signal(16)
+        config, depthwise = self.config, self._depthwise
+        self._counts, self._window, self._sums, self._adds = (
+            Signal(name=name) for name in ("is_counters", "is_window", "reads_sums", "adds")
+        )
+        self._stride, self._count, self._output_row, self._chains = Signal(12), Signal(16), Signal(16), Signal()
         fields, reduce = self._fields[Opcode.REQUANTIZE], self._fields[Opcode.REDUCE]
         m.d.comb += [
             walk.single.eq(~self._window),
@@ -257,8 +249,8 @@ class PostProcessUnit(wiring.Component):
         accumulator, output = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         has_result, output_legal = walk.result, output < config.output_depth
         if depthwise:
-            has_result = Mux(settings.depthwise, depthwise.result, walk.result)
-            output_legal |= settings.depthwise & ~depthwise.result
+            has_result = Mux(self._chains, depthwise.result, walk.result)
+            output_legal |= self._chains & ~depthwise.result
         with m.If(walk.start):
             m.d.sync += [accumulator.eq(fields.accumulator_row), output.eq(self._output_row)]
         with m.Elif(walk.next & has_result):
@@ -281,7 +273,7 @@ class PostProcessUnit(wiring.Component):
                 operand.eq(walk.address),
                 unreadable.eq(uses & (walk.address >= config.operand_depth)),
                 sums.eq(accumulator),
-                misplaced.eq(~(rows_legal | ~settings.requantize) | ~output_legal),
+                misplaced.eq(~(rows_legal | ~self._sums) | ~output_legal),
             ]
 
         illegal, conflict, go = (Signal(name=name) for name in ("illegal", "conflict", "go"))
@@ -290,19 +282,19 @@ class PostProcessUnit(wiring.Component):
         fetched, fetches = Signal(), Signal()
         issued = go & result
         if depthwise:
-            unreadable = Mux(settings.depthwise, depthwise.illegal, unreadable)
-            issued = Mux(settings.depthwise, depthwise.issued, issued)
+            unreadable = Mux(self._chains, depthwise.illegal, unreadable)
+            issued = depthwise.issued | (issued & ~self._chains)
         m.d.comb += [
             illegal.eq(unreadable | misplaced),
-            conflict.eq(settings.requantize & self.bank_reads.bit_select(sums[0], 1) & ~fetched),
-            fetches.eq(enable & ~illegal & ~conflict & ~fetched & settings.requantize),
+            conflict.eq(self._sums & self.bank_reads.bit_select(sums[0], 1) & ~fetched),
+            fetches.eq(enable & ~illegal & ~conflict & ~fetched & self._sums),
             go.eq(enable & ~illegal & ~conflict & ~(result & self._occupied(m, go & result))),
         ]
         reads, row = used, operand
         if depthwise:
-            m.d.comb += depthwise.go.eq(go & settings.depthwise)
-            reads, row = Mux(settings.depthwise, depthwise.reads, used), Mux(settings.depthwise, depthwise.row, operand)
-            last = Mux(settings.depthwise, depthwise.last, last)
+            m.d.comb += depthwise.go.eq(go & self._chains)
+            reads, row = Mux(self._chains, depthwise.reads, used), Mux(self._chains, depthwise.row, operand)
+            last = Mux(self._chains, depthwise.last, last)
         if config.lane_columns > 1:
             m.d.sync += fetched.eq(enable & ~go & (fetched | fetches))
         m.d.sync += [
@@ -316,35 +308,52 @@ class PostProcessUnit(wiring.Component):
         ]
         return go, illegal, issued, last
 
-    def _flight(self, m: Module, issued: Value, start: Value) -> Value:
-        """Results on their way: what is counted and written when; returns whether the last row is being written."""
-        settings, control = self.settings, self.control
-        # Bit i: a result was issued i + 1 cycles ago.
-        flight = Signal(output_delay(self.config))
-        at_table = code_delay(self.config.arithmetic) - 1
-        output, self._counter_row, self._shows = Signal(ADDRESS_BITS), Signal.like(control.place), flight[at_table - 1]
-        clips = ~settings.counters & flight[OPERAND_DELAY + REQUANTIZER_LATENCY - 1]
-        if self.config.raw_outputs:
-            clips &= settings.byte == 0
-        sums, under_way = settings.requantize, flight[:-1].any()
+    def _results(self, m: Module, state: Value, issued: Value, ends: Value) -> Results:
+        """Results on their way; `ends` : the instruction ends with what is issued, or is broken off."""
+        settings, control, port = self.settings, self.control, self.port
+        m.submodules.results = results = Results(self.config)
+        self._add, self._table = Signal(name="add"), Signal(name="table")
+        self._index, self._signal = (
+            Signal.like(port.finished_index, name="index"),
+            Signal.like(port.signals, name="signal"),
+        )
+        issues = (state == PostProcessState.FILL) | (state == PostProcessState.RUN)
+        sums, clipped = settings.requantize, results.clipped
         if self._depthwise:
-            sums, under_way = sums | settings.depthwise, under_way | self._depthwise.busy
-        m.d.sync += flight.eq(Cat(issued, flight))
+            sums |= settings.depthwise
+            m.d.comb += self._depthwise.ends.eq(ends & self._chains)
+            ends = self._depthwise.ended | (ends & ~self._chains)
+        if self.config.raw_outputs:
+            clipped &= settings.byte == 0
         m.d.comb += [
-            control.overflowed.eq(sums & flight[SUM_DELAY - 1]),
-            control.clipped.eq(clips),
-            control.add_clipped.eq(settings.add & flight[at_table]),
-            self.output_write.eq(flight[-1]),
-            self.output_address.eq(output),
+            results.issued.eq(issued),
+            results.ends.eq(ends),
+            results.counting.eq(issues & self._counts),
+            results.sums.eq(sums),
+            results.add.eq(self._add),
+            results.table.eq(self._table),
+            results.begins.eq(state == PostProcessState.START),
+            results.row.eq(self._output_row),
+            results.stride.eq(self._stride),
+            results.index.eq(self._index),
+            results.signal.eq(self._signal),
+            results.adder_ends.eq(state == PostProcessState.ADD),
+            results.clear.eq(port.clear),
+            port.finished.eq(results.finished),
+            port.finished_index.eq(results.finished_index),
+            port.signals.eq(results.signals),
+            self.output_write.eq(results.output_write),
+            self.output_address.eq(results.output_address),
+            control.overflowed.eq(results.overflowed),
+            control.clipped.eq(clipped),
+            control.add_clipped.eq(results.add_clipped),
+            control.clear.eq(results.counter_clear),
+            control.place.eq(results.place),
+            settings.counters.eq(results.show),
+            settings.add.eq(results.added),
+            settings.table.eq(results.looked_up),
         ]
-        with m.If(start):
-            m.d.sync += [output.eq(self._output_row), self._counter_row.eq(0)]
-        with m.Else():
-            m.d.sync += [
-                output.eq(output + Mux(flight[-1], self._stride, 0)),
-                self._counter_row.eq(self._counter_row + self._shows),
-            ]
-        return ~under_way
+        return results
 
     def _occupied(self, m: Module, takes: Value) -> Value:
         """Whether columns that share a lane still have their turns of the last result."""
@@ -354,22 +363,3 @@ class PostProcessUnit(wiring.Component):
         following = Signal(turns, name="turns")  # one bit for each turn that is to come
         m.d.sync += following.eq(Mux(takes, (1 << turns) - 1, following >> 1))
         return following.any()
-
-    def _places(self, m: Module, busy: Value) -> None:
-        """Visit the counters' bytes, one after the other; during COUNTERS that of the row that goes by.
-
-        Lanes get what is decided in a cycle in the next one.
-        """
-        control, place, clear = self.control, Signal.like(self.control.place), Signal()
-        shown = self.settings.counters & busy
-        m.d.sync += [
-            control.place.eq(Mux(place != NO_PLACE, place, Mux(shown & self._shows, self._counter_row, NO_PLACE))),
-            control.clear.eq(clear),
-        ]
-        ends = (place == COUNTER_ROWS - 1) | (place == NO_PLACE)
-        m.d.sync += place.eq(Mux(ends, Mux(shown, NO_PLACE, 0), place + 1))
-        # A run starts with zeros: events come only after a whole round.
-        with m.If(self.port.clear):
-            m.d.sync += [place.eq(0), clear.eq(1)]
-        with m.Elif(place == COUNTER_ROWS - 1):
-            m.d.sync += clear.eq(0)

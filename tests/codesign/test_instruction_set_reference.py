@@ -7,7 +7,14 @@ from math import prod
 
 from codesign.execution.timeline import spans
 from codesign.networks import resnet8
-from codesign.reference.instruction_semantics import ERRORS, FIRST_ISSUE, SEMANTICS, TIMING
+from codesign.reference.instruction_semantics import (
+    ADDER_CYCLES,
+    ERRORS,
+    FIRST_ISSUE,
+    SEMANTICS,
+    SETTINGS_FREE,
+    TIMING,
+)
 from codesign.reference.instruction_set_reference import PAGE, reference
 from codesign.utilization import random_inputs
 from compiler import compile_graph
@@ -58,16 +65,24 @@ def test_post_processing_takes_the_cycles_that_the_page_states() -> None:
     (record,) = Machine(config).execute(
         program.images(random_inputs(graph)), program.program_address, program.program_bytes, timeline=True
     )
+    # First issue, then all positions, the last one's row, and the cycle after that.
+    rest = output_delay(config)
     found: dict[Opcode, set[int]] = {}
+    last, ends = -rest, [0, 0]  # the last position of the one before; the ends of the two before
     for span in spans(program.instructions, record.timeline):
         fields = program.instructions[span.index].fields
         sizes = [fields.get(f"{part}_{axis}", 1) for part in ("output", "kernel") for axis in ("height", "width")]
         positions = {Opcode.REQUANTIZE: fields.get("count"), Opcode.REDUCE: prod(sizes), Opcode.COUNTERS: COUNTER_ROWS}
-        if UNIT_OF[span.opcode] == Unit.POST_PROCESS:
-            found.setdefault(span.opcode, set()).add(span.end - span.start - positions.get(span.opcode, 0))
-    # First issue, then all positions, the last one's row, and the cycle after that.
-    rest = output_delay(config)
-    assert found[Opcode.ADDER] == {3}
-    assert found[Opcode.COUNTERS] == {FIRST_ISSUE + rest}
-    assert found[Opcode.REDUCE] == {FIRST_ISSUE + WINDOW_SETUP_CYCLES + rest}
-    assert min(found[Opcode.REQUANTIZE]) == FIRST_ISSUE + rest
+        if UNIT_OF[span.opcode] != Unit.POST_PROCESS:
+            continue
+        if span.opcode == Opcode.ADDER:
+            assert span.end == max(span.start + ADDER_CYCLES, ends[-1] + ADDER_CYCLES - 1)
+        else:
+            ready = span.start + FIRST_ISSUE + (WINDOW_SETUP_CYCLES if span.opcode == Opcode.REDUCE else 0)
+            free = FIRST_ISSUE + 1 if span.opcode == Opcode.COUNTERS else SETTINGS_FREE
+            first = max(ready, last + free, ends[-2] + FIRST_ISSUE - 1)
+            found.setdefault(span.opcode, set()).add(span.end - first - positions[span.opcode])
+            last = span.end - 1 - rest
+        ends.append(span.end)
+    assert found[Opcode.COUNTERS] == found[Opcode.REDUCE] == {rest}
+    assert min(found[Opcode.REQUANTIZE]) == rest

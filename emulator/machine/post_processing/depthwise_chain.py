@@ -8,7 +8,7 @@ from ..array.sums import read_bias
 from ..compiled import compiled, copy
 from ..state import State
 from ..state.depthwise import READS
-from .post_process_lanes import count_overflow, requantize
+from .post_process_lanes import count_overflow, end_instruction, fly, requantize
 from .requantize import sign_extend
 
 
@@ -23,10 +23,11 @@ def load_parameters(s: State) -> None:
 
 
 @compiled
-def issue(s: State) -> None:
-    """The candidate is at lane 0 in the next cycle."""
+def issue(s: State, ends: int) -> None:
+    """The candidate is at lane 0 in the next cycle; what ends with it, as in `PostProcess.ends`."""
     chain = s.depthwise
     i, c = chain.issued[0], chain.candidate[0]
+    i.ends = ends
     i.begin, i.swap, i.word, i.carry, i.result, i.sum_row = c.begin, c.swap, c.word, c.carry, c.result, c.sum_row
     copy(chain.issued_rows, chain.rows)
 
@@ -35,7 +36,7 @@ def issue(s: State) -> None:
 def idle(s: State) -> None:
     """Nothing is at lane 0 in the next cycle."""
     chain = s.depthwise
-    chain.issued[0].begin, chain.issued[0].swap = 0, 0
+    chain.issued[0].begin, chain.issued[0].swap, chain.issued[0].ends = 0, 0, 0
     for k in range(len(chain.issued_rows)):
         chain.issued_rows[k] = -1
 
@@ -49,23 +50,25 @@ def step(s: State, now: int) -> None:
     if end.begin and end.result:
         copy(p.operand, chain.sums[taps - 1])
         count_overflow(s, chain.flags[taps - 1])
-        slot = now % len(p.flight)
-        requantize(s, slot)
-        p.flight[slot] = 1
+        requantize(s, now % len(p.flight))
+        fly(s, now)
     elif end.begin:
         copy(s.waiting_sums[end.sum_row], chain.sums[taps - 1])
         copy(s.waiting_flags[end.sum_row], chain.flags[taps - 1])
+    if end.ends:
+        end_instruction(s, now, end.ends)
 
     copy(chain.reads[now % READS], chain.issued_rows)
     for place in range(taps - 1, 0, -1):
         here, above = chain.steps[place], chain.steps[place - 1]
         here.begin, here.swap, here.result, here.sum_row = above.begin, above.swap, above.result, above.sum_row
+        here.ends = above.ends
         if here.begin:
             copy(chain.sums[place], chain.sums[place - 1])
             copy(chain.flags[place], chain.flags[place - 1])
             _accumulate(s, place, now)
     first, i = chain.steps[0], chain.issued[0]
-    first.begin, first.swap, first.result, first.sum_row = i.begin, i.swap, i.result, i.sum_row
+    first.begin, first.swap, first.result, first.sum_row, first.ends = i.begin, i.swap, i.result, i.sum_row, i.ends
     if not i.begin:
         return
     if i.swap:
@@ -86,7 +89,7 @@ def step(s: State, now: int) -> None:
 @compiled
 def _accumulate(s: State, place: int, now: int) -> None:
     """One step of the contract's section 2: the code that is read in this cycle, by the step's weight."""
-    chain, config, d = s.depthwise, s.config[0], s.post_process.depthwise[0]
+    chain, config, r = s.depthwise, s.config[0], s.post_process.registers[0]
     if chain.steps[place].swap:
         copy(chain.weights[place], chain.word[place])
     stream = 0
@@ -98,7 +101,7 @@ def _accumulate(s: State, place: int, now: int) -> None:
     bits = config.accumulator_bits
     high = (1 << (bits - 1)) - 1
     for c in range(config.columns):
-        code = sign_extend(int(s.operand[row, c]), config.activation_bits) - d.input_zero_point
+        code = sign_extend(int(s.operand[row, c]), config.activation_bits) - r.input_zero_point
         exact = chain.sums[place, c] + code * chain.weights[place, c]
         kept = min(max(exact, -high - 1), high) if config.saturate else sign_extend(exact, bits)
         if kept != exact:

@@ -29,7 +29,7 @@ def start(s: State) -> None:
     w.line_step = d.stride_height * d.input_width * d.pixel_rows
     w.lines, w.line_y = d.output_height, -d.pad_top
     w.line_address = d.input_row - (d.pad_top * d.input_width + d.pad_left) * d.pixel_rows
-    w.output, s.post_process.registers[0].row = d.output_row, d.output_row
+    w.output = d.output_row
     w.strip_sum_row = 0
     for k in range(len(chain.issued_rows)):
         chain.issued_rows[k] = -1

@@ -13,17 +13,20 @@ from ...timing import WINDOW_SETUP_CYCLES
 from ..array.pipeline import bank_bit
 from ..compiled import compiled, copy
 from ..state import State
+from ..state.post_process import ABORTED, ENDED
 from . import depthwise_chain, depthwise_walk
-from .post_process_lanes import deliver, fetch, load_parameters, read
+from .post_process_lanes import deliver, end_instruction, fetch, finish, fly, load_parameters, read
 from .reduce_walk import advance, start
 
-IDLE, DECODE, PREPARE, START, FILL, RUN, DRAIN = range(7)
-"""States: nothing to do; set the settings; multiply the strides; go to the first position; look at it; issue a position
-and look at the next one; wait for the last result's row."""
+IDLE, DECODE, PREPARE, START, FILL, RUN, ADD = range(7)
+"""States: nothing to take up; look at the instruction; wait for strides and for the instruction before; go to the first
+position; look at it; issue a position and look at the next one; end an ADDER."""
 _UNIT = int(Unit.POST_PROCESS)
 _REQUANTIZE, _REDUCE, _ADDER = int(Opcode.REQUANTIZE), int(Opcode.REDUCE), int(Opcode.ADDER)
 _DEPTHWISE = int(Opcode.DEPTHWISE)
-_ADDRESS = int(Error.ADDRESS)
+_COUNTERS, _ADDRESS = int(Opcode.COUNTERS), int(Error.ADDRESS)
+_MOST = 2
+"""Instructions under way: one that issues, and one whose results are on their way."""
 
 
 @compiled
@@ -41,13 +44,13 @@ def step(s: State) -> None:
     port.finished = 0
     port.fault = 0
     port.work = 0
-    if r.state == IDLE:
+    state, under_way = r.state, r.under_way
+    if state == IDLE and not under_way:
         port.busy = 0
         if s.issue[_UNIT].take:
-            copy(p.raw, s.issue_fields[_UNIT])
-            r.opcode, r.index = s.issue[_UNIT].opcode, s.issue[_UNIT].index
-            r.state, r.aborted, port.busy = DECODE, 0, 1
+            _take(s)
         return
+    port.busy = 1
     now = r.now
     r.now = now + 1
     deliver(s, now)
@@ -57,117 +60,146 @@ def step(s: State) -> None:
     if r.issued:
         read(s, (now - 1) % len(p.flight))
         r.issued = 0
-    p.flight[now % len(p.flight)] = 0
-    depthwise = r.opcode == _DEPTHWISE
-    if depthwise:
+    p.flight[now % len(p.flight)] = p.ends[now % len(p.flight)] = 0
+    if s.config[0].depthwise_taps and now <= r.chained:
         depthwise_chain.step(s, now)
         depthwise_chain.idle(s)
 
-    state, prepare = r.state, r.prepare
-    following, turns = state, r.turns
+    prepare, turns = r.prepare, r.turns
     r.prepare, r.turns = max(prepare - 1, 0), max(turns - 1, 0)
-    if state == DECODE:
-        following = _decode(s)
+    if state == IDLE and s.issue[_UNIT].take:
+        _take(s)
+    elif state == DECODE:
+        window = r.taken == _REDUCE or r.taken == _DEPTHWISE
+        if window:
+            r.prepare = WINDOW_SETUP_CYCLES
+        r.state = PREPARE if window or _blocked(s, now, under_way) else START
     elif state == PREPARE:
-        if prepare == 1:
-            following = START
+        if prepare <= 1 and not _blocked(s, now, under_way):
+            r.state = START
     elif state == START:
-        if depthwise:
-            depthwise_walk.start(s)
-        else:
-            start(s)
-        following = FILL
+        _begin(s)
+        r.under_way += 1
+        r.state = FILL
     elif state == FILL:
-        load_parameters(s)
-        if depthwise:
-            depthwise_chain.load_parameters(s)
-            depthwise_walk.advance(s)
-        else:
-            advance(s)
-        following = RUN
-    elif state == RUN and depthwise:
-        following = _run_depthwise(s, now, halt)
+        if r.opcode != _ADDER:
+            _fill(s)
+        r.state = ADD if r.opcode == _ADDER else RUN
     elif state == RUN:
-        c = p.candidate[0]
-        if c.illegal:
-            if not halt:
-                port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
-            r.aborted = 1
-            following = DRAIN
-        elif not halt and _fetch(s) and not (c.result and turns):
-            port.work, r.fetched = 1, 0
-            r.issued, r.issued_first, r.issued_valid, r.issued_result = 1, c.first, c.valid, c.result
-            r.issued_operand = c.operand
-            if c.result:
-                r.turns = s.config[0].lane_columns - 1
-                p.flight[now % len(p.flight)] = 1
-                r.drained = now + len(p.flight) - 1
-            if c.last:
-                following = DRAIN
-            advance(s)
-    elif now >= r.drained and prepare == 0:
-        following = IDLE
-        if not r.aborted:
-            port.finished, port.signals, port.finished_index = 1, p.requantize[0].signal, r.index
-        port.busy = 0 if r.aborted else 1
-    if halt and state != DRAIN:
-        r.aborted, r.fetched = 1, 0
-        following = DRAIN
-    r.state = following
+        r.state = _run(s, now, halt, turns)
+    elif state == ADD:
+        finish(s, r.index, r.signal)
+        r.under_way -= 1
+        r.state = IDLE
+    if halt and DECODE <= state <= PREPARE:
+        r.state = IDLE
 
 
 @compiled
-def _run_depthwise(s: State, now: int, halt: int) -> int:
-    """A cycle of a DEPTHWISE in RUN; returns the next state."""
-    p, port, config = s.post_process, s.ports[_UNIT], s.config[0]
-    r, c = p.registers[0], s.depthwise.candidate[0]
-    if c.illegal:
-        if not halt:
-            port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
-        r.aborted = 1
-        return DRAIN
-    if halt:
-        return RUN
-    port.work = 1
-    depthwise_chain.issue(s)
-    if c.result:
-        r.drained = now + config.depthwise_delay + len(p.flight) - 1
-    elif c.begin:
-        r.drained = max(r.drained, now + config.depthwise_delay + 1)
-    last = c.last
-    depthwise_walk.advance(s)
-    return DRAIN if last else RUN
-
-
-@compiled
-def _decode(s: State) -> int:
-    """Settings of the instruction; returns the next state."""
+def _take(s: State) -> None:
+    """Take an instruction."""
     p = s.post_process
     r = p.registers[0]
+    copy(p.raw, s.issue_fields[_UNIT])
+    r.taken, r.taken_index = s.issue[_UNIT].opcode, s.issue[_UNIT].index
+    r.state, s.ports[_UNIT].busy = DECODE, 1
+
+
+@compiled
+def _blocked(s: State, now: int, under_way: int) -> bool:
+    """Whether the instruction that was taken has to wait for those before it."""
+    r = s.post_process.registers[0]
+    if r.aborted or under_way == _MOST or (under_way and r.taken == _ADDER):
+        return True
+    return bool(now < (r.counted if r.taken == _COUNTERS else r.settled))
+
+
+@compiled
+def _fill(s: State) -> None:
+    """Take parameters; the first position becomes the candidate."""
+    load_parameters(s)
+    if s.post_process.registers[0].opcode == _DEPTHWISE:
+        depthwise_chain.load_parameters(s)
+        depthwise_walk.advance(s)
+    else:
+        advance(s)
+
+
+@compiled
+def _run(s: State, now: int, halt: int, turns: int) -> int:
+    """A cycle in which a position is issued, if it can be; returns the next state."""
+    p, port = s.post_process, s.ports[_UNIT]
+    r, c = p.registers[0], p.candidate[0]
+    depthwise = r.opcode == _DEPTHWISE
+    illegal = s.depthwise.candidate[0].illegal if depthwise else c.illegal
+    if illegal or halt:
+        if not halt:
+            port.fault, port.fault_code, port.fault_index = 1, _ADDRESS, r.index
+        r.aborted, r.fetched = 1, 0
+        if depthwise:
+            depthwise_chain.idle(s)
+            s.depthwise.issued[0].ends = ABORTED
+            r.chained = now + s.config[0].depthwise_delay
+        else:
+            end_instruction(s, now, ABORTED)
+        return IDLE
+    if depthwise:
+        return _run_depthwise(s, now)
+    if not _fetch(s) or (c.result and turns):
+        return RUN
+    port.work, r.fetched = 1, 0
+    r.issued, r.issued_first, r.issued_valid, r.issued_result = 1, c.first, c.valid, c.result
+    r.issued_operand = c.operand
+    last = c.last
+    if c.result:
+        r.turns = s.config[0].lane_columns - 1
+        fly(s, now)
+    if last:
+        end_instruction(s, now, ENDED)
+    advance(s)
+    return IDLE if last else RUN
+
+
+@compiled
+def _run_depthwise(s: State, now: int) -> int:
+    """A cycle of a DEPTHWISE in RUN; returns the next state."""
+    r, last = s.post_process.registers[0], s.depthwise.candidate[0].last
+    s.ports[_UNIT].work = 1
+    depthwise_chain.issue(s, ENDED if last else 0)
+    r.chained = now + s.config[0].depthwise_delay
+    r.settled, r.counted = max(r.settled, r.chained + 2), max(r.counted, r.chained + 2)
+    depthwise_walk.advance(s)
+    return IDLE if last else RUN
+
+
+@compiled
+def _begin(s: State) -> None:
+    """Settings of the instruction that was taken; go to its first position."""
+    p = s.post_process
+    r = p.registers[0]
+    r.opcode, r.index, r.signal = r.taken, r.taken_index, p.requantize[0].signal
     r.counter_row = 0
     if r.opcode == _ADDER:
         copy(p.adder_raw, p.raw)
-        return DRAIN
+        return
     r.add, r.table, r.operands, r.lanes = 0, 0, 0, 0
     if r.opcode == _REQUANTIZE:
         q = p.requantize[0]
         r.entry, r.add, r.table, r.operands, r.lanes = q.parameters, q.add, q.table, q.add, q.lanes
-        r.zero_point, r.y_min, r.y_max, r.stride = q.zero_point, q.y_min, q.y_max, q.output_stride
+        r.zero_point, r.y_min, r.y_max, r.row, r.stride = q.zero_point, q.y_min, q.y_max, q.output_row, q.output_stride
     elif r.opcode == _REDUCE:
         d = p.reduce[0]
         r.entry, r.add, r.table, r.operands, r.lanes = d.parameters, d.add, d.table, 1, d.lanes
-        r.zero_point, r.y_min, r.y_max, r.stride = d.zero_point, d.y_min, d.y_max, d.output_stride
-        r.prepare = WINDOW_SETUP_CYCLES
-        return PREPARE
+        r.zero_point, r.y_min, r.y_max, r.row, r.stride = d.zero_point, d.y_min, d.y_max, d.output_row, d.output_stride
     elif r.opcode == _DEPTHWISE:
         f = p.depthwise[0]
-        r.entry, r.table, r.lanes = f.parameters, f.table, f.lanes
-        r.zero_point, r.y_min, r.y_max, r.stride = f.zero_point, f.y_min, f.y_max, f.output_stride
-        r.prepare = WINDOW_SETUP_CYCLES
-        return PREPARE
+        r.entry, r.table, r.lanes, r.input_zero_point = f.parameters, f.table, f.lanes, f.input_zero_point
+        r.zero_point, r.y_min, r.y_max, r.row, r.stride = f.zero_point, f.y_min, f.y_max, f.output_row, f.output_stride
+        depthwise_walk.start(s)
+        return
     else:
-        r.stride = 1
-    return START
+        r.row, r.stride = p.counters[0].output_row, 1
+    start(s)
 
 
 @compiled

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...instructions import ADDRESS_BITS, Mode, Opcode
+from ...instructions import ADDRESS_BITS, Mode, Opcode, Unit
 from ...operators.requantization.multiplier import RESCALED_BITS, RESCALED_SUM_BITS
 from ..compiled import compiled, copy
 from ..state import State
+from ..state.post_process import ENDED, LOOKED_UP, RESULT
 from .requantize import clamp, round_shift, sign_extend
 
+_UNIT = int(Unit.POST_PROCESS)
 _REQUANTIZE, _COUNTERS = int(Opcode.REQUANTIZE), int(Opcode.COUNTERS)
 _MAXIMUM, _SUM, _PRODUCT = int(Mode.MAXIMUM), int(Mode.SUM), int(Mode.PRODUCT)
 _ROW_MASK = (1 << ADDRESS_BITS) - 1
@@ -151,17 +153,46 @@ def _rescaled(s: State, code: int, b: int) -> int:
 
 
 @compiled
+def fly(s: State, now: int) -> None:
+    """A result whose codes are known, or will be in the next cycle, is on its way to the next row."""
+    p = s.post_process
+    r, slot = p.registers[0], now % len(p.flight)
+    p.flight[slot] = RESULT | LOOKED_UP if r.table else RESULT
+    p.rows[slot] = r.row
+    r.row = (r.row + r.stride) & _ROW_MASK
+    r.settled = max(r.settled, now + s.config[0].settings_delay)
+    r.counted = max(r.counted, now + s.config[0].counters_delay)
+
+
+@compiled
+def end_instruction(s: State, now: int, ends: int) -> None:
+    """The instruction that has begun last ends with what is issued now; `ends` : as in `PostProcess`."""
+    p = s.post_process
+    r, slot = p.registers[0], now % len(p.flight)
+    p.ends[slot], p.ended_index[slot], p.ended_signal[slot] = ends, r.index, r.signal
+
+
+@compiled
 def deliver(s: State, now: int) -> None:
-    """Results on their way: their tables, and the row of the oldest."""
+    """Results on their way: their tables; the row of the oldest, and what ends with it."""
     p, columns, cycles = s.post_process, s.config[0].columns, len(s.post_process.flight)
-    r = p.registers[0]
     slot = (now - s.config[0].code_delay) % cycles
-    if r.table and p.flight[slot]:
+    if p.flight[slot] & LOOKED_UP:
         bits = s.config[0].activation_bits
         half = 1 << (bits - 1)
         for c in range(columns):
             p.codes[slot, c] = s.table[sign_extend(int(p.codes[slot, c]), bits) + half, c]
     slot = (now + 1) % cycles
     if p.flight[slot]:
-        copy(s.output[r.row], p.codes[slot])
-        r.row = (r.row + r.stride) & _ROW_MASK
+        copy(s.output[p.rows[slot]], p.codes[slot])
+    if p.ends[slot]:
+        p.registers[0].under_way -= 1
+        if p.ends[slot] == ENDED:
+            finish(s, p.ended_index[slot], p.ended_signal[slot])
+
+
+@compiled
+def finish(s: State, index: int, signals: int) -> None:
+    """Say that an instruction has ended."""
+    port = s.ports[_UNIT]
+    port.finished, port.finished_index, port.signals = 1, index, signals

@@ -36,7 +36,6 @@ def start(s: State) -> None:
         w.pixels, w.output = COUNTER_ROWS, p.counters[0].output_row
     w.window_y, w.window_x = w.y, w.x
     w.window_address = w.window_line_address = w.line_address = w.address
-    r.row = w.output
 
 
 @compiled

@@ -52,8 +52,8 @@ WALK = record(
     "line_step",
 )
 CANDIDATE = record("begin", "swap", "word", "carry", "result", "sum_row", "last", "illegal")
-ISSUED = record("begin", "swap", "word", "carry", "result", "sum_row")
-STEP = record("begin", "swap", "result", "sum_row")
+ISSUED = record("begin", "swap", "word", "carry", "result", "sum_row", "ends")
+STEP = record("begin", "swap", "result", "sum_row", "ends")
 READS = 8
 """Cycles of which the rows that were issued are remembered: the last line's are read so much later."""
 

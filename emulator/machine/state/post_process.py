@@ -16,24 +16,31 @@ from .reduce_walk import CANDIDATE, WALK
 
 REGISTERS = record(
     "state",
-    "opcode",
+    "taken",  # opcode of the instruction that was taken last
+    "opcode",  # of the one that was begun last; the same of what follows
     "index",
-    "now",  # cycles spent outside of IDLE
+    "signal",
+    "taken_index",
+    "now",  # cycles in which something was under way
     "halt",  # that of the cycle before
     "prepare",  # cycles until the strides are there
-    "aborted",
+    "aborted",  # an instruction was broken off: none begins until the next run
     "turns",  # of columns that share a lane and have theirs for the last result yet to come
-    "drained",  # the `now` in which the last result's row is written
+    "under_way",  # instructions that have begun and not ended
+    "settled",  # the `now` from which on the next instruction may begin, and COUNTERS
+    "counted",
+    "chained",  # the `now` until which sums are in the chains
     "entry",  # settings: parameter entry, whether codes are read, go through adder and table
     "operands",
     "add",
     "table",
     "lanes",  # so many lanes count
+    "input_zero_point",
     "zero_point",
     "y_min",
     "y_max",
     "stride",  # of the output rows
-    "row",  # output row that is written next
+    "row",  # output row of the next result
     "issued",  # the position at lane 0
     "issued_first",
     "issued_valid",
@@ -44,6 +51,10 @@ REGISTERS = record(
     "fetched_row",
     "counter_row",
 )
+RESULT, LOOKED_UP = 1, 2
+"""Bits of `flight`: there is a result; it goes through the tables."""
+ENDED, ABORTED = 1, 2
+"""Values of `ends`: an instruction has ended, whose last result this is; it was broken off."""
 
 
 class PostProcess(NamedTuple):
@@ -54,7 +65,8 @@ class PostProcess(NamedTuple):
     operand, held (columns) : what a window has gathered; its first difference
     sums, overflowed (columns) : the accumulator row read last
     multiplier, shift (columns) : the parameters in use
-    codes (cycles, columns), flight (cycles) : results on their way, by the cycle of their issue
+    codes (cycles, columns), flight, rows (cycles) : results on their way, by the cycle of their issue; their rows
+    ends, ended_index, ended_signal (cycles) : and what ends with them
     """
 
     registers: Records
@@ -75,6 +87,10 @@ class PostProcess(NamedTuple):
     shift: NDArray[np.int64]
     codes: NDArray[np.int8]
     flight: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    ends: NDArray[np.uint8]
+    ended_index: NDArray[np.int64]
+    ended_signal: NDArray[np.int64]
 
 
 def allocate(config: AcceleratorConfig) -> PostProcess:
@@ -100,4 +116,8 @@ def allocate(config: AcceleratorConfig) -> PostProcess:
         shift=np.zeros(columns, np.int64),
         codes=np.zeros((cycles, columns), np.int8),
         flight=np.zeros(cycles, np.uint8),
+        rows=np.zeros(cycles, np.int64),
+        ends=np.zeros(cycles, np.uint8),
+        ended_index=np.zeros(cycles, np.int64),
+        ended_signal=np.zeros(cycles, np.int64),
     )

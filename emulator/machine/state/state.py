@@ -15,7 +15,16 @@ from ...arithmetic import ROUNDINGS
 from ...config import AcceleratorConfig
 from ...instructions import DEPTHWISE_SUMS, DEPTHWISE_WORDS, PARAMETER_ENTRIES, WEIGHT_ZERO_POINT_ROW, Unit
 from ...registers import COUNTERS, LANE_COUNTERS
-from ...timing import GROUP_DELAYS, code_delay, depthwise_delay, depthwise_round_trip, sum_read_delay, sum_write_delay
+from ...timing import (
+    GROUP_DELAYS,
+    code_delay,
+    counters_delay,
+    depthwise_delay,
+    depthwise_round_trip,
+    settings_delay,
+    sum_read_delay,
+    sum_write_delay,
+)
 from ..compiled import MAX_FIELDS
 from . import arbiter, convolve, depthwise, external, fetch, load, post_process, sequencer, store
 from .records import Records, record
@@ -48,6 +57,8 @@ CONFIG = record(
     "depthwise_pitch",
     "lane_columns",
     "code_delay",  # this and what follows: of emulator.timing
+    "settings_delay",
+    "counters_delay",
     "depthwise_delay",
     "depthwise_round_trip",
     "sum_read_delay",
@@ -178,6 +189,8 @@ def config_record(config: AcceleratorConfig) -> Records:
         "output_stationary": config.dataflow == "output_stationary",
         "rescaled_adder": arithmetic.adder == "rescaled",
         "code_delay": code_delay(arithmetic),
+        "settings_delay": settings_delay(config),
+        "counters_delay": counters_delay(config),
         "depthwise_delay": depthwise_delay(config.depthwise_taps),
         "depthwise_round_trip": depthwise_round_trip(config.depthwise_taps),
     } | {delay.__name__: delay(config) for delay in (sum_read_delay, sum_write_delay, *GROUP_DELAYS)}
