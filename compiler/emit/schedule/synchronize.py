@@ -3,20 +3,65 @@
 A unit executes its own instructions in order, so only pairs of different units need a token, and of several
 instructions of one unit that an instruction depends on, only the last. What a unit once waited for, it need not wait
 for again. Every signal meets just one wait, in order, because both only move forward.
+
+A counter of tokens holds `MOST_TOKENS`. Where those that an instruction gives might not all have been consumed when it
+ends, the one that would have waited for it waits for a later instruction of the same unit.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.instructions import Unit
+from emulator.instructions import TOKEN_BITS, Unit
 
 from .external_hazards import LastWriter
 from .operation import READERS, WRITER, Access, Memory, Operation
+
+MOST_TOKENS = (1 << TOKEN_BITS) - 1
+
+
+class _Tokens:
+    """The tokens given and consumed so far, and what surely lies behind when an instruction starts.
+
+    begun [index] : of each unit the last instruction that has started when instruction `index` does, −1 where none has
+    own [unit] : a unit's instructions
+    signals, waits [u][v] : instructions of u that give v a token, those of v that consume one
+    """
+
+    def __init__(self) -> None:
+        units = range(len(Unit))
+        self.begun: list[list[int]] = []
+        self.own: list[list[int]] = [[] for _ in units]
+        self.signals, self.waits = ([[list[int]() for _ in units] for _ in units] for _ in range(2))
+
+    def signaller(self, giver: int, taker: int, least: int) -> int:
+        """The first of the giver's instructions from `least` on whose token the taker's counter surely has room for, or
+        the giver's last one."""
+        own, given = self.own[giver], len(self.signals[giver][taker])
+        waits = self.waits[giver][taker]
+
+        def fits(index: int) -> bool:
+            return given + 1 - bisect_right(waits, self.begun[index][taker]) <= MOST_TOKENS
+
+        return least if fits(least) else own[bisect_left(own, True, bisect_left(own, least), len(own) - 1, key=fits)]
+
+    def add(self, index: int, unit: int, needed: Sequence[int]) -> None:
+        """An instruction waits for others of other units, −1: for none of them."""
+        own = self.own[unit]
+        begun = list(self.begun[own[-1]]) if own else [-1] * len(Unit)
+        for other, last in enumerate(needed):
+            if last >= 0:
+                begun = [max(pair) for pair in zip(begun, self.begun[last], strict=True)]
+                self.signals[other][unit].append(last)
+                self.waits[other][unit].append(index)
+        begun[unit] = index
+        self.begun.append(begun)
+        own.append(index)
 
 
 @cache
@@ -39,7 +84,7 @@ def synchronize(program: Sequence[Operation], depths: dict[Memory, int], memory_
         (memory, unit): np.full(depth, -1, np.int64) for memory, depth in depths.items() for unit in READERS[memory]
     }
     stored = LastWriter(memory_bytes)
-    known = np.full((len(Unit), len(Unit)), -1, np.int64)
+    known, tokens = [[-1] * len(Unit) for _ in Unit], _Tokens()
     for index, operation in enumerate(program):
         unit = operation.unit
         needed = [-1] * len(Unit)
@@ -60,7 +105,10 @@ def synchronize(program: Sequence[Operation], depths: dict[Memory, int], memory_
         if operation.transfer is not None and unit == Unit.STORE:
             stored.write(operation.transfer, index)
         for other, last in enumerate(needed):
-            if last > known[other, unit]:
-                program[last].signal |= 1 << unit
-                operation.wait |= 1 << other
-                known[other, unit] = last
+            if last <= known[other][unit]:
+                needed[other] = -1
+                continue
+            last = needed[other] = known[other][unit] = tokens.signaller(other, unit, last)
+            program[last].signal |= 1 << unit
+            operation.wait |= 1 << other
+        tokens.add(index, unit, needed)

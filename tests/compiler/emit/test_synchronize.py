@@ -7,8 +7,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from codesign.networks.builder import NetworkBuilder
+from codesign.utilization import random_inputs
 from compiler import compile_graph
-from emulator import AcceleratorConfig
+from emulator import AcceleratorConfig, Arithmetic, run_graph
 from emulator.instructions import (
     COUNTER_ROWS,
     PARAMETER_PITCH,
@@ -18,6 +20,7 @@ from emulator.instructions import (
     Target,
     Unit,
 )
+from emulator.machine import Machine
 from tests.graphs import ALL_TAPS, random_arithmetic, random_config, random_graph
 from tests.interpreter import Interpreter
 from tests.oracle import depthwise_place
@@ -134,3 +137,20 @@ def test_a_missing_token_is_found() -> None:
     blind = program.with_instruction(last, Instruction(Opcode.CONVOLVE, fields))
     with pytest.raises(AssertionError):
         assert_ordered(config, blind.instructions, blind.image)
+
+
+def test_more_stores_than_a_counter_of_tokens_holds() -> None:
+    """A layer's 324 blocks are stored before the next layer's first LOAD, each LOAD there reads one of them."""
+    arithmetic = Arithmetic(accumulator_bits=24)
+    config = AcceleratorConfig(
+        rows=4, columns=4, activation_scratchpad_bytes=256, weight_scratchpad_bytes=256, operand_scratchpad_bytes=64,
+        output_scratchpad_bytes=64, accumulator_bytes=192, arithmetic=arithmetic,
+    )  # fmt: skip
+    net = NetworkBuilder(arithmetic)
+    x = net.convolution(net.input((18, 18, 8)), 8, (1, 1), "first")
+    graph = net.finish(net.convolution(x, 8, (1, 1), "second"))
+    program, inputs = compile_graph(graph, config), random_inputs(graph)
+    assert sum(i.opcode == Opcode.STORE for i in program.instructions) > 2 * 255
+    made = Machine(config).run(program, inputs).outputs  # stops where a counter overflows
+    for name, codes in run_graph(graph, inputs).items():
+        np.testing.assert_array_equal(made[name], codes)
