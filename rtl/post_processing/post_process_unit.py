@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
+from amaranth.utils import bits_for, exact_log2
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import ADDRESS_BITS, COUNTER_ROWS, INSTRUCTION_BITS, Error, Mode, Opcode, used_bits
@@ -20,17 +20,22 @@ from .results import MOST, Results
 OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS, Opcode.DEPTHWISE)
 
 
-class PostProcessState(enum.Enum, shape=3):
-    """What the unit does: nothing; look at the instruction; wait for the strides and for those before it; go to the
-    first position; look at it; issue a position and look at the next one; end an ADDER."""
+class PostProcessState(enum.Enum, shape=7):
+    """What the unit does, a bit for each: nothing; look at the instruction; wait for the strides and for those before
+    it; go to the first position; look at it; issue a position and look at the next one; end an ADDER."""
 
-    IDLE = 0
-    DECODE = 1
-    PREPARE = 2
-    START = 3
-    FILL = 4
-    RUN = 5
-    ADD = 6
+    IDLE = 1 << 0
+    DECODE = 1 << 1
+    PREPARE = 1 << 2
+    START = 1 << 3
+    FILL = 1 << 4
+    RUN = 1 << 5
+    ADD = 1 << 6
+
+
+def _is(state: Value, which: PostProcessState) -> Value:
+    """Whether that is the state: its bit alone, since much depends on it."""
+    return Value.cast(state)[exact_log2(which.value)]
 
 
 class PostProcessUnit(wiring.Component):
@@ -80,7 +85,7 @@ class PostProcessUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        port, state = self.port, Signal(PostProcessState)
+        port, state = self.port, Signal(PostProcessState, init=PostProcessState.IDLE)
         taps = self.config.depthwise_taps
         opcodes = OPCODES if taps else OPCODES[:-1]
         instruction, index = Signal(max(map(used_bits, opcodes))), Signal(INDEX_BITS)
@@ -91,15 +96,15 @@ class PostProcessUnit(wiring.Component):
         m.submodules.walk = walk = ReduceWalk(shared=taps > 0)
         m.d.comb += [
             Value.cast(walk.fields).eq(padded),
-            walk.prepare.eq((state == PostProcessState.DECODE) & window),
-            walk.start.eq(state == PostProcessState.START),
+            walk.prepare.eq(_is(state, PostProcessState.DECODE) & window),
+            walk.start.eq(_is(state, PostProcessState.START)),
         ]
         halt, prepare = Signal(), Signal(range(WINDOW_SETUP_CYCLES + 1))  # near what it stops; cycles to the strides
         m.d.sync += halt.eq(port.halt)
         self._depthwise = self._depthwise_issue(m, walk, padded) if taps else None
-        running = state == PostProcessState.RUN
+        running = _is(state, PostProcessState.RUN)
         go, illegal, issued, last = self._candidate(m, walk, running & ~halt)
-        m.d.comb += walk.next.eq(go | (state == PostProcessState.FILL))
+        m.d.comb += walk.next.eq(go | _is(state, PostProcessState.FILL))
         aborts = running & (halt | illegal)
         results = self._results(m, state, issued, (go & last) | aborts)
 
@@ -110,7 +115,7 @@ class PostProcessUnit(wiring.Component):
             m.d.sync += limits.y_min.eq(Mux(y_min > limits.y_max, limits.y_max, y_min))
 
         m.d.comb += [
-            port.issued.ready.eq(state == PostProcessState.IDLE),
+            port.issued.ready.eq(_is(state, PostProcessState.IDLE)),
             port.fault_index.eq(index),
             port.fault_code.eq(Error.ADDRESS),
             port.work.eq(go),
@@ -122,7 +127,7 @@ class PostProcessUnit(wiring.Component):
             follows &= ~self._depthwise.busy
         begins = Signal()
         m.d.sync += [
-            port.busy.eq(takes | (state != PostProcessState.IDLE) | (results.under_way != 0)),
+            port.busy.eq(takes | ~_is(state, PostProcessState.IDLE) | (results.under_way != 0)),
             port.fault.eq(illegal & running & ~halt),
             results.aborted.eq((results.aborted | aborts) & ~port.clear),
             self.control.load.eq(walk.start & ~self._counts),
@@ -153,7 +158,7 @@ class PostProcessUnit(wiring.Component):
         with m.If(begins):
             m.d.sync += state.eq(PostProcessState.START)
             self._decode(m, is_opcode, window, index)
-        with m.If(halt & ((state == PostProcessState.DECODE) | (state == PostProcessState.PREPARE))):
+        with m.If(halt & (_is(state, PostProcessState.DECODE) | _is(state, PostProcessState.PREPARE))):
             m.d.sync += state.eq(PostProcessState.IDLE)
         with m.If(port.clear):
             m.d.sync += [self.settings.adder.eq(0), self._adder_y_min.eq(0)]
@@ -262,6 +267,7 @@ class PostProcessUnit(wiring.Component):
         )
         inside = (walk.y < reduce.input_height) & (walk.x < reduce.input_width)
         uses, rows_legal = Mux(self._window, inside, self._adds), accumulator < config.accumulator_depth
+        unread = uses & (walk.address >= config.operand_depth)
         operand = Signal.like(self.operand_address, name="operand")
         sums = Signal.like(self.accumulator_address, name="sums")
         with m.If(walk.next):
@@ -271,9 +277,9 @@ class PostProcessUnit(wiring.Component):
                 last.eq(walk.last),
                 used.eq(uses),
                 operand.eq(walk.address),
-                unreadable.eq(uses & (walk.address >= config.operand_depth)),
+                unreadable.eq(unread if depthwise else 0),
                 sums.eq(accumulator),
-                misplaced.eq(~(rows_legal | ~self._sums) | ~output_legal),
+                misplaced.eq(~(rows_legal | ~self._sums) | ~output_legal | (0 if depthwise else unread)),
             ]
 
         illegal, conflict, go = (Signal(name=name) for name in ("illegal", "conflict", "go"))
@@ -317,7 +323,7 @@ class PostProcessUnit(wiring.Component):
             Signal.like(port.finished_index, name="index"),
             Signal.like(port.signals, name="signal"),
         )
-        issues = (state == PostProcessState.FILL) | (state == PostProcessState.RUN)
+        issues = _is(state, PostProcessState.FILL) | _is(state, PostProcessState.RUN)
         sums, clipped = settings.requantize, results.clipped
         if self._depthwise:
             sums |= settings.depthwise
@@ -332,12 +338,12 @@ class PostProcessUnit(wiring.Component):
             results.sums.eq(sums),
             results.add.eq(self._add),
             results.table.eq(self._table),
-            results.begins.eq(state == PostProcessState.START),
+            results.begins.eq(_is(state, PostProcessState.START)),
             results.row.eq(self._output_row),
             results.stride.eq(self._stride),
             results.index.eq(self._index),
             results.signal.eq(self._signal),
-            results.adder_ends.eq(state == PostProcessState.ADD),
+            results.adder_ends.eq(_is(state, PostProcessState.ADD)),
             results.clear.eq(port.clear),
             port.finished.eq(results.finished),
             port.finished_index.eq(results.finished_index),
