@@ -385,3 +385,22 @@ def test_one_position_per_cycle() -> None:
                 turn = expected[-1] + config.lane_columns if (step + 1) % window == 0 else turn
             assert work.tolist() == expected[1:]
             assert len(driver.inputs["valid"]) - begin == work[-1] + output_delay(config) + 1
+
+
+def test_columns_that_share_a_lane_lose_no_cycle_to_the_array() -> None:
+    """The array reads one bank and the other in turn; the next row's sums are read beside it, before their turn."""
+    for config in (config for config in CONFIGS if config.lane_columns > 1):
+        driver, programs = Driver(config), Programs(config, 9, wild=0)
+        fill(driver, programs)
+        for first_bank in (0, 1):
+            i = programs.requantize()
+            while i["count"] < 8:
+                i = programs.requantize()
+            begin = len(driver.inputs["valid"])
+            while not driver.cycle(i, bank_reads=1 << first_bank):
+                pass
+            while not driver.port["finished"]:
+                driver.cycle(bank_reads=1 << (len(driver.inputs["valid"]) + first_bank) % 2)
+            work = np.flatnonzero(driver.outputs["work"][begin:])
+            assert len(work) == i["count"] and set(np.diff(work)) == {config.lane_columns}
+            driver.cycle()
