@@ -19,8 +19,10 @@ HALF_BURST_CYCLES = 5
 """Half cycles that a burst takes at least: 16 of them are under way, and a memory answers after some 32 cycles."""
 ARRAY_CYCLES = 4
 """Of an instruction of the array besides its positions."""
-LANES_CYCLES, WINDOW_CYCLES = 50, 18
-"""Of an instruction of post-processing besides its positions, until its last row is written; with a window, more."""
+LANES_CYCLES = 50
+"""Of an instruction of post-processing besides its positions, until its last row is written."""
+COUNTERS_CYCLES = 5
+"""Of COUNTERS besides their rows: they follow at once, and what comes next is set up before the last row is written."""
 TRIP_CYCLES = 64
 """From the end of a LOAD or STORE in its unit to the end of its effect."""
 
@@ -36,16 +38,16 @@ def duration(operation: Operation, config: AcceleratorConfig) -> int:
         case Opcode.REQUANTIZE:
             return LANES_CYCLES + fields["count"]
         case Opcode.COUNTERS:
-            return LANES_CYCLES + COUNTER_ROWS
+            return COUNTERS_CYCLES + COUNTER_ROWS
         case Opcode.CONVOLVE:
             return ARRAY_CYCLES + _array_cycles(fields, config)
         case Opcode.REDUCE:
-            return LANES_CYCLES + WINDOW_CYCLES + _positions(fields)
+            return LANES_CYCLES + _positions(fields)
         case Opcode.DEPTHWISE:
             kernel = fields["kernel_height"], fields["kernel_width"]
             geometry = fields["dilation_width"], fields["stride_width"], config.depthwise_taps
             line = line_cycles(fields["output_width"], kernel, *geometry)
-            return LANES_CYCLES + WINDOW_CYCLES + fields["output_height"] * line
+            return LANES_CYCLES + fields["output_height"] * line
     return 1
 
 
