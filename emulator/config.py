@@ -16,6 +16,8 @@ from .instructions import COLUMN_BLOCKS, DEPTHWISE, DEPTHWISE_PITCHES, PARAMETER
 DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
 KIB = 1024
+MOST_BYTES = 1 << 20
+"""Of a TOML file."""
 DEPTHWISE_TAPS = (0, *DEPTHWISE_PITCHES)
 LATER_FIELDS = {
     "weight_zero_points": False,
@@ -198,15 +200,26 @@ def config_from_dict(table: dict[str, Any], where: str = "config") -> Accelerato
         raise ValueError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
 
 
-def load_config(path: str | PathLike[str]) -> AcceleratorConfig:
-    """Read a TOML file: the fields of `AcceleratorConfig` at the top, those of `Arithmetic` under ``[arithmetic]``."""
+def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
+    """The tables of a TOML file of at most `MOST_BYTES`.
+
+    Raises ``ValueError``, one sentence with the file: it cannot be read, is too large, no UTF-8 text or no TOML.
+    """
     file = Path(path)
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"{file}: must be a TOML file of at most {MOST_BYTES} bytes")
+        return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{file}: is not a UTF-8 text file") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{file}: is not TOML: {error}") from None
-    return config_from_dict(table, str(file))
+
+
+def load_config(path: str | PathLike[str]) -> AcceleratorConfig:
+    """Read a TOML file: the fields of `AcceleratorConfig` at the top, those of `Arithmetic` under ``[arithmetic]``."""
+    return config_from_dict(read_toml(path), str(Path(path)))

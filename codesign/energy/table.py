@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from emulator.config import read_toml
+
 BUILT_IN = Path(__file__).with_name("tables") / "45nm.toml"
-MOST_BYTES = 1 << 20
-"""Of a table's file."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +94,7 @@ def load_energy_table(path: str | PathLike[str] | None = None) -> EnergyTable:
     Raises ``ValueError``, one sentence with the file and the key at fault.
     """
     file = BUILT_IN if path is None else Path(path)
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"{file}: must be a table of energies of at most {MOST_BYTES} bytes")
-        made = tomllib.loads(content.decode("utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: is not a UTF-8 text file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file}: is not TOML: {error}") from None
+    made = read_toml(file)
     known = ("name", *NUMBERS, "sources")
     for key in made:
         if key not in known:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from compiler import default_config
 from compiler import load_model as read_model
 from emulator.arithmetic import Arithmetic
-from emulator.config import AcceleratorConfig, load_config
+from emulator.config import AcceleratorConfig, load_config, read_toml
 from emulator.graph import Graph
 
 NAMED = {"default": Arithmetic, "tflm": Arithmetic.tflm}
@@ -30,7 +28,7 @@ def choose_arithmetic(chosen: str | None) -> Arithmetic | None:
         return NAMED[chosen]()
     if not chosen.endswith(".toml"):
         raise ValueError(f"--arithmetic must be {', '.join(NAMED)} or a file named *.toml, not {chosen!r}")
-    table = _table(Path(chosen))
+    table = read_toml(Path(chosen))
     known = {field.name for field in fields(Arithmetic)}
     if "arithmetic" in table:
         load_config(chosen)  # the rest of a config is checked too
@@ -41,17 +39,6 @@ def choose_arithmetic(chosen: str | None) -> Arithmetic | None:
         return Arithmetic(**table)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{chosen}: {error}") from None
-
-
-def _table(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: is not a UTF-8 text file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file}: is not TOML: {error}") from None
 
 
 def read_config(
@@ -66,7 +53,7 @@ def read_config(
     config = load_config(path)
     if arithmetic is None or config.arithmetic == arithmetic:
         return config
-    if "arithmetic" in _table(Path(path)) and not override:
+    if "arithmetic" in read_toml(Path(path)) and not override:
         given, own = arithmetic.as_dict(), config.arithmetic.as_dict()
         conflicts = ", ".join(
             f"{name} {own[name]!r} (given: {given[name]!r})" for name in own if own[name] != given[name]

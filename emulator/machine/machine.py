@@ -139,15 +139,16 @@ class Machine:
         """The state after each cycle of one run, from the first after the start on: one object, which changes.
 
         What depends on registers alone (`State`'s wires: handshakes, issues, ends) is that of the cycle that has ended.
-        Thousands of cycles a second, not millions. Raises what `check_images` raises.
+        Tens of thousands of cycles a second, not millions. Raises what `check_images` raises.
         """
         ((address, length),) = check_images(self.config, [image], program_address, program_bytes)
         from . import loop
         from .state.state import allocate
 
         state = self._start(allocate(self.config), image, address, length, 0, None)
-        while state.control["running"][0]:
-            loop.run(state, int(state.control["now"][0]) + 1)
+        run, control = loop.run.bind(state), state.control
+        while control["running"][0]:
+            run(int(control["now"][0]) + 1)
             yield state
 
     def _run_image(

@@ -102,6 +102,24 @@ def _flow(n: int, out: Any) -> int:
     return 7
 
 
+def test_bound_arrays_are_those_of_every_call() -> None:
+    """What changes in them is seen; integers, NumPy's too, are each call's own."""
+
+    @compiled
+    def function(a: Any, n: int, less: int) -> bool:
+        a[0] += n
+        return a[0] - less > a[1]
+
+    values = np.array([1, 10], np.int64)
+    call = function.bind(values)
+    assert (call(5, 0), values[0]) == (False, 6)
+    values[1] = 3
+    assert (call(np.int64(-1), 0), values[0]) == (True, 5)
+    assert (call(0, True), call(0, 2), values[0]) == (True, False, 5)
+    with pytest.raises(CompileError, match="must be integers, arrays or named tuples, not 'text'"):
+        function.bind("text")(1, 2)
+
+
 def test_control_flow_is_that_of_python() -> None:
     function = compiled(_flow)
     for n in range(12):

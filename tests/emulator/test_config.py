@@ -99,3 +99,6 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"binary\.toml: is not a UTF-8 text file"):
         load_config(tmp_path / "binary.toml")
+    (tmp_path / "large.toml").write_bytes(b"rows = 4\n" + b"#" * (1 << 20))
+    with pytest.raises(ValueError, match=r"large\.toml: must be a TOML file of at most 1048576 bytes"):
+        load_config(tmp_path / "large.toml")

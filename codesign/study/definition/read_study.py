@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from emulator.config import read_toml
 from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
 
 from ...energy.table import load_energy_table
@@ -29,8 +29,6 @@ SECTIONS = (
     "name", "network", "data", "training", "hardware", "space", "objectives", "constraints", "search", "device",
     "memory", "energy", "synthesis",
 )  # fmt: skip
-MOST_BYTES = 1 << 20
-"""Of a study file."""
 MOST_POINTS = 100_000
 """Combinations of a grid without ``trials``, and combinations among which a legal one is looked for."""
 MOST_SEED = (1 << 32) - 1
@@ -42,16 +40,7 @@ def read_study(path: str | PathLike[str]) -> Study:
     Raises ``ValueError``, one sentence with the file and the key at fault.
     """
     file = Path(path)
-    try:
-        if file.stat().st_size > MOST_BYTES:
-            raise ValueError(f"{file}: a study must have at most {MOST_BYTES} bytes, not {file.stat().st_size}")
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: is not a UTF-8 text file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file}: is not TOML: {error}") from None
+    table = read_toml(file)
     try:
         return study_from_dict({"name": file.stem, **table}, file.resolve().parent, file.resolve())
     except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.energy.table import BUILT_IN, MOST_BYTES, NUMBERS, EnergyTable, load_energy_table
+from codesign.energy.table import BUILT_IN, NUMBERS, EnergyTable, load_energy_table
 
 TABLE = load_energy_table()
 
@@ -76,7 +76,7 @@ def test_files_that_are_no_tables(old: str, new: str, named: str, tmp_path: Path
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    for content, named in ((b"\xff", "is not a UTF-8 text file"), (b" " * (MOST_BYTES + 1), "at most")):
+    for content, named in ((b"\xff", "is not a UTF-8 text file"), (b" " * ((1 << 20) + 1), "at most 1048576 bytes")):
         file = tmp_path / "mine.toml"
         file.write_bytes(content)
         with pytest.raises(ValueError, match=named):

@@ -89,6 +89,7 @@ class Bench:
 
     def __init__(self, config: AcceleratorConfig):
         self.config, self.state = config, allocate(config)
+        self._ready, self._step = _ready.bind(self.state), _step.bind(self.state)
         self.inputs: list[dict[str, int]] = []
         self.outputs: list[dict[str, int | None]] = []
         self.parameter_bytes: list[tuple[int, int, list[int]]] = []  # (cycle, address, bytes)
@@ -109,7 +110,7 @@ class Bench:
         port, bank_reads = s.ports[unit], int(s.convolve.registers[0]["bank_reads"])
         made = {"port__halt": halt, "read": read is not None, "read_address": read or 0}
         s.control[0]["halt"] = halt
-        ready = bool(_ready(s))
+        ready = bool(self._ready())
         take = ready and offer is not None
         s.issue[unit]["take"] = take
         if offer is not None:
@@ -129,7 +130,7 @@ class Bench:
         if read is not None and not self.busy_banks >> self.bank(read) & 1:
             self.reads.append((now, s.sums[read].copy(), s.overflowed[read].copy()))
         self.busy_banks = bank_reads
-        _step(s)
+        self._step()
         expected["port__work"], expected["positions"] = int(port["work"]), int(port["positions"])
         if write is not None:
             self.write(made, *write)

@@ -148,6 +148,7 @@ class Driver:
 
     def __init__(self, config: AcceleratorConfig):
         self.config, self.state = config, allocate(config)
+        self._cycle = _cycle.bind(self.state)
         self.inputs: dict[str, list[int]] = {}
         self.outputs: dict[str, list[int]] = {}
         self.output_row = np.zeros(config.columns, np.int8)
@@ -188,7 +189,7 @@ class Driver:
         self._record(self.outputs, output_data=pack(self.output_row, 8), **registers)
         if output_address is not None:
             self.output_row = s.output[output_address].copy()
-        accepts = bool(_cycle(s, instruction is not None))
+        accepts = bool(self._cycle(instruction is not None))
         self._record(self.outputs, ready=accepts, work=port["work"])
 
         name, row, codes = write or ("", 0, np.zeros(self.config.columns, np.int8))

@@ -67,6 +67,7 @@ class Master:
     def __init__(self, state: State, lines: list[dict[str, int]], bus_bytes: int):
         self.state, self.lines, self.bus_bytes = state, lines, bus_bytes
         self.bus: Any = state.bus
+        self._wires, self._step = _wires.bind(state), _step.bind(state)
         self.owed: list[tuple[int, int]] = []
         self.beat = self.reads = self.writes = 0
 
@@ -75,10 +76,10 @@ class Master:
 
     def cycle(self, line: dict[str, int]) -> str:
         s, bus, width = self.state, self.bus, self.bus_bytes
-        _wires(s)
+        self._wires()
         bus["r_ready"] = line["r_ready"]
         wire = {name: int(bus[name][0]) for name in bus.dtype.names}
-        _step(s)
+        self._step()
         flags = "".join(str(wire[name]) for name in ("ar_ready", "aw_ready", "w_ready", "r_valid", "b_valid"))
         data = bytes(s.read_data) if wire["r_valid"] else bytes(width)
         ended = 2 * wire["r_last"] + wire["r_error"] if wire["r_valid"] else 0

@@ -58,7 +58,12 @@ def _store_ready(s):
     return store.ready(s)
 
 
-READY = {Unit.LOAD: _load_ready, Unit.STORE: _store_ready}
+class Calls:
+    """The compiled functions of one state."""
+
+    def __init__(self, s: state.State):
+        self.wires, self.registers, self.r_ready = _wires.bind(s), _registers.bind(s), _r_ready.bind(s)
+        self.ready = {Unit.LOAD: _load_ready.bind(s), Unit.STORE: _store_ready.bind(s)}
 
 
 @dataclass
@@ -117,16 +122,16 @@ def _bytes(values: Any) -> int:
     return int.from_bytes(np.asarray(values).astype(np.uint8).tobytes(), "little")
 
 
-def _port(s: state.State, unit: Unit) -> Values:
+def _port(s: state.State, calls: Calls, unit: Unit) -> Values:
     port = s.ports[unit]
-    shown = {"port.issued.ready": int(READY[unit](s))}
+    shown = {"port.issued.ready": int(calls.ready[unit]())}
     names = ["finished", "fault", "busy"]
     names += ["signals", "finished_index"] if port["finished"] else []
     names += ["fault_code", "fault_index"] if port["fault"] else []
     return shown | {f"port.{name}": int(port[name]) for name in names}
 
 
-def _load_cycle(s: state.State) -> tuple[Values, Values]:
+def _load_cycle(s: state.State, calls: Calls) -> tuple[Values, Values]:
     bus, r = s.bus[0], s.load.registers[0]
     mine = int(bus["r_valid"] and bus["r_owner"] == load._LOAD_OWNER)
     inputs = {
@@ -146,10 +151,10 @@ def _load_cycle(s: state.State) -> tuple[Values, Values]:
         slot = r["writing"]
         outputs[f"write_{Target(int(s.load.places['target'][slot])).name.lower()}"] = 1
         outputs |= {"write_address": int(s.load.places["row"][slot]), "write_data": _bytes(s.load.rows[slot])}
-    return inputs, outputs | _port(s, Unit.LOAD)
+    return inputs, outputs | _port(s, calls, Unit.LOAD)
 
 
-def _store_cycle(s: state.State) -> tuple[Values, Values]:
+def _store_cycle(s: state.State, calls: Calls) -> tuple[Values, Values]:
     bus = s.bus[0]
     inputs = {
         "memory_base": BASE, "memory_bytes": int(s.control["memory_bytes"][0]), "awready": int(bus["aw_ready"]),
@@ -166,12 +171,12 @@ def _store_cycle(s: state.State) -> tuple[Values, Values]:
         used[beat["first"] : beat["end"]] = 255
         outputs |= {"wlast": int(bus["w_last"]), "wdata": _bytes(s.store.data[beat["slot"]] & used)}
         outputs["wstrb"] = sum(1 << k for k in range(int(beat["first"]), int(beat["end"])))
-    return inputs, outputs | _port(s, Unit.STORE)
+    return inputs, outputs | _port(s, calls, Unit.STORE)
 
 
-def _arbiter_cycle(s: state.State) -> tuple[Values, Values]:
+def _arbiter_cycle(s: state.State, calls: Calls) -> tuple[Values, Values]:
     bus = s.bus[0]
-    inputs = {"memory_base": BASE, "load_ready": int(_r_ready(s))} | {
+    inputs = {"memory_base": BASE, "load_ready": int(calls.r_ready())} | {
         name: int(bus[field]) for name, field in (("arready", "ar_ready"), ("rvalid", "r_valid"), ("rlast", "r_last"))
     }
     for owner in ("fetch", "load"):
@@ -193,7 +198,7 @@ def run_machine(s: state.State, scenario: Scenario, rng: np.random.Generator, li
     """Clear, then run until everything has ended."""
     trace = Trace()
     _clear(s, scenario)
-    bus, control = s.bus[0], s.control[0]
+    bus, control, calls = s.bus[0], s.control[0], Calls(s)
     queues = {Unit.LOAD: list(scenario.loads), Unit.STORE: list(scenario.stores)}
     index = dict.fromkeys(queues, 0)
     for cycle in range(limit):
@@ -203,8 +208,10 @@ def run_machine(s: state.State, scenario: Scenario, rng: np.random.Generator, li
         if working and not halt and not bus["fetch_request"] and rng.integers(100) < scenario.fetches:
             bus["fetch_request"], bus["fetch_beats"] = 1, rng.integers(1, 5)
             bus["fetch_address"] = 32 * rng.integers(0, len(s.memory) // 32 - 1)
-        _wires(s)
-        cycles = {Unit.LOAD: _load_cycle(s), Unit.STORE: _store_cycle(s), None: _arbiter_cycle(s)}
+        calls.wires()
+        cycles = {
+            Unit.LOAD: _load_cycle(s, calls), Unit.STORE: _store_cycle(s, calls), None: _arbiter_cycle(s, calls)
+        }  # fmt: skip
         cycles[None][0].update(halts=0, clear=clear)
         if trace.arbiter:
             trace.arbiter[-1][0]["halts"] = halt
@@ -232,7 +239,7 @@ def run_machine(s: state.State, scenario: Scenario, rng: np.random.Generator, li
             bus["fetch_request"] = 0
         place = int(s.store.overlaps["place"][0])
         row = _bytes(s.output[place % len(s.output)])
-        _registers(s)
+        calls.registers()
         for unit in queues:
             cycles[unit][1]["port.work"] = int(s.ports[unit]["work"])
         inputs, outputs = cycles[Unit.STORE]
