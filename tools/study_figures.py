@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     rows = table([points[array] for array in ARRAYS], folder / "syntheses")
     replace(ROOT / "docs" / "performance.md", TABLE, "\n".join([r"\1", *rows]))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(ROOT)}}).execute()
+    NotebookClient(notebook, timeout=3600, record_timing=False, resources={"metadata": {"path": str(ROOT)}}).execute()
     for cell in notebook.cells:  # without what it says while it builds a simulator
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
