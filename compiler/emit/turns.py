@@ -210,7 +210,7 @@ class TurnsEmitter:
                 if index == last - 1:
                     emitter.store(output, cut.target.transfer(tile.rows, tile.columns, channels))
                 outputs = cut.blocks[index].outputs
-                emitter.count(self.node.name, outputs.first, len(outputs), self.node.shape[-1], adder)
+                emitter.count(self.node.name, outputs.first, len(outputs), self.layer.post.node.shape[-1], adder)
 
     def convolve_turn(self, turn: Span) -> Place:
         """All jobs of a turn; where the sums of its blocks lie."""

@@ -11,9 +11,10 @@ from codesign.networks.builder import NetworkBuilder
 from compiler import compile_graph
 from compiler.emit.cut.tiling import Span
 from compiler.emit.turns import gathered
-from emulator import AcceleratorConfig, Arithmetic, Machine
-from emulator.graph import Graph
+from emulator import AcceleratorConfig, Arithmetic, Machine, run_graph_counts
+from emulator.graph import Graph, Tensor
 from emulator.instructions import Opcode
+from tests.compiler.emit.test_placement import convolution
 from tests.compiler.interpreted import check, random_inputs
 
 CONFIG = AcceleratorConfig(
@@ -43,6 +44,25 @@ def test_exact(outputs: int) -> None:
     program = check(dense(CONFIG.arithmetic, 37, outputs), CONFIG, np.random.default_rng(outputs), 2)
     further = [i["further_blocks"] for i in program.instructions if i.opcode == Opcode.CONVOLVE]
     assert max(further) == {4: 0, 8: 1, 12: 2, 27: 3}[outputs]  # the first two turns begin together
+
+
+def test_counters_of_neighbouring_outputs_that_are_channels_of_one() -> None:
+    """Blocks in turns whose columns are several outputs of a channel: its counts are those of all of them."""
+    arithmetic = Arithmetic(accumulator_bits=14, overflow="saturate")
+    config = replace(CONFIG, arithmetic=arithmetic)
+    source = Tensor(name="input", shape=(3, 4, 1), scale=1.0, zero_point=-3)
+    graph = Graph(
+        inputs=(source,), nodes=(convolution("wide", source, 5, size=1),), outputs={"y": "wide"}, arithmetic=arithmetic
+    )
+    program = check(graph, config, np.random.default_rng(3))
+    convolves = [i for i in program.instructions if i.opcode == Opcode.CONVOLVE]
+    assert any(i["further_blocks"] for i in convolves) and all(
+        i["output_height"] * i["output_width"] == 3 for i in convolves
+    )
+    inputs = random_inputs(np.random.default_rng(3), graph)
+    counted = Machine(config).run(program, inputs).counters["overflowed"]["wide"]
+    assert counted.sum() > 0
+    np.testing.assert_array_equal(counted, run_graph_counts(graph, inputs)[1]["wide"].overflows)
 
 
 def test_the_bus_is_the_bound() -> None:
