@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import Error
-from emulator.machine import Machine, Result, RunRecord, check_images, make_result
+from emulator.machine import Result, RunRecord, check_images, make_result
 from emulator.program import Program, check_program
 from emulator.timing import DEFAULT_LATENCY
 
@@ -31,7 +31,6 @@ def simulate(
     on_progress: Callable[[int], None] | None = None,
     trace: str | PathLike[str] | None = None,
     seed: int = 0,
-    cycles: int | None = None,
 ) -> Result:
     """Run the program once per sample on the RTL of `config`; everything in the result is read out of the RTL's memory.
 
@@ -43,8 +42,6 @@ def simulate(
         up to then, all samples together
     trace : file for a waveform, FST if its name ends in ``.fst``, else VCD
     seed : first state of the register that stalls the bus, 32 bits; 0: no stalls
-    cycles : of all samples together, if they are known; else Verilator's are predicted by the machine: many are worth
-        a simulator that takes longer to build (`rtl.simulation.optimization.PROFILED_FROM`)
 
     Raises ``ValueError`` if the program is for another config or an input is wrong, `StoppedError` if the accelerator
     stops with an error, `ToolError` if the simulator is missing, `SimulationError` if the simulation fails.
@@ -52,9 +49,6 @@ def simulate(
     check_program(program)
     program.check_config(config)
     images = program.images(inputs)
-    if cycles is None and simulator == "verilator" and trace is None:
-        runs = Machine(config, latency, seed).execute(images, program.program_address, program.program_bytes)
-        cycles = sum(run.cycles for run in runs)
     records = simulate_images(
         config,
         images,
@@ -65,7 +59,6 @@ def simulate(
         seed=seed,
         on_progress=on_progress,
         trace=trace,
-        cycles=cycles or 0,
     )
     return make_result(program, records, inputs)
 
@@ -85,14 +78,12 @@ def simulate_images(
     max_cycles: int = MAX_CYCLES,
     observable: bool = False,
     work_dir: Path | None = None,
-    cycles: int = 0,
 ) -> list[RunRecord]:
     """`Machine.execute` in RTL: whatever program lies in each memory image, one after the other on the same hardware.
 
     error_range : first and last byte of the region to which the memory answers with an error, or None
     observable : in the simulator whose testbench can tell what happens in every cycle
     work_dir : of such a simulator: ``signals.txt`` in this folder gets a line for every cycle of all runs
-    cycles : of all runs together, about; 0 if nothing is known
 
     Raises what `check_images` and `run_plans` raise, and `SimulationError` where a run does not end within
     `max_cycles`, reaches outside its memory region, breaks the bus's protocol, or counts its cycles wrong.
@@ -112,7 +103,6 @@ def simulate_images(
         max_cycles=max_cycles,
         observable=observable,
         work_dir=work_dir,
-        cycles=cycles,
     )
     return [_record(index, run, max_cycles) for index, run in enumerate(runs)]
 
@@ -128,12 +118,8 @@ def simulate_plans(
     threads: int = 1,
     observable: bool = False,
     work_dir: Path | None = None,
-    cycles: int = 0,
 ) -> list[SimulatedRun]:
-    """Runs with stalls, resets and refused addresses on the RTL of `config`, in one simulator.
-
-    cycles : of all runs together, about; 0 if nothing is known
-    """
+    """Runs with stalls, resets and refused addresses on the RTL of `config`, in one simulator."""
     if trace is not None and not Path(trace).resolve().parent.is_dir():
         raise FileNotFoundError(2, f"the folder {Path(trace).resolve().parent} does not exist", str(trace))
     testbench = build_testbench(
@@ -146,8 +132,6 @@ def simulate_plans(
         threads=threads,
         signals=observable,
         title=f"{config.rows}×{config.columns}",
-        cycles=cycles,
-        example=plans[0] if plans and not observable else None,
     )
     if on_progress is not None:
         on_progress(0)

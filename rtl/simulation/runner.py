@@ -11,7 +11,7 @@ from typing import TextIO
 import cocotb_tools.config
 from cocotb_tools.runner import Icarus, Runner, Verilator
 
-from .optimization import QUICK, Optimization
+from .optimization import best
 from .process import run_group
 from .tools import find_compiler, find_verilator, find_vvp
 
@@ -69,14 +69,12 @@ class LeanVerilator(_GroupRunner, Verilator):
         threads: int = 1,
         library: Path | None = None,
         cocotb: bool = True,
-        optimization: Optimization = QUICK,
     ) -> None:
         super().__init__()
         self.trace = trace
         self.threads = threads
         self.library = library
         self.cocotb = cocotb
-        self.optimization = optimization
         self.tool = find_verilator()
 
     def _set_env_build(self) -> None:
@@ -103,22 +101,12 @@ class LeanVerilator(_GroupRunner, Verilator):
         # Newer than their sources, so that make leaves them alone; Verilator would delete what lies there before.
         objects = [str(compiled) for compiled in self.library.glob("*.o")] if self.library else []
         copy = [["cp", *objects, str(self.build_dir)]] if objects else []
-        return [verilate, *copy, self._make(self.optimization.first())]
-
-    def _make(self, arguments: Sequence[str]) -> list[str]:
         make = ["make", "-j", str(min(os.cpu_count() or 1, 4)), "-C", str(self.build_dir), "-f", "Vtop.mk"]
         make += [f"CXX={find_compiler().executable}", f"LINK={find_compiler().executable}"]
         if self.trace == "fst":  # neither -llz4 nor -lz
             make += ["LDLIBS=$(VM_USER_LDLIBS) $(CFG_LDLIBS_THREADS)"]
-        return [*make, *arguments, LIBRARY_OPTIMIZATION, *self.tool.make_variables]
-
-    def recompile(self, log: TextIO) -> None:
-        """Compile what runs in every cycle again, with the profile that a run of the first simulator has left."""
-        for pattern in ("*.o", "*.a", "*.fast.gch", "simulator"):
-            for file in Path(self.build_dir).glob(pattern):
-                if not file.name.startswith("verilated") and "Slow" not in file.name:
-                    file.unlink()
-        self._execute_cmds([self._make(self.optimization.second())], self.build_dir, log)
+        make += [f"OPT_FAST={best().flags}", LIBRARY_OPTIMIZATION, *self.tool.make_variables]
+        return [verilate, *copy, make]
 
     def _test_command(self) -> list[list[str]]:
         return [[str(self.build_dir / "simulator"), *self.test_args]]

@@ -14,6 +14,7 @@ from emulator.registers import COUNTERS, LANE_COUNTERS, REGISTERS, lane_counter
 from emulator.timing import MAX_LATENCY
 
 from .errors import SimulationError, log_tail
+from .loops import roll
 from .script import Plan, script
 from .simulator import BuiltSimulator, build
 
@@ -23,8 +24,6 @@ SMALLEST_MEMORY = {"verilator": 1 << 24, "icarus": 1 << 16}
 PROGRESS_BITS = {"verilator": 17, "icarus": 12}
 """A run reports its cycles once in 2 to the power of so many: some times a second."""
 CYCLE_BITS = 48
-TRAINING_CYCLES = 300_000
-"""Of the run whose profile a fast simulator is compiled with."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,6 @@ def build_testbench(
     patience: int = 1 << 20,
     signals: bool = False,
     title: str = "",
-    cycles: int = 0,
-    example: Plan | None = None,
 ) -> AcceleratorSimulator:
     """Build `testbench.v` around the module ``accelerator`` in the Verilog sources (file name, text).
 
@@ -94,24 +91,21 @@ def build_testbench(
     patience : cycles after which a register that does not answer ends the simulation
     signals : write what happens in every cycle of observed runs to ``signals.txt`` in the simulation's work folder
 
-    title, cycles : what is built, and how long it is going to run, as `build` has them
-    example : a run whose first `TRAINING_CYCLES` train a simulator that is built for many cycles
+    title : what is built, as `build` has it
 
     Raises what `build` raises.
     """
     size = max(SMALLEST_MEMORY.get(simulator, 0), 1 << (memory_bytes - 1).bit_length())
+    if simulator == "verilator" and trace is None:  # a waveform shows every instance
+        accelerator = [(name, roll(text)) for name, text in accelerator]
     sources = [*accelerator, *((file.name, file.read_text(encoding="utf-8")) for file in FILES)]
     parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size, "PROGRESS_BITS": PROGRESS_BITS.get(simulator, 17)}
     parameters["PATIENCE"] = patience
     defines = {"SIGNALS": 1} if signals else {}
 
-    def train(built: BuiltSimulator) -> None:
-        assert example is not None
-        run_plans(AcceleratorSimulator(built, bus_bytes, columns, size), [example], max_cycles=TRAINING_CYCLES)
-
     built = build(
         sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads,
-        title=title, cycles=cycles, training=None if example is None else train,
+        title=title,
     )  # fmt: skip
     return AcceleratorSimulator(built, bus_bytes, columns, size)
 

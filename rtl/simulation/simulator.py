@@ -18,7 +18,7 @@ from emulator.cache import cache_folder
 
 from .cache import cached_folder, content_key
 from .errors import SimulationError, log_tail
-from .optimization import PROFILED_FROM, QUICK, Optimization, best
+from .optimization import best
 from .process import run_group
 from .runner import (
     COCOTB_MAIN,
@@ -146,9 +146,8 @@ def _runner(
     threads: int = 1,
     library: Path | None = None,
     cocotb: bool = True,
-    optimization: Optimization = QUICK,
 ) -> LeanVerilator | LeanIcarus:
-    return LeanVerilator(trace, threads, library, cocotb, optimization) if simulator == "verilator" else LeanIcarus()
+    return LeanVerilator(trace, threads, library, cocotb) if simulator == "verilator" else LeanIcarus()
 
 
 def build(
@@ -162,8 +161,6 @@ def build(
     threads: int = 1,
     cocotb: bool = False,
     title: str = "",
-    cycles: int = 0,
-    training: Callable[[BuiltSimulator], object] | None = None,
 ) -> BuiltSimulator:
     """Build a simulator, or find it in the cache.
 
@@ -177,9 +174,6 @@ def build(
     threads : that Verilator divides the design among
     cocotb : for a top that Python drives
     title : what is built, for the line that says so
-    cycles : that are going to be simulated, about; from `PROFILED_FROM` on the model is compiled for speed, if it can
-        be trained, and one that has been compiled so is always taken
-    training : plays something typical, some hundred thousand cycles, on the simulator that it is given
 
     Raises `ToolError` if a tool is missing and `SimulationError` if the build fails.
     """
@@ -198,26 +192,13 @@ def build(
         main = (COCOTB_MAIN if cocotb else MAIN).read_text(encoding="utf-8")
         headers = sorted(COMPRESSION.glob("*.h")) if trace == "fst" else []
         base += [find_compiler().version, main, COMMON, LIBRARY_OPTIMIZATION, tool.make_variables, threads]
-        base += [[file.read_text(encoding="utf-8") for file in headers]]
+        base += [astuple(best()), [file.read_text(encoding="utf-8") for file in headers]]
     content = [base, [list(source) for source in sources], top, parameters, defines]
     order = _Order(
         simulator, list(sources), top, parameters, defines, trace, threads, cocotb, content_key(base), title or top
     )
-
-    def find(optimization: Optimization) -> BuiltSimulator | None:
-        folder = cache_folder() / "simulators" / content_key([*content, astuple(optimization)])
-        return BuiltSimulator(simulator, top, folder, trace, cocotb) if folder.is_dir() else None
-
-    def make(optimization: Optimization) -> BuiltSimulator:
-        key = content_key([*content, astuple(optimization)])
-        folder = cached_folder("simulators", key, lambda folder: _compile(folder, order, optimization, training))
-        return BuiltSimulator(simulator, top, folder, trace, cocotb)
-
-    if training is not None and simulator == "verilator" and trace is None and threads == 1:
-        found = find(best())
-        if found is not None or cycles >= PROFILED_FROM:
-            return found or make(best())
-    return make(QUICK)
+    folder = cached_folder("simulators", content_key(content), lambda folder: _compile(folder, order))
+    return BuiltSimulator(simulator, top, folder, trace, cocotb)
 
 
 @dataclass(frozen=True)
@@ -236,9 +217,7 @@ class _Order:
     title: str
 
 
-def _compile(
-    folder: Path, order: _Order, optimization: Optimization, training: Callable[[BuiltSimulator], object] | None
-) -> None:
+def _compile(folder: Path, order: _Order) -> None:
     """Fill `folder` with the executable (``simulator`` or ``sim.vvp``) alone."""
     build_dir = folder / "build"
     build_dir.mkdir()
@@ -248,20 +227,16 @@ def _compile(
         files[-1].write_text(text, encoding="utf-8")
     verilator = order.simulator == "verilator"
     if verilator:
-        seconds = 3 + sum(len(text) for _, text in order.sources) * (3 if optimization.profile else 1) // 70_000
+        seconds = 3 + sum(len(text) for _, text in order.sources) // 70_000
         announce(f"building the simulator of {order.title} (about {seconds} s, kept in {folder.parent})")
     library = cache_folder() / "verilated" / order.library_key
     log = folder / "build.log"
-    runner = _runner(order.simulator, order.trace, order.threads, library, order.cocotb, optimization)
+    runner = _runner(order.simulator, order.trace, order.threads, library, order.cocotb)
     try:
         runner.build(
             sources=files, hdl_toplevel=order.top, parameters=order.parameters, defines=order.defines,
             build_dir=build_dir, log_file=log, timescale=None if verilator else TIMESCALE,
         )  # fmt: skip
-        if optimization.profile and training is not None and isinstance(runner, LeanVerilator):
-            training(BuiltSimulator(order.simulator, order.top, build_dir))
-            with log.open("a", encoding="utf-8") as output:
-                runner.recompile(output)
     except subprocess.CalledProcessError:
         raise SimulationError(
             f"{order.simulator.capitalize()} could not build {order.top}; the log ends:\n{log_tail(log)}"
