@@ -84,6 +84,8 @@ def check_ints(name: str, values: object, count: int, low: int) -> tuple[int, ..
 
 def check_scale(name: str, scale: object) -> NDArray[np.float32]:
     """`scale`, a number or an array, as float32; every element must be positive and finite after that rounding."""
+    if type(scale) is float and 1e-37 < scale < 1e37:  # most are; no rounding makes them 0 or infinite
+        return np.asarray(scale, np.float32)
     array = np.asarray(scale)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be a float32 or an array of float32, not {scale!r}")

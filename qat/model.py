@@ -20,7 +20,9 @@ from .layers.masks import restore_masks
 from .layers.weighted import Weighted
 from .results import Results
 from .scales.quantizers import ActivationQuantizer
+from .scales.scale import LogScale
 from .scales.settings import Settings
+from .scales.together import materialized
 from .surroundings import check_transforms
 
 RECORD = 256 + 2  # counts of each int8 code, of values cut off by an input's range, and of sums that overflowed
@@ -57,6 +59,7 @@ class QuantizedLayers(nn.Module):
         self.states = dict(states)
         self.arithmetic = arithmetic
         self.settings = settings
+        self.learned_scales = [scale for scale in self.modules() if isinstance(scale, LogScale)]
         # Training steps in which BatchNorm's statistics still move; negative for any number.
         self.register_buffer("statistics_steps", torch.tensor(-1))
         # What `qat.record_ranges` counted, a row for each of `activations`; zeros where nothing is recorded.
@@ -89,6 +92,7 @@ class QuantizedLayers(nn.Module):
     def forward(self, inputs: dict[str, Tensor], step: Step) -> dict[str, QuantizedTensor]:
         """{name: tensor} of the inputs and of all layers; what should follow the pass is left in `step`."""
         tensors: dict[str, QuantizedTensor] = {}
+        step.scales = materialized(self.learned_scales)
         with torch.autocast(self.device.type, enabled=False):
             for name, x in inputs.items():
                 with named(name):
@@ -105,7 +109,7 @@ class QuantizedLayers(nn.Module):
         says = name not in self.states or bool(x.any())
         if self.training and says and not quantizer.scale.learned:
             step.updates.append(lambda: quantizer.follow(x.detach().float()))
-        result: QuantizedTensor = quantizer(x)
+        result: QuantizedTensor = quantizer(x, known=step.scales)
         return result
 
 

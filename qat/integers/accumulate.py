@@ -31,29 +31,33 @@ def accumulate(
     geometry: Geometry | None,
     arithmetic: Arithmetic,
     zero_points: Tensor | None = None,
+    bounds: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, int]:
     """The sums of a convolution, or of a matrix product where `geometry` is None.
 
     weight : integers w − zw as float32, (outputs, inputs/groups, height, width) or (outputs, length)
     bias : integers as float64 of min(P, 32) bits, (outputs,)
     zero_points : zw, int64 (outputs,), None for all 0
+    bounds : `subset_bounds` of the weights and the extremes of x, if they are known
 
     Returns (sums, the sums without overflow, a bound of the former's magnitude). Sums are exact integers in float32
     (float64 where float32 may not hold them). The gradient is that of the plain product; for saturating sums it is
     directional (see `saturated`).
     """
     biases = bias.detach()
-    above, below = subset_bounds(weight, *x.extremes)
-    worst = float(torch.maximum(above + biases.clamp(min=0), below - biases.clamp(max=0)).max())
+    parts = subset_bounds(weight, *x.extremes) if bounds is None else bounds
+    above, below, start = (part.cpu().numpy() for part in (*parts, biases))
+    worst = float(np.maximum(above + np.maximum(start, 0), below - np.minimum(start, 0)).max())
     if math.isnan(worst):
         raise ValueError("weight and bias must not contain NaN")
     largest = int(worst)
     least, most = arithmetic.accumulator_range
     # The exact extremes of all partial sums, in any order (contract, section 6).
-    risky = (biases + above > most) | (biases - below < least)
-    if not bool(risky.any()):
+    past = (start + above > most) | (start - below < least)
+    if not past.any():
         sums = exact_product(x.centered, weight, bias, geometry, x.extremes, largest)
         return sums, sums, largest
+    risky = torch.from_numpy(past).to(weight.device)
     bound = min(largest, -least)
     ideal = exact_product(x.centered, weight, bias, geometry, x.extremes, largest)
     if arithmetic.overflow == "wrap":

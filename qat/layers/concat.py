@@ -29,7 +29,7 @@ class Concat(Requantized):
         self.axis = axis
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
-        y_scale = self.output.step_size((1, sum(math.prod(x.centered.shape[1:]) for x in inputs)))
+        y_scale = self.output.step_size((1, sum(math.prod(x.centered.shape[1:]) for x in inputs)), step.scales)
         largest = max(x.scale.item() for x in inputs)
         y_scale = self.reached(y_scale, lambda y: np.array(largest / y), self.arithmetic.multiplier_bits)
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)

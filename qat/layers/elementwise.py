@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emulator import Arithmetic, quantize_adder, quantize_rescaled_adder
+from emulator import Arithmetic, quantize_adder, quantize_multiplier, quantize_rescaled_adder
 from emulator.operators.requantization.multiplier import RESCALED_BITS
 
+from ..integers.elements import Range, added, multiplied, together
 from ..integers.requantize import requantize, rescaled_sum
 from ..integers.tensor import QuantizedTensor
 from ..scales.settings import Settings
 from .layer import Requantized, Step, advised
 from .onnx_writer import OnnxWriter
+
+EXACT_BITS = 35  # of a multiplier whose products with those of two 9-bit operands float64 holds
 
 
 class Add(Requantized):
@@ -33,11 +36,21 @@ class Add(Requantized):
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         a, b = inputs
-        y_scale = self.output.step_size(np.broadcast_shapes(a.centered.shape, b.centered.shape))
+        y_scale = self.output.step_size(np.broadcast_shapes(a.centered.shape, b.centered.shape), step.scales)
         larger = max(a.scale.item(), b.scale.item())
         y_scale = self.reached(y_scale, lambda y: np.array(larger / y), self.arithmetic.adder_multiplier_bits)
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
         scales = a.scale.item(), b.scale.item(), y_scale.item()
+        if self.arithmetic.adder != "rescaled" and self.in_one_pass((y_min, y_max), a.centered, b.centered):
+            with advised(np.array(scales)):
+                a_factor, b_factor, places = quantize_adder(*scales, self.arithmetic)
+            signed = a_factor, -b_factor if self.subtract else b_factor
+            steps, ends = (a.scale, b.scale, y_scale), Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
+            centered = added(a.centered, b.centered, steps, signed, places, ends)
+            result = self.tensor(
+                centered, limits, y_scale, lambda: self.combined(a.real.detach(), b.real.detach()), step
+            )
+            return replace(result, map_shape=common_order(a, b))
         with advised(np.array(scales)):
             terms, *factors, bound = (self.rescaled if self.arithmetic.adder == "rescaled" else self.shared)(
                 a, b, *scales
@@ -92,8 +105,22 @@ class Product(Requantized):
         a, b = inputs
         bound = max(map(abs, a.extremes)) * max(map(abs, b.extremes))
         both = a.scale.item() * b.scale.item()
+        if self.arithmetic.multiplier_bits <= EXACT_BITS and together(a.centered, b.centered):
+            y_scale = self.output.step_size(a.centered.shape, step.scales)
+            y_scale = self.reached(y_scale, lambda y: np.array(both / y), self.arithmetic.multiplier_bits)
+            zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
+            if self.in_one_pass((y_min, y_max), a.centered):
+                scale = both / y_scale.item()
+                with advised(np.array(scale)):
+                    factors = quantize_multiplier(scale, self.arithmetic)
+                ends = Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
+                centered = multiplied(a.centered, b.centered, (a.scale, b.scale, y_scale), *factors, ends)
+                result = self.tensor(
+                    centered, limits, y_scale, lambda: (a.centered * b.centered * (a.scale * b.scale)).detach(), step
+                )
+                return replace(result, map_shape=common_order(a, b))
         result = self.requantized(
-            a.centered * b.centered, lambda y_scale: np.array(both / y_scale), a.scale * b.scale, bound, step
+            a.centered * b.centered, lambda y_scale: np.array(both / y_scale), lambda: a.scale * b.scale, bound, step
         )
         return replace(result, map_shape=common_order(a, b))
 

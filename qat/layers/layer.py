@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_multiplier
 
+from ..integers.elements import Range, exact, requantized_columns, together
 from ..integers.planes import compiled, requantize_planes
 from ..integers.requantize import requantize
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
 from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp
+from ..scales.scale import Scale
 from ..scales.settings import Settings
 from ..scales.weight_quantizers import WeightQuantizer
 from .onnx_writer import OnnxWriter
@@ -43,6 +45,9 @@ class Step:
     statistics : of BatchNorms, to update once all layers have run
     updates : of observers and scales, behind the statistics that they depend on
     weights : what layers that share a weight share in this pass, quantizer → its codes and scales
+    floats : weights and biases as they are in floats, by the parameters' names
+    bounds : of sums, by what they depend on
+    scales : what the pass has made of them at its start
     frozen : whether BatchNorm's running statistics stay as they are
     """
 
@@ -50,6 +55,9 @@ class Step:
     statistics: list[Callable[[], None]] = field(default_factory=list)
     updates: list[Callable[[], None]] = field(default_factory=list)
     weights: dict[WeightQuantizer, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    floats: dict[tuple[str, str], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    bounds: dict[tuple[object, ...], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    scales: Mapping[Scale, Tensor] = field(default_factory=dict)
     frozen: bool = False
 
 
@@ -90,21 +98,38 @@ class Requantized(Layer):
         self.output = ActivationQuantizer(settings.of(name), arithmetic)
 
     def requantized(
-        self, acc: Tensor, scales: Callable[[float], NDArray[np.float64]], real_scale: Tensor, bound: int, step: Step
+        self,
+        acc: Tensor,
+        scales: Callable[[float], NDArray[np.float64]],
+        real_scale: Callable[[], Tensor],
+        bound: int,
+        step: Step,
+        columns: tuple[Tensor, Tensor] | None = None,
     ) -> QuantizedTensor:
         """Codes of `acc` under the float64 scales of the contract.
 
         scales : the output's scale → scales per channel or position, shaped to broadcast against `acc`
-        real_scale : the real value of one unit of `acc`, float32 with gradient, shaped alike; bound : at least |acc|
+        real_scale : gives the real value of one unit of `acc`, float32 with gradient, shaped alike
+        bound : at least |acc|; columns : where channels are the last axis, the scalar and the (channels,) scale of
+        which `real_scale` is the product
         """
-        given = self.output.step_size(acc.shape)
+        given = self.output.step_size(acc.shape, step.scales)
         real_scales = scales(given.item())
         y_scale = self.reached(given, lambda _: real_scales, self.arithmetic.multiplier_bits)
         if y_scale is not given:
             real_scales = scales(y_scale.item())
-        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in self.multipliers(real_scales))
+        integers = self.multipliers(real_scales)
         zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
-        ratio = real_scale / y_scale
+
+        def real() -> Tensor:
+            return acc.detach().float() * real_scale().detach()
+
+        if columns and exact(int(integers[0].max()), bound) and self.in_one_pass((y_min, y_max), acc):
+            ends = Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
+            made = requantized_columns(acc.flatten(0, -2), (*columns, y_scale), *integers, ends)
+            return self.tensor(made.view_as(acc), limits, y_scale, real, step)
+        multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in integers)
+        ratio = real_scale() / y_scale
         below, above = self.constants(y_min, y_max)
         if not below and compiled(acc, ratio):
             top = self.clamp[1] / y_scale if above else None
@@ -116,7 +141,7 @@ class Requantized(Layer):
                 acc.detach(), multiplier, shift, zero_point, y_min, y_max, self.arithmetic, bound
             )
             centered = self.straight(values, inside, limits, acc.float() * ratio, y_scale)
-        return self.tensor(centered, limits, y_scale, lambda: acc.detach().float() * real_scale.detach(), step)
+        return self.tensor(centered, limits, y_scale, real, step)
 
     def reached(self, y_scale: Tensor, scales: Callable[[float], NDArray[np.float64]], bits: int) -> Tensor:
         """`y_scale`, doubled until multipliers of `bits` bits reach all ``scales(y_scale)``; the gradient stays.
@@ -126,6 +151,10 @@ class Requantized(Layer):
         value = y_scale.item()
         beyond = float(scales(value).max()) / ((1 << bits) - 1) if value > 0 else 1.0
         return y_scale * math.ldexp(1.0, math.frexp(beyond)[1]) if 1 < beyond < math.inf else y_scale
+
+    def in_one_pass(self, ends: tuple[int, int], *tensors: Tensor) -> bool:
+        """Whether a pass of `elements` computes the layer: its clamp, y_min and y_max, is no real constant."""
+        return not any(self.constants(*ends)) and together(*tensors)
 
     def quantized(
         self,

@@ -61,7 +61,7 @@ class AveragePool(Requantized):
 
         if sequence:
             acc, counts = acc.squeeze(2), counts[0]
-        return self.requantized(acc, scales, x.scale / counts, bound, step)
+        return self.requantized(acc, scales, lambda: x.scale / counts, bound, step)
 
     def counts(self) -> Tensor:
         """Positions that count, per window; (OH, OW) float32."""

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emulator import Arithmetic, make_table
 
+from ..integers.elements import looked_up
 from ..integers.tensor import QuantizedTensor, as_int
 from ..scales.settings import Settings
 from .computed import Computed
@@ -35,6 +37,7 @@ class Table(Requantized):
         self.expression = expression
         self.parameters_read = nn.ModuleList(expression.computed())
         self._made: tuple[tuple[object, ...], Tensor, Tensor, Tensor] | None = None
+        self._pass: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def values(self, owner: nn.Module) -> dict[Computed, Tensor]:
         """The numbers of the function that the model's parameters give: scalars with their gradients."""
@@ -46,10 +49,17 @@ class Table(Requantized):
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
-        y_scale = self.output.step_size(x.centered.shape)
+        y_scale = self.output.step_size(x.centered.shape, step.scales)
         limits = self.output.limits(self.clamp, y_scale)
         made = self.table(x, step.owner, y_scale.item(), *limits)
         table = (part.to(x.centered.device) for part in made)
+        if not self.parameters_read and self.in_one_pass(limits[1:], x.centered):
+            # Where the table is clamped or not smooth, the gradient is 0.
+            first = self.arithmetic.activation_range[0] - x.zero_point
+            assert self._pass is not None
+            centered = looked_up(x.centered, (x.scale, y_scale), first, *self._pass)
+            found = self.tensor(centered, limits, y_scale, lambda: self.expression.real(x.real.detach()), step)
+            return replace(found, map_shape=x.map_shape)
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
         values, inside, smooth = (part[index] for part in table)
         # An infinite slope times a gradient of 0 would be NaN.
@@ -79,7 +89,10 @@ class Table(Requantized):
                 (slope,) = torch.autograd.grad(real.sum(), grid)
             free = (real.detach() / y_scale).round() + zero_point
             table, smooth = torch.from_numpy(codes), real.isfinite() & slope.isfinite()
-            self._made = key, (table - float(zero_point)), (free >= y_min) & (free <= y_max), smooth
+            inside = (free >= y_min) & (free <= y_max)
+            slopes, reals = (torch.where(inside & smooth, part, 0).numpy() for part in (slope, real.detach()))
+            self._pass = (table - float(zero_point)).numpy(), slopes, reals
+            self._made = key, (table - float(zero_point)), inside, smooth
         return self._made[1:]
 
     @property

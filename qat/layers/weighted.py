@@ -16,6 +16,7 @@ from emulator import Arithmetic, layer_scales
 from ..distributed import Moments, combined, moments
 from ..integers.accumulate import accumulate, walk
 from ..integers.geometry import Geometry
+from ..integers.quantize import subset_bounds
 from ..integers.tensor import QuantizedTensor, as_int, as_map
 from ..scales.constrain import constrained_codes
 from ..scales.quantizers import quantize_bias
@@ -69,7 +70,7 @@ class Weighted(OfParameters, Requantized):
     def codes(self, weight: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """(codes minus zero points of `weight`, scales), the same for all layers that share them in one step."""
         if self.weight not in step.weights:
-            step.weights[self.weight] = self.weight(weight)
+            step.weights[self.weight] = self.weight(weight, step.scales)
             if self.training and not self.weight.scale.learned and not self.guaranteed:
                 owner = step.owner  # a reference to `step` itself would keep the pass alive until the next collection
                 step.updates.append(lambda: self.weight.settle(self.folded(owner)[0]))
@@ -77,15 +78,24 @@ class Weighted(OfParameters, Requantized):
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """(weight codes minus zero points as float32, bias as float64 integers, weight scales float32)."""
-        weight, bias = self.folded(step.owner)
+        weight, bias = self.floats_of(step)
         codes, scale = self.codes(weight, step)
-        integers = quantize_bias(bias + self.correction, x.scale, scale, self.arithmetic)
+        integers = quantize_bias(bias, x.scale, scale, self.arithmetic, self.correction)
         if self.guaranteed:
             codes = self.constrained(weight, scale, integers, x)
             mask = mask_of(step.owner, self.weight_name) if self.weight_name else None
             # Centering moves pruned weights, too. Weights of 0 never widen the range of the sums.
             codes = codes if mask is None else codes * mask
         return codes, integers, scale
+
+    def floats_of(self, step: Step) -> tuple[Tensor, Tensor]:
+        """`folded`, the same for all layers of a pass that read the same parameters."""
+        if self.batch_norm is not None or self.weight_name is None or self.bias_name is None:
+            return self.folded(step.owner)
+        key = self.weight_name, self.bias_name
+        if key not in step.floats:
+            step.floats[key] = self.folded(step.owner)
+        return step.floats[key]
 
     @property
     def zero_points(self) -> Tensor | None:
@@ -105,23 +115,39 @@ class Weighted(OfParameters, Requantized):
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         (x,) = inputs
         weight, bias, w_scale = self.integers(x, step)
-        acc, ideal, bound = self.sums(x, weight, bias)
+        acc, ideal, bound = self.sums(x, weight, bias, self.bounds(x, weight, step))
         acc = self.unrowed(acc, x.centered)
         shape = (-1,) if self.geometry is None else (-1, *[1] * (acc.ndim - 2))
         x_step, w_steps = x.scale.item(), w_scale.detach().cpu().numpy().reshape(shape)
         result = self.requantized(
-            acc, lambda y_step: layer_scales(x_step, w_steps, y_step), (x.scale * w_scale).view(shape), bound, step
+            acc,
+            lambda y_step: layer_scales(x_step, w_steps, y_step),
+            lambda: (x.scale * w_scale).view(shape),
+            bound,
+            step,
+            (x.scale, w_scale) if self.geometry is None else None,
         )
         if self.training and not step.frozen and self.normalizing(step.owner):
             seen = weight.detach(), bias.detach(), moments(ideal.detach()), step.owner
             step.statistics.append(lambda: self.update_statistics(x, *seen))
         return result
 
-    def sums(self, x: QuantizedTensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, int]:
+    def bounds(self, x: QuantizedTensor, weight: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """`subset_bounds` of `kernel`, the same for all layers of a pass that share weights and the range of codes."""
+        if self.guaranteed:
+            return subset_bounds(self.kernel(weight), *x.extremes)
+        key = self.weight, type(self), self.geometry, x.extremes
+        if key not in step.bounds:
+            step.bounds[key] = subset_bounds(self.kernel(weight), *x.extremes)
+        return step.bounds[key]
+
+    def sums(
+        self, x: QuantizedTensor, weight: Tensor, bias: Tensor, bounds: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, int]:
         """What `accumulate` gives for the integers of weight and bias, with output channels on axis 1 as in `plain`."""
         rows = replace(x, centered=self.rows(x.centered))
         acc, ideal, bound = accumulate(
-            rows, self.kernel(weight), self.spread(bias), self.geometry, self.arithmetic, self.spread_zeros
+            rows, self.kernel(weight), self.spread(bias), self.geometry, self.arithmetic, self.spread_zeros, bounds
         )
         made = self.turned(acc)
         return made, made if ideal is acc else self.turned(ideal), bound

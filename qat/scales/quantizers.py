@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from emulator import Arithmetic, quantize
 
@@ -18,7 +21,7 @@ from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
 from .observers import MOMENTUM, OBSERVERS, Observer
-from .scale import SCALES
+from .scale import SCALES, Scale
 from .settings import LayerSettings
 
 Clamp = tuple[float, float]
@@ -106,8 +109,10 @@ class ActivationQuantizer(nn.Module):
         self.scale.set(torch.tensor(scale))
         self.zero_point.fill_(zero_point)
 
-    def step_size(self, shape: Sequence[int]) -> Tensor:
-        """The scale with its gradient, for a tensor of `shape` (batch, …)."""
+    def step_size(self, shape: Sequence[int], known: Mapping[Scale, Tensor]) -> Tensor:
+        """The scale with its gradient, for a tensor of `shape` (batch, …); known : scales that the pass has made."""
+        if self.scale in known:
+            return known[self.scale]
         least, most = self.code_range
         zero_point = int(self.zero_point)
         scale: Tensor = self.scale(1 / math.sqrt(math.prod(shape[1:]) * max(zero_point - least, most - zero_point)))
@@ -118,9 +123,14 @@ class ActivationQuantizer(nn.Module):
         zero_point = int(self.zero_point)
         return zero_point, *quantized_bounds(clamp, scale, zero_point, *self.code_range)
 
-    def forward(self, x: Tensor, clamp: Clamp = NO_CLAMP) -> QuantizedTensor:
-        """Quantize real values as the host does, the division in float32, with a straight-through gradient."""
-        scale = self.step_size(x.shape)
+    def forward(
+        self, x: Tensor, clamp: Clamp = NO_CLAMP, known: Mapping[Scale, Tensor] = MappingProxyType({})
+    ) -> QuantizedTensor:
+        """Quantize real values as the host does, the division in float32, with a straight-through gradient.
+
+        known : scales that the pass has made
+        """
+        scale = self.step_size(x.shape, known)
         zero_point, y_min, y_max = self.limits(clamp, scale)
         return QuantizedTensor(
             centered=quantized(x.float(), scale, y_min - zero_point, y_max - zero_point),
@@ -140,6 +150,34 @@ class ActivationQuantizer(nn.Module):
             error_messages.append(f"{prefix}zero_point must be from {least} to {most}, not {int(found)}")
 
 
+class _Bias(Function):
+    """`quantize_bias` on the CPU, in NumPy: a few hundred numbers, for which torch's operators are slow."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, bias: Tensor, x_scale: Tensor, w_scale: Tensor, correction: Tensor, ends: tuple[int, int]
+    ) -> Tensor:
+        values = (bias.detach().numpy() + correction.numpy()).astype(np.float64)
+        step = x_scale.item()
+        ctx.unit = step * w_scale.detach().numpy().astype(np.float64)
+        with np.errstate(all="ignore"):
+            quotient = values / ctx.unit
+            rounded = np.rint(quotient)
+        codes = np.clip(rounded, *ends)
+        ctx.inside, ctx.quotient, ctx.step = codes == rounded, quotient, step
+        return torch.from_numpy(codes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        to_bias = np.where(ctx.inside, gradient.numpy(), 0) / ctx.unit
+        # Of the product of the scales: −bias / unit², the bias being quotient · unit.
+        to_unit = -to_bias * ctx.quotient
+        to_x, to_w = (to_unit * ctx.unit).sum() / ctx.step, to_unit * ctx.step
+        x_gradient, w_gradient = torch.tensor(to_x, dtype=torch.float32), torch.from_numpy(to_w.astype(np.float32))
+        return torch.from_numpy(to_bias.astype(np.float32)), x_gradient, w_gradient, None, None
+
+
 def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, most: int) -> tuple[int, int]:
     """(y_min, y_max): the real bounds of `clamp` quantized as on the host, within least … most."""
     # The bounds that most layers have need no arithmetic.
@@ -151,9 +189,19 @@ def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, m
     return low, high
 
 
-def quantize_bias(bias: Tensor, x_scale: Tensor, w_scale: Tensor, arithmetic: Arithmetic) -> Tensor:
-    """``round_half_even(bias / (sx·sw))`` in float64, clamped to min(P, 32) bits: (channels,), with a gradient."""
-    surrogate = bias.double() / (x_scale.double() * w_scale.double())
+def quantize_bias(
+    bias: Tensor, x_scale: Tensor, w_scale: Tensor, arithmetic: Arithmetic, correction: Tensor | None = None
+) -> Tensor:
+    """``round_half_even((bias + correction) / (sx·sw))``, the quotient in float64, clamped to min(P, 32) bits.
+
+    Returns float64 integers (channels,), with a gradient to all but the correction.
+    """
+    if correction is None:
+        correction = torch.zeros_like(bias, requires_grad=False)
+    if bias.is_cpu:
+        made: Tensor = _Bias.apply(bias, x_scale, w_scale, correction, arithmetic.bias_range)  # type: ignore[no-untyped-call]
+        return made
+    surrogate = (bias + correction).double() / (x_scale.double() * w_scale.double())
     rounded = surrogate.detach().round()
     codes = rounded.clamp(*arithmetic.bias_range)
     return straight_through(surrogate, codes, codes == rounded)

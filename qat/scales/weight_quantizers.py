@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from emulator import Arithmetic
 
 from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
-from .scale import SCALES
+from .scale import SCALES, Scale
 from .settings import LayerSettings
 from .weight_scales import code_range, weight_scales
 
@@ -68,10 +70,14 @@ class WeightQuantizer(nn.Module):
         """The nearest codes minus their zero points as float32, whatever `offsets` says."""
         return self.clamped((weight / self.scale().view(-1, *[1] * (weight.ndim - 1))).round())
 
-    def forward(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """(codes minus zero points as float32 of weight's shape, scales (channels,)), both with gradients."""
+    def forward(self, weight: Tensor, known: Mapping[Scale, Tensor] = MappingProxyType({})) -> tuple[Tensor, Tensor]:
+        """(codes minus zero points as float32 of weight's shape, scales (channels,)), both with gradients.
+
+        known : scales that the pass has made
+        """
         shared = weight.numel() // self.channels if self.settings.per_channel else weight.numel()
-        scale = self.scale(1 / math.sqrt(shared * self.limit)).expand(self.channels)
+        own = known[self.scale] if self.scale in known else self.scale(1 / math.sqrt(shared * self.limit))
+        scale = own.expand(self.channels)
         if self.zero_point is None:
             codes = quantized(weight, scale, -self.limit, self.limit)
         else:

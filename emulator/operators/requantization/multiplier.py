@@ -21,11 +21,28 @@ RESCALED_SUM_BITS = 29
 
 
 def _quantize(scale: float, bits: int, rounding: str, name: str) -> tuple[int, int]:
-    multiplier, shift = _quantize_array(np.asarray(scale), bits, rounding)
+    multiplier, shift = _quantize_number(scale, bits, rounding)
     if shift < 0:
         limit = f"below 2^{bits}" if math.isfinite(scale) and scale >= 0 else "finite and at least 0"
         raise ValueError(f"{name} must be {limit}, not {scale!r}")
-    return int(multiplier), int(shift)
+    return multiplier, shift
+
+
+def _quantize_number(scale: float, bits: int, rounding: str) -> tuple[int, int]:
+    """`_quantize_array` of one number, in a tenth of the time."""
+    if not 0 <= scale < math.inf:
+        return 0, -1
+    fraction, exponent = math.frexp(scale)
+    scaled, shift = math.ldexp(fraction, bits), bits - exponent
+    # Below 2^31 float64 holds the half that is added, so the floor is that of the exact sum.
+    multiplier = math.floor(scaled + 0.5) if rounding == "double" else round(scaled)
+    if multiplier == 1 << bits:
+        multiplier, shift = multiplier >> 1, shift - 1
+    if scale == 0 or (rounding == "double" and shift > bits - TFLM_EXPONENT):
+        return 0, 0
+    if rounding != "double" and shift > MAX_SHIFT:
+        return round(math.ldexp(scale, MAX_SHIFT)), MAX_SHIFT
+    return multiplier, shift
 
 
 @overload

@@ -1,0 +1,127 @@
+"""Numba kernels of layers that compute element by element; this module imports Numba, so it is imported where one runs.
+
+All arrays are C-contiguous; an element's result and its gradient take one pass each.
+
+a, b, x : (elements,) float32, exact integers; values : alike, the codes less their zero point
+state : (elements,) uint8, BELOW, INSIDE or ABOVE; low, high : float64, the smallest and the largest of `values`
+thresholds : (…, 4) float64, `float_thresholds` of the shift; ratio : float64, so small that the product is exact
+gradient, to_… : float32, of `values` and of an operand; what is returned is float64
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from .kernels import INSIDE, _kernel, _summing_kernel
+
+
+@njit
+def _rounded(product: Any, up: Any, down: Any, up_negative: Any, down_negative: Any) -> Any:
+    nearest = np.rint(product)
+    rest = product - nearest
+    positive = product >= 0
+    rounded = nearest
+    rounded += 1.0 if rest >= (up if positive else up_negative) else 0.0
+    rounded -= 1.0 if -rest >= (down if positive else down_negative) else 0.0
+    return rounded
+
+
+@_kernel
+def product(a: Any, b: Any, ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any) -> None:
+    """``values = clamp(round(a · b · ratio), low, high)``."""
+    up, down, up_negative, down_negative = thresholds
+    for i in range(len(a)):
+        quotient = np.float64(a[i]) * np.float64(b[i]) * ratio
+        rounded = _rounded(quotient, up, down, up_negative, down_negative)
+        values[i] = np.float32(min(max(rounded, low), high))
+        state[i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
+
+
+@_summing_kernel
+def product_gradients(gradient: Any, state: Any, a: Any, b: Any, ratio: Any, to_a: Any, to_b: Any) -> Any:
+    """The gradients of both operands; ratio : float32. Returns that of the ratio."""
+    total = 0.0
+    for i in range(len(a)):
+        inside = gradient[i] * ratio if state[i] == INSIDE else np.float32(0)
+        to_a[i], to_b[i] = inside * b[i], inside * a[i]
+        total += np.float64(to_a[i]) * np.float64(a[i])
+    return total / np.float64(ratio)
+
+
+@_kernel
+def weighted_sum(
+    a: Any, b: Any, a_ratio: Any, b_ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any
+) -> None:
+    """``values = clamp(round(a · a_ratio + b · b_ratio), low, high)``, the sum exact in float64."""
+    up, down, up_negative, down_negative = thresholds
+    for i in range(len(a)):
+        quotient = np.float64(a[i]) * a_ratio + np.float64(b[i]) * b_ratio
+        rounded = _rounded(quotient, up, down, up_negative, down_negative)
+        values[i] = np.float32(min(max(rounded, low), high))
+        state[i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
+
+
+@_summing_kernel
+def sum_gradients(gradient: Any, state: Any, a: Any, b: Any, a_ratio: Any, b_ratio: Any, to_a: Any, to_b: Any) -> Any:
+    """The gradients of both operands; ratios : float32. Returns those of both ratios."""
+    a_total, b_total = 0.0, 0.0
+    for i in range(len(a)):
+        inside = gradient[i] if state[i] == INSIDE else np.float32(0)
+        to_a[i], to_b[i] = inside * a_ratio, inside * b_ratio
+        a_total += np.float64(inside) * np.float64(a[i])
+        b_total += np.float64(inside) * np.float64(b[i])
+    return a_total, b_total
+
+
+@_kernel
+def look_up(x: Any, offset: Any, table: Any, values: Any) -> None:
+    """``values = table[x + offset]``, NaN where x is; table : float32; offset : float32."""
+    for i in range(len(x)):
+        entry = np.int64(x[i] + offset)
+        values[i] = table[entry] if 0 <= entry < len(table) else np.float32(np.nan)
+
+
+@_kernel
+def table_gradients(gradient: Any, x: Any, offset: Any, slope: Any, real: Any, to_x: Any) -> Any:
+    """The gradient of `x`, for which the table's slopes stand; slope, real : float32, of each entry.
+
+    Returns the sums of the gradients by `to_x` · x and by `real`.
+    """
+    by_x, by_real = 0.0, 0.0
+    for i in range(len(x)):
+        entry = min(max(np.int64(x[i] + offset), 0), len(slope) - 1)
+        to_x[i] = gradient[i] * slope[entry]
+        by_x += np.float64(to_x[i]) * np.float64(x[i])
+        by_real += np.float64(gradient[i]) * np.float64(real[entry])
+    return by_x, by_real
+
+
+@_kernel
+def columns(acc: Any, ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any) -> None:
+    """``values = clamp(round(acc · ratio), low, high)``, a ratio for each column.
+
+    acc, values, state : (rows, channels); acc float32 or float64; ratio : (channels,); thresholds : (4, channels)
+    """
+    up, down, up_negative, down_negative = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
+    for row in range(acc.shape[0]):
+        for i in range(acc.shape[1]):
+            quotient = np.float64(acc[row, i]) * ratio[i]
+            rounded = _rounded(quotient, up[i], down[i], up_negative[i], down_negative[i])
+            values[row, i] = np.float32(min(max(rounded, low), high))
+            state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
+
+
+@_kernel
+def column_gradients(gradient: Any, state: Any, acc: Any, ratio: Any, to_acc: Any, to_ratio: Any) -> None:
+    """The gradients of `acc`, ``gradient · ratio`` inside, and of the ratios: added to (channels,) float64.
+
+    ratio : (channels,) float32
+    """
+    for row in range(acc.shape[0]):
+        for i in range(acc.shape[1]):
+            inside = gradient[row, i] if state[row, i] == INSIDE else np.float32(0)
+            to_acc[row, i] = inside * ratio[i]
+            to_ratio[i] += np.float64(inside) * np.float64(acc[row, i])
