@@ -59,7 +59,8 @@ class QuantizedLayers(nn.Module):
         self.states = dict(states)
         self.arithmetic = arithmetic
         self.settings = settings
-        self.learned_scales = [scale for scale in self.modules() if isinstance(scale, LogScale)]
+        learned = [scale for scale in self.modules() if isinstance(scale, LogScale)]
+        self.scalar_scales = [scale for scale in learned if scale.value.ndim == 0]
         # Training steps in which BatchNorm's statistics still move; negative for any number.
         self.register_buffer("statistics_steps", torch.tensor(-1))
         # What `qat.record_ranges` counted, a row for each of `activations`; zeros where nothing is recorded.
@@ -92,7 +93,7 @@ class QuantizedLayers(nn.Module):
     def forward(self, inputs: dict[str, Tensor], step: Step) -> dict[str, QuantizedTensor]:
         """{name: tensor} of the inputs and of all layers; what should follow the pass is left in `step`."""
         tensors: dict[str, QuantizedTensor] = {}
-        step.scales = materialized(self.learned_scales)
+        step.scales = materialized(self.scalar_scales)
         with torch.autocast(self.device.type, enabled=False):
             for name, x in inputs.items():
                 with named(name):

@@ -45,10 +45,13 @@ def product_gradients(gradient: Any, state: Any, a: Any, b: Any, ratio: Any, to_
     """The gradients of both operands; ratio : float32. Returns that of the ratio."""
     total = 0.0
     for i in range(len(a)):
-        inside = gradient[i] * ratio if state[i] == INSIDE else np.float32(0)
-        to_a[i], to_b[i] = inside * b[i], inside * a[i]
-        total += np.float64(to_a[i]) * np.float64(a[i])
-    return total / np.float64(ratio)
+        inside = gradient[i] if state[i] == INSIDE else np.float32(0)
+        to_a[i] = inside * ratio * b[i]
+        total += np.float64(inside) * (np.float64(a[i]) * np.float64(b[i]))
+    for i in range(len(a)):
+        inside = gradient[i] if state[i] == INSIDE else np.float32(0)
+        to_b[i] = inside * ratio * a[i]
+    return total
 
 
 @_kernel
@@ -70,9 +73,11 @@ def sum_gradients(gradient: Any, state: Any, a: Any, b: Any, a_ratio: Any, b_rat
     a_total, b_total = 0.0, 0.0
     for i in range(len(a)):
         inside = gradient[i] if state[i] == INSIDE else np.float32(0)
-        to_a[i], to_b[i] = inside * a_ratio, inside * b_ratio
+        to_a[i] = inside * a_ratio
         a_total += np.float64(inside) * np.float64(a[i])
         b_total += np.float64(inside) * np.float64(b[i])
+    for i in range(len(a)):
+        to_b[i] = gradient[i] * b_ratio if state[i] == INSIDE else np.float32(0)
     return a_total, b_total
 
 
@@ -103,13 +108,12 @@ def table_gradients(gradient: Any, x: Any, offset: Any, slope: Any, real: Any, t
 def columns(acc: Any, ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any) -> None:
     """``values = clamp(round(acc · ratio), low, high)``, a ratio for each column.
 
-    acc, values, state : (rows, channels); acc float32 or float64; ratio : (channels,); thresholds : (4, channels)
+    acc, values, state : (rows, channels); acc float32 or float64; ratio : (channels,); thresholds : (4,), of all shifts
     """
-    up, down, up_negative, down_negative = thresholds[0], thresholds[1], thresholds[2], thresholds[3]
+    up, down, up_negative, down_negative = thresholds
     for row in range(acc.shape[0]):
         for i in range(acc.shape[1]):
-            quotient = np.float64(acc[row, i]) * ratio[i]
-            rounded = _rounded(quotient, up[i], down[i], up_negative[i], down_negative[i])
+            rounded = _rounded(np.float64(acc[row, i]) * ratio[i], up, down, up_negative, down_negative)
             values[row, i] = np.float32(min(max(rounded, low), high))
             state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
 
@@ -122,6 +126,44 @@ def column_gradients(gradient: Any, state: Any, acc: Any, ratio: Any, to_acc: An
     """
     for row in range(acc.shape[0]):
         for i in range(acc.shape[1]):
+            to_acc[row, i] = gradient[row, i] * ratio[i] if state[row, i] == INSIDE else np.float32(0)
+        for i in range(acc.shape[1]):
             inside = gradient[row, i] if state[row, i] == INSIDE else np.float32(0)
-            to_acc[row, i] = inside * ratio[i]
             to_ratio[i] += np.float64(inside) * np.float64(acc[row, i])
+
+
+@_kernel
+def bias(values: Any, correction: Any, x_scale: Any, w_scale: Any, low: Any, high: Any, codes: Any) -> None:
+    """``codes = clamp(round_half_even((values + correction) / (x_scale · w_scale)), low, high)`` in float64.
+
+    values, correction, w_scale : (channels,) float32; x_scale : float64; codes : (channels,) float64; NaN stays NaN
+    """
+    for i in range(len(values)):
+        rounded = np.rint(np.float64(values[i] + correction[i]) / (x_scale * np.float64(w_scale[i])))
+        clamped = high if rounded > high else rounded
+        codes[i] = low if clamped < low else clamped
+
+
+@_summing_kernel
+def bias_gradients(
+    gradient: Any,
+    values: Any,
+    correction: Any,
+    x_scale: Any,
+    w_scale: Any,
+    low: Any,
+    high: Any,
+    to_bias: Any,
+    to_w_scale: Any,
+) -> Any:
+    """The gradients of the values and of w_scale, (channels,) float32 each; returns that of x_scale."""
+    total = 0.0
+    for i in range(len(values)):
+        unit = x_scale * np.float64(w_scale[i])
+        quotient = np.float64(values[i] + correction[i]) / unit
+        inside = low <= np.rint(quotient) <= high
+        by_value = gradient[i] / unit if inside else 0.0
+        to_bias[i] = np.float32(by_value)
+        to_w_scale[i] = np.float32(-by_value * quotient * x_scale)
+        total -= by_value * quotient * np.float64(w_scale[i])
+    return total

@@ -90,9 +90,20 @@ def requantized_columns(
 ) -> Tensor:
     """``clamp(round(acc · multiplier / 2^shift))`` of (rows, channels) with factors for each channel.
 
+    The rounding is one whose thresholds are the same for all shifts (`rounding.SIMPLE`).
+
     scales : of the input, of the channels' weights, of the result
     """
     made: Tensor = _Columns.apply(acc, *scales, multiplier, shift, ends)  # type: ignore[no-untyped-call]
+    return made
+
+
+def biases(bias: Tensor, x_scale: Tensor, w_scale: Tensor, correction: Tensor, ends: tuple[int, int]) -> Tensor:
+    """``clamp(round_half_even((bias + correction) / (sx·sw)))``, the quotient in float64, `ends` being the clamp.
+
+    bias, w_scale, correction : float32 (channels,). Returns float64.
+    """
+    made: Tensor = _Bias.apply(bias, x_scale, w_scale, correction, ends)  # type: ignore[no-untyped-call]
     return made
 
 
@@ -101,8 +112,9 @@ def _flat(x: Tensor) -> NDArray[Any]:
     return array
 
 
-def _results(x: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty(x.shape), torch.empty(x.shape, dtype=torch.uint8)
+def _results(x: Tensor, kind: type[Any] = np.float32) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    # NumPy makes small arrays in a fraction of torch's time.
+    return np.empty(x.shape, np.float32), np.empty(x.shape, kind)
 
 
 class _Product(Function):
@@ -120,29 +132,30 @@ class _Product(Function):
     ) -> Tensor:
         from . import element_kernels
 
-        values, state = _results(a)
+        values, state = _results(a, np.uint8)
         a, b = a.contiguous(), b.contiguous()
         thresholds = float_thresholds(np.array(shift), ends.arithmetic)
         factors = multiplier * 2.0**-shift, thresholds
-        made = _flat(values), _flat(state)
+        made = values.reshape(-1), state.reshape(-1)
         element_kernels.product(_flat(a), _flat(b), *factors, *made, float(ends.low), float(ends.high))
-        ctx.save_for_backward(a, b, state)
+        ctx.save_for_backward(a, b)
+        ctx.state = state
         ctx.scales = a_scale.item(), b_scale.item(), y_scale.item()
-        return values
+        return torch.from_numpy(values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from . import element_kernels
 
-        a, b, state = ctx.saved_tensors
+        (a, b), state = ctx.saved_tensors, ctx.state
         a_scale, b_scale, y_scale = ctx.scales
         ratio = np.float32(a_scale * b_scale / y_scale)
-        to_a, to_b = torch.empty(a.shape), torch.empty(a.shape)
-        operands = _flat(gradient), _flat(state), _flat(a), _flat(b)
-        total = element_kernels.product_gradients(*operands, ratio, _flat(to_a), _flat(to_b))
+        to_a, to_b = _results(a)
+        operands = _flat(gradient), state.reshape(-1), _flat(a), _flat(b)
+        total = element_kernels.product_gradients(*operands, ratio, to_a.reshape(-1), to_b.reshape(-1))
         to_scales = total * b_scale / y_scale, total * a_scale / y_scale, -total * a_scale * b_scale / y_scale**2
-        return to_a, to_b, *map(_scalar, to_scales), None, None, None
+        return torch.from_numpy(to_a), torch.from_numpy(to_b), *_scalars(*to_scales), None, None, None
 
 
 class _Sum(Function):
@@ -160,33 +173,34 @@ class _Sum(Function):
     ) -> Tensor:
         from . import element_kernels
 
-        values, state = _results(a)
+        values, state = _results(a, np.uint8)
         a, b = a.contiguous(), b.contiguous()
         a_ratio, b_ratio = (factor * 2.0**-shift for factor in factors)
         thresholds = float_thresholds(np.array(shift), ends.arithmetic)
-        made = _flat(values), _flat(state)
+        made = values.reshape(-1), state.reshape(-1)
         element_kernels.weighted_sum(
             _flat(a), _flat(b), a_ratio, b_ratio, thresholds, *made, float(ends.low), float(ends.high)
         )
-        ctx.save_for_backward(a, b, state)
+        ctx.save_for_backward(a, b)
+        ctx.state = state
         ctx.scales = a_scale.item(), b_scale.item(), y_scale.item()
         ctx.sign = -1.0 if factors[1] < 0 else 1.0
-        return values
+        return torch.from_numpy(values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from . import element_kernels
 
-        a, b, state = ctx.saved_tensors
+        (a, b), state = ctx.saved_tensors, ctx.state
         (a_scale, b_scale, y_scale), sign = ctx.scales, ctx.sign
-        to_a, to_b = torch.empty(a.shape), torch.empty(a.shape)
-        operands = _flat(gradient), _flat(state), _flat(a), _flat(b)
+        to_a, to_b = _results(a)
+        operands = _flat(gradient), state.reshape(-1), _flat(a), _flat(b)
         ratios = np.float32(a_scale / y_scale), np.float32(sign * b_scale / y_scale)
-        by_a, by_b = element_kernels.sum_gradients(*operands, *ratios, _flat(to_a), _flat(to_b))
+        by_a, by_b = element_kernels.sum_gradients(*operands, *ratios, to_a.reshape(-1), to_b.reshape(-1))
         by_b *= sign
         to_scales = by_a / y_scale, by_b / y_scale, -(by_a * a_scale + by_b * b_scale) / y_scale**2
-        return to_a, to_b, *map(_scalar, to_scales), None, None, None
+        return torch.from_numpy(to_a), torch.from_numpy(to_b), *_scalars(*to_scales), None, None, None
 
 
 class _Table(Function):
@@ -203,12 +217,12 @@ class _Table(Function):
     ) -> Tensor:
         from . import element_kernels
 
-        x, values = x.contiguous(), torch.empty(x.shape)
-        element_kernels.look_up(_flat(x), np.float32(-first), table, _flat(values))
+        x, values = x.contiguous(), np.empty(x.shape, np.float32)
+        element_kernels.look_up(_flat(x), np.float32(-first), table, values.reshape(-1))
         ctx.save_for_backward(x)
         ctx.scales = x_scale.item(), y_scale.item()
         ctx.first, ctx.slope, ctx.real = first, slope, real
-        return values
+        return torch.from_numpy(values)
 
     @staticmethod
     @once_differentiable
@@ -216,12 +230,12 @@ class _Table(Function):
         from . import element_kernels
 
         (x,), (x_scale, y_scale) = ctx.saved_tensors, ctx.scales
-        to_x = torch.empty(x.shape)
+        to_x = np.empty(x.shape, np.float32)
         slope = ctx.slope * np.float32(x_scale / y_scale)
         by_x, by_real = element_kernels.table_gradients(
-            _flat(gradient), _flat(x), np.float32(-ctx.first), slope, ctx.real, _flat(to_x)
+            _flat(gradient), _flat(x), np.float32(-ctx.first), slope, ctx.real, to_x.reshape(-1)
         )
-        return to_x, _scalar(by_x / x_scale), _scalar(-by_real / y_scale**2), None, None, None, None
+        return torch.from_numpy(to_x), *_scalars(by_x / x_scale, -by_real / y_scale**2), None, None, None, None
 
 
 class _Columns(Function):
@@ -239,31 +253,59 @@ class _Columns(Function):
         from . import element_kernels
 
         ratio = np.ldexp(multiplier.astype(np.float64), -shift)
-        values, state = _results(acc)
+        values, state = _results(acc, np.uint8)
         acc = acc.contiguous()
-        thresholds = np.ascontiguousarray(float_thresholds(shift, ends.arithmetic).T)
-        made = values.numpy(), state.numpy()
-        element_kernels.columns(acc.numpy(), ratio, thresholds, *made, float(ends.low), float(ends.high))
-        ctx.save_for_backward(acc, state, w_scale)
+        thresholds = float_thresholds(shift[:1], ends.arithmetic)[0]
+        low, high = float(ends.low), float(ends.high)
+        element_kernels.columns(acc.numpy(), ratio, thresholds, values, state, low, high)
+        ctx.save_for_backward(acc, w_scale)
+        ctx.state = state
         ctx.scales = x_scale.item(), y_scale.item()
-        return values
+        return torch.from_numpy(values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         from . import element_kernels
 
-        (acc, state, w_scale), (x_scale, y_scale) = ctx.saved_tensors, ctx.scales
-        to_acc, to_ratio = torch.empty(acc.shape), np.zeros(acc.shape[1])
+        (acc, w_scale), (x_scale, y_scale) = ctx.saved_tensors, ctx.scales
+        to_acc, to_ratio = np.empty(acc.shape, np.float32), np.zeros(acc.shape[1])
         weights = w_scale.numpy()
         unit = weights * np.float32(x_scale / y_scale)
-        gradients = gradient.contiguous().numpy(), state.numpy(), acc.numpy(), unit
-        element_kernels.column_gradients(*gradients, to_acc.numpy(), to_ratio)
+        gradients = gradient.detach().contiguous().numpy(), ctx.state, acc.numpy(), unit
+        element_kernels.column_gradients(*gradients, to_acc, to_ratio)
         total = float(to_ratio @ weights)
         to_weights = torch.from_numpy((to_ratio * (x_scale / y_scale)).astype(np.float32))
-        to_scales = _scalar(total / y_scale), to_weights, _scalar(-total * x_scale / y_scale**2)
-        return to_acc.to(acc.dtype), *to_scales, None, None, None
+        to_x_scale, to_y_scale = _scalars(total / y_scale, -total * x_scale / y_scale**2)
+        return torch.from_numpy(to_acc), to_x_scale, to_weights, to_y_scale, None, None, None
 
 
-def _scalar(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float32)
+class _Bias(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, bias: Tensor, x_scale: Tensor, w_scale: Tensor, correction: Tensor, ends: tuple[int, int]
+    ) -> Tensor:
+        from . import element_kernels
+
+        codes = torch.empty(bias.shape, dtype=torch.float64)
+        w_scale = w_scale.contiguous()
+        ctx.save_for_backward(bias, w_scale)
+        ctx.rest = _flat(correction), x_scale.item(), *map(float, ends)
+        given, step, low, high = ctx.rest
+        element_kernels.bias(_flat(bias), given, step, _flat(w_scale), low, high, _flat(codes))
+        return codes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        from . import element_kernels
+
+        (bias, w_scale), (correction, step, low, high) = ctx.saved_tensors, ctx.rest
+        to_bias, to_w = torch.empty(bias.shape), torch.empty(bias.shape)
+        arrays = _flat(gradient), _flat(bias), correction, step, _flat(w_scale), low, high
+        to_x = element_kernels.bias_gradients(*arrays, _flat(to_bias), _flat(to_w))
+        return to_bias, *_scalars(to_x), to_w, None, None
+
+
+def _scalars(*values: float) -> tuple[Tensor, ...]:
+    return torch.from_numpy(np.array(values, np.float32)).unbind()

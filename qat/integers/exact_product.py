@@ -34,7 +34,9 @@ def exact_product(
     Returns float32 where it holds all sums, float64 otherwise. Gradients are float32, those of the plain product.
     """
     native = torch.backends.cudnn.flags(enabled=False) if x.is_cuda else nullcontext()
-    with torch.autocast(x.device.type, enabled=False), native:
+    kind = x.device.type
+    plain = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    with plain, native:
         if not _float32_is_exact(x):
             return _product(x.double(), weight.double(), bias, geometry)
         if largest <= EXACT_FLOAT32:

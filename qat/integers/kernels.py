@@ -135,6 +135,17 @@ def quantize_gradients(gradient: Any, inside: Any, x: Any, scale: Any, to_x: Any
 
 
 @_summing_kernel
+def scale_gradients(gradient: Any, inside: Any, x: Any, scale: Any, to_scale: Any) -> None:
+    """The gradients of `scale` alone, as `quantize_gradients` has them."""
+    for row in range(x.shape[0]):
+        step, total = scale[row], 0.0
+        for i in range(x.shape[1]):
+            value = gradient[row, i] if inside[row, i] else np.float32(0)
+            total += np.float64(value) * np.float64(x[row, i])
+        to_scale[row] = -total / (np.float64(step) * np.float64(step))
+
+
+@_summing_kernel
 def magnitudes(x: Any, sums: Any, absolute: Any) -> None:
     """Sums, and sums of magnitudes, of each row's integers: (rows,) float64, exact up to 2^53."""
     for row in range(x.shape[0]):

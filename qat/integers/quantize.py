@@ -70,14 +70,17 @@ class _Quantized(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         from . import kernels
 
         x, scale, inside = ctx.saved_tensors
-        to_x, to_scale = torch.empty_like(x), torch.empty(len(x), dtype=torch.float64)
-        scales = scale.expand(len(x)).contiguous().numpy()
-        arrays = rows(gradient), rows(inside), rows(x), scales, rows(to_x), to_scale.numpy()
-        run(kernels.quantize_gradients, arrays)
+        to_scale = torch.empty(len(x), dtype=torch.float64)
+        arrays = rows(gradient), rows(inside), rows(x), scale.expand(len(x)).contiguous().numpy()
+        to_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        if to_x is None:
+            run(kernels.scale_gradients, (*arrays, to_scale.numpy()))
+        else:
+            run(kernels.quantize_gradients, (*arrays, rows(to_x), to_scale.numpy()))
         return to_x, (to_scale if scale.ndim else to_scale.sum()).float(), None, None
 
 

@@ -50,7 +50,7 @@ class Add(Requantized):
             result = self.tensor(
                 centered, limits, y_scale, lambda: self.combined(a.real.detach(), b.real.detach()), step
             )
-            return replace(result, map_shape=common_order(a, b))
+            return ordered(result, a, b)
         with advised(np.array(scales)):
             terms, *factors, bound = (self.rescaled if self.arithmetic.adder == "rescaled" else self.shared)(
                 a, b, *scales
@@ -59,7 +59,7 @@ class Add(Requantized):
         values, inside = requantize(terms, multiplier, shift, zero_point, y_min, y_max, self.arithmetic, bound)
         real = self.combined(a.real, b.real)
         result = self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
-        return replace(result, map_shape=common_order(a, b))
+        return ordered(result, a, b)
 
     def shared(
         self, a: QuantizedTensor, b: QuantizedTensor, a_scale: float, b_scale: float, y_scale: float
@@ -118,11 +118,11 @@ class Product(Requantized):
                 result = self.tensor(
                     centered, limits, y_scale, lambda: (a.centered * b.centered * (a.scale * b.scale)).detach(), step
                 )
-                return replace(result, map_shape=common_order(a, b))
+                return ordered(result, a, b)
         result = self.requantized(
             a.centered * b.centered, lambda y_scale: np.array(both / y_scale), lambda: a.scale * b.scale, bound, step
         )
-        return replace(result, map_shape=common_order(a, b))
+        return ordered(result, a, b)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         return self.clamped(inputs[0] * inputs[1])
@@ -132,6 +132,12 @@ class Product(Requantized):
     ) -> None:
         result = writer.node("Mul", self.name, [writer.reals[source] for source in self.sources])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
+
+
+def ordered(y: QuantizedTensor, a: QuantizedTensor, b: QuantizedTensor) -> QuantizedTensor:
+    """`y` in the order of the two."""
+    order = common_order(a, b)
+    return y if order is None else replace(y, map_shape=order)
 
 
 def common_order(a: QuantizedTensor, b: QuantizedTensor) -> tuple[int, ...] | None:

@@ -17,6 +17,7 @@ from emulator import Arithmetic, quantize_multiplier
 from ..integers.elements import Range, exact, requantized_columns, together
 from ..integers.planes import compiled, requantize_planes
 from ..integers.requantize import requantize
+from ..integers.rounding import SIMPLE
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
 from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp
@@ -124,7 +125,8 @@ class Requantized(Layer):
         def real() -> Tensor:
             return acc.detach().float() * real_scale().detach()
 
-        if columns and exact(int(integers[0].max()), bound) and self.in_one_pass((y_min, y_max), acc):
+        simple = self.arithmetic.rounding in SIMPLE and exact(int(integers[0].max()), bound)
+        if columns and simple and self.in_one_pass((y_min, y_max), acc):
             ends = Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
             made = requantized_columns(acc.flatten(0, -2), (*columns, y_scale), *integers, ends)
             return self.tensor(made.view_as(acc), limits, y_scale, real, step)

@@ -19,6 +19,7 @@ from .computed import Computed
 from .expression import Expression
 from .layer import Requantized, Step
 from .onnx_writer import OnnxWriter
+from .smooth_tables import smooth, smooth_slope, smooth_table
 from .tflm_tables import free_table, tflm_operator
 
 
@@ -35,13 +36,14 @@ class Table(Requantized):
     ) -> None:
         super().__init__(name, source, arithmetic=arithmetic, settings=settings)
         self.expression = expression
-        self.parameters_read = nn.ModuleList(expression.computed())
+        self.read = tuple(expression.computed())
+        self.parameters_read = nn.ModuleList(self.read)
         self._made: tuple[tuple[object, ...], Tensor, Tensor, Tensor] | None = None
         self._pass: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def values(self, owner: nn.Module) -> dict[Computed, Tensor]:
         """The numbers of the function that the model's parameters give: scalars with their gradients."""
-        return {number: number(owner).reshape(()) for number in self.expression.computed()}
+        return {number: number(owner).reshape(()) for number in self.read}
 
     def known(self, owner: nn.Module) -> Expression:
         """The function with the present values of these numbers."""
@@ -59,12 +61,12 @@ class Table(Requantized):
             assert self._pass is not None
             centered = looked_up(x.centered, (x.scale, y_scale), first, *self._pass)
             found = self.tensor(centered, limits, y_scale, lambda: self.expression.real(x.real.detach()), step)
-            return replace(found, map_shape=x.map_shape)
+            return found if x.map_shape is None else replace(found, map_shape=x.map_shape)
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
-        values, inside, smooth = (part[index] for part in table)
+        values, inside, finite = (part[index] for part in table)
         # An infinite slope times a gradient of 0 would be NaN.
-        real = self.expression.real(torch.where(smooth, x.real, x.real.detach()), self.values(step.owner))
-        surrogate = torch.where(smooth, real, 0) / y_scale
+        real = self.expression.real(torch.where(finite, x.real, x.real.detach()), self.values(step.owner))
+        surrogate = torch.where(finite, real, 0) / y_scale
         result = self.quantized(values, inside, limits, surrogate, y_scale, real.detach, step)
         return replace(result, map_shape=x.map_shape)
 
@@ -78,21 +80,24 @@ class Table(Requantized):
         key = (*scales, *(value.item() for value in self.values(owner).values()))
         if self._made is None or self._made[0] != key:
             expression = self.known(owner)
-            if self.native is None:
+            fast = self.native is None and smooth(expression, y_scale)
+            if fast:
+                codes = smooth_table(expression, *scales, self.arithmetic)
+            elif self.native is None:
                 codes = make_table(expression.function(), *scales, self.arithmetic)
             else:
                 codes = free_table(expression, *scales)
             low, high = self.arithmetic.activation_range
             with torch.inference_mode(False), torch.enable_grad():
-                grid = ((torch.arange(low, high + 1) - x.zero_point) * x.scale.item()).requires_grad_()
+                grid = ((torch.arange(low, high + 1) - x.zero_point) * x.scale.item()).requires_grad_(not fast)
                 real = expression.real(grid)
-                (slope,) = torch.autograd.grad(real.sum(), grid)
+                slope = smooth_slope(expression, real) if fast else torch.autograd.grad(real.sum(), grid)[0]
             free = (real.detach() / y_scale).round() + zero_point
-            table, smooth = torch.from_numpy(codes), real.isfinite() & slope.isfinite()
+            table, finite = torch.from_numpy(codes), real.isfinite() & slope.isfinite()
             inside = (free >= y_min) & (free <= y_max)
-            slopes, reals = (torch.where(inside & smooth, part, 0).numpy() for part in (slope, real.detach()))
+            slopes, reals = (torch.where(inside & finite, part, 0).numpy() for part in (slope, real.detach()))
             self._pass = (table - float(zero_point)).numpy(), slopes, reals
-            self._made = key, (table - float(zero_point)), inside, smooth
+            self._made = key, (table - float(zero_point)), inside, finite
         return self._made[1:]
 
     @property

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from emulator import Arithmetic, quantize
 
 from ..distributed import gathered
+from ..integers.elements import biases, together
 from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
@@ -150,34 +149,6 @@ class ActivationQuantizer(nn.Module):
             error_messages.append(f"{prefix}zero_point must be from {least} to {most}, not {int(found)}")
 
 
-class _Bias(Function):
-    """`quantize_bias` on the CPU, in NumPy: a few hundred numbers, for which torch's operators are slow."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, bias: Tensor, x_scale: Tensor, w_scale: Tensor, correction: Tensor, ends: tuple[int, int]
-    ) -> Tensor:
-        values = (bias.detach().numpy() + correction.numpy()).astype(np.float64)
-        step = x_scale.item()
-        ctx.unit = step * w_scale.detach().numpy().astype(np.float64)
-        with np.errstate(all="ignore"):
-            quotient = values / ctx.unit
-            rounded = np.rint(quotient)
-        codes = np.clip(rounded, *ends)
-        ctx.inside, ctx.quotient, ctx.step = codes == rounded, quotient, step
-        return torch.from_numpy(codes)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        to_bias = np.where(ctx.inside, gradient.numpy(), 0) / ctx.unit
-        # Of the product of the scales: −bias / unit², the bias being quotient · unit.
-        to_unit = -to_bias * ctx.quotient
-        to_x, to_w = (to_unit * ctx.unit).sum() / ctx.step, to_unit * ctx.step
-        x_gradient, w_gradient = torch.tensor(to_x, dtype=torch.float32), torch.from_numpy(to_w.astype(np.float32))
-        return torch.from_numpy(to_bias.astype(np.float32)), x_gradient, w_gradient, None, None
-
-
 def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, most: int) -> tuple[int, int]:
     """(y_min, y_max): the real bounds of `clamp` quantized as on the host, within least … most."""
     # The bounds that most layers have need no arithmetic.
@@ -198,9 +169,8 @@ def quantize_bias(
     """
     if correction is None:
         correction = torch.zeros_like(bias, requires_grad=False)
-    if bias.is_cpu:
-        made: Tensor = _Bias.apply(bias, x_scale, w_scale, correction, arithmetic.bias_range)  # type: ignore[no-untyped-call]
-        return made
+    if together(bias, w_scale, correction):
+        return biases(bias, x_scale, w_scale, correction, arithmetic.bias_range)
     surrogate = (bias + correction).double() / (x_scale.double() * w_scale.double())
     rounded = surrogate.detach().round()
     codes = rounded.clamp(*arithmetic.bias_range)

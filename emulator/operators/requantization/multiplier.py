@@ -78,6 +78,11 @@ def _quantize_array(
     scale: NDArray[np.float64], bits: int, rounding: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(multiplier, shift) of each element, exact in float64; a negative shift where there is none."""
+    fraction, exponent = np.frexp(scale)
+    if rounding != "double" and scale.size > 0 and 0 < fraction.min() and fraction.max() < 1:
+        multiplier, shift = np.rint(fraction * 2.0**bits).astype(np.int64), bits - exponent.astype(np.int64)
+        if multiplier.max() < 1 << bits and shift.min() >= 0 and shift.max() <= MAX_SHIFT:
+            return multiplier, shift  # nothing is to be carried, limited or refused
     good = np.isfinite(scale) & (scale >= 0)
     scale = np.where(good, scale, 0.0)
     fraction, exponent = np.frexp(scale)
