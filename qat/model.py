@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic
 
 from .host import Host
+from .integers.chain import Chain
 from .integers.tensor import QuantizedTensor
 from .layers.layer import Layer, Requantized, Step, named
 from .layers.masks import restore_masks
@@ -98,9 +100,21 @@ class QuantizedLayers(nn.Module):
             for name, x in inputs.items():
                 with named(name):
                     tensors[name] = self.quantized(name, x, step)
+            chain, waiting = Chain(), list[str]()
             for layer in self:
                 with named(layer.name):
-                    tensors[layer.name] = layer([tensors[source] for source in layer.sources], step)
+                    operands = [tensors[source] for source in layer.sources]
+                    made = None if hooked(layer) else layer.chained(operands, step, chain)
+                    if made is not None:
+                        tensors[layer.name] = made
+                        waiting.append(layer.name)
+                        continue
+                    if any(source in waiting for source in layer.sources):
+                        close(chain, waiting, tensors)
+                        chain, waiting = Chain(), []
+                        operands = [tensors[source] for source in layer.sources]
+                    tensors[layer.name] = layer(operands, step)
+            close(chain, waiting, tensors)
         return tensors
 
     def quantized(self, name: str, x: Tensor, step: Step) -> QuantizedTensor:
@@ -112,6 +126,18 @@ class QuantizedLayers(nn.Module):
             step.updates.append(lambda: quantizer.follow(x.detach().float()))
         result: QuantizedTensor = quantizer(x, known=step.scales)
         return result
+
+
+def hooked(layer: nn.Module) -> bool:
+    """Whether somebody listens to the layer's calls."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+
+
+def close(chain: Chain, names: Sequence[str], tensors: dict[str, QuantizedTensor]) -> None:
+    """Give the tensors of these names, the results of the chain's steps, what stands for them in autograd's graph."""
+    if names:
+        for name, centered in zip(names, chain.close(), strict=True):
+            tensors[name] = replace(tensors[name], centered=centered)
 
 
 class PreparedModel(nn.Module):

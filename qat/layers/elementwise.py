@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from emulator import Arithmetic, quantize_adder, quantize_multiplier, quantize_rescaled_adder
 from emulator.operators.requantization.multiplier import RESCALED_BITS
 
-from ..integers.elements import Range, added, multiplied, together
+from ..integers import element_steps as elements
+from ..integers.chain import Chain, exact, together
+from ..integers.element_steps import Range, Sum
 from ..integers.requantize import requantize, rescaled_sum
 from ..integers.tensor import QuantizedTensor
 from ..scales.settings import Settings
 from .layer import Requantized, Step, advised
 from .onnx_writer import OnnxWriter
-
-EXACT_BITS = 35  # of a multiplier whose products with those of two 9-bit operands float64 holds
 
 
 class Add(Requantized):
@@ -35,22 +35,12 @@ class Add(Requantized):
         self.subtract = subtract
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        made = self.alone(inputs, step)
+        if made is not None:
+            return made
         a, b = inputs
-        y_scale = self.output.step_size(np.broadcast_shapes(a.centered.shape, b.centered.shape), step.scales)
-        larger = max(a.scale.item(), b.scale.item())
-        y_scale = self.reached(y_scale, lambda y: np.array(larger / y), self.arithmetic.adder_multiplier_bits)
-        zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
-        scales = a.scale.item(), b.scale.item(), y_scale.item()
-        if self.arithmetic.adder != "rescaled" and self.in_one_pass((y_min, y_max), a.centered, b.centered):
-            with advised(np.array(scales)):
-                a_factor, b_factor, places = quantize_adder(*scales, self.arithmetic)
-            signed = a_factor, -b_factor if self.subtract else b_factor
-            steps, ends = (a.scale, b.scale, y_scale), Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
-            centered = added(a.centered, b.centered, steps, signed, places, ends)
-            result = self.tensor(
-                centered, limits, y_scale, lambda: self.combined(a.real.detach(), b.real.detach()), step
-            )
-            return ordered(result, a, b)
+        y_scale, limits = self.result(a, b, step)
+        (zero_point, y_min, y_max), scales = limits, (a.scale.item(), b.scale.item(), y_scale.item())
         with advised(np.array(scales)):
             terms, *factors, bound = (self.rescaled if self.arithmetic.adder == "rescaled" else self.shared)(
                 a, b, *scales
@@ -59,6 +49,30 @@ class Add(Requantized):
         values, inside = requantize(terms, multiplier, shift, zero_point, y_min, y_max, self.arithmetic, bound)
         real = self.combined(a.real, b.real)
         result = self.quantized(values, inside, limits, real / y_scale, y_scale, real.detach, step)
+        return ordered(result, a, b)
+
+    def result(self, a: QuantizedTensor, b: QuantizedTensor, step: Step) -> tuple[Tensor, tuple[int, int, int]]:
+        """The scale of the sum, and its zero point and clamp."""
+        y_scale = self.output.step_size(np.broadcast_shapes(a.centered.shape, b.centered.shape), step.scales)
+        larger = max(a.scale.item(), b.scale.item())
+        y_scale = self.reached(y_scale, lambda y: np.array(larger / y), self.arithmetic.adder_multiplier_bits)
+        return y_scale, self.output.limits(self.clamp, y_scale)
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        a, b = inputs
+        if self.arithmetic.adder == "rescaled" or not together(a.centered, b.centered):
+            return None
+        y_scale, limits = self.result(a, b, step)
+        zero_point, *ends = limits
+        if any(self.constants(*ends)):
+            return None
+        scales = a.scale.item(), b.scale.item(), y_scale.item()
+        with advised(np.array(scales)):
+            a_factor, b_factor, places = quantize_adder(*scales, self.arithmetic)
+        factors = a_factor, -b_factor if self.subtract else b_factor
+        added = Sum(scales, factors, places, Range(ends[0] - zero_point, ends[1] - zero_point, self.arithmetic))
+        centered = chain.add(added, (a.centered, b.centered), (a.scale, b.scale, y_scale))
+        result = self.tensor(centered, limits, y_scale, lambda: self.combined(a.real.detach(), b.real.detach()), step)
         return ordered(result, a, b)
 
     def shared(
@@ -102,27 +116,38 @@ class Product(Requantized):
     """a · b: the exact product of the codes, then one rounding."""
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        made = self.alone(inputs, step)
+        if made is not None:
+            return made
         a, b = inputs
         bound = max(map(abs, a.extremes)) * max(map(abs, b.extremes))
         both = a.scale.item() * b.scale.item()
-        if self.arithmetic.multiplier_bits <= EXACT_BITS and together(a.centered, b.centered):
-            y_scale = self.output.step_size(a.centered.shape, step.scales)
-            y_scale = self.reached(y_scale, lambda y: np.array(both / y), self.arithmetic.multiplier_bits)
-            zero_point, y_min, y_max = limits = self.output.limits(self.clamp, y_scale)
-            if self.in_one_pass((y_min, y_max), a.centered):
-                scale = both / y_scale.item()
-                with advised(np.array(scale)):
-                    factors = quantize_multiplier(scale, self.arithmetic)
-                ends = Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
-                centered = multiplied(a.centered, b.centered, (a.scale, b.scale, y_scale), *factors, ends)
-                result = self.tensor(
-                    centered, limits, y_scale, lambda: (a.centered * b.centered * (a.scale * b.scale)).detach(), step
-                )
-                return ordered(result, a, b)
         result = self.requantized(
             a.centered * b.centered, lambda y_scale: np.array(both / y_scale), lambda: a.scale * b.scale, bound, step
         )
         return ordered(result, a, b)
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        a, b = inputs
+        bound, both = max(map(abs, a.extremes)) * max(map(abs, b.extremes)), a.scale.item() * b.scale.item()
+        if not together(a.centered, b.centered) or not exact(1 << self.arithmetic.multiplier_bits, bound):
+            return None
+        y_scale = self.output.step_size(a.centered.shape, step.scales)
+        y_scale = self.reached(y_scale, lambda y: np.array(both / y), self.arithmetic.multiplier_bits)
+        zero_point, *ends = limits = self.output.limits(self.clamp, y_scale)
+        if any(self.constants(*ends)):
+            return None
+        scale = both / y_scale.item()
+        with advised(np.array(scale)):
+            factors = quantize_multiplier(scale, self.arithmetic)
+        scales = a.scale.item(), b.scale.item(), y_scale.item()
+        times = elements.Product(scales, *factors, Range(ends[0] - zero_point, ends[1] - zero_point, self.arithmetic))
+        centered = chain.add(times, (a.centered, b.centered), (a.scale, b.scale, y_scale))
+
+        def real() -> Tensor:
+            return (a.centered * b.centered * (a.scale * b.scale)).detach()
+
+        return ordered(self.tensor(centered, limits, y_scale, real, step), a, b)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         return self.clamped(inputs[0] * inputs[1])

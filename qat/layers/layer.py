@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_multiplier
 
-from ..integers.elements import Range, exact, requantized_columns, together
+from ..integers.chain import Chain, exact, together
+from ..integers.element_steps import Range
+from ..integers.elements import requantized_columns
 from ..integers.planes import compiled, requantize_planes
 from ..integers.requantize import requantize
 from ..integers.rounding import SIMPLE
@@ -73,6 +75,19 @@ class Layer(nn.Module):
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         """The layer's codes; exact integers."""
         raise NotImplementedError
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        """`forward` as the next step of `chain`, whose stand-in is the result's `centered`; None if it cannot be one.
+
+        Only a stand-in's values may be read. Nothing has happened where the result is None.
+        """
+        return None
+
+    def alone(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor | None:
+        """`chained` as a chain of its own."""
+        chain = Chain()
+        made = self.chained(inputs, step, chain)
+        return None if made is None else replace(made, centered=chain.close()[0])
 
     def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
         """Whether the layer stands in the integer graph; one that changes nothing does not."""

@@ -10,6 +10,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..integers.chain import Chain, together
+from ..integers.element_steps import Cut, Shaped
 from ..integers.tensor import QuantizedTensor
 from .layer import Layer, Step
 from .onnx_writer import OnnxWriter
@@ -31,6 +33,18 @@ class Reshape(Layer):
         # The accelerator stores the channels last, and leaves them there in the vector that it makes of a map.
         reorders = len(self.shape) == 1 and origin[0] > 1 and math.prod(origin[1:]) > 1
         return replace(x, centered=self.real([x.centered], step.owner), map_shape=origin if reorders else None)
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        (x,) = inputs
+        # Of maps the values are many, and nothing is to be saved.
+        if (
+            x.centered.ndim > 3
+            or len(self.shape) > 1
+            or math.prod(x.centered.shape[1:-1]) > 1
+            or not together(x.centered)
+        ):
+            return None
+        return replace(x, centered=chain.add(Shaped(self.shape), (x.centered,), ()), map_shape=None)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         return inputs[0].reshape(inputs[0].shape[0], *self.shape)
@@ -76,6 +90,13 @@ class Slice(Layer):
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
         return replace(inputs[0], centered=self.real([inputs[0].centered], step.owner), map_shape=None)
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        (x,) = inputs
+        if x.centered.ndim > 3 or not together(x.centered):
+            return None
+        cut = Cut(self.axis, slice(self.places.start, self.places.stop, self.places.step))
+        return replace(x, centered=chain.add(cut, (x.centered,), ()), map_shape=None)
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
         places = slice(self.places.start, self.places.stop, self.places.step)

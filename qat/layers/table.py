@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, make_table
 
-from ..integers.elements import looked_up
+from ..integers.chain import Chain, together
+from ..integers.element_steps import Lookup
 from ..integers.tensor import QuantizedTensor, as_int
 from ..scales.settings import Settings
 from .computed import Computed
@@ -50,18 +51,14 @@ class Table(Requantized):
         return self.expression.at({number: value.item() for number, value in self.values(owner).items()})
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        done = self.alone(inputs, step)
+        if done is not None:
+            return done
         (x,) = inputs
         y_scale = self.output.step_size(x.centered.shape, step.scales)
         limits = self.output.limits(self.clamp, y_scale)
         made = self.table(x, step.owner, y_scale.item(), *limits)
         table = (part.to(x.centered.device) for part in made)
-        if not self.parameters_read and self.in_one_pass(limits[1:], x.centered):
-            # Where the table is clamped or not smooth, the gradient is 0.
-            first = self.arithmetic.activation_range[0] - x.zero_point
-            assert self._pass is not None
-            centered = looked_up(x.centered, (x.scale, y_scale), first, *self._pass)
-            found = self.tensor(centered, limits, y_scale, lambda: self.expression.real(x.real.detach()), step)
-            return found if x.map_shape is None else replace(found, map_shape=x.map_shape)
         index = (x.centered.detach() + (x.zero_point - self.arithmetic.activation_range[0])).long()
         values, inside, finite = (part[index] for part in table)
         # An infinite slope times a gradient of 0 would be NaN.
@@ -69,6 +66,23 @@ class Table(Requantized):
         surrogate = torch.where(finite, real, 0) / y_scale
         result = self.quantized(values, inside, limits, surrogate, y_scale, real.detach, step)
         return replace(result, map_shape=x.map_shape)
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        (x,) = inputs
+        if self.read or not together(x.centered):
+            return None
+        y_scale = self.output.step_size(x.centered.shape, step.scales)
+        limits = self.output.limits(self.clamp, y_scale)
+        if any(self.constants(*limits[1:])):
+            return None
+        self.table(x, step.owner, y_scale.item(), *limits)
+        assert self._pass is not None
+        # Where the table is clamped or not smooth, the gradient is 0.
+        steps = x.scale.item(), y_scale.item()
+        looked_up = Lookup(steps, self.arithmetic.activation_range[0] - x.zero_point, *self._pass)
+        centered = chain.add(looked_up, (x.centered,), (x.scale, y_scale))
+        found = self.tensor(centered, limits, y_scale, lambda: self.expression.real(x.real.detach()), step)
+        return found if x.map_shape is None else replace(found, map_shape=x.map_shape)
 
     def table(
         self, x: QuantizedTensor, owner: nn.Module, y_scale: float, zero_point: int, y_min: int, y_max: int

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from emulator import Arithmetic, quantize
 
 from ..distributed import gathered
-from ..integers.elements import biases, together
+from ..integers.chain import together
+from ..integers.elements import biases
 from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
