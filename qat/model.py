@@ -62,7 +62,7 @@ class QuantizedLayers(nn.Module):
         self.arithmetic = arithmetic
         self.settings = settings
         learned = [scale for scale in self.modules() if isinstance(scale, LogScale)]
-        self.scalar_scales = [scale for scale in learned if scale.value.ndim == 0]
+        self.learned_scales = [[scale for scale in learned if scale.value.ndim == axes] for axes in (0, 1)]
         # Training steps in which BatchNorm's statistics still move; negative for any number.
         self.register_buffer("statistics_steps", torch.tensor(-1))
         # What `qat.record_ranges` counted, a row for each of `activations`; zeros where nothing is recorded.
@@ -95,7 +95,8 @@ class QuantizedLayers(nn.Module):
     def forward(self, inputs: dict[str, Tensor], step: Step) -> dict[str, QuantizedTensor]:
         """{name: tensor} of the inputs and of all layers; what should follow the pass is left in `step`."""
         tensors: dict[str, QuantizedTensor] = {}
-        step.scales = materialized(self.scalar_scales)
+        alike = [materialized(scales) for scales in self.learned_scales]
+        step.scales = {scale: value for part in alike for scale, value in part.items()}
         with torch.autocast(self.device.type, enabled=False):
             for name, x in inputs.items():
                 with named(name):

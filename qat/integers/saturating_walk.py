@@ -36,9 +36,15 @@ def walks(x: QuantizedTensor, weight: Tensor, geometry: Geometry | None, arithme
         and x.centered.device.type == "cpu"
         and x.centered.numel() > 0
         and (geometry is None or geometry.groups in (1, x.centered.shape[1]))
-        and max(map(abs, x.extremes)) * float(weight.detach().abs().max()) <= LARGEST_PRODUCT
+        and max(map(abs, x.extremes)) * largest(weight) <= LARGEST_PRODUCT
         and numba_installed()
     )
+
+
+def largest(weight: Tensor) -> float:
+    """The largest magnitude of a weight that is not empty."""
+    least, most = torch.aminmax(weight.detach())
+    return max(-least.item(), most.item())
 
 
 def saturated_walk(
@@ -126,7 +132,10 @@ def _walk(
     else:
         lanes = -(-len(chosen) // walk_kernels.LANES) * walk_kernels.LANES
         kernel, made = walk_kernels.dense, _blocks(weight, lanes, geometry)
-    flat, base, offsets = _windows(values, weight.shape[2:], geometry, lanes if depthwise else values.shape[1])
+    if not depthwise and values.shape[2:] == weight.shape[2:] == (1, 1) and not any(geometry.padding):
+        flat, base, offsets = _vectors(values)
+    else:
+        flat, base, offsets = _windows(values, weight.shape[2:], geometry, lanes if depthwise else values.shape[1])
     acc = np.zeros((*base.shape, lanes), np.int16)
     acc[..., : len(chosen)] = bias.to(torch.int16).numpy()
     grouped = acc if depthwise else acc.reshape(*base.shape, -1, walk_kernels.LANES)
@@ -138,6 +147,17 @@ def _walk(
 def stored(x: Tensor, map_shape: tuple[int, ...] | None) -> Tensor:
     """(n, length) with a flattened (channels, …) map in its stored order, the channels last: the order of the sums."""
     return x if map_shape is None else x.reshape(-1, *map_shape).movedim(1, -1).flatten(1)
+
+
+def _vectors(values: Tensor) -> tuple[NDArray[np.int16], NDArray[np.int64], NDArray[np.int64]]:
+    """`_windows` of maps (batch, channels, 1, 1), each of them the only window of a kernel that reads all channels."""
+    from . import walk_kernels
+
+    flat = np.zeros(values.numel() + walk_kernels.UNROLL, np.int16)
+    flat[: values.numel()] = values.numpy().reshape(-1)
+    base = np.arange(-(-len(values) // walk_kernels.ROWS) * walk_kernels.ROWS) * values.shape[1]
+    base[len(values) :] = 0
+    return flat, base.reshape(-1, walk_kernels.ROWS), np.zeros(1, np.int64)
 
 
 def _windows(

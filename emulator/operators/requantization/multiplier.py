@@ -79,7 +79,7 @@ def _quantize_array(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(multiplier, shift) of each element, exact in float64; a negative shift where there is none."""
     fraction, exponent = np.frexp(scale)
-    if rounding != "double" and scale.size > 0 and 0 < fraction.min() and fraction.max() < 1:
+    if rounding != "double" and scale.ndim > 0 and scale.size > 0 and fraction.min() > 0 and fraction.max() < 1:
         multiplier, shift = np.rint(fraction * 2.0**bits).astype(np.int64), bits - exponent.astype(np.int64)
         if multiplier.max() < 1 << bits and shift.min() >= 0 and shift.max() <= MAX_SHIFT:
             return multiplier, shift  # nothing is to be carried, limited or refused
