@@ -117,9 +117,10 @@ class ConvolutionEmitter:
         vertical, horizontal = self.cut.axes
         if self.resident is not None:
             self.resident.need(self.resident.along(tile, piece.kernel_rows, piece.kernel_columns), piece.channels)
+            buffer = self.resident.buffers[self.resident.part(piece.channels)]
             if self.resident.flat:
-                return self.resident.buffer, self.resident.lines, horizontal.inputs(tile.columns, piece.kernel_columns)
-            return self.resident.buffer, vertical.inputs(tile.rows, piece.kernel_rows), self.resident.pixels
+                return buffer, self.resident.lines, horizontal.inputs(tile.columns, piece.kernel_columns)
+            return buffer, vertical.inputs(tile.rows, piece.kernel_rows), self.resident.pixels
         if self.cut.at_once is None:
             key = inputs.first, inputs.last
             if key in self.inputs:
@@ -161,7 +162,9 @@ class ConvolutionEmitter:
             width, first_channel = len(piece.channels), 0
         first_row = first_channel
         if self.resident is not None:
-            first_row += self.resident.place(lines.first, pixels.first)
+            part = self.resident.part(piece.channels)
+            width = len(part)
+            first_row += self.resident.place(lines.first, pixels.first, part) - part.first
         entry, offset = self.entries[index]
         carry = int(piece.first_tile > 0)
         positions = tile.positions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .cut.convolution_cut import ConvolutionCut
 from .cut.tiling import Span, Tile
 from .emitter import Emitter
@@ -12,7 +14,7 @@ PIECES_MOST = 8
 
 
 class ResidentInput:
-    """The buffer, and which pieces of the map are still to be loaded: (lines or pixels of the only line, channel rows).
+    """Its buffers, and which pieces of the map are not loaded yet: (lines or pixels of the only line, channel rows).
 
     Those channels that the layer before stores first come first, over the whole map; the last ones come along the map,
     as far as each tile of the layer needs it.
@@ -23,8 +25,8 @@ class ResidentInput:
         self.lines, self.pixels = cut.inputs
         self.flat = len(self.lines) == 1
         self.whole = self.pixels if self.flat else self.lines
-        rows = len(self.lines) * len(self.pixels) * cut.channel_rows
-        self.buffer = Buffer(Memory.ACTIVATION, rows)
+        positions = len(self.lines) * len(self.pixels)
+        self.buffers = {part: Buffer(Memory.ACTIVATION, positions * len(part)) for part in cut.parts}
         self.unloaded = self.pieces()
 
     def along(self, tile: Tile, kernel_rows: Span, kernel_columns: Span) -> Span:
@@ -51,7 +53,7 @@ class ResidentInput:
             else:
                 found.append((span, late))
             first = last
-        return found
+        return [(span, part) for span, channels in found for part in _in_parts(channels, cut.parts)]
 
     def need(self, along: Span, channels: Span) -> None:
         """Load what is missing of these lines or pixels, and what comes before it."""
@@ -63,13 +65,24 @@ class ResidentInput:
         cut, lanes = self.cut, self.cut.config.rows
         lines, pixels = (self.lines, along) if self.flat else (along, self.pixels)
         codes = Span(channels.first * lanes, min(channels.last * lanes, cut.source.depth))
-        offset = self.place(lines.first, pixels.first) + channels.first
-        self.emitter.load(self.buffer, cut.source.transfer(lines, pixels, codes), offset, cut.channel_rows)
+        part = self.part(channels)
+        offset = self.place(lines.first, pixels.first, part) + channels.first - part.first
+        self.emitter.load(self.buffers[part], cut.source.transfer(lines, pixels, codes), offset, len(part))
 
-    def place(self, line: int, pixel: int) -> int:
-        """The buffer's row of a pixel's first channels."""
+    def part(self, channels: Span) -> Span:
+        """The channel rows that lie in one buffer with these."""
+        return next(part for part in self.cut.parts if part.first <= channels.first and channels.last <= part.last)
+
+    def place(self, line: int, pixel: int, part: Span) -> int:
+        """The row of a pixel's first channels in the buffer of a part."""
         line, pixel = line - self.lines.first, pixel - self.pixels.first
-        return (line * len(self.pixels) + pixel) * self.cut.channel_rows
+        return (line * len(self.pixels) + pixel) * len(part)
+
+
+def _in_parts(channels: Span, parts: list[Span]) -> list[Span]:
+    """Channel rows, cut where parts end."""
+    ends = [part.last for part in parts if channels.first < part.last < channels.last]
+    return [Span(first, last) for first, last in pairwise([channels.first, *ends, channels.last])]
 
 
 def _meet(one: Span, other: Span) -> bool:

@@ -15,7 +15,19 @@ from .bands import bands
 from .column_blocks import Block, blocks
 from .maps import Map
 from .output_room import output_room
-from .tiling import Axis, Segment, Span, Tile, cut_kernel_rows, even_spans, in_range, segments, spans, tiles
+from .tiling import (
+    Axis,
+    Segment,
+    Span,
+    Tile,
+    cut_channels,
+    cut_kernel_rows,
+    even_spans,
+    in_range,
+    segments,
+    spans,
+    tiles,
+)
 
 GROUP_MOST = 8
 """Column blocks that are stored together."""
@@ -46,6 +58,7 @@ class ConvolutionCut:
     group : column blocks whose outputs are stored together, pixel by pixel
     pieces : K of each block in pieces whose weights fit half of the scratchpad
     halves : it is cut in two bands, and its input is another layer's
+    parts : channel rows in parts, each in a buffer of its own: of a large input some while another one is in use
     stored : channel rows in the pieces in which the layer before stores them, if the input is resident
     split : channel rows of the first tile's input in pieces, since the array begins with the first one; or none
     by_blocks : each column block meets all positions before the next one, so that its weights are loaded once
@@ -102,6 +115,10 @@ class ConvolutionCut:
         self.weights_stay = self.by_blocks or (len(self.tiles) > 1 and few_weights)
         self.entries_stay = self.by_blocks or (len(self.tiles) > 1 and len(self.blocks) <= PARAMETER_ENTRIES // 2)
         self.resident = alike and few_weights and self.fits_whole() if whole is None else alike
+        self.parts = self.cut_parts() if self.resident else []
+        if len(self.parts) > 1:
+            ends = [part.last for part in self.parts]
+            self.pieces = [[part for piece in pieces for part in cut_channels(piece, ends)] for pieces in self.pieces]
         self.group = self.group_size()
         self.jobs = self.order_by_blocks(self.tiles[0], parts) if self.by_blocks else self.order_by_tiles()
         self.halves = follows and len(parts) == 2
@@ -164,6 +181,14 @@ class ConvolutionCut:
         lines, pixels = self.inputs
         small = len(lines) * len(pixels) * self.channel_rows <= self.config.activation_depth // 2
         return small and in_range(Tile(Span(0, 1), Span(0, 1)), len(lines), len(pixels))
+
+    def cut_parts(self) -> list[Span]:
+        """Channel rows in parts; of one kernel position, each takes at most a quarter of the scratchpad."""
+        lines, pixels = self.inputs
+        positions, depth = len(lines) * len(pixels), self.config.activation_depth
+        if not self.pointwise or 2 * positions * self.channel_rows <= depth:
+            return [Span(0, self.channel_rows)]
+        return list(even_spans(self.channel_rows, max(depth // 4 // positions, 1)))
 
     def order_by_tiles(self) -> list[tuple[Tile, Span]]:
         """Tile after tile, the column blocks of each in groups."""

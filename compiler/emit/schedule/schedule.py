@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from operator import itemgetter
 
 import numpy as np
@@ -23,7 +22,7 @@ from .external_hazards import LastWriter
 from .operation import Buffer, Memory, Operation
 
 LOOKAHEAD = 12
-"""LOADs in front of an operation that does not need them: fewer than a queue holds, so that it gets past them."""
+"""LOADs in front of an operation that begin after it: fewer than a queue holds, so that it gets past them."""
 FITTING = 4
 """The part of a LOAD that ends before another one could begin which it passes: the bus hardly ever idles."""
 
@@ -77,7 +76,7 @@ class _Scheduler:
     """Program order and places, with the time at which about each operation ends.
 
     waiting : LOADs that are not in the program, memory by memory, in the order of emission
-    early : LOADs in the program that no operation has needed yet, a heap
+    early : when about LOADs in the program begin
     full : memories in which the next LOAD found no room
     done : the last operation of another unit
     clock : when about each operation of the program ends; rows: when the last content of each row has been used
@@ -116,7 +115,7 @@ class _Scheduler:
                 queues.setdefault(operation.accesses[0].buffer.memory, deque()).append(index)
         self.waiting = list(queues.values())
         self.full: set[Memory] = set()
-        self.early: list[int] = []
+        self.early: deque[int] = deque()
         self.done = -1
 
     def run(self) -> list[Operation]:
@@ -130,19 +129,19 @@ class _Scheduler:
             if not self.place(index):
                 self.fail(index)
             start = self.clock.start(index, self.stores[index])
-            self.load_ahead(index, start + self.durations[index], order)
+            self.load_ahead(index, start, order)
             self.enter(index, start, order)
             self.done = index
             self.release(index)
         return order
 
-    def load_ahead(self, index: int, end: int, order: list[Operation]) -> None:
-        """LOADs that operation `index`, which ends at about `end`, does not need yet, in the order of emission.
+    def load_ahead(self, index: int, start_of: int, order: list[Operation]) -> None:
+        """LOADs that operation `index`, which begins at about `start_of`, does not need, in the order of emission.
 
         One that would wait, for room or for a STORE, is passed by those to other memories that are done in time.
         """
-        free = self.clock.units
-        while self.waiting and self.ahead(index) < LOOKAHEAD:
+        free, end = self.clock.units, start_of + self.durations[index]
+        while self.waiting and self.ahead(start_of) < LOOKAHEAD:
             found, limit = -1, -1
             for queue in sorted(self.waiting, key=itemgetter(0)):
                 candidate = queue[0]
@@ -186,20 +185,21 @@ class _Scheduler:
             return -1
         return self.clock.start(index, self.stores[index])
 
-    def ahead(self, index: int) -> int:
-        """LOADs in program order that an operation does not need."""
-        while self.early and self.early[0] < index:
-            heappop(self.early)
+    def ahead(self, time: int) -> int:
+        """LOADs in program order that have not begun by a time."""
+        while self.early and self.early[0] < time:
+            self.early.popleft()
         return len(self.early)
 
     def load(self, index: int, order: list[Operation]) -> None:
         """A placed LOAD enters the program."""
-        heappush(self.early, index)
         queue = next(queue for queue in self.waiting if queue[0] == index)
         queue.popleft()
         if not queue:
             self.waiting.remove(queue)
-        self.enter(index, self.clock.start(index, self.stores[index]), order)
+        start = self.clock.start(index, self.stores[index])
+        self.early.append(start)
+        self.enter(index, start, order)
 
     def enter(self, index: int, start: int, order: list[Operation]) -> None:
         """An operation that begins at about `start` enters the program."""
