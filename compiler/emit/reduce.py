@@ -58,9 +58,11 @@ class ReduceEmitter:
                 f"{self.config.operand_depth} rows (operand_scratchpad_bytes)"
             )
         entry = self.emitter.uniform_parameters(multiplier, shift)
+        # A layer of one tile begins with its first channels while the one before makes the others.
+        most = min(GROUP_MOST, len(blocks) if len(cut) > 1 else -(-len(blocks) // 2))
         for tile in cut:
             group = 1
-            while group < min(GROUP_MOST, len(blocks)) and fits(tile, group + 1):
+            while group < most and fits(tile, group + 1):
                 group += 1
             for some in spans(len(blocks), group):
                 self.emit_tile(tile, blocks[some.first : some.last], entry, axes)

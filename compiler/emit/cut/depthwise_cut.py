@@ -12,7 +12,7 @@ from emulator.depthwise_segments import depthwise_segments
 from emulator.graph import Codes, Convolution, Graph, LookupTable, map_size
 from emulator.instructions import COUNTER_ROWS, DEPTHWISE_SUMS, DEPTHWISE_WORDS
 
-from ..schedule.durations import COUNTERS_CYCLES, LANES_CYCLES, line_cycles, transfer_cycles
+from ..schedule.durations import COUNTERS_CYCLES, LANES_CYCLES, LANES_TRIP, line_cycles, transfer_cycles
 from .column_blocks import weight_zero_points
 from .maps import Map
 from .output_room import output_room
@@ -133,7 +133,7 @@ class DepthwiseCut:
         size = min(group * self.config.columns, self.target.depth)
         loads = sum(self._transfer(self.source, *self._inputs(lines, pixels, piece), size) for piece in self.pieces)
         stores = self._transfer(self.target, lines, pixels, size)
-        walk = group * len(self.pieces) * LANES_CYCLES
+        walk = group * len(self.pieces) * (LANES_CYCLES + LANES_TRIP)
         if self.config.counters:
             walk += group * (COUNTERS_CYCLES + COUNTER_ROWS)
         for piece in self.pieces:
@@ -166,7 +166,7 @@ def runs_in_lanes(node: Convolution, config: AcceleratorConfig) -> bool:
     if max(height, width) > KERNEL_MOST:
         return True
     line = line_cycles(pixels, (height, width), node.dilations[1], node.strides[1], config.depthwise_taps)
-    lanes = lines * line + LANES_CYCLES + COUNTERS_CYCLES + COUNTER_ROWS
+    lanes = lines * line + LANES_CYCLES + LANES_TRIP + COUNTERS_CYCLES + COUNTER_ROWS
     array = lines * pixels * height * width * -(-config.columns // config.rows)
     return config.depthwise_taps > 1 or lanes <= LANES_SHARE * array
 

@@ -10,7 +10,7 @@ from emulator.config import AcceleratorConfig
 from emulator.instructions import INSTRUCTION_BYTES, Unit
 from emulator.timing import sum_round_trip
 
-from .durations import START_CYCLES, TRANSFER_CYCLES, duration
+from .durations import LANES_TRIP, START_CYCLES, TRANSFER_CYCLES, duration
 from .operation import WRITER, Access, Buffer, Operation
 
 
@@ -32,7 +32,7 @@ class Times:
 
 def times(operations: Sequence[Operation], config: AcceleratorConfig) -> Times:
     """The times of an accelerator."""
-    trips = {Unit.LOAD: TRANSFER_CYCLES, Unit.CONVOLVE: sum_round_trip(config)}
+    trips = {Unit.LOAD: TRANSFER_CYCLES, Unit.CONVOLVE: sum_round_trip(config), Unit.POST_PROCESS: LANES_TRIP}
     return Times(
         [duration(operation, config) for operation in operations],
         tuple(trips.get(unit, 0) for unit in Unit),

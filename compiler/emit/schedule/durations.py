@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from emulator.config import AcceleratorConfig
 from emulator.depthwise_segments import depthwise_segments
-from emulator.instructions import COUNTER_ROWS, Opcode
+from emulator.instructions import Opcode
 from emulator.timing import sum_round_trip
 
 from .operation import Operation
@@ -19,8 +19,10 @@ HALF_BURST_CYCLES = 5
 """Half cycles that a burst takes at least: 16 of them are under way, and a memory answers after some 32 cycles."""
 ARRAY_CYCLES = 4
 """Of an instruction of the array besides its positions."""
-LANES_CYCLES = 50
-"""Of an instruction of post-processing besides its positions, until its last row is written."""
+LANES_CYCLES, LEAST_CYCLES = 4, 30
+"""Of an instruction of post-processing besides its positions, until the next one can begin; all of a short one."""
+LANES_TRIP = 46
+"""From there until its last row is written."""
 COUNTERS_CYCLES = 5
 """Of COUNTERS besides their rows: they follow at once, and what comes next is set up before the last row is written."""
 TRIP_CYCLES = 64
@@ -36,9 +38,9 @@ def duration(operation: Operation, config: AcceleratorConfig) -> int:
             # Two LOADs are under way.
             return cycles if operation.opcode == Opcode.STORE else max(cycles - TRANSFER_CYCLES, cycles // 2)
         case Opcode.REQUANTIZE:
-            return LANES_CYCLES + fields["count"]
+            return max(LANES_CYCLES + fields["count"], LEAST_CYCLES)
         case Opcode.COUNTERS:
-            return COUNTERS_CYCLES + COUNTER_ROWS
+            return LEAST_CYCLES
         case Opcode.CONVOLVE:
             return ARRAY_CYCLES + _array_cycles(fields, config)
         case Opcode.REDUCE:
