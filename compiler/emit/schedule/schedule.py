@@ -76,7 +76,7 @@ class _Scheduler:
     """Program order and places, with the time at which about each operation ends.
 
     waiting : LOADs that are not in the program, memory by memory, in the order of emission
-    early : when about LOADs in the program begin
+    early : when about LOADs in the program begin, and their indices
     full : memories in which the next LOAD found no room
     done : the last operation of another unit
     clock : when about each operation of the program ends; rows: when the last content of each row has been used
@@ -115,7 +115,7 @@ class _Scheduler:
                 queues.setdefault(operation.accesses[0].buffer.memory, deque()).append(index)
         self.waiting = list(queues.values())
         self.full: set[Memory] = set()
-        self.early: deque[int] = deque()
+        self.early: deque[tuple[int, int]] = deque()
         self.done = -1
 
     def run(self) -> list[Operation]:
@@ -141,7 +141,7 @@ class _Scheduler:
         One that would wait, for room or for a STORE, is passed by those to other memories that are done in time.
         """
         free, end = self.clock.units, start_of + self.durations[index]
-        while self.waiting and self.ahead(start_of) < LOOKAHEAD:
+        while self.waiting and self.ahead(index, start_of) < LOOKAHEAD:
             found, limit = -1, -1
             for queue in sorted(self.waiting, key=itemgetter(0)):
                 candidate = queue[0]
@@ -185,11 +185,11 @@ class _Scheduler:
             return -1
         return self.clock.start(index, self.stores[index])
 
-    def ahead(self, time: int) -> int:
-        """LOADs in program order that have not begun by a time."""
-        while self.early and self.early[0] < time:
+    def ahead(self, index: int, time: int) -> int:
+        """LOADs in program order that an operation does not need and that have not begun by a time."""
+        while self.early and self.early[0][0] < time:
             self.early.popleft()
-        return len(self.early)
+        return sum(load > index for _, load in self.early)
 
     def load(self, index: int, order: list[Operation]) -> None:
         """A placed LOAD enters the program."""
@@ -198,7 +198,7 @@ class _Scheduler:
         if not queue:
             self.waiting.remove(queue)
         start = self.clock.start(index, self.stores[index])
-        self.early.append(start)
+        self.early.append((start, index))
         self.enter(index, start, order)
 
     def enter(self, index: int, start: int, order: list[Operation]) -> None:
