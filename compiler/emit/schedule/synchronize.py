@@ -5,7 +5,8 @@ instructions of one unit that an instruction depends on, only the last. What a u
 for again. Every signal meets just one wait, in order, because both only move forward.
 
 A counter of tokens holds `MOST_TOKENS`. Where those that an instruction gives might not all have been consumed when it
-ends, the one that would have waited for it waits for a later instruction of the same unit.
+ends, the one that would have waited for it waits for a later instruction of the same unit; if there is none, the one
+that waits for the last token does.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.instructions import TOKEN_BITS, Unit
+from emulator.instructions import QUEUE_DEPTH, TOKEN_BITS, Unit
 
 from .external_hazards import LastWriter
 from .operation import READERS, WRITER, Access, Memory, Operation
 
 MOST_TOKENS = (1 << TOKEN_BITS) - 1
+QUEUED_MOST = QUEUE_DEPTH + 1
+"""Instructions of a unit that the sequencer has passed and that have not started: those in its queue, and the head."""
 
 
 class _Tokens:
@@ -40,15 +43,27 @@ class _Tokens:
         self.signals, self.waits = ([[list[int]() for _ in units] for _ in units] for _ in range(2))
 
     def signaller(self, giver: int, taker: int, least: int) -> int:
-        """The first of the giver's instructions from `least` on whose token the taker's counter surely has room for, or
-        the giver's last one."""
+        """The first of the giver's instructions from `least` on whose token the taker's counter surely has room for;
+        −1 if there is none."""
         own, given = self.own[giver], len(self.signals[giver][taker])
         waits = self.waits[giver][taker]
 
         def fits(index: int) -> bool:
             return given + 1 - bisect_right(waits, self.begun[index][taker]) <= MOST_TOKENS
 
-        return least if fits(least) else own[bisect_left(own, True, bisect_left(own, least), len(own) - 1, key=fits)]
+        if fits(least):
+            return least
+        found = bisect_left(own, True, bisect_left(own, least), key=fits)
+        return own[found] if found < len(own) else -1
+
+    def move(self, giver: int, taker: int) -> tuple[int, int]:
+        """The last token comes from the giver's last instruction; returns (who gave it before, who does).
+
+        Where none fits, all but a queue of the waits lie behind that instruction, so none waits for a later one.
+        """
+        signals, last = self.signals[giver][taker], self.own[giver][-1]
+        before, signals[-1] = signals[-1], last
+        return before, last
 
     def add(self, index: int, unit: int, needed: Sequence[int]) -> None:
         """An instruction waits for others of other units, −1: for none of them."""
@@ -59,6 +74,9 @@ class _Tokens:
                 begun = [max(pair) for pair in zip(begun, self.begun[last], strict=True)]
                 self.signals[other][unit].append(last)
                 self.waits[other][unit].append(index)
+        for other, earlier in enumerate(self.own):
+            if len(earlier) > QUEUED_MOST:
+                begun[other] = max(begun[other], earlier[-QUEUED_MOST - 1])
         begun[unit] = index
         self.begun.append(begun)
         own.append(index)
@@ -108,7 +126,12 @@ def synchronize(program: Sequence[Operation], depths: dict[Memory, int], memory_
             if last <= known[other][unit]:
                 needed[other] = -1
                 continue
-            last = needed[other] = known[other][unit] = tokens.signaller(other, unit, last)
+            last = needed[other] = tokens.signaller(other, unit, last)
+            if last >= 0:
+                operation.wait |= 1 << other
+            else:
+                before, last = tokens.move(other, unit)
+                program[before].signal &= ~(1 << unit)
             program[last].signal |= 1 << unit
-            operation.wait |= 1 << other
+            known[other][unit] = last
         tokens.add(index, unit, needed)

@@ -10,10 +10,13 @@ import pytest
 from codesign.networks.builder import NetworkBuilder
 from codesign.utilization import random_inputs
 from compiler import compile_graph
+from compiler.emit.schedule.operation import Access, Buffer, Memory, Operation, Transfer
+from compiler.emit.schedule.synchronize import synchronize
 from emulator import AcceleratorConfig, Arithmetic, run_graph
 from emulator.instructions import (
     COUNTER_ROWS,
     PARAMETER_PITCH,
+    QUEUE_DEPTH,
     UNIT_OF,
     Instruction,
     Opcode,
@@ -154,3 +157,52 @@ def test_more_stores_than_a_counter_of_tokens_holds() -> None:
     made = Machine(config).run(program, inputs).outputs  # stops where a counter overflows
     for name, codes in run_graph(graph, inputs).items():
         np.testing.assert_array_equal(made[name], codes)
+
+
+def most_tokens(program: list[Operation]) -> int:
+    """Tokens that a counter may hold if who takes them does as little as queues and program order allow."""
+    most = 0
+    for giver in Unit:
+        for taker in Unit:
+            consumed = [operation.wait >> giver & 1 for operation in program if operation.unit == taker]
+            given = passed = 0
+            for operation in program:
+                passed += operation.unit == taker
+                given += operation.unit == giver and operation.signal >> taker & 1
+                begun = max(passed - QUEUE_DEPTH - 1, 0)  # the others are in the queue, one at its head
+                most = max(most, given - sum(consumed[:begun]))
+    return most
+
+
+def test_more_stores_than_a_counter_holds_before_the_first_load() -> None:
+    """No STORE knows of any LOAD: the last ones are waited for together, and each before what it stores is loaded."""
+    count = 300
+    rows = [Buffer(memory, count, 0) for memory in (Memory.OUTPUT, Memory.ACTIVATION)]
+    program = [
+        Operation(
+            opcode, {}, accesses=(Access(buffer, index, 1, 1, 1, write=opcode == Opcode.LOAD),),
+            transfer=Transfer(8 * index, 1, 0, 1, 0, 8),
+        )
+        for opcode, buffer in zip((Opcode.STORE, Opcode.LOAD), rows, strict=True)
+        for index in range(count)
+    ]  # fmt: skip
+    synchronize(program, dict.fromkeys(Memory, count), 8 * count)
+    given = [index for index, operation in enumerate(program) if operation.signal >> Unit.LOAD & 1]
+    taken = [index - count for index, operation in enumerate(program) if operation.wait >> Unit.STORE & 1]
+    assert given == [*range(254), count - 1] and taken == list(range(255))
+    assert most_tokens(program) == 255
+
+
+def test_loads_that_never_wait_give_each_instruction_its_own_token() -> None:
+    """What a queue cannot hold has begun: LOADs ahead of an array whose rows are never filled again."""
+    count, ahead = 700, 10
+    rows = Buffer(Memory.WEIGHT, count, 0)
+    loads = [Operation(Opcode.LOAD, {}, accesses=(Access(rows, i, 1, 1, 1, write=True),)) for i in range(count)]
+    convolves = [Operation(Opcode.CONVOLVE, {}, accesses=(Access(rows, i, 1, 1, 1),)) for i in range(count)]
+    program = loads[:ahead]
+    for index in range(count):
+        program += [convolves[index], *loads[index + ahead : index + ahead + 1]]
+    synchronize(program, dict.fromkeys(Memory, count), 0)
+    assert all(operation.signal == 1 << Unit.CONVOLVE for operation in loads)
+    assert all(operation.wait == 1 << Unit.LOAD for operation in convolves)
+    assert most_tokens(program) == ahead + QUEUE_DEPTH + 1
