@@ -128,7 +128,6 @@ class Execution:
                 latency=self.latency,
                 on_progress=on_progress,
                 trace=file,
-                cycles=None if self.machine is None else self.machine.cycles,
             )
 
         if trace is None:

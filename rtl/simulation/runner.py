@@ -61,6 +61,7 @@ class LeanVerilator(_GroupRunner, Verilator):
     threads : that the model's evaluation is divided among
     library : folder of Verilator's run-time library as object files, if it has been compiled before
     cocotb : whether Python drives the top; otherwise it plays everything by itself
+    loops : whether the Verilog has loops over instances
     """
 
     def __init__(
@@ -69,12 +70,14 @@ class LeanVerilator(_GroupRunner, Verilator):
         threads: int = 1,
         library: Path | None = None,
         cocotb: bool = True,
+        loops: bool = False,
     ) -> None:
         super().__init__()
         self.trace = trace
         self.threads = threads
         self.library = library
         self.cocotb = cocotb
+        self.loops = loops
         self.tool = find_verilator()
 
     def _set_env_build(self) -> None:
@@ -105,7 +108,7 @@ class LeanVerilator(_GroupRunner, Verilator):
         make += [f"CXX={find_compiler().executable}", f"LINK={find_compiler().executable}"]
         if self.trace == "fst":  # neither -llz4 nor -lz
             make += ["LDLIBS=$(VM_USER_LDLIBS) $(CFG_LDLIBS_THREADS)"]
-        make += [f"OPT_FAST={best().flags}", LIBRARY_OPTIMIZATION, *self.tool.make_variables]
+        make += [f"OPT_FAST={best(self.loops).flags}", LIBRARY_OPTIMIZATION, *self.tool.make_variables]
         return [verilate, *copy, make]
 
     def _test_command(self) -> list[list[str]]:

@@ -14,7 +14,7 @@ from emulator.registers import COUNTERS, LANE_COUNTERS, REGISTERS, lane_counter
 from emulator.timing import MAX_LATENCY
 
 from .errors import SimulationError, log_tail
-from .loops import roll
+from .loops import has_loops, roll
 from .script import Plan, script
 from .simulator import BuiltSimulator, build
 
@@ -79,6 +79,7 @@ def build_testbench(
     threads: int = 1,
     patience: int = 1 << 20,
     signals: bool = False,
+    straight: bool = False,
     title: str = "",
 ) -> AcceleratorSimulator:
     """Build `testbench.v` around the module ``accelerator`` in the Verilog sources (file name, text).
@@ -90,22 +91,23 @@ def build_testbench(
     threads : of the Verilator model
     patience : cycles after which a register that does not answer ends the simulation
     signals : write what happens in every cycle of observed runs to ``signals.txt`` in the simulation's work folder
-
+    straight : give Verilator the Verilog as it is, without loops over equal instances
     title : what is built, as `build` has it
 
     Raises what `build` raises.
     """
     size = max(SMALLEST_MEMORY.get(simulator, 0), 1 << (memory_bytes - 1).bit_length())
-    if simulator == "verilator" and trace is None:  # a waveform shows every instance
-        accelerator = [(name, roll(text)) for name, text in accelerator]
-    sources = [*accelerator, *((file.name, file.read_text(encoding="utf-8")) for file in FILES)]
+    rolled = list(accelerator)
+    if simulator == "verilator" and trace is None and not straight:  # a waveform shows every instance
+        rolled = [(name, roll(text)) for name, text in accelerator]
+    sources = [*rolled, *((file.name, file.read_text(encoding="utf-8")) for file in FILES)]
     parameters = {"BUS_BYTES": bus_bytes, "MEMORY_BYTES": size, "PROGRESS_BITS": PROGRESS_BITS.get(simulator, 17)}
     parameters["PATIENCE"] = patience
     defines = {"SIGNALS": 1} if signals else {}
 
     built = build(
         sources, "testbench", simulator, parameters=parameters, defines=defines, trace=trace, threads=threads,
-        title=title,
+        loops=any(has_loops(text) for _, text in rolled), title=title,
     )  # fmt: skip
     return AcceleratorSimulator(built, bus_bytes, columns, size)
 

@@ -146,8 +146,9 @@ def _runner(
     threads: int = 1,
     library: Path | None = None,
     cocotb: bool = True,
+    loops: bool = False,
 ) -> LeanVerilator | LeanIcarus:
-    return LeanVerilator(trace, threads, library, cocotb) if simulator == "verilator" else LeanIcarus()
+    return LeanVerilator(trace, threads, library, cocotb, loops) if simulator == "verilator" else LeanIcarus()
 
 
 def build(
@@ -160,6 +161,7 @@ def build(
     trace: str | None = None,
     threads: int = 1,
     cocotb: bool = False,
+    loops: bool = False,
     title: str = "",
 ) -> BuiltSimulator:
     """Build a simulator, or find it in the cache.
@@ -173,6 +175,7 @@ def build(
     trace : ``vcd`` or ``fst`` for a simulator that can write a waveform
     threads : that Verilator divides the design among
     cocotb : for a top that Python drives
+    loops : whether `sources` have loops over instances (`rtl.simulation.loops`), for which Verilator's C++ is optimized
     title : what is built, for the line that says so
 
     Raises `ToolError` if a tool is missing and `SimulationError` if the build fails.
@@ -192,10 +195,20 @@ def build(
         main = (COCOTB_MAIN if cocotb else MAIN).read_text(encoding="utf-8")
         headers = sorted(COMPRESSION.glob("*.h")) if trace == "fst" else []
         base += [find_compiler().version, main, COMMON, LIBRARY_OPTIMIZATION, tool.make_variables, threads]
-        base += [astuple(best()), [file.read_text(encoding="utf-8") for file in headers]]
+        base += [astuple(best(loops)), [file.read_text(encoding="utf-8") for file in headers]]
     content = [base, [list(source) for source in sources], top, parameters, defines]
     order = _Order(
-        simulator, list(sources), top, parameters, defines, trace, threads, cocotb, content_key(base), title or top
+        simulator,
+        list(sources),
+        top,
+        parameters,
+        defines,
+        trace,
+        threads,
+        cocotb,
+        loops,
+        content_key(base),
+        title or top,
     )
     folder = cached_folder("simulators", content_key(content), lambda folder: _compile(folder, order))
     return BuiltSimulator(simulator, top, folder, trace, cocotb)
@@ -213,6 +226,7 @@ class _Order:
     trace: str | None
     threads: int
     cocotb: bool
+    loops: bool
     library_key: str
     title: str
 
@@ -231,7 +245,7 @@ def _compile(folder: Path, order: _Order) -> None:
         announce(f"building the simulator of {order.title} (about {seconds} s, kept in {folder.parent})")
     library = cache_folder() / "verilated" / order.library_key
     log = folder / "build.log"
-    runner = _runner(order.simulator, order.trace, order.threads, library, order.cocotb)
+    runner = _runner(order.simulator, order.trace, order.threads, library, order.cocotb, order.loops)
     try:
         runner.build(
             sources=files, hdl_toplevel=order.top, parameters=order.parameters, defines=order.defines,

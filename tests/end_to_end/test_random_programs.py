@@ -9,6 +9,10 @@ from emulator import AcceleratorConfig
 from emulator.instructions import INSTRUCTION_BYTES, Error
 from emulator.machine import Machine, RunRecord
 from rtl import simulate_images
+from rtl.accelerator import accelerator_verilog
+from rtl.simulate import simulate_plans
+from rtl.simulation import Plan, build_testbench, run_plans
+from rtl.simulation.loops import has_loops, roll
 from tests.end_to_end.configs import CONFIGS, VERSION_2
 from tests.programs import MEMORY_BYTES, memory_image, random_program
 
@@ -49,6 +53,22 @@ def test_machine_and_rtl_are_equal(name: str, simulator: str, seeds: range) -> N
         assert any(record.memory != image for record, image in zip(rtl, images, strict=True)), "nothing is stored"
     assert ended.count(Error.NONE) > len(ended) // 3
     assert Error.ADDRESS in ended
+
+
+def test_the_verilog_as_it_is_runs_as_with_loops() -> None:
+    """Verilator gets loops in place of equal instances; the accelerator that is exported has none."""
+    config = CONFIGS["3x11"]
+    verilog = accelerator_verilog(config)
+    assert has_loops(roll(verilog)) and not has_loops(verilog)
+    images, lengths = random_images(1, config, PROGRAMS)
+    plans = [Plan(image, 0, length, 3, seed=5) for image, length in zip(images, lengths, strict=True)]
+    sources = [("accelerator.v", verilog)]
+    straight = build_testbench(
+        sources, config.bus_bytes, config.columns, memory_bytes=MEMORY_BYTES, straight=True, title="3×11, straight"
+    )
+    for run, looped in zip(run_plans(straight, plans), simulate_plans(config, plans), strict=True):
+        assert np.array_equal(run.lane_counters, looped.lane_counters)
+        assert vars(run) | {"lane_counters": None} == vars(looped) | {"lane_counters": None}
 
 
 def one_of_each(records: list[RunRecord], images: list[bytes]) -> tuple[int, int]:

@@ -46,6 +46,11 @@ def roll(text: str) -> str:
     return _INITIAL.sub(_equal_words, text)
 
 
+def has_loops(text: str) -> bool:
+    """Whether `roll` has made loops over instances in this Verilog."""
+    return f"for (logic [31:0] {INDEX} = " in text
+
+
 def _equal_words(found: re.Match[str]) -> str:
     count = found[0].count("\n") - 2
     return f"  initial for (int word = 0; word < {count}; word = word + 1) {found[1]}[word] = {found[2]};\n"

@@ -163,13 +163,15 @@ def test_arguments_are_checked() -> None:
     assert run_plans(testbench, []) == []
 
 
-def test_flags_that_a_compiler_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loops = "-O1 -ftree-loop-vectorize -ftree-vrp"
-    for number, (refused, macro, flags) in enumerate(
+@pytest.mark.parametrize(
+    ("loops", "flags"), [(False, "-O1 -ftree-loop-vectorize -ftree-vrp"), (True, "-O3")], ids=["straight", "loops"]
+)
+def test_flags_that_a_compiler_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loops: bool, flags: str) -> None:
+    for number, (refused, macro, expected) in enumerate(
         (
-            ("nothing", "__GNUC__", f"{loops} -march=native"),
-            ("-march=native", "__GNUC__", loops),
-            ("-ftree", "__GNUC__", "-O2"),
+            ("nothing", "__GNUC__", f"{flags} -march=native"),
+            ("-march=native", "__GNUC__", flags),
+            (flags.split()[-1], "__GNUC__", "-O2"),
             ("nothing", "__clang__", "-O2"),
         )
     ):
@@ -177,4 +179,4 @@ def test_flags_that_a_compiler_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         compiler.write_text(f'#!/bin/sh\ncase "$*" in *{refused}*) exit 1;; esac\necho "#define {macro} 1"\n')
         compiler.chmod(0o755)
         monkeypatch.setattr(optimization, "find_compiler", lambda compiler=compiler: Tool(str(compiler), "1"))
-        assert best.__wrapped__().flags == flags
+        assert best.__wrapped__(loops).flags == expected
