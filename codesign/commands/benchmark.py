@@ -58,5 +58,7 @@ def run(names: Sequence[str], options: Mapping[str, Mapping[str, Any]], json_fil
 
 
 def figure(value: float | str | None) -> str | None:
-    """A measured number with three significant digits; text as it is."""
-    return f"{value:.3g}" if isinstance(value, int | float) else value
+    """A measured number with three significant digits, or to the whole; text as it is."""
+    if not isinstance(value, int | float):
+        return value
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
