@@ -22,7 +22,8 @@ from .external_hazards import LastWriter
 from .operation import Buffer, Memory, Operation
 
 LOOKAHEAD = 12
-"""LOADs in front of an operation that begin after it: fewer than a queue holds, so that it gets past them."""
+"""LOADs in front of an operation that begin after it, by the estimated times: fewer than a queue holds, so that the
+operation is not held up behind them. Where the estimate is off, it may wait for some of them, and nothing worse."""
 FITTING = 4
 """The part of a LOAD that ends before another one could begin which it passes: the bus hardly ever idles."""
 

@@ -133,10 +133,16 @@ def test_what_nothing_reads_has_no_gradient() -> None:
     assert y.grad is None
 
 
-@pytest.mark.parametrize("build", [lambda x: x.double(), lambda x: x[:0], lambda x: x.reshape(-1, 1)])
-def test_other_tensors_take_other_routes(build: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize(
+    ("build", "alone"),
+    [(lambda x: x.double(), False), (lambda x: x[:0], False), (lambda x: x.reshape(-1, 1), True)],
+    ids=["float64", "empty", "another shape"],
+)
+def test_other_tensors_take_other_routes(build: Callable[[Tensor], Tensor], alone: bool) -> None:
     from qat.integers.chain import together
 
     x = torch.zeros(3, 2)
     assert together(x, x)
-    assert not together(build(x), x) or not together(build(x))
+    assert not together(x, build(x))
+    assert not together(build(x), x)
+    assert together(build(x)) == alone
