@@ -39,7 +39,7 @@ ACCESSES = {
     "accumulator_reads": "rows of sums that CONVOLVE carries on and REQUANTIZE reads",
     "parameter_writes": "rows of parameters that LOAD writes, a byte a column",
     "bias_reads": "rows of biases: with which CONVOLVE's sums begin, and one a DEPTHWISE",
-    "multiplier_reads": "rows of multipliers and shifts: one an instruction of post-processing, but ADDER",
+    "multiplier_reads": "rows of multipliers and shifts: one an instruction of post-processing, but COUNTERS",
     "zero_point_reads": "rows of weights' zero points: one a row of weights or a DEPTHWISE, where the config has them",
     "table_writes": "rows of the tables that LOAD writes, a byte a column",
     "table_reads": "rows of codes that are looked up",
@@ -119,7 +119,9 @@ def instruction_accesses(instruction: Instruction, config: AcceleratorConfig) ->
         case Opcode.DEPTHWISE:
             return depthwise_accesses(instruction.fields, config)
         case Opcode.COUNTERS:
-            return {"output_writes": COUNTER_ROWS, "multiplier_reads": 1}
+            return {"output_writes": COUNTER_ROWS}
+        case Opcode.ADDER:  # what it reads is not used
+            return {"multiplier_reads": 1}
     return {}
 
 

@@ -13,7 +13,9 @@ from rtl.simulation import Plan, SimulatedRun, build_testbench, run_plans
 
 POST = "post_processing.unit"
 SETTINGS = f"{POST}.settings"
-WRITES = f"{POST}.output_write && !{SETTINGS}_counters"
+ISSUES = f"{POST}.issued && !{POST}.is_counters"
+"""A result that is not a count; one row of the output scratchpad is written for it, when later instructions may have
+other settings."""
 
 
 def events(config: AcceleratorConfig) -> dict[str, str]:
@@ -26,8 +28,8 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
     byte = f"{SETTINGS}_byte == 0" if config.raw_outputs else "1"
     lane_byte = "compute.accumulator_lane_0.parameter_write"
     taps, chain = config.depthwise_taps, f"{POST}.depthwise"
-    begins = f"{POST}.go && {SETTINGS}_depthwise" if taps else "0"
-    loads = f"{POST}.control_load && {SETTINGS}_depthwise" if taps else "0"
+    begins = f"{POST}.go && !{POST}.is_counters && {SETTINGS}_depthwise" if taps else "0"
+    loads = f"{POST}.control_load && {SETTINGS}_depthwise && {POST}.is_window" if taps else "0"
     window = f"!{SETTINGS}_requantize && !{SETTINGS}_depthwise" if taps else f"!{SETTINGS}_requantize"
     lines = "".join(f" + {POST}.line_read__{k}" for k in range(max(taps // 3 - 1, 0)))
     return {
@@ -40,14 +42,14 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
         "output_writes": f"{POST}.output_write",
         "output_reads": "store.step",
         "accumulator_writes": "compute.unit.accumulate_write",
-        "accumulator_reads": f"compute.unit.accumulate_carry + ({POST}.go && {SETTINGS}_requantize)",
+        "accumulator_reads": f"compute.unit.accumulate_carry + {POST}.accumulator_read",
         "parameter_writes": f"{lane_byte}[{config.parameter_rows - 1}:0] != 0",
         # Each sum that is written began with a bias, or with a sum that was read.
         "bias_reads": f"compute.unit.accumulate_write - compute.unit.accumulate_carry + ({loads})",
         "multiplier_reads": f"{POST}.control_load",
         "zero_point_reads": f"compute.unit.read_weight + ({loads})" if config.weight_zero_points else "0",
         "table_writes": "load.write_table",
-        "table_reads": f"{WRITES} && {SETTINGS}_table",
+        "table_reads": f"{ISSUES} && {POST}.table_",
         "depthwise_writes": f"load.write_depthwise && load.write_address % {config.depthwise_pitch} < {taps}",
         "depthwise_reads": f"{begins} && {chain}.swap",
         "waiting_writes": f"{POST}.control_chain_write",
@@ -55,10 +57,10 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
         "depthwise_macs": f"{taps * columns} * ({begins} && {chain}.candidate_begin)",
         "macs": f"{elements} * compute.unit.positions",
         "macs_inside": f"{elements} * (compute.unit.positions && compute.unit.inside_)",
-        "requantizations": f"{columns} * ({WRITES} && {byte})",
+        "requantizations": f"{columns} * ({ISSUES} && {byte})",
         "reductions": f"{columns} * ({POST}.operand_read && {window})",
-        "products": f"{columns} * ({WRITES} && {window} && {SETTINGS}_mode == {int(Mode.PRODUCT)})",
-        "additions": f"{columns} * ({WRITES} && {SETTINGS}_add)",
+        "products": f"{columns} * ({ISSUES} && {window} && {SETTINGS}_mode == {int(Mode.PRODUCT)})",
+        "additions": f"{columns} * ({ISSUES} && {POST}.add)",
         "bytes_fetched": f"{config.bus_bytes} * front_end.sequencer.fetch.valid",
         "bytes_loaded": f"{config.bus_bytes} * (axi__rvalid && axi__rready && !front_end.sequencer.fetch.valid)",
         "bytes_stored": f"{config.bus_bytes} * (axi__wvalid && axi__wready)",

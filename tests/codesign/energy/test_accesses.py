@@ -13,7 +13,7 @@ from codesign.networks.single_layer import gemm
 from compiler import compile_graph
 from emulator import AcceleratorConfig, Machine
 from emulator.config import KIB
-from emulator.instructions import Instruction, Opcode, Target
+from emulator.instructions import Instruction, Opcode, Target, fields_of
 
 CONFIG = AcceleratorConfig(rows=4, columns=8)
 WINDOW = {
@@ -142,8 +142,9 @@ def test_other_instructions() -> None:
     }
     assert instruction_accesses(Instruction(Opcode.COUNTERS, {"wait": 0, "signal": 0, "output_row": 0}), CONFIG) == {
         "output_writes": 12,
-        "multiplier_reads": 1,
     }
+    adder = {field.name: 0 for field in fields_of(Opcode.ADDER)}
+    assert instruction_accesses(Instruction(Opcode.ADDER, adder), CONFIG) == {"multiplier_reads": 1}
 
 
 @pytest.mark.parametrize("dataflow", ["weight_stationary", "output_stationary"])
