@@ -45,11 +45,13 @@ def test_an_interrupt_warns_of_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_counters_can_be_left_out() -> None:
-    """Three counters of 32 bits in each lane, in a memory of bytes."""
+    """Three counters of 32 bits in each lane, in a memory of bytes, and the opcode that stores them."""
     for built in (True, False):
         text = accelerator_verilog(AcceleratorConfig(counters=built))
         counters = re.search(r"^module post_process_lane\S*counters\S*\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
-        assert (counters is not None) == built
+        decoder = re.search(r"^module \w*decoder\w*\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
+        assert decoder is not None and "is_requantize" in decoder[0]
+        assert (counters is not None) == ("is_counters" in decoder[0]) == built
         assert counters is None or re.search(r"^  reg \[7:0\] \S+ *\[15:0\];", counters[0], re.MULTILINE)
 
 
