@@ -13,20 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from .kernels import INSIDE, _kernel, _summing_kernel
-
-
-@njit
-def _rounded(product: Any, up: Any, down: Any, up_negative: Any, down_negative: Any) -> Any:
-    nearest = np.rint(product)
-    rest = product - nearest
-    positive = product >= 0
-    rounded = nearest
-    rounded += 1.0 if rest >= (up if positive else up_negative) else 0.0
-    rounded -= 1.0 if -rest >= (down if positive else down_negative) else 0.0
-    return rounded
+from .kernels import INSIDE, _kernel, _rounded, _summing_kernel
 
 
 @_kernel

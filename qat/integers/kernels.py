@@ -29,6 +29,17 @@ def _summing_kernel(function: Kernel) -> Kernel:
     return cast(Kernel, njit(nogil=True, cache=True, fastmath={"reassoc"})(function))
 
 
+@njit
+def _rounded(product: Any, up: Any, down: Any, up_negative: Any, down_negative: Any) -> Any:
+    nearest = np.rint(product)
+    rest = product - nearest
+    positive = product >= 0
+    rounded = nearest
+    rounded += 1.0 if rest >= (up if positive else up_negative) else 0.0
+    rounded -= 1.0 if -rest >= (down if positive else down_negative) else 0.0
+    return rounded
+
+
 @_kernel
 def requantize(acc: Any, ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any) -> None:
     """``values = clamp(round(acc · ratio), low, high)``, and where the rounded product lay.
@@ -40,13 +51,7 @@ def requantize(acc: Any, ratio: Any, thresholds: Any, values: Any, state: Any, l
         factor = ratio[row]
         up, down, up_negative, down_negative = thresholds[row]
         for i in range(acc.shape[1]):
-            product = np.float64(acc[row, i]) * factor
-            nearest = np.rint(product)
-            rest = product - nearest
-            positive = product >= 0
-            rounded = nearest
-            rounded += 1.0 if rest >= (up if positive else up_negative) else 0.0
-            rounded -= 1.0 if -rest >= (down if positive else down_negative) else 0.0
+            rounded = _rounded(np.float64(acc[row, i]) * factor, up, down, up_negative, down_negative)
             values[row, i] = np.float32(min(max(rounded, low), high))
             state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
 
