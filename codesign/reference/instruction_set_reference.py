@@ -64,7 +64,7 @@ def _wrapped(paragraph: str) -> str:
 def _head() -> str:
     return """# The instruction set
 
-This page is generated from `emulator/instructions.py`, `emulator/registers.py` and `rtl/accelerator.py` by `python -m
+This page is generated from `emulator/instructions/`, `emulator/registers.py` and `rtl/accelerator.py` by `python -m
 codesign.reference.instruction_set_reference`; changes belong there. The numeric contract that it refers to is
 [contract.md](contract.md), the hardware is described in [architecture.md](architecture.md). P is accumulator_bits, and
 overflow_P what the contract makes of a sum that leaves P bits: saturation or wrapping."""

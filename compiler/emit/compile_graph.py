@@ -31,6 +31,7 @@ from emulator.macs import node_macs
 from emulator.program import Program, Region
 from emulator.run import run_graph
 
+from .assemble import assemble
 from .compile_error import CompileError
 from .convolution import ConvolutionEmitter
 from .copy import emit_copy
@@ -80,7 +81,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         emitter.begin(step.main.name, step.layers[-1].name)
         _emit(emitter, step)
         macs += node_macs(step.main)
-    return emitter.finish(macs)
+    return assemble(emitter, macs)
 
 
 def _check(graph: Graph) -> None:

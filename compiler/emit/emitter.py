@@ -1,4 +1,4 @@
-"""Emitter: collects operations and constants, places everything in external memory, and makes the `Program`."""
+"""Emitter: collects operations and constants, and gives everything its place in external memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.front_end import INDEX_BITS
-from emulator.graph import ConstantTensor, Graph, Integers, Node, Pad
-from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POINT_ROW, Instruction, Opcode
-from emulator.program import CounterBlock, Program, Region
+from emulator.graph import Graph, Integers, Node
+from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POINT_ROW, Opcode
+from emulator.program import CounterBlock, Region
 
 from .compile_error import CompileError
 from .cut.depthwise_cut import maps_of_lanes
@@ -21,11 +21,7 @@ from .cut.packing import borders
 from .cut.side_by_side import borders_together
 from .placement import Placement
 from .post import Post
-from .schedule.clock import times
-from .schedule.interleave import interleave
-from .schedule.operation import Access, Buffer, Memory, Operation, Place, Transfer, depths
-from .schedule.schedule import NoRoomError, schedule
-from .schedule.synchronize import synchronize
+from .schedule.operation import Access, Buffer, Memory, Operation, Place, Transfer
 from .schedule.transfers import PIXEL_BYTES_MOST, merge, transfer_fields
 
 ALIGNMENT = 32
@@ -255,77 +251,3 @@ class Emitter:
             size = blocks * COUNTER_ROWS * self.config.columns
             self.store(buffer, Transfer(address, 1, 0, 1, 0, size), internal=True)
         self._counted = 0, Buffer(Memory.OUTPUT, 0), 0
-
-    def finish(self, macs: int) -> Program:
-        """Schedule, place, synchronize, encode; then the memory image: data first, then the instructions."""
-        self.store_counters()
-        sizes = depths(self.config)
-        try:
-            program = self._ordered()
-        except NoRoomError as error:
-            raise CompileError(
-                f"layer {self.layers[error.layer]!r}: it needs {error.rows} more rows of the "
-                f"{error.memory.name.lower()} memory than there are"
-            ) from None
-        synchronize(program, sizes, self.size)
-        instructions, codes = [], []
-        for operation in program:
-            made = operation.instruction()
-            try:
-                codes.append(made.encode())
-            except ValueError as error:
-                layer = self.layers[operation.layer]
-                raise CompileError(f"layer {layer!r} does not fit the instruction set: {error}") from None
-            instructions.append(made)
-        instructions.append(Instruction(Opcode.HALT, {}))
-        code = b"".join([*codes, instructions[-1].encode()])
-        return self._program(program, tuple(instructions), code, macs)
-
-    def _ordered(self) -> list[Operation]:
-        """The operations in program order; layers that do not fit beside others run alone."""
-        sizes, apart = depths(self.config), set[int]()
-        while True:
-            try:
-                order = interleave(self.operations, self.config, self.size, apart)
-                return schedule(order, sizes, self.size, times(order, self.config))
-            except NoRoomError as error:
-                if error.layer in apart:
-                    raise
-                apart.add(error.layer)
-
-    def _program(
-        self, order: list[Operation], instructions: tuple[Instruction, ...], code: bytes, macs: int
-    ) -> Program:
-        program_address = self.reserve(len(code))
-        image = bytearray(self.size)
-        for address, data in (*self.constants, (program_address, code)):
-            image[address : address + len(data)] = data
-        regions = self.placement.regions
-        self._fill_tensors(image)
-        return Program(
-            config_hash=self.config.hash(),
-            instructions=instructions,
-            image=bytes(image),
-            inputs={tensor.name: regions[tensor.name] for tensor in self.graph.inputs},
-            tensors={node.name: regions[node.name] for node in self.graph.nodes if node.name in regions},
-            outputs=dict(self.graph.outputs),
-            counters=tuple(self.counters[operation] for operation in order if operation in self.counters),
-            columns=self.config.columns,
-            program_address=program_address,
-            macs=macs,
-            head=self.graph.head,
-            tail=self.graph.tail,
-            layers=(*(self.stored[operation.layer] for operation in order), ""),
-        )
-
-    def _fill_tensors(self, image: bytearray) -> None:
-        """What no instruction ever writes: the zero point around the codes of maps, and constant tensors."""
-        for name in self.placement.borders:
-            address, size = self.placement.surroundings(name)
-            image[address : address + size] = bytes([self.region(name).tensor.zero_point & 255]) * size
-        for node in self.graph.nodes:
-            if isinstance(node, Pad):
-                self.region(node.name).view(image)[...] = node.zero_point
-        for node in self.graph.nodes:
-            if isinstance(node, ConstantTensor):
-                self.region(node.name).view(image)[...] = node.codes

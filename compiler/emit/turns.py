@@ -8,80 +8,19 @@ first ones begin together with what is there of K, while the layer before stores
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from emulator.graph import Codes
 from emulator.instructions import PARAMETER_ENTRIES, Opcode
-from emulator.timing import sum_round_trip
 
 from .convolution import ConvolutionEmitter
 from .cut.column_blocks import weight_tiles, weight_zero_points
-from .cut.convolution_cut import ConvolutionCut
-from .cut.output_room import output_room
-from .cut.tiling import Axis, Segment, Span, Tile, cut_channels, even_spans, in_range, segments, spans
+from .cut.tiling import Span
+from .cut.turns_cut import Job, TurnsCut, takes_turns
 from .schedule.operation import Access, Buffer, Memory, Place
-
-Part = TypeVar("Part")
-
-TURNS = 2
-"""Column blocks that take turns; an odd number of blocks has three at its end."""
-HEAD_TURNS = 2
-"""Turns that begin a layer together."""
-LOAD_SHARE, LOAD_ROWS = 16, 128
-"""Rows of weights that a LOAD brings at most: that share of the scratchpad, or, where that is small, so many. The array
-waits for all of them."""
-START_ROWS = (2, 6, 12)
-"""Channel rows at which K is cut for the first turns of the program, for which nothing is loaded before."""
-PIECES_MOST, PIECE_ROWS = 4, 8
-"""Pieces of K before its last two in the first turns, and channel rows that each of them has at least."""
-
-
-def takes_turns(cut: ConvolutionCut) -> bool:
-    """Whether this emission suits a layer: few positions, several column blocks, and room for all that it needs."""
-    config, positions = cut.config, cut.target.height * cut.target.width
-    lines, pixels = (axis.inputs(Span(0, n), span) for axis, n, span in _geometry(cut))
-    sizes = [
-        (positions * (TURNS + 1), config.accumulator_depth // 2),
-        (len(lines) * len(pixels) * cut.channel_rows, config.activation_depth // 2),
-        ((TURNS + 1) * config.rows, config.weight_depth // 2),
-        (positions * (TURNS + 1), output_room(config, True)),
-    ]
-    if cut.operand is not None:
-        sizes.append((positions * (TURNS + 1), config.operand_depth // 2))
-    return (
-        config.dataflow == "weight_stationary"
-        and positions < sum_round_trip(config)
-        and len(cut.blocks) >= TURNS
-        and cut.node.groups == 1
-        and not cut.node.raw
-        and cut.at_once is None
-        and in_range(_whole(cut), len(lines), len(pixels))
-        and all(rows <= most for rows, most in sizes)
-    )
-
-
-def _whole(cut: ConvolutionCut) -> Tile:
-    return Tile(Span(0, cut.target.height), Span(0, cut.target.width))
-
-
-def _geometry(cut: ConvolutionCut) -> Iterator[tuple[Axis, int, Span]]:
-    return zip(cut.axes, (cut.target.height, cut.target.width), cut.kernel, strict=True)
-
-
-def gathered(parts: Sequence[Part], size: Callable[[Part], int], most: int) -> list[list[Part]]:
-    """Consecutive parts together, as many as `most` allows."""
-    made: list[list[Part]] = []
-    for part in parts:
-        if made and sum(map(size, made[-1])) + size(part) <= most:
-            made[-1].append(part)
-        else:
-            made.append([part])
-    return made
 
 
 def emit_layer(layer: ConvolutionEmitter) -> None:
@@ -92,78 +31,18 @@ def emit_layer(layer: ConvolutionEmitter) -> None:
         layer.emit()
 
 
-@dataclass(frozen=True)
-class Job:
-    """A piece of K for some column blocks, one CONVOLVE."""
-
-    blocks: Span
-    piece: Segment
-
-    @property
-    def tiles(self) -> int:
-        """Weight tiles of all its blocks."""
-        return len(self.blocks) * self.piece.tiles
-
-
 class TurnsEmitter:
     """One such layer; `layer` has its cut, and emits its REQUANTIZEs."""
 
     def __init__(self, layer: ConvolutionEmitter):
         self.layer, self.emitter, self.cut = layer, layer.emitter, layer.cut
         self.config, self.node = layer.config, layer.node
-        self.tile = _whole(self.cut)
-        count, rows = len(self.cut.blocks), self.config.rows
-        edges = [*range(0, count - 1, TURNS), count]
-        self.turns = [Span(first, last) for first, last in pairwise(edges)]
-        self.lines, self.pixels = (axis.inputs(Span(0, n), span) for axis, n, span in _geometry(self.cut))
+        self.turns = TurnsCut(layer.cut, layer.follows)
+        self.tile, self.lines, self.pixels = self.turns.tile, self.turns.lines, self.turns.pixels
         self.input = Buffer(Memory.ACTIVATION, len(self.lines) * len(self.pixels) * self.cut.channel_rows)
-        self.unloaded = self.input_pieces()
-        depth = self.config.weight_depth
-        self.load_rows = max(depth // LOAD_SHARE, min(LOAD_ROWS, depth // 4), (TURNS + 1) * rows)
-        self.head = Span(0, self.turns[: self.head_turns()][-1].last)
-        self.jobs = self.cut_jobs()
-        jobs = [job for jobs in self.jobs.values() for job in jobs]
-        self.loads = gathered(jobs, lambda job: job.tiles * rows, 3 * self.load_rows // 4)
+        self.unloaded, self.loads = list(self.turns.input_pieces), list(self.turns.loads)
         self.sums = Buffer(Memory.ACCUMULATOR, 0)
         self.weights: dict[Job, tuple[Buffer, int]] = {}
-
-    def head_turns(self) -> int:
-        """Turns that begin together."""
-        last = self.turns[:HEAD_TURNS][-1].last
-        most = [
-            self.config.accumulator_depth // 2 // self.tile.positions,
-            self.load_rows // self.config.rows,
-            PARAMETER_ENTRIES // 2,
-        ]
-        return HEAD_TURNS if last <= min(most) else 1
-
-    def input_pieces(self) -> list[Span]:
-        """Channel rows in the pieces in which they are loaded; the last two are what the layer before stores last."""
-        total, end = self.cut.channel_rows, TURNS * self.config.columns // self.config.rows
-        if not self.layer.follows or not self.cut.pointwise or end < 1 or total < 2 * end:
-            return [Span(0, total)]
-        ends = 2 if total >= 4 * end else 1
-        first = total - ends * end
-        count = min(max(first // PIECE_ROWS, 1), PIECES_MOST)
-        return [*even_spans(first, -(-first // count)), *spans(ends * end, end, first)]
-
-    def cut_jobs(self) -> dict[Span, list[Job]]:
-        """The jobs of each turn, in the array's order: all but the last piece of K for the first turns together."""
-        starts = [span.first for span in self.unloaded] if self.layer.follows else START_ROWS
-        *early, last = [part for piece in self.pieces(self.head) for part in cut_channels(piece, starts)]
-        jobs = {}
-        for turn in self.turns:
-            in_head = turn.last <= self.head.last
-            jobs[turn] = [Job(turn, piece) for piece in ([last] if in_head else self.pieces(turn))]
-        jobs[self.turns[0]][:0] = [Job(self.head, piece) for piece in early]
-        return jobs
-
-    def pieces(self, turn: Span) -> list[Segment]:
-        """K in pieces of about one size whose weights for all blocks of a turn one LOAD brings."""
-        kernel = len(self.cut.kernel[0]), len(self.cut.kernel[1])
-        tiles = kernel[0] * kernel[1] * self.cut.channel_rows
-        most = max(self.load_rows // self.config.rows // len(turn), 1)
-        return segments(kernel, self.cut.channel_rows, -(-tiles // -(-tiles // most)), None)
 
     def emit(self) -> None:
         """Emit the layer."""
@@ -171,18 +50,13 @@ class TurnsEmitter:
         rows, columns = self.config.rows, self.config.columns
         blocks, node = self.cut.blocks, self.node
         tiles = [weight_tiles(block, rows, columns) for block in blocks]
-        data = [self.job_weights(job, tiles).reshape(-1) for jobs in self.jobs.values() for job in jobs]
+        data = [self.job_weights(job, tiles).reshape(-1) for jobs in self.turns.jobs.values() for job in jobs]
         self.weight_address = self.emitter.constant(np.concatenate(data))
         lanes = [slice(block.outputs.first, block.outputs.last) for block in blocks]
         values = node.bias, node.multiplier, node.shift, weight_zero_points(node)
         entries = [self.emitter.parameter_data(*(value[lane] for value in values)) for lane in lanes]
         self.parameter_address = self.emitter.constant(np.stack(entries))
-        positions = self.tile.positions
-        room = [output_room(self.config, True) // positions, PARAMETER_ENTRIES // 2]
-        if self.cut.operand is not None:
-            room.append(self.config.operand_depth // 2 // positions)
-        early = max(len(self.turns) - 2, 0)
-        for group in [*gathered(self.turns[:early], len, min(room)), *([turn] for turn in self.turns[early:])]:
+        for group in self.turns.stored:
             self.emit_group(group)
 
     def job_weights(self, job: Job, tiles: Sequence[Codes]) -> Codes:
@@ -214,12 +88,12 @@ class TurnsEmitter:
 
     def convolve_turn(self, turn: Span) -> Place:
         """All jobs of a turn; where the sums of its blocks lie."""
-        together = self.head if turn.last <= self.head.last else turn
+        together = self.turns.head if turn.last <= self.turns.head.last else turn
         positions = self.tile.positions
         if turn.first == together.first:
             self.load_parameters(together)
             self.sums = Buffer(Memory.ACCUMULATOR, positions * len(together))
-        for job in self.jobs[turn]:
+        for job in self.turns.jobs[turn]:
             self.convolve(job, Place(self.sums, (job.blocks.first - together.first) * positions))
         return Place(self.sums, (turn.first - together.first) * positions)
 
@@ -228,7 +102,7 @@ class TurnsEmitter:
         if turn.first in self.layer.entries:
             return
         most = turn.first + PARAMETER_ENTRIES // 2
-        last = max(other.last for other in self.turns if turn.first <= other.first and other.last <= most)
+        last = max(other.last for other in self.turns.turns if turn.first <= other.first and other.last <= most)
         size = self.config.parameter_rows * self.config.columns
         buffer = self.emitter.load_parameters(self.parameter_address + turn.first * size, last - turn.first)
         for index in range(turn.first, last):

@@ -10,7 +10,7 @@ import pytest
 from codesign.networks.builder import NetworkBuilder
 from compiler import compile_graph
 from compiler.emit.cut.tiling import Span
-from compiler.emit.turns import gathered
+from compiler.emit.cut.turns_cut import gathered
 from emulator import AcceleratorConfig, Arithmetic, Machine, run_graph_counts
 from emulator.graph import Graph, Tensor
 from emulator.instructions import Opcode
