@@ -4,7 +4,6 @@
 """
 
 from .arithmetic import Arithmetic
-from .certificate import AttainingInput, LayerCertificate, attaining_input, certify
 from .config import AcceleratorConfig, config_from_dict, load_config
 from .functions import FUNCTIONS
 from .graph import (
@@ -27,7 +26,9 @@ from .graph import (
     Tensor,
     Transpose,
 )
-from .host_part import HostPart
+from .graph.certificate import AttainingInput, LayerCertificate, attaining_input, certify
+from .graph.host_part import HostPart
+from .graph.run import LayerCounts, run_graph, run_graph_counts
 from .machine import Machine, Result, StoppedError
 from .operators.accumulate import accumulate, linear
 from .operators.add import add, subtract
@@ -49,7 +50,6 @@ from .operators.requantization.requantize import requantize
 from .operators.requantization.rescale import rescale
 from .operators.rescaled_add import rescaled_add, rescaled_subtract
 from .program import Program
-from .run import LayerCounts, run_graph, run_graph_counts
 
 __all__ = [
     "FUNCTIONS",

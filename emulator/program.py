@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .config import AcceleratorConfig
 from .graph import Codes, Tensor, to_file_layout
-from .host_part import HostPart
-from .inputs import model_inputs
+from .graph.host_part import HostPart
+from .graph.inputs import model_inputs
 from .instructions import COUNTER_ROWS, INSTRUCTION_BYTES, Instruction
 
 
@@ -189,7 +189,7 @@ class Program:
 
         inputs : the model's own, which go through the head; without one, for every graph input float32 (quantized here)
         or int8 codes, in the model's layout, batch axis first.
-        Raises what `emulator.inputs.model_inputs` raises, and ``ValueError`` for a batch without samples.
+        Raises what `emulator.graph.inputs.model_inputs` raises, and ``ValueError`` for a batch without samples.
         """
         codes = model_inputs(self.doors, inputs)
         count = len(next(iter(codes.values()), ()))

@@ -13,7 +13,7 @@ from typing import Any
 from emulator.arithmetic import Arithmetic
 from emulator.config import DEPTHWISE_TAPS, KIB, AcceleratorConfig
 from emulator.graph import Graph
-from emulator.run import run_graph
+from emulator.graph.run import run_graph
 
 from ..execution.comparison import mismatches
 from ..networks import MLPERF_TINY, NETWORKS, distinct_convolutions, gemm, layer_alone, resnet50

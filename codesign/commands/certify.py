@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from emulator import Graph, LayerCertificate, Linear, attaining_input, certify, convolve, linear
-from emulator.certificate import NARROWEST, weighted_layers
+from emulator.graph.certificate import NARROWEST, weighted_layers
 
 from ..console import Output, Phases
 from ..execution import ModelChoice

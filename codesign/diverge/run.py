@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from compiler import compile_graph
 from emulator.config import AcceleratorConfig
 from emulator.graph import Graph, file_shape, to_file_layout
-from emulator.inputs import check_inputs
+from emulator.graph.inputs import check_inputs
+from emulator.graph.run import run_graph
 from emulator.instructions import Error
 from emulator.machine import Machine
 from emulator.machine.result import RunRecord
 from emulator.operators.quantize import dequantize
 from emulator.program import Program
-from emulator.run import run_graph
 
 from ..peers.counterparts import Counterparts
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.graph.run import LayerCounts
 from emulator.machine.result import Result
-from emulator.run import LayerCounts
 
 Layers = Mapping[str, NDArray[np.int8]]
 Counters = Mapping[str, Mapping[str, NDArray[np.int64]]]

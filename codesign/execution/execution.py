@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from compiler import compile_graph
 from emulator.config import AcceleratorConfig
 from emulator.graph import Codes, Graph, file_shape
-from emulator.inputs import model_outputs
+from emulator.graph.inputs import model_outputs
+from emulator.graph.run import LayerCounts, run_graph_counts
 from emulator.instructions import Opcode, instruction
 from emulator.machine import Machine
 from emulator.machine.result import Result
 from emulator.program import Program
-from emulator.run import LayerCounts, run_graph_counts
 from emulator.timing import DEFAULT_LATENCY
 
 from ..files import replacing

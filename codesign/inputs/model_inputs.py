@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Codes, Graph, file_shape, to_file_layout
-from emulator.host_part import ArrayType
-from emulator.inputs import input_names, model_inputs
+from emulator.graph.host_part import ArrayType
+from emulator.graph.inputs import input_names, model_inputs
 
 from .archive import Archive, open_npz
 from .npy_header import NpyHeader

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Convolution, Graph, Tensor
-from emulator.macs import node_macs
+from emulator.graph.macs import node_macs
 
 from .builder import NetworkBuilder
 

@@ -15,8 +15,8 @@ from compiler import compile_graph, load_model
 from emulator.arithmetic import Arithmetic
 from emulator.config import AcceleratorConfig
 from emulator.graph import Graph, file_shape
+from emulator.graph.run import run_graph
 from emulator.machine import Machine
-from emulator.run import run_graph
 
 from .litert import run_litert
 from .process import run_peer

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph, Tensor, from_file_layout
-from emulator.inputs import model_outputs
+from emulator.graph.inputs import model_outputs
+from emulator.graph.run import LayerCounts, run_graph_counts
 from emulator.operators.quantize import dequantize
-from emulator.run import LayerCounts, run_graph_counts
 
 from ..inputs import graph_codes
 from ..peers.counterparts import Counterparts

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.graph import Graph, Node, Tensor, from_file_layout
-from emulator.inputs import model_outputs
+from emulator.graph.inputs import model_outputs
+from emulator.graph.run import run_graph_counts
 from emulator.operators.quantize import dequantize
-from emulator.run import run_graph_counts
 
 from ..inputs import graph_codes
 from ..peers.counterparts import Counterparts

@@ -27,9 +27,9 @@ from emulator.graph import (
     Transpose,
     to_file_layout,
 )
-from emulator.macs import node_macs
+from emulator.graph.macs import node_macs
+from emulator.graph.run import run_graph
 from emulator.program import Program, Region
-from emulator.run import run_graph
 
 from .assemble import assemble
 from .compile_error import CompileError

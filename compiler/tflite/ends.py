@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulator.graph import Tensor
-from emulator.host_part import HostPart
+from emulator.graph.host_part import HostPart
 
 from .environment import Environment, check_without_data
 from .head import TfliteHead, float_input

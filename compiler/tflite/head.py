@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.host_part import HostPart
+from emulator.graph.host_part import HostPart
 
 from .environment import Environment
 from .file import FileTensor

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import model_outputs
+from ..graph.inputs import model_outputs
 from ..instructions import Error
 from ..program import Program
 from ..registers import COUNTERS

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator import Graph, Tensor, run_graph_counts
-from emulator.inputs import check_inputs
+from emulator.graph.inputs import check_inputs
 
 from .ranges import RangeStatistics, range_statistics
 

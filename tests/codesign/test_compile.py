@@ -17,7 +17,7 @@ from emulator.program import CounterBlock, Program, Region
 from emulator.registers import REGISTERS
 from tests.codesign.command import fails, runs
 from tests.codesign.models import small_config, small_model
-from tests.emulator.test_run_version_2 import Normalize
+from tests.emulator.graph.test_run_version_2 import Normalize
 
 CONFIG = AcceleratorConfig(rows=4, columns=4)
 

@@ -8,7 +8,7 @@ import pytest
 from codesign.diverge.element import ElementTracer
 from emulator import Arithmetic, Convolution, Linear, run_graph
 from tests import graph_oracle
-from tests.emulator.test_run_version_2 import network
+from tests.emulator.graph.test_run_version_2 import network
 from tests.graphs import random_arithmetic, random_graph
 
 ELEMENTS = 6  # of every layer

@@ -20,7 +20,7 @@ from codesign.networks import (
 from compiler import compile_graph
 from emulator import Arithmetic, Convolution, Graph, run_graph
 from emulator.graph import to_logical
-from emulator.run import run_graph_counts
+from emulator.graph.run import run_graph_counts
 
 
 def codes(graph: Graph, seed: int, samples: int = 1) -> dict[str, np.ndarray]:

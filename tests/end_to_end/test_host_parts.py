@@ -10,7 +10,7 @@ import pytest
 from compiler import compile_graph
 from emulator import Machine, Result, run_graph, run_graph_counts
 from rtl import simulate
-from tests.emulator.test_run_version_2 import Normalize, fitting, network
+from tests.emulator.graph.test_run_version_2 import Normalize, fitting, network
 from tests.end_to_end.configs import VERSION_2
 
 CONFIG = VERSION_2["5x4"]

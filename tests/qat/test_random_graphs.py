@@ -20,7 +20,7 @@ import qat
 from emulator import Graph, quantize, run_graph_counts
 from emulator.arithmetic import OVERFLOWS, ROUNDINGS
 from emulator.graph import to_nhwc
-from emulator.run import LayerCounts
+from emulator.graph.run import LayerCounts
 from qat.layers.layer import Step
 from tests import graph_oracle
 from tests.qat.networks import exported

@@ -16,8 +16,8 @@ import numpy as np
 from compiler import compile_graph, load_model
 from emulator.config import AcceleratorConfig
 from emulator.graph import Graph
+from emulator.graph.run import run_graph
 from emulator.machine import Machine
-from emulator.run import run_graph
 
 from ...inputs import random_model_inputs
 from ...validate import validate

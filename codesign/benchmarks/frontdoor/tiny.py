@@ -13,8 +13,8 @@ import numpy as np
 from compiler import compile_graph, load_model
 from emulator.arithmetic import Arithmetic
 from emulator.config import KIB, AcceleratorConfig
+from emulator.graph.run import run_graph
 from emulator.machine import Machine
-from emulator.run import run_graph
 
 from ...inputs import random_codes
 from ...validate import validate

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from compiler.emit.fuse import fuse
 from emulator.config import AcceleratorConfig
 from emulator.graph import Graph, Node, file_shape
+from emulator.graph.macs import node_macs
 from emulator.instructions import INSTRUCTION_BYTES, UNIT_OF, Error, Unit
 from emulator.machine.result import RunRecord
-from emulator.macs import node_macs
 from emulator.program import Program
 
 from .bound import Bound, find_bound

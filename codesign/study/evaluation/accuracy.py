@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph
-from emulator.run import run_graph
+from emulator.graph.run import run_graph
 
 from ...inputs.model_inputs import input_types
 from ..definition.study import Data

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.host_part import ArrayType, HostPart
+from emulator.graph.host_part import ArrayType, HostPart
 from emulator.operators.quantize import dequantize
 
 from .runtime import Arrays, function

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import qat
 from compiler import ModelError, load_onnx
 from emulator import Arithmetic, Graph, run_graph_counts
-from emulator.inputs import check_inputs
+from emulator.graph.inputs import check_inputs
 from qat.calibration.compare_ranges import LayerRange
 from qat.calibration.ranges import RangeStatistics
 from tests.qat.networks import Mixed, exported, images, randomized

@@ -16,7 +16,7 @@ import onnxruntime
 from compiler import ModelError, load_model
 from emulator.arithmetic import Arithmetic
 from emulator.graph import Graph
-from emulator.run import run_graph, run_graph_counts
+from emulator.graph.run import run_graph, run_graph_counts
 
 from ....inputs import random_codes
 from ....validate import validate

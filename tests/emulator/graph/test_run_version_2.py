@@ -28,8 +28,8 @@ from emulator import (
     run_graph_counts,
 )
 from tests import graph_oracle
+from tests.emulator.graph.test_run import tensor
 from tests.emulator.strategies import codes
-from tests.emulator.test_run import tensor
 
 
 def network(arithmetic: Arithmetic) -> Graph:

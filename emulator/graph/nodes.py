@@ -1,23 +1,11 @@
-"""The integer `Graph`: what a quantized network is once no float is left in its path.
-
-Tensors are stored channels last and without their batch axis: a feature map's shape is (height, width, channels), a
-sequence's (length, channels), a vector's (length,). At the doors (`run_graph`, `Machine.run`, `rtl.simulate`) arrays
-have the model file's own layout: an ONNX file's logical (batch, channels, height, width), (batch, channels, length) or
-(batch, length); or, of a tensor with `channels_last`, (batch, height, width, channels) and so on, as a TFLite file has
-it. `from_file_layout` and `to_file_layout` go between the two. To convolutions, pools and pads a sequence is a map of
-height 1.
-"""
+"""The tensors of a graph and its layers, one class for each operation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from .arithmetic import Arithmetic
-from .host_part import HostPart
 
 Codes = NDArray[np.int8]
 Integers = NDArray[np.int64]
@@ -221,71 +209,3 @@ class ConstantTensor(Node):
     """
 
     codes: Codes
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Graph:
-    """A quantized network in topological order.
-
-    inputs : the tensors that the host supplies
-    nodes : the layers; each reads only inputs and earlier nodes
-    outputs : output name → name of the tensor it shows
-    head, tail : what the host computes in front of the inputs and behind the outputs, None: nothing. Inputs that the
-        head does not make, and outputs that the tail does not read, are the model's own as they are
-    """
-
-    inputs: tuple[Tensor, ...]
-    nodes: tuple[Node, ...]
-    outputs: dict[str, str]
-    arithmetic: Arithmetic
-    metadata: dict[str, Any] = field(default_factory=dict)
-    head: HostPart | None = None
-    tail: HostPart | None = None
-
-    def tensor(self, name: str) -> Tensor:
-        """The input or node of that name; ``KeyError`` if there is none."""
-        for tensor in (*self.inputs, *self.nodes):
-            if tensor.name == name:
-                return tensor
-        raise KeyError(name)
-
-
-def to_nhwc(codes: NDArray[Any]) -> NDArray[Any]:
-    """Logical (batch, channels, …) → stored (batch, …, channels); vectors unchanged."""
-    return np.ascontiguousarray(np.moveaxis(codes, 1, -1))
-
-
-def to_logical(codes: NDArray[Any]) -> NDArray[Any]:
-    """Stored (batch, …, channels) → logical (batch, channels, …); vectors unchanged."""
-    return np.ascontiguousarray(np.moveaxis(codes, -1, 1))
-
-
-def logical_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Logical shape (channels, …) of a stored one (…, channels), both without the batch axis."""
-    return (*shape[-1:], *shape[:-1])
-
-
-def stored_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Stored shape (…, channels) of a logical one (channels, …), both without the batch axis."""
-    return (*shape[1:], *shape[:1])
-
-
-def to_file_layout(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any]:
-    """Stored (batch, …, channels) codes of `tensor` in the layout of the model file."""
-    return codes if tensor.channels_last else to_logical(codes)
-
-
-def from_file_layout(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any]:
-    """Codes of `tensor` in the layout of the model file → stored (batch, …, channels)."""
-    return np.ascontiguousarray(codes) if tensor.channels_last else to_nhwc(codes)
-
-
-def file_shape(tensor: Tensor) -> tuple[int, ...]:
-    """Shape of `tensor` in the layout of the model file, without the batch axis."""
-    return tensor.shape if tensor.channels_last else logical_shape(tensor.shape)
-
-
-def map_size(tensor: Tensor) -> tuple[int, int]:
-    """(height, width) of a map, (1, length) of a sequence."""
-    height, width = (1, *tensor.shape[:-1])[-2:]
-    return height, width

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .graph import Codes, Concat, Convolution, Graph, Integers, Linear, MaxPool, Pad, Reshape, Slice, Tensor, Transpose
-from .operators.shared.windows import Windows
+from ..operators.shared.windows import Windows
+from .graph import Graph
+from .nodes import Codes, Concat, Convolution, Integers, Linear, MaxPool, Pad, Reshape, Slice, Tensor, Transpose
 
 MOVES = (Concat, MaxPool, Pad, Reshape, Slice, Transpose)  # the operators whose output holds codes of their inputs
 

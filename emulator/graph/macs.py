@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .graph import Convolution, Linear, Node
+from .nodes import Convolution, Linear, Node
 
 
 def node_macs(node: Node) -> int:

@@ -10,16 +10,32 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .arithmetic import Arithmetic
-from .checks import check_codes
-from .graph import (
+from ..arithmetic import Arithmetic
+from ..checks import check_codes
+from ..operators.accumulate import linear
+from ..operators.add import add_codes, add_with_clips
+from ..operators.average_pool import average_pool, average_pool_with_clips
+from ..operators.convolution_codes import convolution_codes
+from ..operators.convolution_operands import check_convolution
+from ..operators.convolve import convolution_sums
+from ..operators.lookup import lookup
+from ..operators.max_pool import max_pool
+from ..operators.move import concat, pad, slice_codes, transpose
+from ..operators.product import product, product_with_clips
+from ..operators.raw_average_pool import raw_average_pool
+from ..operators.requantization.requantize import requantize, requantize_with_clips
+from ..operators.requantization.rescale import rescale, rescale_with_clips
+from ..operators.rescaled_add import rescaled_add_codes, rescaled_add_with_clips
+from .graph import Graph
+from .inputs import model_inputs, model_outputs
+from .layouts import to_file_layout
+from .nodes import (
     Add,
     AveragePool,
     Codes,
     Concat,
     ConstantTensor,
     Convolution,
-    Graph,
     Linear,
     LookupTable,
     MaxPool,
@@ -32,23 +48,7 @@ from .graph import (
     Slice,
     Tensor,
     Transpose,
-    to_file_layout,
 )
-from .inputs import model_inputs, model_outputs
-from .operators.accumulate import linear
-from .operators.add import add_codes, add_with_clips
-from .operators.average_pool import average_pool, average_pool_with_clips
-from .operators.convolution_codes import convolution_codes
-from .operators.convolution_operands import check_convolution
-from .operators.convolve import convolution_sums
-from .operators.lookup import lookup
-from .operators.max_pool import max_pool
-from .operators.move import concat, pad, slice_codes, transpose
-from .operators.product import product, product_with_clips
-from .operators.raw_average_pool import raw_average_pool
-from .operators.requantization.requantize import requantize, requantize_with_clips
-from .operators.requantization.rescale import rescale, rescale_with_clips
-from .operators.rescaled_add import rescaled_add_codes, rescaled_add_with_clips
 
 Flags = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_int
-from .graph import Codes, Convolution, Graph, Integers, Linear
+from ..checks import check_int
+from .graph import Graph
+from .nodes import Codes, Convolution, Integers, Linear
 from .partial_sums import PartialSums
 
 NARROWEST = 8  # bits, of an accumulator

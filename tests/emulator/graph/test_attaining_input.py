@@ -24,7 +24,7 @@ from emulator import (
     linear,
     run_graph_counts,
 )
-from tests.emulator.certified import Layer, a_linear, graph_of, layers, running_sums, vector
+from tests.emulator.graph.certified import Layer, a_linear, graph_of, layers, running_sums, vector
 from tests.emulator.strategies import few, many, seeds
 from tests.graphs import random_arithmetic, random_graph
 

@@ -19,7 +19,7 @@ from emulator import (
     attaining_input,
     certify,
 )
-from tests.emulator.certified import EMPTY, Layer, a_linear, graph_of, layers, running_sums, vector
+from tests.emulator.graph.certified import EMPTY, Layer, a_linear, graph_of, layers, running_sums, vector
 from tests.emulator.strategies import many
 
 

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import check_codes
-from .graph import Codes, Tensor, file_shape, from_file_layout
+from ..checks import check_codes
+from ..operators.quantize import quantize
 from .host_part import HostPart
-from .operators.quantize import quantize
+from .layouts import file_shape, from_file_layout
+from .nodes import Codes, Tensor
 
 
 class Doors(Protocol):
