@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any
 
 from .arithmetic import Arithmetic, check_choice, check_integer
 from .instructions import COLUMN_BLOCKS, DEPTHWISE, DEPTHWISE_PITCHES, PARAMETER_ROWS, RAW_OUTPUTS, RESCALED_ADDER
+from .toml import read_toml
 
 DATAFLOWS = ("weight_stationary", "output_stationary")
 BUS_BYTES = (8, 16, 32)
 KIB = 1024
-MOST_BYTES = 1 << 20
-"""Of a TOML file."""
 DEPTHWISE_TAPS = (0, *DEPTHWISE_PITCHES)
 LATER_FIELDS = {
     "weight_zero_points": False,
@@ -198,26 +196,6 @@ def config_from_dict(table: dict[str, Any], where: str = "config") -> Accelerato
         return AcceleratorConfig(**values)
     except ValueError as error:
         raise ValueError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
-
-
-def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
-    """The tables of a TOML file of at most `MOST_BYTES`.
-
-    Raises ``ValueError``, one sentence with the file: it cannot be read, is too large, no UTF-8 text or no TOML.
-    """
-    file = Path(path)
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"{file}: must be a TOML file of at most {MOST_BYTES} bytes")
-        return tomllib.loads(content.decode("utf-8"))
-    except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: is not a UTF-8 text file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{file}: is not TOML: {error}") from None
 
 
 def load_config(path: str | PathLike[str]) -> AcceleratorConfig:

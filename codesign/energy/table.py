@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from emulator.config import read_toml
+from emulator.toml import read_toml
 
 BUILT_IN = Path(__file__).with_name("tables") / "45nm.toml"
 

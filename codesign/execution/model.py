@@ -10,8 +10,9 @@ from pathlib import Path
 from compiler import default_config
 from compiler import load_model as read_model
 from emulator.arithmetic import Arithmetic
-from emulator.config import AcceleratorConfig, load_config, read_toml
+from emulator.config import AcceleratorConfig, load_config
 from emulator.graph import Graph
+from emulator.toml import read_toml
 
 NAMED = {"default": Arithmetic, "tflm": Arithmetic.tflm}
 """Name of an arithmetic on the command line → what makes it."""

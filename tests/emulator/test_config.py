@@ -102,3 +102,30 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "large.toml").write_bytes(b"rows = 4\n" + b"#" * (1 << 20))
     with pytest.raises(ValueError, match=r"large\.toml: must be a TOML file of at most 1048576 bytes"):
         load_config(tmp_path / "large.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rows = " + "[" * 100_000,
+        "rows = " + "[" * 33 + "]" * 33,
+        "rows = " + "{a = " * 3_000 + "1" + "}" * 3_000,
+        "rows" + ".a" * 5_000 + " = 1",
+        "[" + "a." * 40 + "a]",
+    ],
+)
+def test_nested_files(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"toml: must not have more than 32 tables and arrays inside each other$"):
+        load_config(file)
+
+
+def test_long_integers(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("rows = " + "9" * 5_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config\.toml: must not hold an integer of thousands of digits$"):
+        load_config(file)
+    file.write_text("rows = " + "9" * 400, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config\.toml: rows must be an integer from 1 to 64, not 9{400}$"):
+        load_config(file)

@@ -10,8 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from emulator.config import read_toml
 from emulator.timing import DEFAULT_LATENCY, MAX_LATENCY
+from emulator.toml import read_toml
 
 from ...energy.table import load_energy_table
 from ...synthesis.devices import DEVICES
