@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..arithmetic import Arithmetic
 from .convolution_operands import ConvolutionOperands
 from .products.exact_product import largest_code
+from .products.walk import step_into
 from .shared.optional_library import NUMBA
 from .shared.threads import in_parallel
 
@@ -73,17 +74,11 @@ class Depthwise:
         return sums
 
     def _walk_numpy(self, acc: NDArray[np.int64], overflowed: NDArray[np.bool_]) -> None:
-        low, high = self.arithmetic.accumulator_range
-        mask = (1 << self.arithmetic.accumulator_bits) - 1
         view = self.windows.view(self.maps, self.zero)
         shape = (*view.shape[:3], self.channels)
         sums, flags = acc.reshape(shape), overflowed.reshape(shape)
         sums[...] = self.bias
         for i in range(self.weight.shape[0]):
             for j in range(self.weight.shape[1]):
-                exact = sums + (view[:, :, :, i, j].astype(np.int64) - self.zero) * self.weight[i, j].astype(np.int64)
-                if self.arithmetic.overflow == "saturate":
-                    np.clip(exact, low, high, out=sums)
-                else:
-                    np.add((exact - low) & mask, low, out=sums)
-                np.logical_or(flags, sums != exact, out=flags)
+                codes, weights = view[:, :, :, i, j].astype(np.int64), self.weight[i, j].astype(np.int64)
+                step_into(sums + (codes - self.zero) * weights, sums, flags, self.arithmetic)

@@ -26,11 +26,10 @@ def _pixel(x: Any, position: Any, window: Any) -> Any:
     return x[image], row * window[2], column * window[3]
 
 
-@compiled_kernel
-def saturate(
-    x: Any, zero: Any, w: Any, bias: Any, window: Any, first: Any, acc: Any, flag: Any, low: Any, high: Any
+@compiled_step
+def _walk(
+    step: Any, x: Any, zero: Any, w: Any, bias: Any, window: Any, first: Any, acc: Any, flag: Any, low: Any, high: Any
 ) -> None:
-    """Saturating sums."""
     rows, channels = acc.shape
     for row in range(rows):
         image, top, left = _pixel(x, first + row, window)
@@ -41,9 +40,17 @@ def saturate(
             for j in range(w.shape[1]):
                 codes, weights = image[top + i * window[4], left + j * window[5]], w[i, j]
                 for c in range(channels):
-                    a, f = saturate_step(acc[row, c], flag[row, c], codes[c] - zero, weights[c], low, high)
+                    a, f = step(acc[row, c], flag[row, c], codes[c] - zero, weights[c], low, high)
                     acc[row, c] = a
                     flag[row, c] = f
+
+
+@compiled_kernel
+def saturate(
+    x: Any, zero: Any, w: Any, bias: Any, window: Any, first: Any, acc: Any, flag: Any, low: Any, high: Any
+) -> None:
+    """Saturating sums."""
+    _walk(saturate_step, x, zero, w, bias, window, first, acc, flag, low, high)
 
 
 @compiled_kernel
@@ -51,16 +58,4 @@ def wrap(
     x: Any, zero: Any, w: Any, bias: Any, window: Any, first: Any, acc: Any, flag: Any, low: Any, high: Any
 ) -> None:
     """Wrapping sums."""
-    rows, channels = acc.shape
-    for row in range(rows):
-        image, top, left = _pixel(x, first + row, window)
-        for c in range(channels):
-            acc[row, c] = bias[c]
-            flag[row, c] = 0
-        for i in range(w.shape[0]):
-            for j in range(w.shape[1]):
-                codes, weights = image[top + i * window[4], left + j * window[5]], w[i, j]
-                for c in range(channels):
-                    a, f = wrap_step(acc[row, c], flag[row, c], codes[c] - zero, weights[c], low, high)
-                    acc[row, c] = a
-                    flag[row, c] = f
+    _walk(wrap_step, x, zero, w, bias, window, first, acc, flag, low, high)

@@ -84,15 +84,18 @@ def _steps(depth: int) -> Iterator[slice]:
 
 def _walk_numpy(left: NDArray[Any], right: NDArray[Any], acc: Sums, overflowed: Flags, arithmetic: Arithmetic) -> None:
     """One tile in place."""
-    low, high = arithmetic.accumulator_range
-    mask = (1 << arithmetic.accumulator_bits) - 1
     for k in range(left.shape[1]):
-        exact = acc + left[:, k, None].astype(np.int64) * right[k].astype(np.int64)
-        if arithmetic.overflow == "saturate":
-            np.clip(exact, low, high, out=acc)
-        else:
-            np.add((exact - low) & mask, low, out=acc)
-        np.logical_or(overflowed, acc != exact, out=overflowed)
+        step_into(acc + left[:, k, None].astype(np.int64) * right[k].astype(np.int64), acc, overflowed, arithmetic)
+
+
+def step_into(exact: Sums, acc: Sums, overflowed: Flags, arithmetic: Arithmetic) -> None:
+    """One step of a walk: acc becomes `exact` brought back into P bits, and overflowed where that changes it."""
+    low, high = arithmetic.accumulator_range
+    if arithmetic.overflow == "saturate":
+        np.clip(exact, low, high, out=acc)
+    else:
+        np.add((exact - low) & (high - low), low, out=acc)
+    np.logical_or(overflowed, acc != exact, out=overflowed)
 
 
 def _walk_compiled(

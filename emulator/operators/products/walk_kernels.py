@@ -52,49 +52,11 @@ def saturate_16_step(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any
     return a, int16(f | (wrapped ^ a))
 
 
-@compiled_kernel
-def saturate_16(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
-    """Saturating sums of at most 16 bits in int16; `flag` becomes nonzero where a step left the range."""
-    rows, depth = left.shape
-    for block in range(right.shape[0]):
-        for first in range(0, depth, CACHED_STEPS):
-            for row in range(rows):
-                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
-                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
-                    for lane in range(LANES):
-                        a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = saturate_16_step(a, f, x0, right[block, k, lane], low, high)
-                        a, f = saturate_16_step(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = saturate_16_step(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = saturate_16_step(a, f, x3, right[block, k + 3, lane], low, high)
-                        acc[row, block, lane] = a
-                        flag[row, block, lane] = f
-
-
 @compiled_step
 def saturate_step(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     exact = type(low)(a + type(low)(type(low)(x) * type(low)(w)))
     a = type(low)(min(max(exact, low), high))
     return a, type(low)(f | (exact ^ a))
-
-
-@compiled_kernel
-def saturate(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
-    """Saturating sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
-    rows, depth = left.shape
-    for block in range(right.shape[0]):
-        for first in range(0, depth, CACHED_STEPS):
-            for row in range(rows):
-                for k in range(first, min(first + CACHED_STEPS, depth), UNROLL):
-                    x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
-                    for lane in range(LANES):
-                        a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = saturate_step(a, f, x0, right[block, k, lane], low, high)
-                        a, f = saturate_step(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = saturate_step(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = saturate_step(a, f, x3, right[block, k + 3, lane], low, high)
-                        acc[row, block, lane] = a
-                        flag[row, block, lane] = f
 
 
 @compiled_step
@@ -105,9 +67,8 @@ def wrap_step(a: Any, f: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     return a, type(low)(f | (exact ^ a))
 
 
-@compiled_kernel
-def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
-    """Wrapping sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
+@compiled_step
+def _walk(step: Any, left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
     rows, depth = left.shape
     for block in range(right.shape[0]):
         for first in range(0, depth, CACHED_STEPS):
@@ -116,9 +77,27 @@ def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> Non
                     x0, x1, x2, x3 = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
                     for lane in range(LANES):
                         a, f = acc[row, block, lane], flag[row, block, lane]
-                        a, f = wrap_step(a, f, x0, right[block, k, lane], low, high)
-                        a, f = wrap_step(a, f, x1, right[block, k + 1, lane], low, high)
-                        a, f = wrap_step(a, f, x2, right[block, k + 2, lane], low, high)
-                        a, f = wrap_step(a, f, x3, right[block, k + 3, lane], low, high)
+                        a, f = step(a, f, x0, right[block, k, lane], low, high)
+                        a, f = step(a, f, x1, right[block, k + 1, lane], low, high)
+                        a, f = step(a, f, x2, right[block, k + 2, lane], low, high)
+                        a, f = step(a, f, x3, right[block, k + 3, lane], low, high)
                         acc[row, block, lane] = a
                         flag[row, block, lane] = f
+
+
+@compiled_kernel
+def saturate_16(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """Saturating sums of at most 16 bits in int16; `flag` becomes nonzero where a step left the range."""
+    _walk(saturate_16_step, left, right, acc, flag, low, high)
+
+
+@compiled_kernel
+def saturate(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """Saturating sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
+    _walk(saturate_step, left, right, acc, flag, low, high)
+
+
+@compiled_kernel
+def wrap(left: Any, right: Any, acc: Any, flag: Any, low: Any, high: Any) -> None:
+    """Wrapping sums in int32 (at most 31 bits) or int64; `flag` becomes nonzero where a step left the range."""
+    _walk(wrap_step, left, right, acc, flag, low, high)
