@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from emulator import AcceleratorConfig, Arithmetic
-from emulator.instructions import Instruction, Opcode, instruction
+from emulator.instructions import Instruction, Mode, Opcode, fields_of, instruction
 from tests.rtl.post_processing.post_process_bench import Driver
 
 
@@ -245,3 +245,12 @@ def fill(driver: Driver, programs: Programs) -> None:
             driver.cycle(write=("depthwise", word * config.depthwise_pitch + tap, programs.codes()))
     for _ in range(600):
         driver.cycle(write=("parameter", *programs.parameter_row()), sums=programs.sums())
+
+
+def mean_of_rows(count: int) -> Instruction:
+    """The first `count` rows' sum, by the multiplier and shift of entry 0, to row 0."""
+    ones = ("output_height", "output_width", "kernel_height", "input_height", "stride_height", "stride_width",
+            "dilation_height", "dilation_width", "pixel_rows")  # fmt: skip
+    fields = {field.name: 0 for field in fields_of(Opcode.REDUCE)} | dict.fromkeys(ones, 1)
+    fields |= {"kernel_width": count, "input_width": count, "mode": int(Mode.SUM), "y_min": -128, "y_max": 127}
+    return Instruction(Opcode.REDUCE, fields)
