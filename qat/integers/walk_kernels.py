@@ -17,14 +17,18 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import int16, int32, njit
+from numba import int16, int32, njit, uint64
 
-LANES = 64
+LANES = 16, 32, 64
+"""How many channels a block may have: few channels leave few lanes of theirs idle."""
 UNROLL = 4
 ROWS = 4  # positions that share a load of weights
 TILE = 32  # groups whose sums stay in the first cache, and
 STEPS = 64  # the steps whose weights do
 TURNED = 64  # positions at a time whose axes are exchanged within the first cache
+
+# Of indices that are known not to be negative: none of them is asked whether it counts from the end.
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -48,45 +52,53 @@ def _add_within(a: Any, x: Any, w: Any, low: Any, high: Any) -> Any:
     return int16(min(max(_add(a, x, w), low), high))
 
 
-@_kernel
-def dense(acc: Any, base: Any, x: Any, offsets: Any, weight: Any, low: Any, high: Any) -> None:
-    """Sums over windows that all output channels read.
+def _dense(lanes: int) -> Callable[..., None]:
+    """Sums over windows that all output channels read, whose blocks have so many lanes, a constant for the compiler.
 
-    acc : (groups, ROWS, blocks, LANES), the channels in blocks
-    weight : (runs, length, blocks, LANES) int16; length, a multiple of UNROLL, is a run's, filled up with weights of 0
+    acc : (groups, ROWS, blocks, lanes), the channels in blocks
+    weight : (runs, length, blocks, lanes) int16; length, a multiple of UNROLL, is a run's, filled up with weights of 0
     """
-    runs, length, blocks = weight.shape[:3]
-    for start in range(0, len(acc), TILE):
-        for block in range(blocks):
-            for run in range(runs):
-                for first in range(0, length, STEPS):
-                    for group in range(start, min(start + TILE, len(acc))):
-                        at0, at1 = base[group, 0] + offsets[run], base[group, 1] + offsets[run]
-                        at2, at3 = base[group, 2] + offsets[run], base[group, 3] + offsets[run]
-                        last = min(first + STEPS, length)
-                        for k in range(first, last if low == -32768 else first, UNROLL):
-                            p0, p1, p2, p3 = x[at0 + k], x[at0 + k + 1], x[at0 + k + 2], x[at0 + k + 3]
-                            q0, q1, q2, q3 = x[at1 + k], x[at1 + k + 1], x[at1 + k + 2], x[at1 + k + 3]
-                            r0, r1, r2, r3 = x[at2 + k], x[at2 + k + 1], x[at2 + k + 2], x[at2 + k + 3]
-                            s0, s1, s2, s3 = x[at3 + k], x[at3 + k + 1], x[at3 + k + 2], x[at3 + k + 3]
-                            for lane in range(LANES):
-                                w0, w1 = weight[run, k, block, lane], weight[run, k + 1, block, lane]
-                                w2, w3 = weight[run, k + 2, block, lane], weight[run, k + 3, block, lane]
-                                p, q = acc[group, 0, block, lane], acc[group, 1, block, lane]
-                                r, s = acc[group, 2, block, lane], acc[group, 3, block, lane]
-                                p, q = _add(_add(p, p0, w0), p1, w1), _add(_add(q, q0, w0), q1, w1)
-                                r, s = _add(_add(r, r0, w0), r1, w1), _add(_add(s, s0, w0), s1, w1)
-                                acc[group, 0, block, lane] = _add(_add(p, p2, w2), p3, w3)
-                                acc[group, 1, block, lane] = _add(_add(q, q2, w2), q3, w3)
-                                acc[group, 2, block, lane] = _add(_add(r, r2, w2), r3, w3)
-                                acc[group, 3, block, lane] = _add(_add(s, s2, w2), s3, w3)
-                        # Sums of fewer bits are clamped once more.
-                        for k in range(first if low > -32768 else last, last):
-                            for row in range(ROWS):
-                                value = x[base[group, row] + offsets[run] + k]
-                                for lane in range(LANES):
-                                    a, w = acc[group, row, block, lane], weight[run, k, block, lane]
-                                    acc[group, row, block, lane] = _add_within(a, value, w, low, high)
+
+    @_kernel
+    def dense(acc: Any, base: Any, x: Any, offsets: Any, weight: Any, low: Any, high: Any) -> None:
+        runs, length, blocks = weight.shape[:3]
+        for start in range(0, len(acc), TILE):
+            for block in range(blocks):
+                for run in range(runs):
+                    for first in range(0, length, STEPS):
+                        for group in range(start, min(start + TILE, len(acc))):
+                            at0, at1 = uint64(base[group, 0] + offsets[run]), uint64(base[group, 1] + offsets[run])
+                            at2, at3 = uint64(base[group, 2] + offsets[run]), uint64(base[group, 3] + offsets[run])
+                            last = min(first + STEPS, length)
+                            for step in range(first, last if low == -32768 else first, UNROLL):
+                                k = uint64(step)
+                                p0, p1, p2, p3 = x[at0 + k], x[at0 + k + ONE], x[at0 + k + TWO], x[at0 + k + THREE]
+                                q0, q1, q2, q3 = x[at1 + k], x[at1 + k + ONE], x[at1 + k + TWO], x[at1 + k + THREE]
+                                r0, r1, r2, r3 = x[at2 + k], x[at2 + k + ONE], x[at2 + k + TWO], x[at2 + k + THREE]
+                                s0, s1, s2, s3 = x[at3 + k], x[at3 + k + ONE], x[at3 + k + TWO], x[at3 + k + THREE]
+                                for lane in range(lanes):
+                                    w0, w1 = weight[run, k, block, lane], weight[run, k + ONE, block, lane]
+                                    w2, w3 = weight[run, k + TWO, block, lane], weight[run, k + THREE, block, lane]
+                                    p, q = acc[group, 0, block, lane], acc[group, 1, block, lane]
+                                    r, s = acc[group, 2, block, lane], acc[group, 3, block, lane]
+                                    p, q = _add(_add(p, p0, w0), p1, w1), _add(_add(q, q0, w0), q1, w1)
+                                    r, s = _add(_add(r, r0, w0), r1, w1), _add(_add(s, s0, w0), s1, w1)
+                                    acc[group, 0, block, lane] = _add(_add(p, p2, w2), p3, w3)
+                                    acc[group, 1, block, lane] = _add(_add(q, q2, w2), q3, w3)
+                                    acc[group, 2, block, lane] = _add(_add(r, r2, w2), r3, w3)
+                                    acc[group, 3, block, lane] = _add(_add(s, s2, w2), s3, w3)
+                            # Sums of fewer bits are clamped once more.
+                            for step in range(first if low > -32768 else last, last):
+                                for row in range(ROWS):
+                                    value = x[base[group, row] + offsets[run] + step]
+                                    for lane in range(lanes):
+                                        a, w = acc[group, row, block, lane], weight[run, step, block, lane]
+                                        acc[group, row, block, lane] = _add_within(a, value, w, low, high)
+
+    return dense
+
+
+DENSE = {lanes: _dense(lanes) for lanes in LANES}
 
 
 @_kernel

@@ -16,7 +16,7 @@ from qat.integers.tensor import QuantizedTensor
 # (batch, channels, height, width), outputs, kernel, geometry: one more than the blocks hold, less than a block, …
 CASES = {
     "more than a block": ((2, 3, 7, 8), 70, (3, 3), Geometry(padding=(1, 1, 1, 1))),
-    "uneven": ((1, 5, 9, 9), 10, (3, 2), Geometry(strides=(2, 1), padding=(0, 1, 2, 0))),
+    "uneven": ((1, 5, 9, 9), 40, (3, 2), Geometry(strides=(2, 1), padding=(0, 1, 2, 0))),
     "long": ((1, 70, 3, 5), 5, (2, 1), Geometry()),
     "dilated": ((2, 4, 9, 9), 6, (3, 3), Geometry(dilations=(2, 3), padding=(1, 2, 3, 2))),
     "depthwise": ((3, 8, 8, 8), 8, (3, 3), Geometry(groups=8, padding=(1, 1, 1, 1))),
@@ -35,14 +35,17 @@ def integers(generator: torch.Generator, low: int, high: int, *shape: int) -> Te
     return torch.randint(low, high + 1, shape, generator=generator).float()
 
 
-def layer(case: str, bits: int) -> tuple[QuantizedTensor, Tensor, Tensor, Geometry, Arithmetic, Tensor]:
-    """Operands that overflow, and which channels are said to."""
+def layer(
+    case: str, bits: int, narrow: bool = False
+) -> tuple[QuantizedTensor, Tensor, Tensor, Geometry, Arithmetic, Tensor]:
+    """Operands that overflow, and which channels are said to. narrow : codes of 3 bits, weights of 6"""
     generator = torch.Generator().manual_seed(bits)
     shape, outputs, kernel, geometry = CASES[case]
     arithmetic = Arithmetic(accumulator_bits=bits)
-    centered = integers(generator, -128 - ZERO_POINT, 127 - ZERO_POINT, *shape)
-    x = QuantizedTensor(centered=centered, scale=torch.tensor(1.0), zero_point=ZERO_POINT, y_min=-128, y_max=127)
-    weight = integers(generator, -127, 127, outputs, shape[1] // geometry.groups, *kernel)
+    (least, most), limit = ((2, 9), 31) if narrow else ((-128, 127), 127)
+    centered = integers(generator, least - ZERO_POINT, most - ZERO_POINT, *shape)
+    x = QuantizedTensor(centered=centered, scale=torch.tensor(1.0), zero_point=ZERO_POINT, y_min=least, y_max=most)
+    weight = integers(generator, -limit, limit, outputs, shape[1] // geometry.groups, *kernel)
     bias = integers(generator, *arithmetic.bias_range, outputs).double()
     risky = torch.rand(outputs, generator=generator) < 0.6
     return x, weight, bias, geometry, arithmetic, risky | (torch.arange(outputs) == 0)
@@ -65,11 +68,12 @@ def emulated(x: QuantizedTensor, weight: Tensor, bias: Tensor, geometry: Geometr
     return torch.from_numpy(sums).permute(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize("bits", [16, 12])
+@pytest.mark.parametrize(("bits", "narrow"), [(16, False), (12, False), (8, True)])
 @pytest.mark.parametrize("case", CASES)
-def test_convolutions(case: str, bits: int) -> None:
-    x, weight, bias, geometry, arithmetic, risky = layer(case, bits)
+def test_convolutions(case: str, bits: int, narrow: bool) -> None:
+    x, weight, bias, geometry, arithmetic, risky = layer(case, bits, narrow)
     assert saturating_walk.walks(x, weight, geometry, arithmetic)
+    assert saturating_walk.spare_bits(x, weight, arithmetic) == (8 if narrow else 0)
     ideal = geometry.convolve(x.centered.double(), weight.double(), bias).requires_grad_()
     sums = saturating_walk.saturated_walk(x, weight, bias, geometry, arithmetic, risky, ideal)
     channels = risky.view(1, -1, 1, 1)
@@ -114,6 +118,8 @@ def test_what_is_not_walked_here() -> None:
 
 
 def test_the_cases_fill_blocks_and_tiles() -> None:
-    assert CASES["more than a block"][1] > walk_kernels.LANES
+    chosen = {case: int(layer(case, 16)[-1].sum()) for case in CASES if case not in ("depthwise", "multiplied")}
+    lanes = walk_kernels.LANES
+    assert {next((size for size in lanes if count <= size), lanes[-1]) for count in chosen.values()} == set(lanes)
     assert CASES["long"][0][1] > walk_kernels.STEPS
     assert walk_kernels.TILE * walk_kernels.ROWS < 2 * 18 * 17
