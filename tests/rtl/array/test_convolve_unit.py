@@ -9,7 +9,8 @@ from emulator import AcceleratorConfig, Arithmetic
 from emulator.config import DATAFLOWS
 from emulator.instructions import Instruction, Opcode
 from rtl.simulation.vectors import play_vectors
-from tests.rtl.array.compute_bench import Bench, component, oracle, random_convolve
+from tests.rtl.array.compute_bench import Bench, component, random_convolve
+from tests.rtl.array.sums_oracle import oracle
 
 SHAPES = {
     "4x4": (4, 4, 16, "saturate", 8, 8),

@@ -3,93 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from codesign.diverge import Divergence, diverge, page_html, page_markdown, sentence
-from codesign.diverge.cycles import compare, first_cycle
+from codesign.diverge import diverge, page_html, page_markdown, sentence
 from codesign.diverge.divergence import compare_runs
 from codesign.diverge.run import Subject, run
-from codesign.diverge.signals import MEANINGS, machine_rows
-from compiler import compile_graph, load_onnx
-from emulator import AcceleratorConfig, Graph, Machine, run_graph
-from emulator.instructions import INSTRUCTION_BYTES, Opcode
+from compiler import compile_graph
+from emulator import Graph, Machine, run_graph
+from emulator.instructions import INSTRUCTION_BYTES
 from emulator.machine.state import state
 from emulator.program import Program
-from tests.codesign import planted
-from tests.codesign.planted import Fault, first_difference
-from tests.compiler.models import small_network
-
-CONFIG = AcceleratorConfig(rows=4, columns=4)
-FAULTS = {
-    "corrupted word": (planted.corrupted_word, "residual"),
-    "swapped tile": (planted.swapped_tile, "features.0"),
-    "dropped token": (planted.dropped_token, "pool"),
-}
-"""Fault → how it is planted, and the layer whose codes it is the first to change."""
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_network().save(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def graph(file: Path) -> Graph:
-    return load_onnx(file)
-
-
-@pytest.fixture(scope="module")
-def codes() -> dict[str, np.ndarray]:
-    return {"input": np.random.default_rng(4).integers(-128, 128, (2, 3, 12, 12), np.int8)}
-
-
-def plant(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
-    """Give the machine's runs other memory images."""
-    execute, cycles = Machine.execute, Machine.cycles
-    program = compile_graph(load_onnx(plant.file), CONFIG)
-
-    def wrong_execute(self: Machine, images: list[bytes], *arguments: object, **options: object) -> object:
-        return execute(self, [fault(program, image) for image in images], *arguments, **options)
-
-    def wrong_cycles(self: Machine, image: bytes, *arguments: object) -> object:
-        return cycles(self, fault(program, image), *arguments)
-
-    monkeypatch.setattr(Machine, "execute", wrong_execute)
-    monkeypatch.setattr(Machine, "cycles", wrong_cycles)
-
-
-def plant_rtl(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
-    """Give the RTL's runs other memory images."""
-    simulate = import_module("rtl.simulate")  # the room's `simulate` is the function
-    honest = simulate.simulate_images
-    program = compile_graph(load_onnx(plant.file), CONFIG)
-
-    def wrong(config: AcceleratorConfig, images: list[bytes], *arguments: object, **options: object) -> object:
-        return honest(config, [fault(program, image) for image in images], *arguments, **options)
-
-    monkeypatch.setattr(simulate, "simulate_images", wrong)
-
-
-@pytest.fixture(autouse=True)
-def _file(file: Path) -> None:
-    plant.file = file
-
-
-def check_element(found: Divergence, layer: str, wrong: str, honest: np.ndarray, faulty: np.ndarray) -> None:
-    """The element is the first that differs between an honest and a faulty run, and the contract says who is right."""
-    assert found.element is not None and not found.agree
-    place = found.element.place
-    assert place.layer == layer and (place.sample, *place.index) == first_difference(honest, faulty)
-    assert found.element.right == tuple(name for name in found.implementations if name != wrong)
-    at = (place.sample, place.index[-1], *place.index[:-1])
-    assert found.element.codes[wrong] == faulty[at] and found.element.trace.code == honest[at]
-    first = next(difference for difference in found.layers if difference.differing)
-    assert first.name == layer and first.differing == np.count_nonzero(honest != faulty)
+from tests.codesign.diverge import planted
+from tests.codesign.diverge.planted import CONFIG, FAULTS, check_element, plant
 
 
 def test_implementations_that_agree(graph: Graph, codes: dict[str, np.ndarray]) -> None:
@@ -113,7 +42,7 @@ def test_faults_in_the_machine(
 ) -> None:
     planted_fault, layer = FAULTS[fault]
     honest = run_graph(graph, codes, every=True)
-    plant(monkeypatch, planted_fault)
+    plant(monkeypatch, graph, planted_fault)
     found = diverge(file, "machine", other, codes, config=CONFIG)
     program = compile_graph(graph, CONFIG)
     faulty = Machine(CONFIG).execute(program.images(codes), program.program_address, program.program_bytes)
@@ -237,75 +166,10 @@ def test_a_fault_in_tflm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert found.element.right == ("emulator",) and found.layers[0].differing == np.count_nonzero(right != wrong)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_faults_in_the_rtl(
-    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray], fault: str
-) -> None:
-    """Machine against RTL: the first cycle and signal too. The faulty machine is the oracle of the faulty RTL."""
-    planted_fault, layer = FAULTS[fault]
-    program = compile_graph(graph, CONFIG)
-    images = [planted_fault(program, image) for image in program.images(codes)]
-    records = Machine(CONFIG).execute(images, program.program_address, program.program_bytes, timeline=True)
-    faulty = np.concatenate([program.read(record.memory, layer) for record in records])
-    plant_rtl(monkeypatch, planted_fault)
-    found = diverge(graph, "machine", "rtl", codes, config=CONFIG)
-    check_element(found, layer, "rtl", run_graph(graph, codes, every=True)[layer], faulty)
-    assert found.cycle is not None and found.cycle.sample == 0 and found.other
-    if fault == "corrupted word":
-        # The word is read by the fourth load of weights: while it is under way, other data are on the bus. The one
-        # before it has written its last row and not said so, the one after it has asked for its first bursts.
-        load = planted.loads(program, 1)[3]
-        _, start, end = records[0].timeline[load]
-        assert found.cycle.signal == "read data" and start < found.cycle.cycle < end
-        assert found.cycle.machine ^ found.cycle.rtl == 0x40 << 8 * 5
-        assert found.cycle.under_way["load"] == (load - 1, load, load + 1)
-        assert all(program.instructions[index].opcode == Opcode.LOAD for index in found.cycle.under_way["load"])
-    if fault == "swapped tile":  # the program itself is other data on the bus
-        assert found.cycle.signal == "read data"
-        address = [program.instructions[index].fields["memory_address"] for index in planted.loads(program, 1)[:2]]
-        assert found.cycle.machine ^ found.cycle.rtl != 0 and address[0] != address[1]
-    page = page_markdown(found, "model.onnx")
-    assert f"Cycle {found.cycle.cycle} of sample 0" in page
-    for unit, indices in found.cycle.under_way.items():
-        assert indices and all(f"| {unit} | {program.layers[index]} | {index}: " in page for index in indices)
-    assert ("Instructions under way" in page) == bool(found.cycle.under_way)
-
-
-def test_machine_and_rtl_have_equal_signals_in_every_cycle(graph: Graph, codes: dict[str, np.ndarray]) -> None:
-    program = compile_graph(graph, CONFIG)
-    image = program.images(codes)[1]
-    assert first_cycle(CONFIG, program, image) is None
-    rows = [row for _, row in machine_rows(Machine(CONFIG), program, image)]
-    assert {name for row in rows for name, value in row.items() if value} == set(MEANINGS)  # and each says something
-
-
-def test_a_wrong_rounding_in_the_rtl(
-    monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray]
-) -> None:
-    """The Verilog of another rounding; the machine tells the cycle in which the first wrong row is written."""
-    simulate = import_module("rtl.simulate")
-    floor = replace(CONFIG, arithmetic=replace(CONFIG.arithmetic, rounding="floor"))
-    honest = simulate.accelerator_verilog
-    monkeypatch.setattr(simulate, "accelerator_verilog", lambda config: honest(floor))
-    one = {"input": codes["input"][:1]}
-    found = diverge(graph, "machine", "rtl", one, config=CONFIG)
-    right, wrong = (
-        run_graph(replace(graph, arithmetic=config.arithmetic), one, every=True)["features.0"]
-        for config in (CONFIG, floor)
-    )
-    check_element(found, "features.0", "rtl", right, wrong)
-    program = compile_graph(graph, CONFIG)
-    (image,) = program.images(one)
-    rows = [dict(machine_rows(Machine(config), program, image)) for config in (CONFIG, floor)]
-    cycle = next(cycle for cycle, row in rows[0].items() if row != rows[1][cycle])
-    assert (found.cycle.cycle, found.cycle.signal) == (cycle, "output codes")
-    assert (found.cycle.machine, found.cycle.rtl) == (rows[0][cycle]["output codes"], rows[1][cycle]["output codes"])
-
-
 def test_the_page_shows_every_partial_sum(
     monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: dict[str, np.ndarray]
 ) -> None:
-    plant(monkeypatch, planted.swapped_tile)
+    plant(monkeypatch, graph, planted.swapped_tile)
     found = diverge(graph, "machine", "emulator", codes, config=CONFIG)
     page = page_html(found, "a <model>")
     assert page.count("<tr>") > 27 + 4 and "a &lt;model&gt;" in page and "<a " not in page
@@ -321,24 +185,13 @@ def test_a_run_that_stops(monkeypatch: pytest.MonkeyPatch, graph: Graph, codes: 
         at = program.program_address + planted.loads(program, 2)[1] * INSTRUCTION_BYTES
         return image[:at] + b"\xff" + image[at + 1 :]
 
-    plant(monkeypatch, illegal)
+    plant(monkeypatch, graph, illegal)
     found = diverge(graph, "emulator", "machine", codes, config=CONFIG)
     index = planted.loads(compile_graph(graph, CONFIG), 2)[1]
     assert found.stops["machine"] == dict.fromkeys((0, 1), f"error OPCODE at instruction {index} (LOAD)")
     assert found.element.right == ("emulator",)
     assert f"machine stopped in sample 0: error OPCODE at instruction {index}" in sentence(found)
     assert "machine, sample 1: error OPCODE" in page_markdown(found, "m")
-
-
-def test_runs_of_different_lengths() -> None:
-    """One run ends while the other goes on; the interrupt's cycle, which the RTL shows, is none of them."""
-    rows = [(cycle, {"load works": 0}) for cycle in range(2, 8)]
-    interrupt = (8, {"load works": 0})
-    assert compare(iter(rows), iter([(1, {}), *rows, interrupt])) is None
-    shorter = compare(iter(rows), iter(rows[:3]))
-    assert (shorter.signal, shorter.cycle, shorter.machine, shorter.rtl) == ("run", 5, 1, 0)
-    longer = compare(iter(rows[:3]), iter([*rows, interrupt]))
-    assert (longer.signal, longer.cycle, longer.machine, longer.rtl) == ("run", 6, 0, 1)
 
 
 def test_what_cannot_be_compared(graph: Graph) -> None:
