@@ -1,6 +1,6 @@
 """Sizes and waiting times of the front end that RTL and machine share."""
 
-FETCH_AHEAD = 8
+FETCH_AHEAD = 12
 """Instructions that are fetched, or asked for, ahead of the one being decoded."""
 SETTLE_CYCLES = 3
 """Cycles that nothing may move before the end or a deadlock is believed, and that the choice among faults takes."""

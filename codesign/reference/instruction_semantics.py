@@ -153,7 +153,8 @@ TIMING = {
 each cycle, the bytes that one beat and one row have in common move: a bus as wide as a row and aligned with it
 fills a row a cycle. A row is written four cycles after the beat with its last byte; the instruction ends with its
 last row. Up to {OUTSTANDING} bursts are outstanding, and the next instruction's are asked for while the beats of the
-one before still come, so that the memory's latency is not paid for each of them.
+one before still come, so that the memory's latency is not paid for each of them. Three instructions are under way: a
+fourth one is taken once the last beat of the first has come.
 """,
     Opcode.STORE: """
 as LOAD in the other direction. The instruction ends two cycles after the response to its last burst; the next one is

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from emulator.config import AcceleratorConfig
 from emulator.front_end import FETCH_AHEAD
@@ -120,7 +120,7 @@ class Fetch(wiring.Component):
                 level.eq(0),
                 arrived.eq(0),
             ]
-        self._buffer(m, size)
+        self._buffer(m, 1 << ceil_log2(size))
         return m
 
     def _buffer(self, m: Module, size: int) -> None:

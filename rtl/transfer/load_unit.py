@@ -24,8 +24,9 @@ class LoadUnit(wiring.Component):
     """One overlap of a beat and a row a cycle: with an aligned bus as wide as the row, a row a cycle.
 
     A beat's bytes are written `LOAD_WRITE_DELAY` cycles later: they are registered, rotated to their lanes, merged into
-    the row; the row goes through one more register, which is the write port. Two instructions are under way: when the
-    bursts of one have been asked for, the next one's are, while the beats of the first one still come.
+    the row; the row goes through one more register, which is the write port. Three instructions are under way: when the
+    bursts of one have been asked for, the next one's are, while the beats of the first one still come; so the memory's
+    latency is also hidden behind one of few beats.
 
     Members
     -------
@@ -81,8 +82,10 @@ class LoadUnit(wiring.Component):
                 with m.Case(target):
                     m.d.comb += depth.eq(depths[target])
 
-        # The instruction whose beats come: what is needed of it after its start.
-        pending, moving, enter = Signal(), Signal(), Signal()  # `pending`: its beats come after those of the one before
+        # An instruction hands over to `following`, which waits for its beats, and then to `current`, whose beats come.
+        pending, waiting, moving = Signal(), Signal(), Signal()
+        moves, enter, fresh = Signal(), Signal(), Signal()
+        following, following_index, following_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
         current, current_index, current_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
         step, refused, over, ends = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -98,21 +101,30 @@ class LoadUnit(wiring.Component):
             self.request.eq(walk.valid),
             self.request_address.eq(walk.address),
             self.request_length.eq(walk.length),
-            overlaps.first.eq(fields),
-            overlaps.first_lanes.eq(lanes),
+            overlaps.first.eq(following),
+            overlaps.first_lanes.eq(following_lanes),
             overlaps.start.eq(enter),
             overlaps.fields.eq(current),
             overlaps.lanes.eq(current_lanes),
             overlaps.step.eq(step),
-            refused.eq(self.rvalid & self.rresp.any() & ~dropping),
-            step.eq(self.rvalid & ~self.rresp.any() & ~dropping),
-            self.rready.eq(overlaps.word_ends | dropping),
+            refused.eq(self.rvalid & self.rresp.any() & moving & ~dropping),
+            step.eq(self.rvalid & ~self.rresp.any() & moving & ~dropping),
+            self.rready.eq((overlaps.word_ends & moving) | dropping),
             ends.eq(step & overlaps.last),
-            # Its first beat comes long after its first cycle, in which `overlaps` looks at it.
-            enter.eq(pending & ~start & (~moving | ends)),
+            moves.eq(pending & ~waiting),
+            enter.eq(waiting & ~fresh & (~moving | ends)),  # `overlaps` looks at it for a cycle
         ]
+        m.d.sync += fresh.eq(moves)
+        with m.If(moves):
+            m.d.sync += [following.eq(fields), following_index.eq(index), following_lanes.eq(lanes), waiting.eq(1)]
         with m.If(enter):
-            m.d.sync += [current.eq(fields), current_index.eq(index), current_lanes.eq(lanes), moving.eq(1)]
+            m.d.sync += [
+                current.eq(following),
+                current_index.eq(following_index),
+                current_lanes.eq(following_lanes),
+                waiting.eq(0),
+                moving.eq(1),
+            ]
         with m.Elif(ends):
             m.d.sync += moving.eq(0)
         ended, in_flight = self._rows(m, step, overlaps, current.target)
@@ -123,7 +135,7 @@ class LoadUnit(wiring.Component):
         owed = Signal(range(17))  # bursts whose last beat is to come
         m.d.sync += owed.eq(owed + (self.request & self.grant) - (self.rvalid & self.rready & self.rlast))
         taken = port.issued.valid & port.issued.ready
-        busy = (walking | pending | moving) & ~halted
+        busy = (walking | pending | waiting | moving) & ~halted
         m.d.comb += [
             port.issued.ready.eq(~walking & ~pending & ~stopped),
             Cat(port.finished_index, port.signals).eq(ending[-INDEX_BITS - 4 :]),
@@ -148,10 +160,11 @@ class LoadUnit(wiring.Component):
         with m.Else():
             with m.If(~start & ~walk.busy):
                 m.d.sync += walking.eq(0)
-            with m.If(enter):
+            with m.If(moves):
                 m.d.sync += pending.eq(0)
         with m.If(port.clear):
-            m.d.sync += [register.eq(0) for register in (walking, pending, moving, start, stopped, dropping)]
+            flags = walking, pending, waiting, fresh, moving, start, stopped, dropping
+            m.d.sync += [flag.eq(0) for flag in flags]
         return m
 
     def _rows(self, m, step, overlaps, target):

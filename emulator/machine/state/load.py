@@ -19,12 +19,15 @@ SLOTS = LOAD_WRITE_DELAY + 1
 REGISTERS = record(
     "walking",  # bursts of `fields` are to be asked for
     "start",  # the first cycle of an instruction
-    "pending",  # beats of `fields` come after those of `current`
+    "pending",  # the beats of `fields` come after those of `next`
+    "waiting",  # the beats of `next` come after those of `current`
+    "fresh",  # the first cycle of `next`
     "moving",  # beats of `current` are to come
     "stopped",  # there was a fault
     "dropping",  # there was an error response
     "halted",
     "index",
+    "next_index",
     "current_index",
     "owed",  # bursts whose last beat is to come
     "stepped",  # bits: an overlap in the cycle before, and in the one before that
@@ -40,13 +43,14 @@ ENDING = record("index", "signals")
 class Load(NamedTuple):
     """Registers; fields of instructions, as integers and as a record; rows under way (SLOTS, lanes), their places.
 
-    fields, current : of the instruction whose bursts are asked for; of the one whose beats come
+    fields, next, current : of the instruction whose bursts are asked for; of one that waits; of the one whose beats come
     endings (LOAD_WRITE_DELAY) : whose last beat has come, by cycles since then
     """
 
     registers: Records
     raw: NDArray[np.int64]
     fields: Records
+    next_raw: NDArray[np.int64]
     current_raw: NDArray[np.int64]
     current: Records
     bursts: Records
@@ -64,6 +68,7 @@ def allocate(config: AcceleratorConfig) -> Load:
         registers=np.zeros(1, REGISTERS),
         raw=raw,
         fields=fields_record(raw, Opcode.LOAD),
+        next_raw=np.zeros(MAX_FIELDS, np.int64),
         current_raw=current,
         current=fields_record(current, Opcode.LOAD),
         bursts=np.zeros(1, BURSTS),

@@ -35,7 +35,8 @@ def ready(s: State) -> bool:
 @compiled
 def r_ready(s: State) -> bool:
     """Whether a beat of this unit would be taken."""
-    return bool(s.load.registers[0].dropping or word_ends(s.load.overlaps[0]))
+    r = s.load.registers[0]
+    return bool(r.dropping or (r.moving and word_ends(s.load.overlaps[0])))
 
 
 @compiled
@@ -105,11 +106,19 @@ def _overlap(s: State) -> bool:
 
 
 @compiled
-def _enter(s: State) -> None:
-    """Beats of the instruction whose bursts are asked for are the next ones."""
+def _follow(s: State) -> None:
+    """The instruction whose bursts are asked for has its beats after those of the current one."""
     r = s.load.registers[0]
-    copy(s.load.current_raw, s.load.raw)
-    r.pending, r.moving, r.current_index = 0, 1, r.index
+    copy(s.load.next_raw, s.load.raw)
+    r.pending, r.waiting, r.fresh, r.next_index = 0, 1, 1, r.index
+
+
+@compiled
+def _enter(s: State) -> None:
+    """Beats of the instruction that waits for them are the next ones."""
+    r = s.load.registers[0]
+    copy(s.load.current_raw, s.load.next_raw)
+    r.waiting, r.moving, r.current_index = 0, 1, r.next_index
     start_overlaps(s.load.overlaps[0], s.load.current[0], s.config[0].bus_bytes, _lanes(s, s.load.current[0].target))
 
 
@@ -117,7 +126,7 @@ def _enter(s: State) -> None:
 def _rests(s: State) -> bool:
     """Whether a cycle changes nothing."""
     r, walk, port = s.load.registers[0], s.load.bursts[0], s.ports[_LOAD]
-    own = r.walking | r.start | r.pending | r.moving | r.owed | r.stepped | r.complete | r.last
+    own = r.walking | r.start | r.pending | r.waiting | r.moving | r.owed | r.stepped | r.complete | r.last
     shown = port.busy | port.fault | s.issue[_LOAD].take | walk.walking | walk.more | s.bus[0].load_request
     return not (own | shown) and r.halted == s.control[0].halt
 
@@ -129,7 +138,7 @@ def step(s: State) -> None:
         return
     r, walk, fields = s.load.registers[0], s.load.bursts[0], s.load.fields[0]
     bus, port, control = s.bus[0], s.ports[_LOAD], s.control[0]
-    mine = bus.r_valid and bus.r_owner == _LOAD_OWNER and not r.dropping
+    mine = bus.r_valid and bus.r_owner == _LOAD_OWNER and r.moving and not r.dropping
     refused = mine and bus.r_error
     over = control.halt or refused
     stopped, walk_busy = r.stopped, walk.walking or walk.more or bus.load_request
@@ -178,8 +187,12 @@ def step(s: State) -> None:
         start_bursts(walk, fields)
     if over:
         stop_bursts(walk)
-    if r.pending and not r.moving:
+    follows, enters = r.pending and not r.waiting, r.waiting and not r.fresh and not r.moving
+    r.fresh = 0
+    if enters:
         _enter(s)
+    if follows:
+        _follow(s)
 
     if not r.start and not walk_busy:
         r.walking = 0
@@ -187,6 +200,6 @@ def step(s: State) -> None:
     if s.issue[_LOAD].take:
         copy(s.load.raw, s.issue_fields[_LOAD])
         r.index, r.start, r.walking, r.pending = s.issue[_LOAD].index, 1, 1, 1
-    busy = (r.walking or r.pending or r.moving) and not r.halted
+    busy = (r.walking or r.pending or r.waiting or r.moving) and not r.halted
     port.busy = 1 if busy or r.owed or r.stepped or port.work or port.finished else 0
     r.stepped = (r.stepped << 1 | port.work) & 3

@@ -33,7 +33,7 @@ def test_load(seed: int) -> None:
     for kind in ("legal", "illegal", "refused", "halted", "legal"):
         loads = [
             transfer_cases.random_transfer(rng, config, Opcode.LOAD, memory_bytes, kind == "illegal" and k == 1)
-            for k in range(3)
+            for k in range(4)
         ]
         first = int(rng.integers(0, memory_bytes))
         extra = {"error_range": (first, first + 100)} if kind == "refused" else {}
@@ -50,7 +50,7 @@ def test_load(seed: int) -> None:
                 )
             for pad in PADS:
                 np.testing.assert_array_equal(getattr(s, pad), getattr(expected, pad))
-            assert [index for _, _, index in trace.finished] == ([0, 1, 2] if kind == "legal" else [0])
+            assert [index for _, _, index in trace.finished] == ([0, 1, 2, 3] if kind == "legal" else [0])
         assert len(trace.faults) <= 1
         if kind != "refused":
             assert [fault[1:] for fault in trace.faults] == (
@@ -71,3 +71,20 @@ def test_a_row_per_cycle() -> None:
     trace = run_machine(s, Scenario(loads=[load, load], latency=32), rng)
     (first, *_), (second, *_) = trace.finished
     assert second - first == 512
+
+
+def test_a_short_load_costs_its_rows() -> None:
+    """Between two long LOADs one of three rows takes three cycles: the third one's latency is hidden behind the first."""
+    config = transfer_machine.AcceleratorConfig(rows=16, columns=16, bus_bytes=16)
+    rng = np.random.default_rng(0)
+    s = make_state(config, rng, 1 << 14)
+    long, short = (
+        transfer_cases.Instruction(
+            Opcode.LOAD, transfer_cases.transfer_fields(Opcode.LOAD) | {"pixel_bytes": 16 * rows}
+        )
+        for rows in (256, 3)
+    )
+    trace = run_machine(s, Scenario(loads=[long, short, long, short], latency=32), rng)
+    cycles = [cycle for cycle, *_ in trace.finished]
+    assert np.diff(cycles).tolist() == [3, 256, 3]
+    replay_all(config, [trace])
