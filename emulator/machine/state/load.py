@@ -43,7 +43,7 @@ ENDING = record("index", "signals")
 class Load(NamedTuple):
     """Registers; fields of instructions, as integers and as a record; rows under way (SLOTS, lanes), their places.
 
-    fields, next, current : of the instruction whose bursts are asked for; of one that waits; of the one whose beats come
+    fields, next, current : of the instruction whose bursts are asked for; that waits for its beats; whose beats come
     endings (LOAD_WRITE_DELAY) : whose last beat has come, by cycles since then
     """
 

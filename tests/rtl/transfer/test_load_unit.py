@@ -74,7 +74,7 @@ def test_a_row_per_cycle() -> None:
 
 
 def test_a_short_load_costs_its_rows() -> None:
-    """Between two long LOADs one of three rows takes three cycles: the third one's latency is hidden behind the first."""
+    """Between two long LOADs one of three rows takes three cycles: nobody waits for the memory."""
     config = transfer_machine.AcceleratorConfig(rows=16, columns=16, bus_bytes=16)
     rng = np.random.default_rng(0)
     s = make_state(config, rng, 1 << 14)
