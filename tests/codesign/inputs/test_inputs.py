@@ -15,8 +15,8 @@ from codesign.inputs import InputType, graph_codes, model_inputs, read_inputs, r
 from codesign.inputs.archive import CHUNK
 from compiler import load_onnx
 from tests.codesign.command import fails, runs
+from tests.codesign.inputs.test_npz import archive, header
 from tests.codesign.models import SHAPE, small_inputs, small_model
-from tests.codesign.test_npz import archive, header
 
 IMAGE = (InputType("image", (3, 4)),)
 TWO = (*IMAGE, InputType("mask", (2,)))
