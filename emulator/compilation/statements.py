@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from .builder import Place, assemble, parts
-from .expressions import Expressions
+from .operators import Operators
 from .values import (
     BOOL,
     INT64,
@@ -43,7 +43,7 @@ class _Loop:
     left: bool = False
 
 
-class Statements(Expressions):
+class Statements(Operators):
     """A function's statements, one after the other; those that cannot be reached are left out."""
 
     def __init__(self, module: Module, kinds: dict[str, Type], function: FunctionType, definition: ast.FunctionDef):
