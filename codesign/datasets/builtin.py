@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .folder import Split, listed, stratified
 from .mnist import CLASSES
-from .mnist5k import load_mnist5k
+from .mnist5k import mnist5k_splits
 from .watch import load_watch
 
 DIGITS8_TEST, DIGITS8_VALIDATION = 360, 287
@@ -61,8 +61,8 @@ def digits8() -> Dataset:
 
 def digits28() -> Dataset:
     """5 000 of MNIST's digits, (1, 28, 28) from 0 to 1: see `load_mnist5k`."""
-    splits = (load_mnist5k(split) for split in ("train", "validation", "test"))
-    return dataset(*splits, lambda pixels: pixels / np.float32(255))
+    splits = mnist5k_splits()
+    return dataset(splits["train"], splits["validation"], splits["test"], lambda pixels: pixels / np.float32(255))
 
 
 def watch() -> Dataset:

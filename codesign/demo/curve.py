@@ -29,11 +29,11 @@ ACCUMULATORS = (-2, 3, 6)
 """Bits of the accumulator more than the config's, of a curve of accumulators."""
 FITTING_GAINS = 0.01
 """Share of the validation images from which on it is the accumulator that costs accuracy."""
-WAYS = ("adaround", "qat", "ptq", "fitted")
-"""Kinds of recipe for each point, the longest first."""
+WAYS = ("adaround",), ("ptq", "fitted", "qat")
+"""Kinds of recipe for each point, those together of which each begins with the model of the one before."""
 
-BEGIN = "begin"
-"""Kind of a task without work, which the process is started for."""
+BEGIN, TRAIN = "begin", "train"
+"""Kinds of tasks; one without work, which the process is started for, and one that trains."""
 
 
 def axis(ptq: TrainedPoint, fitted: TrainedPoint) -> Curve:
@@ -82,19 +82,23 @@ class Trainer:
         """Nothing: that this object has arrived has loaded torch."""
 
     def execute(self, task: Task) -> Outcome:
-        """The accuracy on the test images; the task's file "float" is the float network's state."""
+        """{kind: accuracy on the test images}; the task's file "float" is the float network's state."""
         if task.kind == BEGIN:
             return Outcome({})
-        point = train_point(
-            lambda: network(self.name),
-            self.data,
-            Arithmetic(**task.arguments["arithmetic"]),
-            replace(self.recipe, kind=task.kind, epochs=task.arguments["epochs"]),
-            float_state=task.files["float"],
-        )
         images, labels = torch.from_numpy(self.data.test_inputs), torch.from_numpy(self.data.test_labels)
+        model, accuracies = None, dict[str, float]()
         with one_thread():
-            return Outcome({"accuracy": accuracy(point.model, images, labels)})
+            for kind in task.arguments["kinds"]:
+                model = train_point(
+                    lambda: network(self.name),
+                    self.data,
+                    Arithmetic(**task.arguments["arithmetic"]),
+                    replace(self.recipe, kind=kind, epochs=task.arguments["epochs"]),
+                    float_state=task.files["float"],
+                    before=model,
+                ).model
+                accuracies[kind] = accuracy(model, images, labels)
+        return Outcome(accuracies)
 
 
 class CurveTraining:
@@ -125,9 +129,9 @@ class CurveTraining:
         """Have the float network of `state` made ready for each of `arithmetics`, in each of `WAYS`."""
         self._points = {arithmetic: epochs for arithmetic in arithmetics}
         for index, arithmetic in enumerate(arithmetics):
-            for kind in WAYS:
-                arguments = {"arithmetic": asdict(arithmetic), "epochs": epochs}
-                self._tasks.append((f"{index} {kind}", Task(kind, arguments, {"float": state})))
+            for kinds in WAYS:
+                arguments = {"arithmetic": asdict(arithmetic), "epochs": epochs, "kinds": kinds}
+                self._tasks.append((f"{index} {kinds[-1]}", Task(TRAIN, arguments, {"float": state})))
         self._begun.set()
 
     def finish(self, on_step: OnStep) -> list[CurvePoint]:
@@ -140,7 +144,7 @@ class CurveTraining:
             if outcome.failure is not None:
                 raise RuntimeError(outcome.failure)
         return [
-            CurvePoint(arithmetic, **{kind: self._accuracy(f"{index} {kind}") for kind in WAYS}, qat_epochs=epochs)
+            CurvePoint(arithmetic, **self._accuracies(index), qat_epochs=epochs)
             for index, (arithmetic, epochs) in enumerate(self._points.items())
         ]
 
@@ -163,8 +167,9 @@ class CurveTraining:
         finally:
             workers.close()
 
-    def _accuracy(self, ticket: str) -> float:
-        return float(self._outcomes[ticket].values["accuracy"])
+    def _accuracies(self, index: int) -> dict[str, float]:
+        """{kind: accuracy} of the point of this index."""
+        return {kind: value for kinds in WAYS for kind, value in self._outcomes[f"{index} {kinds[-1]}"].values.items()}
 
     def _next(self, execute: Callable[[Task], Outcome]) -> bool:
         """Do the first task that nobody has taken; False where there is none."""

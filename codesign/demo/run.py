@@ -66,30 +66,33 @@ def run_demo(
         raise ValueError(f"images must be from 1 to {len(test_labels)}, all test images, not {images}")
 
     def test(model: torch.nn.Module) -> float:
-        with one_thread():
-            return accuracy(model, test_images, test_labels)
+        return accuracy(model, test_images, test_labels)
 
     def make() -> torch.nn.Module:
         return network(DATA)
 
-    def made(kind: str, on_step: OnStep | None = None) -> TrainedPoint:
-        return train_point(make, data, arithmetic, replace(recipe, kind=kind), float_state=state, on_step=on_step)
+    def made(kind: str, before: TrainedPoint | None = None, on_step: OnStep | None = None) -> TrainedPoint:
+        return train_point(
+            make, data, arithmetic, replace(recipe, kind=kind),
+            float_state=state, before=None if before is None else before.model, on_step=on_step,
+        )  # fmt: skip
 
-    with CurveTraining(Trainer(DATA, data, recipe)) as training:
+    with one_thread(), CurveTraining(Trainer(DATA, data, recipe)) as training:  # the curve's worker takes the other
         with phases.phase("train the float network") as on_step:
             state = train_float(make, data, recipe, on_step=on_step)
             model = make()
             load_state(model, state)
             float_accuracy = test(model)
         with phases.phase("PTQ, min-max and fitted"):
-            ptq, fitted = made("ptq"), made("fitted")
+            ptq = made("ptq")
+            fitted = made("fitted", ptq)
             curve = axis(ptq, fitted)
             training.begin(others(arithmetic, curve), state, curve_epochs)
             ptq_accuracy, fitted_accuracy = test(ptq.model), test(fitted.model)
         with phases.phase("PTQ+, which learns its roundings"):
             adaround_accuracy = test(made("adaround").model)
         with phases.phase("QAT") as on_step:
-            trained = made("qat", on_step).model
+            trained = made("qat", fitted, on_step).model
             qat_accuracy = test(trained)
         with phases.phase("export, read and run in the emulator"):
             qat.export_onnx(trained, file)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -91,10 +92,14 @@ def accuracy(model: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 512)
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread: sums are then the same on any number of cores, and small networks are too small for more."""
+    """One thread of torch and of BLAS: sums are then the same on any number of cores.
+
+    Small networks are too small for more: a second thread of NumPy's BLAS would mostly wait for the next product.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(threads)

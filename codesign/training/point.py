@@ -21,6 +21,8 @@ from .state import load_state, state_bytes
 
 WEIGHT_DECAY = 1e-4
 """Of the float network."""
+BEFORE = {"fitted": "ptq", "qat": "fitted"}
+"""Kind of recipe → the kind whose model it begins with."""
 
 
 class TrainedPoint(NamedTuple):
@@ -69,6 +71,7 @@ def train_point(
     settings: qat.Settings | Mapping[str, Mapping[str, Any]] | None = None,
     *,
     float_state: bytes | None = None,
+    before: qat.PreparedModel | None = None,
     on_step: OnStep | None = None,
 ) -> TrainedPoint:
     """The network, made ready for `arithmetic` as `recipe` says, with its accuracy on the validation data.
@@ -76,6 +79,8 @@ def train_point(
     network, seed, on_step : as for `train_float`
     settings : of layers, as for `qat.prepare`
     float_state : what `train_float` gave for this network, data and `recipe.float_part()`; None: it is trained here
+    before : the model that the kind before this one (`BEFORE`) has given, all else being the same; it is copied, and
+    saves making it once more
 
     The bits are as reproducible as those of `train_float`. Test data play no part. Raises ``ValueError`` for settings
     that do not fit the network, and a state that is not its own.
@@ -87,7 +92,7 @@ def train_point(
         model = _made(network).eval()
         load_state(model, float_state, "float_state")
         inputs, labels = torch.from_numpy(dataset.train_inputs), torch.from_numpy(dataset.train_labels)
-        prepared = quantized(model, inputs, arithmetic, recipe, settings)
+        prepared = quantized(model, inputs, arithmetic, recipe, settings, before)
         if recipe.kind == "qat":
             teacher = qat.Distillation(teacher=model, weight=recipe.distillation) if recipe.distillation else None
             optimizer = torch.optim.Adam(prepared.parameters(), lr=recipe.learning_rate)
@@ -105,12 +110,21 @@ def quantized(
     arithmetic: Arithmetic,
     recipe: TrainingRecipe,
     settings: qat.Settings | Mapping[str, Mapping[str, Any]] | None = None,
+    before: qat.PreparedModel | None = None,
 ) -> qat.PreparedModel:
     """`model`, in float, after the post-training quantization with which the recipe's kind begins, or which it is.
 
     inputs : (n, …), of the training data; the first `recipe.calibration` of them are looked at
+    before : as for `train_point`; ``ValueError`` for a kind that begins with no other's model
     """
     batches = inputs[: recipe.calibration].split(recipe.batch)
+    if before is not None:
+        if recipe.kind not in BEFORE:
+            raise ValueError(f"before must be None for the kind {recipe.kind!r}, which begins with no other's model")
+        prepared = copy.deepcopy(before)
+        if recipe.kind == "fitted":
+            qat.fit_accumulator(prepared, batches)
+        return prepared
     best = recipe.kind == "adaround"
     if best:  # few bits want weight scales of least squared error; rules for layers are over this one
         rules = settings.rules if isinstance(settings, qat.Settings) else settings or {}

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 import qat
 from codesign.datasets import Dataset, load_builtin
 from codesign.training import TrainingRecipe
+from codesign.training.fit import one_thread
 from codesign.training.point import train_float, train_point
 from codesign.training.state import load_state, state_bytes
 from compiler import load_onnx
@@ -54,6 +56,17 @@ def state(data: Dataset) -> bytes:
 
 def bits(model: nn.Module) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
+
+
+def test_one_thread_is_also_one_of_blas() -> None:
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        with one_thread():
+            assert before and threads() == [1] * len(before) and torch.get_num_threads() == 1
+        assert threads() == before
 
 
 def test_the_bits_are_the_seeds_alone(data: Dataset, state: bytes) -> None:
@@ -98,6 +111,19 @@ def test_kinds_are_what_they_are_called(data: Dataset, state: bytes) -> None:
     qat.fit_accumulator(expected, images.split(64))
     assert bits(made["fitted"]) == bits(made["qat"]) == bits(expected)
     assert bits(made["fitted"]) != bits(made["ptq"])
+
+
+def test_what_begins_with_another_kinds_model_may_be_given_it(data: Dataset, state: bytes) -> None:
+    model = None
+    for kind in ("ptq", "fitted", "qat"):
+        recipe, before = replace(RECIPE, kind=kind), None if model is None else bits(model)
+        made = train_point(make, data, NARROW, recipe, float_state=state, before=model)
+        expected = train_point(make, data, NARROW, recipe, float_state=state)
+        assert bits(made.model) == bits(expected.model) and made[1:] == expected[1:]
+        assert model is None or bits(model) == before
+        model = made.model
+    with pytest.raises(ValueError, match="before must be None for the kind 'adaround', which begins with no other's"):
+        train_point(make, data, NARROW, replace(RECIPE, kind="adaround"), float_state=state, before=model)
 
 
 def test_calibration_looks_at_the_first_data(data: Dataset, state: bytes) -> None:
