@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .cli import FAILS, HOLDS
+from .files import check_apart
 from .model_commands import models
 from .options import Debug, Json, data_set, show_version
 
@@ -48,6 +49,7 @@ def demo(
     """Train on handwritten digits, export, emulate and simulate the RTL; print a table and write a report."""
     from .commands.demo import run
 
+    check_apart((json,), (config,))
     return _status(run(output, config, images, json))
 
 
@@ -64,6 +66,7 @@ def verilog(
     """Write the accelerator as one Verilog file; its top module is `accelerator`."""
     from .commands.verilog import run
 
+    check_apart((output, json), (config,))
     return _status(run(config, output, prefix, json))
 
 
@@ -92,6 +95,7 @@ def synthesize(
     """Area and clock on an ECP5-85, speed grade 6, from Yosys and nextpnr; or area in standard cells; some minutes."""
     from .commands.synthesize import run
 
+    check_apart((json,), (config, liberty))
     return _status(run(config, seed, output, json, area_only=area_only, liberty=liberty, bit_area=bit_area))
 
 
@@ -117,6 +121,7 @@ def study(
     debug: Debug = False,
 ) -> int:
     """A co-design sweep with a Pareto front and a page; run it again to go on with it."""
+    check_apart((json,), (name,))
     if point is not None:
         if workers is not None or ray is not None:
             raise ValueError("--point computes in this process; leave out --workers and --ray")
@@ -184,6 +189,7 @@ def benchmark(
     study = {"plot": plot, "cases": cases}
     every = {"utilization": simulated, "qat": qat, "frontdoor": frontdoor | simulated, "study": study}
     options = {name: {key: value for key, value in given.items() if value is not None} for name, given in every.items()}
+    check_apart((plot, json))
     return _status(run(names or [], options, json))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
@@ -125,6 +125,27 @@ def check_writable(path: str | PathLike[str]) -> None:
     _check_place(target.parent, path)
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(13, "cannot be written: permission denied", str(path))
+
+
+def check_apart(written: Iterable[str | Path | None], read: Iterable[str | Path | None] = ()) -> None:
+    """Raise ``ValueError`` for a file that a command would write over one that it reads, or write twice.
+
+    None, ``-`` (standard output), devices and pipes lie nowhere.
+    """
+    places = {Path(path).resolve(): path for path in read if path is not None}
+    for path in written:
+        if path is None or str(path) == "-" or (Path(path).exists() and not Path(path).is_file()):
+            continue
+        place = Path(path).resolve()
+        other = next((there for there in places if there == place or _same(there, place)), None)
+        if other is not None:
+            raise ValueError(f"{path}: must be another file than {places[other]}, which this command reads or writes")
+        places[place] = path
+
+
+def _same(one: Path, two: Path) -> bool:
+    """Whether both names, which may be hard links, are of one file."""
+    return one.exists() and two.exists() and one.samefile(two)
 
 
 def _check_place(folder: Path, path: str | PathLike[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .cli import FAILS, HOLDS
+from .files import check_apart
 from .options import (
     ArithmeticOption,
     Config,
@@ -51,7 +53,8 @@ def compile_command(
         address = int(base, 0)
     except ValueError:
         raise ValueError(f"--base must be a number such as 0x80000000, not {base!r}") from None
-    return _status(run(_chosen(model, config, arithmetic, override, outputs), output, address, json))
+    chosen = _chosen(model, config, arithmetic, override, outputs, written=(json,))
+    return _status(run(chosen, output, address, json))
 
 
 @models.command("run")
@@ -86,8 +89,9 @@ def run_command(
     from .commands.run import run
     from .energy import load_energy_table
 
+    written, read = (output, *(timeline or ()), json), (inputs, energy_table)
+    chosen = _chosen(model, config, arithmetic, override, outputs, written, read)
     energies = load_energy_table(energy_table) if energy or energy_table is not None else None
-    chosen = _chosen(model, config, arithmetic, override, outputs)
     return _status(run(chosen, inputs, samples, output, timeline or [], json, energies))
 
 
@@ -108,7 +112,7 @@ def simulate(
     """Run a model in the simulated RTL and compare codes, counters, memory and cycles with the machine's."""
     from .commands.simulate import run
 
-    chosen = _chosen(model, config, arithmetic, override, outputs)
+    chosen = _chosen(model, config, arithmetic, override, outputs, (trace, json), (inputs,))
     return _status(run(chosen, inputs, samples, simulator, trace, json))
 
 
@@ -136,7 +140,7 @@ def validate(
     """Compare the emulator with another runtime of the same file: layer by layer on equal inputs, and end to end."""
     from .commands.validate import run
 
-    chosen = _chosen(model, config, arithmetic, override, outputs)
+    chosen = _chosen(model, config, arithmetic, override, outputs, (json,), (inputs,))
     return _status(run(chosen, inputs, against, rtl, samples, simulator, json))
 
 
@@ -164,7 +168,7 @@ def diverge(
     """Find the first layer and element at which two implementations differ; of machine and RTL, the first cycle too."""
     from .commands.diverge import run
 
-    chosen = _chosen(model, config, arithmetic, override, outputs)
+    chosen = _chosen(model, config, arithmetic, override, outputs, (output, json), (inputs,))
     return _status(run(chosen, (a, b), inputs, samples, simulator, output, json))
 
 
@@ -183,14 +187,22 @@ def certify(
     """
     from .commands.certify import run
 
-    return _status(run(_chosen(model, None, arithmetic, override, outputs), json))
+    return _status(run(_chosen(model, None, arithmetic, override, outputs, (json,)), json))
 
 
 def _chosen(
-    model: Path, config: Path | None, arithmetic: str | None, override: bool, outputs: list[str] | None
+    model: Path,
+    config: Path | None,
+    arithmetic: str | None,
+    override: bool,
+    outputs: list[str] | None,
+    written: Sequence[str | Path | None],
+    read: Sequence[Path | None] = (),
 ) -> ModelChoice:
+    """What the command is about; `written`: the files that it makes, `read`: those that it reads beside the model's."""
     from .execution.model import ModelChoice
 
+    check_apart(written, (model, config, arithmetic, *read))
     return ModelChoice(model, config, arithmetic, override, tuple(outputs or ()))
 
 

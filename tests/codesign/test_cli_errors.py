@@ -165,6 +165,33 @@ def test_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_p
     fails(capsys, ["run", small_model(tmp_path), extra, tmp_path], str(tmp_path), "folder")
 
 
+def test_no_command_writes_over_what_it_reads(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model, config, inputs = small_model(tmp_path), small_config(tmp_path), small_inputs(tmp_path)
+    kept = {file: file.read_bytes() for file in (model, config, inputs)}
+    given = [model, "--config", config, "--inputs", inputs]
+    for command, over in (
+        (["verilog", config, "-o"], config),
+        (["verilog", config, "-o", tmp_path / "a.v", "--json"], config),
+        (["synthesize", config, "--area-only", "--json"], config),
+        (["synthesize", config, "--liberty", inputs, "--json"], inputs),
+        (["demo", "-o", tmp_path / "demo", "--config", config, "--json"], config),
+        (["study", config, "-o", tmp_path / "study", "--json"], config),
+        (["compile", model, "--config", config, "-o", tmp_path / "build", "--json"], model),
+        (["run", *given, "--json"], model),
+        (["run", *given, "-o"], inputs),
+        (["run", *given, "--energy-table", config, "--timeline"], config),
+        (["simulate", *given, "--trace"], model),
+        (["simulate", *given, "--json"], inputs),
+        (["validate", *given, "--json"], config),
+        (["diverge", *given, "-o"], config),
+        (["certify", model, "--arithmetic", config, "--json"], config),
+    ):
+        fails(capsys, [*command, over], f"{over}: must be another file than {over}")
+    fails(capsys, ["run", *given, "-o", tmp_path / "o", "--json", tmp_path / "o"], "o: must be another file than")
+    assert all(file.read_bytes() == content for file, content in kept.items())
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that takes no files, whoever asks")
 @pytest.mark.parametrize("extra", ["--json", "--output", "--timeline"])
 def test_a_folder_that_takes_no_files_fails_before_the_work(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.files import check_writable, filling_folder, replacing, replacing_folder, write_text
+from codesign.files import check_apart, check_writable, filling_folder, replacing, replacing_folder, write_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -127,3 +127,16 @@ def test_a_folder_that_cannot_be_filled_is_refused_beforehand(tmp_path: Path, na
     (tmp_path / "taken" / "a.txt").mkdir(parents=True)
     with pytest.raises(OSError, match=r"not a folder|not a file"), filling_folder(tmp_path / name, ["a.txt"]):
         pytest.fail("the block must not run")
+
+
+def test_files_that_a_command_reads_are_not_written_over(tmp_path: Path) -> None:
+    model, link = tmp_path / "model.onnx", tmp_path / "link.onnx"
+    model.write_bytes(b"x")
+    link.symlink_to(model)
+    (tmp_path / "hard.onnx").hardlink_to(model)
+    check_apart((tmp_path / "a.json", "-", None, "/dev/null", "/dev/null", tmp_path), (model, None, "tflm"))
+    for path in (model, link, tmp_path / "hard.onnx", tmp_path / "sub" / ".." / "model.onnx"):
+        with pytest.raises(ValueError, match=rf"^{path}: must be another file than {model}, which this command reads"):
+            check_apart((tmp_path / "a.json", path), (None, model))
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/a\.json: must be another file than {tmp_path}/a\.json, which"):
+        check_apart((tmp_path / "a.json", None, str(tmp_path / "a.json")))
