@@ -9,9 +9,11 @@ import numpy as np
 from ..compilation import compiled
 from ..instructions import FORMATS, Opcode
 
-__all__ = ["MAX_FIELDS", "compiled", "copy", "fields_dtype", "fields_record"]
+__all__ = ["BLOCK", "MAX_FIELDS", "compiled", "copy", "fields_dtype", "fields_record"]
 
 MAX_FIELDS = max(len(fields) for fields in FORMATS.values())
+BLOCK = 8
+"""Elements of a row that are taken at once: a loop whose length is known becomes a few vector instructions."""
 
 
 @compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .array import convolve
+from .array.pipeline import CONVOLVE
 from .bus import arbiter
 from .compiled import compiled
 from .front_end import control, fetch, sequencer
@@ -10,6 +11,36 @@ from .memory import external
 from .post_processing import post_process
 from .state import State
 from .transfer import load, store
+
+
+@compiled
+def _alone(s: State, until: int) -> None:
+    """Cycles in which nothing but CONVOLVE does anything."""
+    c, port, seen, head = s.control[0], s.ports[CONVOLVE], s.front.seen[CONVOLVE], s.front.queues[CONVOLVE]
+    if c.now <= c.reset_at < until:
+        until = c.reset_at
+    first, work = c.now, 0
+    while c.now < until:
+        cycles, issued = convolve.stream(s, until - c.now)
+        c.now += cycles
+        work += issued
+        if cycles:
+            continue
+        convolve.step(s)
+        c.now += 1
+        work += port.work
+        if port.finished | port.fault or port.busy != seen.busy or (head.eligible and convolve.ready(s)):
+            break
+    control.count_rest(s, c.now - first, work)
+    external.rest(s, c.now - first)
+
+
+@compiled
+def _rests(s: State) -> bool:
+    """Whether all but CONVOLVE is at rest."""
+    if not (external.rests(s) and control.rests(s)):
+        return False
+    return bool(load.rests(s) and store.rests(s) and post_process.rests(s) and not sequencer.wakes(s))
 
 
 @compiled
@@ -37,3 +68,5 @@ def run(s: State, until: int) -> None:
         if awake:
             sequencer.step(s)
             fetch.step(s)
+        elif _rests(s):
+            _alone(s, until)

@@ -6,7 +6,7 @@ from ...instructions import Error
 from ...timing import WINDOW_SETUP_CYCLES
 from ..compiled import compiled
 from ..state import State
-from . import output_stationary, weight_stationary
+from . import output_stationary, streaming, weight_stationary
 from .pipeline import CONVOLVE
 
 ADDRESS = int(Error.ADDRESS)
@@ -51,3 +51,11 @@ def step(s: State) -> None:
         g.held, g.walker_has, g.ahead_has = 0, 0, 0
     port.busy = 1 if g.held or busy else 0
     g.now += 1
+
+
+@compiled
+def stream(s: State, most: int) -> tuple[int, int]:
+    """Cycles at once, at most so many, while no other unit does anything: (how many, positions issued in them)."""
+    if s.config[0].output_stationary or most < 2:
+        return 0, 0
+    return streaming.stream(s, most)

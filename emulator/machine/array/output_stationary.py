@@ -31,8 +31,8 @@ def _sums(s: State) -> None:
     at = (now - WINDOW_LATENCY - c.group_product_delay) & mask
     e = v.line[at]
     if e.issued and e.position:
-        where, weights, across = e.group * c.rows + e.place, v.weights[e.tile], v.across[e.tile]
-        accumulate(v.operands[at], weights, across, v.sums[where], v.flags[where], c)
+        where = e.group * c.rows + e.place
+        accumulate(v.operands[at], v.weights[e.tile], v.sums[where], v.flags[where], c)
     group = v.groups[(g.get - 1) % GROUPS_IN_FLIGHT]
     if g.write_running and g.write_place < group.count:
         at = group.slot * c.rows + g.write_place

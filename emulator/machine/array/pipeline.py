@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...instructions import WEIGHT_ZERO_POINT_ROW, Unit
-from ..compiled import compiled
+from ..compiled import BLOCK, compiled, copy
 from ..state import State
 
 CONVOLVE = int(Unit.CONVOLVE)
@@ -29,10 +27,8 @@ def bank_bit(row: int) -> int:
 @compiled
 def copy_sums(sums: Any, flags: Any, to_sums: Any, to_flags: Any) -> None:
     """A row of sums with its flags."""
-    for k in range(sums.shape[0]):
-        to_sums[k] = sums[k]
-    for k in range(sums.shape[0]):
-        to_flags[k] = flags[k]
+    copy(to_sums, sums)
+    copy(to_flags, flags)
 
 
 @compiled
@@ -41,25 +37,29 @@ def read_operands(s: State, at: int) -> None:
     c, v = s.config[0], s.convolve
     e, x = v.line[at], v.operands[at]
     if not e.inside:
-        for k in range(x.shape[0]):
+        for k in range(len(x)):
             x[k] = 0
         return
-    codes, spare = s.activation[e.address], 8 - c.activation_bits
-    zero_point = extend(e.zero_point, c.activation_bits)
-    for k in range(x.shape[0]):
-        x[k] = (np.int8(codes[k] << spare) >> spare) - zero_point
+    codes, half = s.activation[e.address], 1 << (c.activation_bits - 1)
+    zero_point, mask, whole = extend(e.zero_point, c.activation_bits), 2 * half - 1, len(x) & -BLOCK
+    for b in range(0, whole, BLOCK):
+        for k in range(BLOCK):
+            x[b + k] = ((codes[b + k] & mask) ^ half) - half - zero_point
+    for k in range(whole, len(x)):
+        x[k] = ((codes[k] & mask) ^ half) - half - zero_point
 
 
 @compiled
 def read_weights(s: State, address: int, tile: int, row: int, entry: int) -> None:
     """A weight row, for array row `row`, minus the zero points of a parameter entry where the config has them."""
-    v = s.convolve
-    codes, spare, weights, across = s.weight[address], 8 - s.config[0].weight_bits, v.weights, v.across
-    for k in range(codes.shape[0]):
-        weights[tile, row, k] = np.int8(codes[k] << spare) >> spare
+    codes, weights, half = s.weight[address], s.convolve.weights[tile, row], 1 << (s.config[0].weight_bits - 1)
+    mask, whole = 2 * half - 1, len(codes) & -BLOCK
+    for b in range(0, whole, BLOCK):
+        for k in range(BLOCK):
+            weights[b + k] = ((codes[b + k] & mask) ^ half) - half
+    for k in range(whole, len(codes)):
+        weights[k] = ((codes[k] & mask) ^ half) - half
     if s.config[0].weight_zero_points:
         zero_points = s.parameters[entry, WEIGHT_ZERO_POINT_ROW]
-        for k in range(codes.shape[0]):
-            weights[tile, row, k] -= np.int8(zero_points[k] << spare) >> spare
-    for k in range(codes.shape[0]):
-        across[tile, k, row] = weights[tile, row, k]
+        for k in range(len(codes)):
+            weights[k] -= ((zero_points[k] & mask) ^ half) - half

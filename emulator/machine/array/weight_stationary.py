@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...instructions import PARAMETER_ENTRIES
 from ...timing import WINDOW_LATENCY
 from ..compiled import compiled
@@ -12,10 +14,10 @@ from .window import begin, last_kernel, last_position, locate, next_kernel, next
 
 
 @compiled
-def _sums(s: State) -> None:
-    """What accumulator lane 0 reads and writes in this cycle."""
+def sums(s: State, now: int) -> None:
+    """What accumulator lane 0 reads and writes in a cycle."""
     c, v = s.config[0], s.convolve
-    mask, now = len(v.line) - 1, v.registers[0].now
+    mask = len(v.line) - 1
     at = (now - WINDOW_LATENCY - c.sum_read_delay) & mask
     e = v.line[at]
     if e.issued:
@@ -26,9 +28,21 @@ def _sums(s: State) -> None:
     at = (now - WINDOW_LATENCY - c.sum_write_delay) & mask
     e = v.line[at]
     if e.issued:
-        weights, across = v.weights[e.tile], v.across[e.tile]
-        accumulate(v.operands[at], weights, across, v.sums[at], v.flags[at], c)
+        accumulate(v.operands[at], v.weights[e.tile], v.sums[at], v.flags[at], c)
         copy_sums(v.sums[at], v.flags[at], s.sums[e.row], s.overflowed[e.row])
+
+
+@compiled
+def show_bank(s: State, now: int) -> None:
+    """The accumulator bank that lane 0 reads in the cycle after this one."""
+    e = s.convolve.line[(now - WINDOW_LATENCY - (s.config[0].sum_read_delay - 2)) & (len(s.convolve.line) - 1)]
+    s.convolve.registers[0].bank_reads = bank_bit(e.row) if e.issued and e.carry else 0
+
+
+@compiled
+def outside(config: Any, e: Any) -> bool:
+    """Whether a position's sum or its operands lie outside of their memories."""
+    return bool(e.row >= config.accumulator_depth or (e.inside and e.address >= config.activation_depth))
 
 
 @compiled
@@ -54,6 +68,16 @@ def _turn(s: State, at: int) -> bool:
             g.row, g.parameters, g.block, g.carry = g.first_row, g.first_parameters, 0, 1
             next_kernel(w)
     return final
+
+
+@compiled
+def read_row(s: State) -> None:
+    """Read a row of the tile that is being loaded."""
+    g = s.convolve.loader[0]
+    read_weights(s, g.address, g.tile, s.config[0].rows - 1 - g.rows_left, g.entry)
+    g.reading = g.rows_left != 0
+    g.rows_left -= 1
+    g.address += 1
 
 
 @compiled
@@ -120,14 +144,14 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     c, v, port = s.config[0], s.convolve, s.ports[CONVOLVE]
     g, now, mask = v.streamer[0], v.registers[0].now, len(v.line) - 1
     offered_walker = offered and not v.registers[0].walker_has
-    _sums(s)
+    sums(s, now)
 
     # The issue of the position whose turn it was.
     at = (now - WINDOW_LATENCY) & mask
     e = v.line[at]
     issue, fault = False, False
     if e.turn and not stop:
-        fault = e.row >= c.accumulator_depth or (e.inside and e.address >= c.activation_depth)
+        fault = outside(c, e)
         issue = not fault
     if fault:
         port.fault, port.fault_index = 1, e.index
@@ -162,6 +186,5 @@ def cycle(s: State, stop: bool, offered: bool) -> bool:
     e = v.line[(now - WINDOW_LATENCY - (c.sum_write_delay - 1)) & mask]
     if e.issued and e.final:
         port.finished, port.signals, port.finished_index = 1, e.signals, e.index
-    e = v.line[(now - WINDOW_LATENCY - (c.sum_read_delay - 2)) & mask]
-    v.registers[0].bank_reads = bank_bit(e.row) if e.issued and e.carry else 0
+    show_bank(s, now)
     return g.waiting or g.stages or g.drain  # type: ignore[no-any-return]

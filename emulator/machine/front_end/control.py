@@ -88,3 +88,22 @@ def step(s: State) -> None:
     if finished:
         c.running = 0
         s.counters[_CYCLES] = c.now
+
+
+@compiled
+def rests(s: State) -> bool:
+    """Whether a cycle changes nothing but the time and counters, while the front end sleeps."""
+    c = s.control[0]
+    return not (c.stopping | c.halt | c.found_error | c.quiet | c.quiet_cycles) and c.running
+
+
+@compiled
+def count_rest(s: State, cycles: int, work: int) -> None:
+    """Count so many cycles at once, in which CONVOLVE alone did anything: issued `work` positions."""
+    config, counters = s.config[0], s.counters
+    for u in range(_UNITS):
+        mine = work if u == _CONVOLVE else 0
+        counters[_BUSY + 2 * u] += mine
+        if s.front.seen[u].busy or s.front.queues[u].present:
+            counters[_BUSY + 2 * u + 1] += cycles - mine
+    counters[_MACS] += work * config.rows * config.columns

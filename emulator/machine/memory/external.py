@@ -97,3 +97,19 @@ def step(s: State) -> None:
     if m.running:
         m.clock += 1
         m.stall = (m.stall >> 1) ^ (STALL_MASK if m.stall & 1 else 0)
+
+
+@compiled
+def rests(s: State) -> bool:
+    """Whether the bus and the memory behind it do nothing, in cycles without a request."""
+    bus = s.bus[0]
+    asked = bus.ar_valid | bus.fetch_request | bus.load_request | bus.aw_valid
+    moves = bus.r_valid | bus.w_valid | bus.b_valid | s.arbiter.registers[0].ended | s.external.registers[0].stall
+    return not (bus.reads_outstanding | bus.writes_outstanding | asked | moves)
+
+
+@compiled
+def rest(s: State, cycles: int) -> None:
+    """So many cycles at rest."""
+    if s.external.registers[0].running:
+        s.external.registers[0].clock += cycles

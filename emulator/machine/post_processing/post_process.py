@@ -36,6 +36,13 @@ def ready(s: State) -> bool:
 
 
 @compiled
+def rests(s: State) -> bool:
+    """Whether a cycle without an instruction changes nothing."""
+    r = s.post_process.registers[0]
+    return not (r.state | r.under_way | s.ports[_UNIT].busy) and r.halt == s.control[0].halt
+
+
+@compiled
 def step(s: State) -> None:
     """One cycle."""
     p, port = s.post_process, s.ports[_UNIT]

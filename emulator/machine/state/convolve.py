@@ -138,7 +138,7 @@ START = record("valid", "carry", "row", "parameters", "slot", "place")
 class Convolve(NamedTuple):
     """Registers, the next instruction, the window of the current one, and what is on its way, by cycles.
 
-    operands (cycles, rows), weights (tiles, rows, columns), across (tiles, columns, rows) : of positions on their way
+    operands (cycles, rows), weights (tiles, rows, columns) : of positions on their way
     sums, flags (cycles or groups · rows, columns) : likewise
     loader, streamer : weight stationary; engine, walker, groups, events, starts, moves : output stationary
     """
@@ -148,9 +148,8 @@ class Convolve(NamedTuple):
     held: Records
     window: Records
     line: Records
-    operands: NDArray[np.int16]
+    operands: NDArray[np.int32]
     weights: NDArray[np.int16]
-    across: NDArray[np.int16]
     sums: NDArray[np.int64]
     flags: NDArray[np.uint8]
     loader: Records
@@ -179,9 +178,8 @@ def allocate(config: AcceleratorConfig) -> Convolve:
         held=fields_record(raw, Opcode.CONVOLVE),
         window=np.zeros(1, WINDOW),
         line=np.zeros(length, POSITION),
-        operands=np.zeros((length, rows), np.int16),
+        operands=np.zeros((length, rows), np.int32),
         weights=np.zeros((tiles, rows, columns), np.int16),
-        across=np.zeros((tiles, columns, rows), np.int16),
         sums=np.zeros((slots, columns), np.int64),
         flags=np.zeros((slots, columns), np.uint8),
         loader=np.zeros(1, LOADER),

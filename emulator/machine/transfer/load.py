@@ -123,7 +123,7 @@ def _enter(s: State) -> None:
 
 
 @compiled
-def _rests(s: State) -> bool:
+def rests(s: State) -> bool:
     """Whether a cycle changes nothing."""
     r, walk, port = s.load.registers[0], s.load.bursts[0], s.ports[_LOAD]
     own = r.walking | r.start | r.pending | r.waiting | r.moving | r.owed | r.stepped | r.complete | r.last
@@ -134,7 +134,7 @@ def _rests(s: State) -> bool:
 @compiled
 def step(s: State) -> None:
     """One cycle."""
-    if _rests(s):
+    if rests(s):
         return
     r, walk, fields = s.load.registers[0], s.load.bursts[0], s.load.fields[0]
     bus, port, control = s.bus[0], s.ports[_LOAD], s.control[0]

@@ -64,7 +64,7 @@ def _overlap(s: State) -> None:
 
 
 @compiled
-def _rests(s: State) -> bool:
+def rests(s: State) -> bool:
     """Whether a cycle changes nothing."""
     r, walk, port, bus = s.store.registers[0], s.store.bursts[0], s.ports[_STORE], s.bus[0]
     own = r.active | r.start | r.unread | r.level | r.complete | walk.walking | walk.more
@@ -74,7 +74,7 @@ def _rests(s: State) -> bool:
 @compiled
 def step(s: State) -> None:
     """One cycle."""
-    if _rests(s):
+    if rests(s):
         return
     r, walk, fields = s.store.registers[0], s.store.bursts[0], s.store.fields[0]
     bus, port, control, config = s.bus[0], s.ports[_STORE], s.control[0], s.config[0]
