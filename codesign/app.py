@@ -41,7 +41,7 @@ def demo(
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="So many of the 1000 test images through machine and RTL. Default: 200."),
+        typer.Option(min=1, metavar="N", help="So many of the 1000 test images through machine and RTL. Default: 100."),
     ] = None,
     json: Json = None,
     debug: Debug = False,

@@ -11,6 +11,8 @@ import pytest
 from codesign import cli
 from codesign.cli import ERROR, EXTRAS, HOLDS, INTERRUPTED, main
 from codesign.commands.benchmark import BENCHMARKS
+from codesign.demo.run import IMAGES
+from codesign.synthesis.synthesize import SEEDS
 from tests.codesign.command import fails, runs
 from tests.codesign.models import SHAPE, small_config, small_inputs, small_model
 
@@ -43,6 +45,14 @@ def test_the_help_tells_how_many_random_samples_run_takes(capsys: pytest.Capture
     words = " ".join(re.findall(r"[\w:]+", capsys.readouterr().out))
     samples = runs(capsys, ["run", small_model(tmp_path)])["samples"]
     assert f"or {samples} random ones" in words
+
+
+@pytest.mark.parametrize(
+    ("command", "default"), [("demo", IMAGES), ("synthesize", " ".join(map(str, SEEDS)))]
+)  # fmt: skip
+def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str], command: str, default: object) -> None:
+    assert main([command, "--help"]) == HOLDS
+    assert f"Default: {default}." in " ".join(re.findall(r"[\w:.]+", capsys.readouterr().out))
 
 
 @pytest.mark.parametrize(
