@@ -59,10 +59,14 @@ class QuantizedLayers(nn.Module):
         self.layers = nn.ModuleDict({key(layer.name): layer for layer in layers})
         self.results = results
         self.states = dict(states)
+        # {name of a layer: the place of the last layer that reads it}, one beyond all where it is a result.
+        self.read_until = {layer.name: -1 for layer in self}
+        self.read_until |= {source: place for place, layer in enumerate(self) for source in layer.sources}
+        self.read_until |= dict.fromkeys(results.layers.values(), len(self.layers))
         self.arithmetic = arithmetic
         self.settings = settings
         learned = [scale for scale in self.modules() if isinstance(scale, LogScale)]
-        self.learned_scales = [[scale for scale in learned if scale.value.ndim == axes] for axes in (0, 1)]
+        self.learned_scales = sorted(learned, key=lambda scale: scale.value.ndim)
         # Training steps in which BatchNorm's statistics still move; negative for any number.
         self.register_buffer("statistics_steps", torch.tensor(-1))
         # What `qat.record_ranges` counted, a row for each of `activations`; zeros where nothing is recorded.
@@ -95,14 +99,13 @@ class QuantizedLayers(nn.Module):
     def forward(self, inputs: dict[str, Tensor], step: Step) -> dict[str, QuantizedTensor]:
         """{name: tensor} of the inputs and of all layers; what should follow the pass is left in `step`."""
         tensors: dict[str, QuantizedTensor] = {}
-        alike = [materialized(scales) for scales in self.learned_scales]
-        step.scales = {scale: value for part in alike for scale, value in part.items()}
+        step.scales = materialized(self.learned_scales)
         with torch.autocast(self.device.type, enabled=False):
             for name, x in inputs.items():
                 with named(name):
                     tensors[name] = self.quantized(name, x, step)
             chain, waiting = Chain(), list[str]()
-            for layer in self:
+            for place, layer in enumerate(self):
                 with named(layer.name):
                     operands = [tensors[source] for source in layer.sources]
                     made = None if hooked(layer) else layer.chained(operands, step, chain)
@@ -111,11 +114,11 @@ class QuantizedLayers(nn.Module):
                         waiting.append(layer.name)
                         continue
                     if any(source in waiting for source in layer.sources):
-                        close(chain, waiting, tensors)
+                        close(chain, [name for name in waiting if self.read_until[name] >= place], tensors)
                         chain, waiting = Chain(), []
                         operands = [tensors[source] for source in layer.sources]
                     tensors[layer.name] = layer(operands, step)
-            close(chain, waiting, tensors)
+            close(chain, [name for name in waiting if self.read_until[name] == len(self.layers)], tensors)
         return tensors
 
     def quantized(self, name: str, x: Tensor, step: Step) -> QuantizedTensor:
@@ -135,9 +138,10 @@ def hooked(layer: nn.Module) -> bool:
 
 
 def close(chain: Chain, names: Sequence[str], tensors: dict[str, QuantizedTensor]) -> None:
-    """Give the tensors of these names, the results of the chain's steps, what stands for them in autograd's graph."""
+    """Give the tensors of these names, results of the chain's steps, what stands for them in autograd's graph."""
     if names:
-        for name, centered in zip(names, chain.close(), strict=True):
+        made = chain.close([tensors[name].centered for name in names])
+        for name, centered in zip(names, made, strict=True):
             tensors[name] = replace(tensors[name], centered=centered)
 
 

@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 
 from emulator.operators.products.walk import numba_installed
 
-from .element_steps import Cut, ElementStep, Floats
-from .requantize import EXACT_FLOAT64
+from .element_steps import Cut, ElementStep, Floats, Shaped
+from .matrix_step import MatrixProduct, WeightCodes
 
 
 def together(*tensors: Tensor) -> bool:
@@ -31,20 +31,21 @@ def together(*tensors: Tensor) -> bool:
     return tensors[0].numel() > 0 and numba_installed()
 
 
-def exact(multiplier: int, bound: int) -> bool:
-    """Whether float64 holds the products of the multiplier with integers up to `bound`."""
-    return bound * multiplier < EXACT_FLOAT64
+Step = ElementStep | MatrixProduct | WeightCodes
 
 
 @dataclass(frozen=True)
 class _Entry:
-    step: ElementStep
+    step: Step
     operands: tuple[int, ...]  # places in `Chain.values`
     scales: tuple[int, ...]  # places in `Chain.scales`
 
 
 class Chain:
-    """Steps in the order in which they run, what they read from outside, and what they made."""
+    """Steps in the order in which they run, what they read from outside, and what they made.
+
+    weights : what layers that share weights share here, {whose: (what stands for the codes, their scales, the step)}
+    """
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
@@ -52,14 +53,19 @@ class Chain:
         self.places: dict[int, int] = {}  # id of a tensor → its place in `arrays`
         self.given: list[tuple[int, Tensor]] = []  # what comes from outside
         self.made: list[int] = []
+        self.weights: dict[object, tuple[Tensor, Tensor, WeightCodes]] = {}
         self.scales: list[Tensor] = []
         self.scale_places: dict[int, int] = {}
         self.kept: list[Tensor] = []  # whose ids must stay theirs
 
-    def add(self, step: ElementStep, operands: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
+    def wants(self, x: Tensor) -> bool:
+        """Whether an operand needs a gradient; what a step has made is taken to."""
+        return x.requires_grad or id(x) in self.places
+
+    def add(self, step: Step, operands: Sequence[Tensor], scales: Sequence[Tensor]) -> Tensor:
         """The step's result, a tensor that stands for it here until `close` gives one with a gradient."""
         places = tuple(self._place(x) for x in operands)
-        result = step.forward(*(self.arrays[place] for place in places))
+        result: Floats = step.forward(*(self.arrays[place] for place in places))
         self.entries.append(_Entry(step, places, tuple(self._scale(scale) for scale in scales)))
         tensor = torch.from_numpy(result)
         self.kept.append(tensor)
@@ -81,28 +87,28 @@ class Chain:
             self.scales.append(scale)
         return self.scale_places[id(scale)]
 
-    def close(self) -> list[Tensor]:
-        """What the steps made, in their order, with gradients to the operands and the scales."""
+    def close(self, results: Sequence[Tensor]) -> list[Tensor]:
+        """For these of the stand-ins tensors of their values, with gradients to the operands and the scales."""
         outside = [x for _, x in self.given]
-        result: tuple[Tensor, ...] = _Chained.apply(self, *outside, *self.scales)  # type: ignore[no-untyped-call]
-        return list(result)
+        places = [self.places[id(x)] for x in results]
+        made: tuple[Tensor, ...] = _Chained.apply(self, places, *outside, *self.scales)  # type: ignore[no-untyped-call]
+        return list(made)
 
 
 class _Chained(Function):
     @staticmethod
-    def forward(ctx: Any, chain: Chain, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, chain: Chain, results: list[int], *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.entries, ctx.made, ctx.count = chain.entries, chain.made, len(chain.arrays)
+        ctx.entries, ctx.made, ctx.count, ctx.results = chain.entries, chain.made, len(chain.arrays), results
         ctx.given, ctx.scales = [place for place, _ in chain.given], len(chain.scales)
-        ctx.shapes = [array.shape for array in chain.arrays]
-        return tuple(torch.from_numpy(chain.arrays[place]) for place in chain.made)
+        return tuple(torch.from_numpy(chain.arrays[place]) for place in results)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         found: list[NDArray[Any] | None] = [None] * ctx.count
-        own = [False] * ctx.count  # whether the array is ours to add to
-        for place, gradient in zip(ctx.made, gradients, strict=True):
+        own = [False] * ctx.count  # whether nobody else knows the array's memory
+        for place, gradient in zip(ctx.results, gradients, strict=True):
             found[place] = None if gradient is None else np.ascontiguousarray(gradient.detach().numpy())
         to_scales = np.zeros(ctx.scales)
         for entry, place in zip(reversed(ctx.entries), reversed(ctx.made), strict=True):
@@ -118,10 +124,13 @@ class _Chained(Function):
                 there[entry.step.index] += gradient
                 continue
             to_operands, by_scales = entry.step.backward(gradient)
+            fresh = own[place] or not isinstance(entry.step, Shaped)  # which gives its gradient's memory on
             for source, part in zip(entry.operands, to_operands, strict=True):
                 there = found[source]
+                if part is None:
+                    continue
                 if there is None:
-                    found[source] = part
+                    found[source], own[source] = part, fresh
                 elif own[source]:
                     there += part
                 else:
@@ -129,6 +138,10 @@ class _Chained(Function):
             for scale, part in zip(entry.scales, by_scales, strict=True):
                 to_scales[scale] += part
             found[place] = None
+        for place in ctx.given:
+            gradient = found[place]
+            if gradient is not None and not own[place]:
+                found[place] = gradient.copy()  # autograd adds to what it is given
         outside = (found[place] for place in ctx.given)
         scales = torch.from_numpy(to_scales.astype(np.float32)).unbind()
-        return None, *(None if part is None else torch.from_numpy(part) for part in outside), *scales
+        return None, None, *(None if part is None else torch.from_numpy(part) for part in outside), *scales

@@ -93,34 +93,6 @@ def table_gradients(gradient: Any, x: Any, offset: Any, slope: Any, real: Any, t
 
 
 @_kernel
-def columns(acc: Any, ratio: Any, thresholds: Any, values: Any, state: Any, low: Any, high: Any) -> None:
-    """``values = clamp(round(acc · ratio), low, high)``, a ratio for each column.
-
-    acc, values, state : (rows, channels); acc float32 or float64; ratio : (channels,); thresholds : (4,), of all shifts
-    """
-    up, down, up_negative, down_negative = thresholds
-    for row in range(acc.shape[0]):
-        for i in range(acc.shape[1]):
-            rounded = _rounded(np.float64(acc[row, i]) * ratio[i], up, down, up_negative, down_negative)
-            values[row, i] = np.float32(min(max(rounded, low), high))
-            state[row, i] = np.uint8(rounded >= low) + np.uint8(rounded > high)
-
-
-@_kernel
-def column_gradients(gradient: Any, state: Any, acc: Any, ratio: Any, to_acc: Any, to_ratio: Any) -> None:
-    """The gradients of `acc`, ``gradient · ratio`` inside, and of the ratios: added to (channels,) float64.
-
-    ratio : (channels,) float32
-    """
-    for row in range(acc.shape[0]):
-        for i in range(acc.shape[1]):
-            to_acc[row, i] = gradient[row, i] * ratio[i] if state[row, i] == INSIDE else np.float32(0)
-        for i in range(acc.shape[1]):
-            inside = gradient[row, i] if state[row, i] == INSIDE else np.float32(0)
-            to_ratio[i] += np.float64(inside) * np.float64(acc[row, i])
-
-
-@_kernel
 def bias(values: Any, correction: Any, x_scale: Any, w_scale: Any, low: Any, high: Any, codes: Any) -> None:
     """``codes = clamp(round_half_even((values + correction) / (x_scale · w_scale)), low, high)`` in float64.
 

@@ -19,7 +19,7 @@ from emulator import Arithmetic
 from .rounding import float_thresholds
 
 Floats = NDArray[np.float32]
-Gradients = tuple[tuple[Floats, ...], tuple[float, ...]]
+Gradients = tuple[tuple[Floats | None, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def exact_product(
     kind = x.device.type
     plain = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
     with plain, native:
-        if not _float32_is_exact(x):
+        if not float32_is_exact(x):
             return _product(x.double(), weight.double(), bias, geometry)
         if largest <= EXACT_FLOAT32:
             return _product(x, weight, bias.float(), geometry)
@@ -89,7 +89,7 @@ class _LongProduct(Function):
         return *ctx.geometry.gradients(x, weight, gradient, ctx.needs_input_grad[:3]), None, None
 
 
-def _float32_is_exact(x: Tensor) -> bool:
+def float32_is_exact(x: Tensor) -> bool:
     """Whether torch's float32 products are float32 in every step here: no TF32, no bfloat16, no Winograd.
 
     Without oneDNN a convolution may go to NNPACK, which transforms; ARM's kernels and other devices' do so, too.

@@ -51,9 +51,14 @@ def requantize(
     return clamped.float(), clamped == rounded
 
 
+def exact(multiplier: int, bound: int) -> bool:
+    """Whether float64 holds the products of the multiplier with integers up to `bound`."""
+    return bound * multiplier < EXACT_FLOAT64
+
+
 def exact_ratio(multiplier: Tensor, shift: Tensor, bound: int) -> Tensor | None:
     """``multiplier / 2^shift`` in float64 if its product with every integer up to `bound` is exact there."""
-    if bound * int(multiplier.max()) >= EXACT_FLOAT64:
+    if not exact(int(multiplier.max()), bound):
         return None
     # A multiplier of at most 31 bits times a power of two, made of its bits: ldexp is a pow, which may round.
     return multiplier * ((1023 - shift) << 52).view(torch.float64)

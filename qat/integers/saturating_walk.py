@@ -65,6 +65,34 @@ def saturated_walk(
     return result
 
 
+def walked_sums(
+    x: QuantizedTensor,
+    weight: Tensor,
+    bias: Tensor,
+    geometry: Geometry | None,
+    arithmetic: Arithmetic,
+    risky: Tensor,
+    ideal: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """`saturated_walk` without gradients, and the side on which the sums without overflow lie.
+
+    Returns float32, and int8: 1 where `ideal` is larger, −1 where it is smaller, 0 elsewhere.
+    """
+    from . import walk_kernels
+
+    chosen = torch.nonzero(risky).flatten()
+    acc = _walk(x, weight[chosen], bias[chosen], geometry, arithmetic, chosen, len(risky))
+    ideal = ideal.contiguous()
+    every = len(chosen) == len(risky)
+    walked = torch.empty_like(ideal, dtype=torch.float32) if every else ideal.to(torch.float32, copy=True)
+    excess = (torch.empty_like if every else torch.zeros_like)(ideal, dtype=torch.int8)
+    batch = len(ideal), len(risky), -1
+    samples = acc[: ideal.numel() // len(risky)].reshape(len(ideal), -1, acc.shape[1])
+    planes = (part.view(batch).numpy() for part in (ideal, walked, excess))
+    run(walk_kernels.outcome, (samples, *planes), chosen.numpy())
+    return walked, excess
+
+
 class _Walked(Function):
     @staticmethod
     def forward(
@@ -77,18 +105,7 @@ class _Walked(Function):
         arithmetic: Arithmetic,
         risky: Tensor,
     ) -> Tensor:
-        from . import walk_kernels
-
-        chosen = torch.nonzero(risky).flatten()
-        acc = _walk(x, weight[chosen], bias[chosen], geometry, arithmetic, chosen, len(risky))
-        ideal = ideal.contiguous()
-        every = len(chosen) == len(risky)
-        walked = torch.empty_like(ideal, dtype=torch.float32) if every else ideal.to(torch.float32, copy=True)
-        excess = (torch.empty_like if every else torch.zeros_like)(ideal, dtype=torch.int8)
-        batch = len(ideal), len(risky), -1
-        samples = acc[: ideal.numel() // len(risky)].reshape(len(ideal), -1, acc.shape[1])
-        planes = (part.view(batch).numpy() for part in (ideal, walked, excess))
-        run(walk_kernels.outcome, (samples, *planes), chosen.numpy())
+        walked, excess = walked_sums(x, weight, bias, geometry, arithmetic, risky, ideal)
         ctx.save_for_backward(excess)
         ctx.dtype = ideal.dtype
         return walked

@@ -13,9 +13,9 @@ from emulator import Arithmetic, quantize_adder, quantize_multiplier, quantize_r
 from emulator.operators.requantization.multiplier import RESCALED_BITS
 
 from ..integers import element_steps as elements
-from ..integers.chain import Chain, exact, together
+from ..integers.chain import Chain, together
 from ..integers.element_steps import Range, Sum
-from ..integers.requantize import requantize, rescaled_sum
+from ..integers.requantize import exact, requantize, rescaled_sum
 from ..integers.tensor import QuantizedTensor
 from ..scales.settings import Settings
 from .layer import Requantized, Step, advised

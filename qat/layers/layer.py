@@ -14,12 +14,10 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, quantize_multiplier
 
-from ..integers.chain import Chain, exact, together
-from ..integers.element_steps import Range
-from ..integers.elements import requantized_columns
+from ..integers import exact_product
+from ..integers.chain import Chain
 from ..integers.planes import compiled, requantize_planes
 from ..integers.requantize import requantize
-from ..integers.rounding import SIMPLE
 from ..integers.straight_through import straight_through
 from ..integers.tensor import QuantizedTensor
 from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp
@@ -52,6 +50,7 @@ class Step:
     bounds : of sums, by what they depend on
     scales : what the pass has made of them at its start
     frozen : whether BatchNorm's running statistics stay as they are
+    exact : what `exact_products` has found
     """
 
     owner: nn.Module
@@ -62,6 +61,13 @@ class Step:
     bounds: dict[tuple[object, ...], tuple[Tensor, Tensor]] = field(default_factory=dict)
     scales: Mapping[Scale, Tensor] = field(default_factory=dict)
     frozen: bool = False
+    exact: bool | None = None
+
+    def exact_products(self, x: QuantizedTensor) -> bool:
+        """Whether products of float32 are exact for tensors like `x`, which one pass asks torch's settings once."""
+        if self.exact is None:
+            self.exact = exact_product.float32_is_exact(x.centered)
+        return self.exact
 
 
 class Layer(nn.Module):
@@ -87,7 +93,7 @@ class Layer(nn.Module):
         """`chained` as a chain of its own."""
         chain = Chain()
         made = self.chained(inputs, step, chain)
-        return None if made is None else replace(made, centered=chain.close()[0])
+        return None if made is None else replace(made, centered=chain.close([made.centered])[0])
 
     def makes_codes(self, inputs: Sequence[QuantizedTensor], y: QuantizedTensor) -> bool:
         """Whether the layer stands in the integer graph; one that changes nothing does not."""
@@ -120,14 +126,12 @@ class Requantized(Layer):
         real_scale: Callable[[], Tensor],
         bound: int,
         step: Step,
-        columns: tuple[Tensor, Tensor] | None = None,
     ) -> QuantizedTensor:
         """Codes of `acc` under the float64 scales of the contract.
 
         scales : the output's scale → scales per channel or position, shaped to broadcast against `acc`
         real_scale : gives the real value of one unit of `acc`, float32 with gradient, shaped alike
-        bound : at least |acc|; columns : where channels are the last axis, the scalar and the (channels,) scale of
-        which `real_scale` is the product
+        bound : at least |acc|
         """
         given = self.output.step_size(acc.shape, step.scales)
         real_scales = scales(given.item())
@@ -140,11 +144,6 @@ class Requantized(Layer):
         def real() -> Tensor:
             return acc.detach().float() * real_scale().detach()
 
-        simple = self.arithmetic.rounding in SIMPLE and exact(int(integers[0].max()), bound)
-        if columns and simple and self.in_one_pass((y_min, y_max), acc):
-            ends = Range(y_min - zero_point, y_max - zero_point, self.arithmetic)
-            made = requantized_columns(acc.flatten(0, -2), (*columns, y_scale), *integers, ends)
-            return self.tensor(made.view_as(acc), limits, y_scale, real, step)
         multiplier, shift = (torch.from_numpy(a).to(acc.device) for a in integers)
         ratio = real_scale() / y_scale
         below, above = self.constants(y_min, y_max)
@@ -168,10 +167,6 @@ class Requantized(Layer):
         value = y_scale.item()
         beyond = float(scales(value).max()) / ((1 << bits) - 1) if value > 0 else 1.0
         return y_scale * math.ldexp(1.0, math.frexp(beyond)[1]) if 1 < beyond < math.inf else y_scale
-
-    def in_one_pass(self, ends: tuple[int, int], *tensors: Tensor) -> bool:
-        """Whether a pass of `elements` computes the layer: its clamp, y_min and y_max, is no real constant."""
-        return not any(self.constants(*ends)) and together(*tensors)
 
     def quantized(
         self,

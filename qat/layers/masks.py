@@ -21,8 +21,7 @@ def masked(owner: nn.Module, name: str) -> Tensor:
 def mask_of(owner: nn.Module, name: str) -> Tensor | None:
     """The mask of the parameter `name`: bool of its shape, True where it is free; None without one."""
     path, _, attribute = name.rpartition(".")
-    mask: Tensor | None = getattr(owner.get_submodule(path), attribute + SUFFIX, None)
-    return mask
+    return owner.get_submodule(path)._buffers.get(attribute + SUFFIX)
 
 
 def set_mask(owner: nn.Module, name: str, mask: Tensor) -> None:

@@ -15,8 +15,12 @@ from emulator import Arithmetic, layer_scales
 
 from ..distributed import Moments, combined, moments
 from ..integers.accumulate import accumulate, walk
+from ..integers.chain import Chain, together
+from ..integers.element_steps import Range
 from ..integers.geometry import Geometry
+from ..integers.matrix_step import matrix_product
 from ..integers.quantize import subset_bounds
+from ..integers.rounding import SIMPLE
 from ..integers.tensor import QuantizedTensor, as_int, as_map
 from ..scales.constrain import constrained_codes
 from ..scales.quantizers import quantize_bias
@@ -71,10 +75,14 @@ class Weighted(OfParameters, Requantized):
         """(codes minus zero points of `weight`, scales), the same for all layers that share them in one step."""
         if self.weight not in step.weights:
             step.weights[self.weight] = self.weight(weight, step.scales)
-            if self.training and not self.weight.scale.learned and not self.guaranteed:
-                owner = step.owner  # a reference to `step` itself would keep the pass alive until the next collection
-                step.updates.append(lambda: self.weight.settle(self.folded(owner)[0]))
+            self.follow_weights(step)
         return step.weights[self.weight]
+
+    def follow_weights(self, step: Step) -> None:
+        """After the pass, have scales that are not learned follow the weights."""
+        if self.training and not self.weight.scale.learned and not self.guaranteed:
+            owner = step.owner  # a reference to `step` itself would keep the pass alive until the next collection
+            step.updates.append(lambda: self.weight.settle(self.folded(owner)[0]))
 
     def integers(self, x: QuantizedTensor, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """(weight codes minus zero points as float32, bias as float64 integers, weight scales float32)."""
@@ -113,6 +121,9 @@ class Weighted(OfParameters, Requantized):
         return constrained_codes(weight, scale, bias, limit, x.extremes, self.arithmetic, center)
 
     def forward(self, inputs: Sequence[QuantizedTensor], step: Step) -> QuantizedTensor:
+        done = self.alone(inputs, step)
+        if done is not None:
+            return done
         (x,) = inputs
         weight, bias, w_scale = self.integers(x, step)
         acc, ideal, bound = self.sums(x, weight, bias, self.bounds(x, weight, step))
@@ -125,12 +136,48 @@ class Weighted(OfParameters, Requantized):
             lambda: (x.scale * w_scale).view(shape),
             bound,
             step,
-            (x.scale, w_scale) if self.geometry is None else None,
         )
+        self.follow_statistics(x, weight, bias, ideal, step)
+        return result
+
+    def chained(self, inputs: Sequence[QuantizedTensor], step: Step, chain: Chain) -> QuantizedTensor | None:
+        (x,) = inputs
+        if self.geometry is not None or self.guaranteed or not together(x.centered) or not step.exact_products(x):
+            return None
+        weight, bias = self.floats_of(step)
+        y_scale = self.output.step_size((*x.centered.shape[:-1], len(weight)), step.scales)
+        zero_point, *ends = limits = self.output.limits(self.clamp, y_scale)
+        if any(self.constants(*ends)) or self.arithmetic.rounding not in SIMPLE:
+            return None
+        first, made = self.weight not in chain.weights, self.weight.chained(weight, step.scales, chain)
+        if made is None:
+            return None
+        if first:
+            self.follow_weights(step)
+        codes, w_scale, coded = made
+        product = matrix_product(
+            x,
+            (codes, coded),
+            *(bias, w_scale, self.correction),
+            y_scale.item(),
+            Range(ends[0] - zero_point, ends[1] - zero_point, self.arithmetic),
+            (chain.wants(x.centered), weight.requires_grad or w_scale.requires_grad),
+        )
+        if product is None:
+            return None
+        centered = chain.add(product, (x.centered, codes, bias, w_scale), (x.scale, y_scale))
+        self.follow_statistics(x, codes, torch.from_numpy(product.biases), product.ideal, step)
+
+        def real() -> Tensor:
+            return torch.from_numpy(product.sums).view_as(centered) * (x.scale * w_scale).detach()
+
+        return self.tensor(centered, limits, y_scale, real, step)
+
+    def follow_statistics(self, x: QuantizedTensor, weight: Tensor, bias: Tensor, ideal: Tensor, step: Step) -> None:
+        """After the pass, have BatchNorm's statistics follow the sums without overflow of these integers."""
         if self.training and not step.frozen and self.normalizing(step.owner):
             seen = weight.detach(), bias.detach(), moments(ideal.detach()), step.owner
             step.statistics.append(lambda: self.update_statistics(x, *seen))
-        return result
 
     def bounds(self, x: QuantizedTensor, weight: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """`subset_bounds` of `kernel`, the same for all layers of a pass that share weights and the range of codes."""

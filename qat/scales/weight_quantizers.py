@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic
 
+from ..integers.chain import Chain, together
+from ..integers.matrix_step import WeightCodes
 from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
 from .scale import SCALES, Scale
@@ -70,14 +72,29 @@ class WeightQuantizer(nn.Module):
         """The nearest codes minus their zero points as float32, whatever `offsets` says."""
         return self.clamped((weight / self.scale().view(-1, *[1] * (weight.ndim - 1))).round())
 
+    def step_sizes(self, weight: Tensor, known: Mapping[Scale, Tensor]) -> Tensor:
+        """The scales (channels,) with their gradient; known : scales that the pass has made."""
+        shared = weight.numel() // self.channels if self.settings.per_channel else weight.numel()
+        own = known[self.scale] if self.scale in known else self.scale(1 / math.sqrt(shared * self.limit))
+        return own.expand(self.channels)
+
+    def chained(
+        self, weight: Tensor, known: Mapping[Scale, Tensor], chain: Chain
+    ) -> tuple[Tensor, Tensor, WeightCodes] | None:
+        """`forward` as a step of `chain`, once in it: what stands for the codes, the scales, the step; None if not."""
+        if self not in chain.weights:
+            if self.zero_point is not None or self.offsets is not None or not together(weight):
+                return None
+            scale, made = self.step_sizes(weight, known), WeightCodes(self.limit, weight.requires_grad)
+            chain.weights[self] = chain.add(made, (weight, scale), ()), scale, made
+        return chain.weights[self]
+
     def forward(self, weight: Tensor, known: Mapping[Scale, Tensor] = MappingProxyType({})) -> tuple[Tensor, Tensor]:
         """(codes minus zero points as float32 of weight's shape, scales (channels,)), both with gradients.
 
         known : scales that the pass has made
         """
-        shared = weight.numel() // self.channels if self.settings.per_channel else weight.numel()
-        own = known[self.scale] if self.scale in known else self.scale(1 / math.sqrt(shared * self.limit))
-        scale = own.expand(self.channels)
+        scale = self.step_sizes(weight, known)
         if self.zero_point is None:
             codes = quantized(weight, scale, -self.limit, self.limit)
         else:

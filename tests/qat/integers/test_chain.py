@@ -56,10 +56,8 @@ def test_product(rounding: str) -> None:
     a, b, multiplier, shift = integers(25, 7), integers(25, 7).detach().flip(0).requires_grad_(), 3, 8
     scales = scale(0.5), scale(0.375), scale(16.0)  # their ratio is 3 / 2^8
     chain = Chain()
-    chain.add(
-        Product((0.5, 0.375, 16.0), multiplier, shift, Range(LOW, HIGH, Arithmetic(rounding=rounding))), (a, b), scales
-    )
-    (result,) = chain.close()
+    step = Product((0.5, 0.375, 16.0), multiplier, shift, Range(LOW, HIGH, Arithmetic(rounding=rounding)))
+    (result,) = chain.close([chain.add(step, (a, b), scales)])
     pairs = zip(a.long().flatten().tolist(), b.long().flatten().tolist(), strict=True)
     assert result.flatten().tolist() == [
         min(max(rounded(x * y * multiplier, shift, rounding), LOW), HIGH) for x, y in pairs
@@ -76,8 +74,7 @@ def test_sum(sign: int, rounding: str) -> None:
     scales = scale(0.75), scale(0.5), scale(1.0)
     chain = Chain()
     step = Sum((0.75, 0.5, 1.0), (6, sign * 4), 3, Range(LOW, HIGH, Arithmetic(rounding=rounding)))
-    chain.add(step, (a, b), scales)
-    (result,) = chain.close()
+    (result,) = chain.close([chain.add(step, (a, b), scales)])
     pairs = zip(a.long().flatten().tolist(), b.long().flatten().tolist(), strict=True)
     assert result.flatten().tolist() == [
         min(max(rounded(6 * x + sign * 4 * y, 3, rounding), LOW), HIGH) for x, y in pairs
@@ -101,12 +98,11 @@ def test_steps_share_what_they_read() -> None:
         parts.append(chain.add(Lookup((0.02, 0.01), -128, *arrays), (flat,), (first, second)))
     steps = (second, second, third)
     ends = Range(-4096, 4096, Arithmetic())
-    chain.add(Product((0.01, 0.01, 0.125), 13, 14, ends), (parts[0], parts[0]), steps)
-    results = chain.close()
-    product = results[-1]
+    square_of_first = chain.add(Product((0.01, 0.01, 0.125), 13, 14, ends), (parts[0], parts[0]), steps)
+    *codes_of_parts, product = chain.close([*parts, square_of_first])
     rows = x.detach()[:, 0].long()
     table = squares.long()[rows + 128]
-    assert torch.equal(results[2].detach().long(), table)
+    assert torch.equal(codes_of_parts[0].detach().long(), table)
     expected = [[round(Fraction(13 * code * code, 1 << 14)) for code in row] for row in table.tolist()]
     assert product.tolist() == expected
 
@@ -119,18 +115,28 @@ def test_steps_share_what_they_read() -> None:
     looked = [square(x[:, index]) for index in range(3)]
     looked = [code + (value - value.detach()) for code, value in zip(codes, looked, strict=True)]
     wanted = (looked[0] * second) ** 2 / third + looked[1] * 2
-    compare(product + results[5] * 2, wanted, torch.ones(4, 2, dtype=torch.bool), [x, first, second, third])
+    compare(product + codes_of_parts[1] * 2, wanted, torch.ones(4, 2, dtype=torch.bool), [x, first, second, third])
 
 
 def test_what_nothing_reads_has_no_gradient() -> None:
     x, y = integers(2, 4), integers(3, 4)
     chain = Chain()
-    for source in (x, y):
-        chain.add(Cut(1, slice(0, 2, 1)), (source,), ())
-    first, _ = chain.close()
+    first, _ = chain.close([chain.add(Cut(1, slice(0, 2, 1)), (source,), ()) for source in (x, y)])
     first.sum().backward()
     assert x.grad.tolist() == [[1, 1, 0, 0]] * 2
     assert y.grad is None
+
+
+def test_gradients_share_no_memory_with_what_autograd_gave() -> None:
+    """Autograd adds to a gradient in place: neither what was handed in nor a neighbour's may change with it."""
+    x, y = integers(2, 4), integers(2, 4).detach().requires_grad_()
+    chain = Chain()
+    results = chain.close([chain.add(Shaped((4, 1)), (source,), ()) for source in (x, y)])
+    given = torch.ones(2, 4, 1)
+    torch.autograd.backward(results, [given, given])
+    x.grad += 1
+    assert y.grad.tolist() == [[1] * 4] * 2
+    assert given.flatten().tolist() == [1] * 8
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def scales(sizes: list[int | None]) -> list[LogScale]:
     return made
 
 
-@pytest.mark.parametrize("sizes", [[None, None, None], [3, 1, 4]])
+@pytest.mark.parametrize("sizes", [[None, None, None], [3, 1, 4], [None, None, 4]])
 def test_values_and_gradients(sizes: list[int | None]) -> None:
     alone, together = scales(sizes), scales(sizes)
     for a, b in zip(alone[:2], together, strict=False):  # the last one's parameter stays

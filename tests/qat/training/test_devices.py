@@ -38,7 +38,7 @@ def route(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
         monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     else:
-        monkeypatch.setattr(exact_product, "_float32_is_exact", lambda x: False)
+        monkeypatch.setattr(exact_product, "float32_is_exact", lambda x: False)
         for module in (planes, quantize, requantize):
             monkeypatch.setattr(module, "numba_installed", lambda: False)
 
