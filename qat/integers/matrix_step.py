@@ -146,12 +146,12 @@ def matrix_product(
     from . import matrix_kernels
 
     (codes, made), arithmetic = weight, ends.arithmetic
-    biases, ratio = np.empty(len(made.totals), np.float32), np.empty(len(made.totals))
-    values, added, steps = (part.detach().contiguous().numpy() for part in (bias, correction, w_scale))
-    (least, most), (low, high) = x.extremes, map(float, arithmetic.bias_range)
+    biases, ratio = np.empty(made.totals.shape, np.float32), np.empty(made.totals.shape)
+    values, added, steps = [part.detach().contiguous().numpy() for part in (bias, correction, w_scale)]
+    (least, most), (low, high) = x.extremes, arithmetic.bias_range
     bounds, scales = (made.totals, made.magnitudes, float(least), float(most)), (x.scale.item(), y_scale)
     worst, multiplier = matrix_kernels.factors(
-        *(values, added, steps), *bounds, *scales, arithmetic.multiplier_bits, low, high, biases, ratio
+        *(values, added, steps), *bounds, *scales, arithmetic.multiplier_bits, float(low), float(high), biases, ratio
     )
     if multiplier < 0 or worst > EXACT_FLOAT32 or not exact(int(multiplier), int(worst)):
         return None

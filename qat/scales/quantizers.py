@@ -152,13 +152,19 @@ class ActivationQuantizer(nn.Module):
 
 def quantized_bounds(clamp: Clamp, scale: Tensor, zero_point: int, least: int, most: int) -> tuple[int, int]:
     """(y_min, y_max): the real bounds of `clamp` quantized as on the host, within least … most."""
+    low, high = clamp
+    return _quantized_bound(low, scale, zero_point, least, most), _quantized_bound(high, scale, zero_point, least, most)
+
+
+def _quantized_bound(bound: float, scale: Tensor, zero_point: int, least: int, most: int) -> int:
     # The bounds that most layers have need no arithmetic.
-    known = {-math.inf: least, 0.0: min(max(zero_point, least), most), math.inf: most}
-    low, high = (
-        known[bound] if bound in known else int(quantize(np.float32(bound), scale.item(), zero_point, least, most))
-        for bound in clamp
-    )
-    return low, high
+    if bound == -math.inf:
+        return least
+    if bound == math.inf:
+        return most
+    if bound == 0:
+        return min(max(zero_point, least), most)
+    return int(quantize(np.float32(bound), scale.item(), zero_point, least, most))
 
 
 def quantize_bias(
