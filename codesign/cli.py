@@ -1,16 +1,20 @@
 """The command ``lockstep``: `main` turns arguments into an exit status and every failure into one sentence.
 
 Exit status: 0 if everything that the command checks holds, 1 if a check does not hold, 2 for wrong arguments, bad input
-or a tool that fails, 130 after an interrupt, 141 where nobody reads its output to the end (``| head``).
+or a tool that fails, 130 after an interrupt (Ctrl-C, SIGTERM, or a terminal that is closed), 141 where nobody reads its
+output to the end (``| head``).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 HOLDS, FAILS, ERROR, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .app import app
         from .caches import writable_caches
 
-        with writable_caches():
+        with interruptible(), writable_caches():
             status = app(given, prog_name="lockstep", standalone_mode=False)
     except KeyboardInterrupt:
         warnings.simplefilter("ignore")  # of what the interrupt left half-made
@@ -63,6 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         print("lockstep: interrupted", file=sys.stderr)
     return status or HOLDS
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM and SIGHUP, which would end this process at once, are interrupts: tools that it runs end with it, too."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` has it ignored
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def report(error: Exception, debug: bool) -> int:

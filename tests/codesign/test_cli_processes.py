@@ -51,7 +51,8 @@ def test_without_an_extra_the_sentence_names_it(tmp_path: Path) -> None:
     )
 
 
-def test_an_interrupt_is_status_130_and_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_is_status_130_and_one_line(tmp_path: Path, number: signal.Signals) -> None:
     code = (  # a background job starts with the signal ignored
         "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from codesign import cli; import codesign.app, codesign.commands.run;"
@@ -64,7 +65,7 @@ def test_an_interrupt_is_status_130_and_one_line(tmp_path: Path) -> None:
         assert child.stdout is not None and child.stderr is not None
         assert child.stdout.readline() == "ready\n"
         time.sleep(0.1)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         assert child.wait(10) == INTERRUPTED
         assert child.stderr.read() == "lockstep: interrupted\n"
 
