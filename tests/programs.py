@@ -81,11 +81,12 @@ def rows_reached(made: Instruction, config: AcceleratorConfig) -> list[tuple[int
                 (made["input_row"] + pixels + made["channel_rows"], config.activation_depth),
             ]
         case Opcode.REQUANTIZE:
-            steps = made["count"] - 1
+            steps, further = made["count"] - 1, made["further_blocks"]
             return [
-                (made["accumulator_row"] + steps + 1, config.accumulator_depth),
-                (made["operand_row"] + steps * made["operand_stride"] + 1, config.operand_depth),
-                (made["output_row"] + steps * made["output_stride"] + 1, config.output_depth),
+                (made["accumulator_row"] + made["count"] * (further + 1), config.accumulator_depth),
+                (made["operand_row"] + steps * made["operand_stride"] + further + 1, config.operand_depth),
+                (made["output_row"] + steps * made["output_stride"] + further + 1, config.output_depth),
+                (made["counter_row"] + 12 * further, config.output_depth),
             ]
         case Opcode.REDUCE | Opcode.DEPTHWISE:
             return [

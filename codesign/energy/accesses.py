@@ -39,7 +39,7 @@ ACCESSES = {
     "accumulator_reads": "rows of sums that CONVOLVE carries on and REQUANTIZE reads",
     "parameter_writes": "rows of parameters that LOAD writes, a byte a column",
     "bias_reads": "rows of biases: with which CONVOLVE's sums begin, and one a DEPTHWISE",
-    "multiplier_reads": "rows of multipliers and shifts: one an instruction of post-processing, but COUNTERS",
+    "multiplier_reads": "rows of multipliers and shifts: one a column block of post-processing; none for COUNTERS",
     "zero_point_reads": "rows of weights' zero points: one a row of weights or a DEPTHWISE, where the config has them",
     "table_writes": "rows of the tables that LOAD writes, a byte a column",
     "table_reads": "rows of codes that are looked up",
@@ -163,13 +163,14 @@ def _convolve(fields: Mapping[str, int], config: AcceleratorConfig) -> dict[str,
 
 
 def _requantize(instruction: Instruction, config: AcceleratorConfig) -> dict[str, int]:
-    fields, count = instruction.fields, instruction["count"]
+    fields, further = instruction.fields, instruction["further_blocks"]
+    count = instruction["count"] * (further + 1)
     codes = count * config.columns
     return {
         "accumulator_reads": count,
         "operand_reads": count * fields["add"],
-        "output_writes": count,
-        "multiplier_reads": 1,
+        "output_writes": count + further * COUNTER_ROWS * config.counters,
+        "multiplier_reads": further + 1,
         "table_reads": count * fields["table"],
         "requantizations": 0 if instruction["byte"] else codes,
         "additions": codes * fields["add"],

@@ -88,6 +88,12 @@ whole.
 Where the counters are built, each of the first `lanes` lanes counts sums whose overflow flag is set, codes that the
 requantizer clipped and codes that the adder clipped: rounded value plus zero point outside the codes of
 activation_bits.
+
+With `further_blocks` B above 0 there are B + 1 column blocks, one after the other. The sums of block b begin at
+accumulator row `accumulator_row` + b · `count`, its operands at `operand_row` + b, its results at `output_row` + b, and
+its entry is number `parameters` + b, modulo the number of entries. Behind each block but the last one, where the
+counters are built, they are stored as COUNTERS does it, those of block b from output scratchpad row `counter_row` +
+12 · b on. Tokens are given when the last block has ended.
 """,
     Opcode.REDUCE: """
 For every output position n (`output_width` fastest) the window's codes in the operand scratchpad, found as CONVOLVE
@@ -188,7 +194,9 @@ columns / lanes cycles after the one before. A row of the output scratchpad is w
 instruction ends in the cycle after the last one. The unit takes the next instruction once the last position is issued.
 Its first one is issued {SETTINGS_FREE} cycles after that at the earliest, {RESCALED_ADDER_LATENCY - ADDER_LATENCY} more
 with the rescaled adder, columns more where columns share lanes, when the lanes are done with the settings of the
-instruction before; of two instructions under way, the first one has to end before a third one begins.
+instruction before; of two instructions under way, the first one has to end before a third one begins. Each column
+block, and the COUNTERS behind it, takes the cycles of an instruction of its own that the unit takes a cycle after the
+last position of the one before.
 """,
     Opcode.REDUCE: f"""
 a window position per cycle, the first one {FIRST_ISSUE + WINDOW_SETUP_CYCLES} cycles after the unit has taken the

@@ -37,7 +37,7 @@ def assemble(emitter: Emitter, macs: int) -> Program:
         inputs={tensor.name: regions[tensor.name] for tensor in graph.inputs},
         tensors={node.name: regions[node.name] for node in graph.nodes if node.name in regions},
         outputs=dict(graph.outputs),
-        counters=tuple(emitter.counters[operation] for operation in order if operation in emitter.counters),
+        counters=tuple(block for operation in order for block in emitter.counters.get(operation, ())),
         columns=emitter.config.columns,
         program_address=program_address,
         macs=macs,

@@ -80,15 +80,13 @@ class ConvolutionEmitter:
             if self.cut.operand is not None and operand is None:
                 operand = Buffer(Memory.OPERAND, tile.positions * len(group))
                 self.emitter.load(operand, self.cut.operand.transfer(tile.rows, tile.columns, channels))
-            outputs = self.cut.blocks[index].outputs
             if self.node.raw:
                 self.store_sums(tile, index, sums)
             else:
                 self.requantize(tile, index, Place(sums), output, operand, index - group.first, len(group))
                 if index == group.last - 1:
                     self.emitter.store(output, self.cut.target.transfer(tile.rows, tile.columns, channels))
-            adder = self.post.add.name if self.post.add is not None else None
-            self.emitter.count(self.node.name, outputs.first, len(outputs), self.post.node.shape[-1], adder)
+            self.emitter.count(*self.counter_block(index))
 
     def parameters(self, index: int) -> tuple[Buffer, int]:
         """The parameter entry of a block; loaded with the next ones'."""
@@ -226,9 +224,11 @@ class ConvolutionEmitter:
         place: int,
         group: int,
         byte: int = 0,
+        blocks: int = 1,
     ) -> None:
         """One block's sums become codes, block `place` of a group of that many, or bytes: of the sums that overflowed
-        each counts once.
+        each counts once. So do those of the `blocks` − 1 blocks behind it, with as many channels: the counters behind
+        each but the last are stored.
         """
         entry, offset = self.entries[index]
         lanes = len(self.cut.blocks[index].outputs) if byte <= 1 else 0
@@ -241,22 +241,36 @@ class ConvolutionEmitter:
         }
         if operand is not None:
             places["operand_row"] = Place(operand, place)
-            accesses = (*accesses, Access(operand, place, positions, group, 1))
+            accesses = (*accesses, Access(operand, place, positions, group, blocks))
+        counts = blocks > 1 and self.config.counters
+        if counts:
+            places["counter_row"], access = self.emitter.counter_rows(blocks - 1)
+            accesses = (*accesses, access)
         self.emitter.emit(
             Opcode.REQUANTIZE,
             {
                 **fields,
+                **({} if counts else {"counter_row": 0}),
                 **({"operand_row": 0} if operand is None else {}),
                 "count": positions,
                 "operand_stride": group,
                 "output_stride": group,
+                "further_blocks": blocks - 1,
                 **({"byte": byte} if byte else {}),
             },
             places,
             (
                 *accesses,
-                Access(entry, offset, 1, 1, 1),
-                Access(sums.buffer, sums.offset, 1, positions, positions),
-                Access(output, place, positions, group, 1, write=True),
+                Access(entry, offset, 1, blocks, blocks),
+                Access(sums.buffer, sums.offset, 1, blocks * positions, blocks * positions),
+                Access(output, place, positions, group, blocks, write=True),
             ),
         )
+        if counts:
+            self.emitter.counted([self.counter_block(other) for other in range(index, index + blocks - 1)])
+
+    def counter_block(self, index: int) -> tuple[str, int, int, int, str | None]:
+        """Whose counters a column block's are: as `Emitter.count` takes them."""
+        outputs = self.cut.blocks[index].outputs
+        adder = self.post.add.name if self.post.add is not None else None
+        return self.node.name, outputs.first, len(outputs), self.post.node.shape[-1], adder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Emitter:
     def __init__(self, graph: Graph, config: AcceleratorConfig, fused: Collection[str]):
         self.graph, self.config = graph, config
         self.operations: list[Operation] = []
-        self.counters: dict[Operation, CounterBlock] = {}
+        self.counters: dict[Operation, list[CounterBlock]] = {}
         self.constants: list[tuple[int, bytes]] = []
         self.size = 0
         self.layers: list[str] = []
@@ -231,17 +231,29 @@ class Emitter:
         """Emit what stores the counters behind a block of channels; `layer` "": only the adder's are its own."""
         if not self.config.counters:
             return
-        address, buffer, blocks = self._counted
-        if not blocks:
+        place, access = self.counter_rows(1)
+        self.emit(Opcode.COUNTERS, {}, {"output_row": place}, (access,))
+        self.counted([(layer, channel, channels, layer_channels, adder)])
+
+    def counter_rows(self, blocks: int) -> tuple[Place, Access]:
+        """Rows for the counters behind so many blocks of channels, which the operation that comes next writes."""
+        if self._counted[2] + blocks > counter_blocks(self.config):
+            self.store_counters()
+        if not self._counted[2]:
             rows = counter_blocks(self.config) * COUNTER_ROWS
-            address, buffer = self.reserve(rows * self.config.columns), Buffer(Memory.OUTPUT, rows)
-        first = blocks * COUNTER_ROWS
-        access = Access(buffer, first, 1, COUNTER_ROWS, COUNTER_ROWS, write=True)
-        self.emit(Opcode.COUNTERS, {}, {"output_row": Place(buffer, first)}, (access,))
-        at = address + first * self.config.columns
-        self.counters[self.operations[-1]] = CounterBlock(at, layer, channel, channels, layer_channels, adder)
-        self._counted = address, buffer, blocks + 1
-        if first + COUNTER_ROWS == buffer.rows:
+            self._counted = self.reserve(rows * self.config.columns), Buffer(Memory.OUTPUT, rows), 0
+        _, buffer, before = self._counted
+        first, rows = before * COUNTER_ROWS, blocks * COUNTER_ROWS
+        return Place(buffer, first), Access(buffer, first, 1, rows, rows, write=True)
+
+    def counted(self, blocks: Sequence[tuple[str, int, int, int, str | None]]) -> None:
+        """The last operation stores the counters behind these blocks: layer, channel and so on, as in `count`."""
+        address, buffer, before = self._counted
+        size = COUNTER_ROWS * self.config.columns
+        made = [CounterBlock(address + (before + k) * size, *block) for k, block in enumerate(blocks)]
+        self.counters[self.operations[-1]] = made
+        self._counted = address, buffer, before + len(blocks)
+        if before + len(blocks) == counter_blocks(self.config):
             self.store_counters()
 
     def store_counters(self) -> None:

@@ -178,6 +178,8 @@ class PiecewiseEmitter:
             {
                 **fields,
                 **({"operand_row": 0} if self.operand is None else {}),
+                "counter_row": 0,
+                "further_blocks": 0,
                 "count": count,
                 "operand_stride": 1,
                 "output_stride": 1,

@@ -37,7 +37,8 @@ class TurnsEmitter:
     def __init__(self, layer: ConvolutionEmitter):
         self.layer, self.emitter, self.cut = layer, layer.emitter, layer.cut
         self.config, self.node = layer.config, layer.node
-        self.turns = TurnsCut(layer.cut, layer.follows)
+        ends = layer.post.node is layer.emitter.graph.nodes[-1]
+        self.turns = TurnsCut(layer.cut, layer.follows, ends)
         self.tile, self.lines, self.pixels = self.turns.tile, self.turns.lines, self.turns.pixels
         self.input = Buffer(Memory.ACTIVATION, len(self.lines) * len(self.pixels) * self.cut.channel_rows)
         self.unloaded, self.loads = list(self.turns.input_pieces), list(self.turns.loads)
@@ -58,6 +59,9 @@ class TurnsEmitter:
         self.parameter_address = self.emitter.constant(np.stack(entries))
         for group in self.turns.stored:
             self.emit_group(group)
+        if self.tile.positions == 1:
+            ends = [blocks[group[-1].last - 1].outputs.last for group in self.turns.stored]
+            self.emitter.stored_blocks[self.layer.post.node.name] = tuple(ends)
 
     def job_weights(self, job: Job, tiles: Sequence[Codes]) -> Codes:
         """(tiles, blocks, rows, columns) weights of a job, as the array takes them."""
@@ -71,20 +75,21 @@ class TurnsEmitter:
         count = last - first
         channels = Span(cut.blocks[first].outputs.first, cut.blocks[last - 1].outputs.last)
         output, operand = Buffer(Memory.OUTPUT, positions * count), None
-        adder = self.layer.post.add.name if self.layer.post.add is not None else None
         emitter.begin_block()
+        if self.turns.ends and group is self.turns.stored[-1]:
+            emitter.store_counters()  # few are left for the end
         for turn in group:
             sums = self.convolve_turn(turn)
             if cut.operand is not None and operand is None:
                 operand = Buffer(Memory.OPERAND, positions * count)
                 emitter.load(operand, cut.operand.transfer(tile.rows, tile.columns, channels))
-            for index in range(turn.first, turn.last):
-                place, block = index - first, replace(sums, offset=sums.offset + (index - turn.first) * positions)
-                self.layer.requantize(tile, index, block, output, operand, place, count)
-                if index == last - 1:
+            for run in self.turns.requantized(turn):
+                block = replace(sums, offset=sums.offset + (run.first - turn.first) * positions)
+                place = run.first - first
+                self.layer.requantize(tile, run.first, block, output, operand, place, count, blocks=len(run))
+                if run.last == last:
                     emitter.store(output, cut.target.transfer(tile.rows, tile.columns, channels))
-                outputs = cut.blocks[index].outputs
-                emitter.count(self.node.name, outputs.first, len(outputs), self.layer.post.node.shape[-1], adder)
+                emitter.count(*self.layer.counter_block(run.last - 1))
 
     def convolve_turn(self, turn: Span) -> Place:
         """All jobs of a turn; where the sums of its blocks lie."""

@@ -124,6 +124,7 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
     ),
     Opcode.REQUANTIZE: (
         *_TOKENS,
+        Field("counter_row", 16, "first of the output scratchpad's rows for the counters between column blocks"),
         Field("accumulator_row", 16, "first accumulator row"),
         Field("operand_row", 16, "operand scratchpad row of the first position, read where `add` is 1"),
         Field("output_row", 16, "output scratchpad row of the first position"),
@@ -133,6 +134,7 @@ FORMATS: dict[Opcode, tuple[Field, ...]] = {
         _PARAMETERS,
         *_CLAMP,
         *_AFTER,
+        Field("further_blocks", 4, "column blocks after the first one"),
         Field("byte", 3, "0: the code; n: byte n − 1 of the sum, 0 the lowest", maximum=RAW_BYTES, feature=RAW_OUTPUTS),
     ),
     Opcode.REDUCE: (

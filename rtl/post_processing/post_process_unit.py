@@ -6,7 +6,17 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
 from emulator.config import AcceleratorConfig
-from emulator.instructions import ADDRESS_BITS, COUNTER_ROWS, INSTRUCTION_BITS, Error, Mode, Opcode, used_bits
+from emulator.instructions import (
+    ADDRESS_BITS,
+    COUNTER_ROWS,
+    INSTRUCTION_BITS,
+    OPCODE_BITS,
+    Error,
+    Mode,
+    Opcode,
+    field_offsets,
+    used_bits,
+)
 from emulator.timing import WINDOW_SETUP_CYCLES
 
 from ..fields import fields_layout
@@ -20,9 +30,10 @@ from .results import MOST, Results
 OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS, Opcode.DEPTHWISE)
 
 
-class PostProcessState(enum.Enum, shape=7):
+class PostProcessState(enum.Enum, shape=8):
     """What the unit does, a bit for each: nothing; look at the instruction; wait for the strides and for those before
-    it; go to the first position; look at it; issue a position and look at the next one; end an ADDER."""
+    it; go to the first position; look at it; issue a position and look at the next one; end an ADDER; go on with the
+    next part of a REQUANTIZE, a block's counters or the next block."""
 
     IDLE = 1 << 0
     DECODE = 1 << 1
@@ -31,6 +42,7 @@ class PostProcessState(enum.Enum, shape=7):
     FILL = 1 << 4
     RUN = 1 << 5
     ADD = 1 << 6
+    AGAIN = 1 << 7
 
 
 def _is(state: Value, which: PostProcessState) -> Value:
@@ -45,7 +57,8 @@ class PostProcessUnit(wiring.Component):
     A position goes through three stages: the walk's registers; the candidate, whose rows have been compared with the
     memories' depths; the issue, which reads the memories one cycle later. The row of its result is written
     `output_delay` cycles after its issue. The next instruction is taken when the last position of the one before has
-    been issued, and begins when all results have passed the lanes, a COUNTERS at once.
+    been issued, and begins when all results have passed the lanes, a COUNTERS at once. A REQUANTIZE of several blocks
+    is executed as one of each block and a COUNTERS between them, in which its opcode becomes theirs in turn.
 
     Members
     -------
@@ -93,6 +106,11 @@ class PostProcessUnit(wiring.Component):
         self._fields = {opcode: data.View(fields_layout(opcode), padded) for opcode in opcodes}
         is_opcode = {opcode: instruction[:8] == opcode for opcode in opcodes}
         window = is_opcode[Opcode.REDUCE] | is_opcode[Opcode.DEPTHWISE] if taps else is_opcode[Opcode.REDUCE]
+        # Of a COUNTERS itself the field of the further blocks is 0.
+        self._block, further = Signal(4), self._fields[Opcode.REQUANTIZE].further_blocks
+        continues = (is_opcode[Opcode.REQUANTIZE] | is_opcode[Opcode.COUNTERS]) & (self._block != further)
+        goes_on = Signal()  # constant while positions are issued
+        m.d.sync += goes_on.eq(continues)
         m.submodules.walk = walk = ReduceWalk(shared=taps > 0)
         m.d.comb += [
             Value.cast(walk.fields).eq(padded),
@@ -139,6 +157,7 @@ class PostProcessUnit(wiring.Component):
                     m.d.sync += [
                         instruction.eq(port.issued.payload.instruction),
                         index.eq(port.issued.payload.index),
+                        self._block.eq(0),
                         state.eq(PostProcessState.DECODE),
                     ]
             with m.Case(PostProcessState.DECODE):
@@ -152,12 +171,15 @@ class PostProcessUnit(wiring.Component):
                 m.d.sync += state.eq(Mux(is_opcode[Opcode.ADDER], PostProcessState.ADD, PostProcessState.RUN))
             with m.Case(PostProcessState.RUN):
                 with m.If(aborts | (go & last)):
-                    m.d.sync += state.eq(PostProcessState.IDLE)
+                    m.d.sync += state.eq(Mux(goes_on & ~aborts, PostProcessState.AGAIN, PostProcessState.IDLE))
             with m.Case(PostProcessState.ADD):
                 m.d.sync += state.eq(PostProcessState.IDLE)
+            with m.Case(PostProcessState.AGAIN):
+                m.d.sync += state.eq(PostProcessState.DECODE)
+                self._go_on(m, instruction)
         with m.If(begins):
             m.d.sync += state.eq(PostProcessState.START)
-            self._decode(m, is_opcode, window, index)
+            self._decode(m, is_opcode, window, index, continues)
         with m.If(halt & (_is(state, PostProcessState.DECODE) | _is(state, PostProcessState.PREPARE))):
             m.d.sync += state.eq(PostProcessState.IDLE)
         with m.If(port.clear):
@@ -179,12 +201,24 @@ class PostProcessUnit(wiring.Component):
             ]
         return depthwise
 
-    def _decode(self, m: Module, is_opcode: dict[Opcode, Value], window: Value, index: Value) -> None:
+    def _go_on(self, m: Module, instruction: Signal) -> None:
+        """The next part of a REQUANTIZE: its instruction becomes that of the counters behind its block, and that the
+        one of the next block; the rows of the next counters follow where they have ended."""
+        if not self.config.counters:
+            m.d.sync += self._block.eq(self._block + 1)
+            return
+        row = field_offsets(Opcode.COUNTERS)["output_row"]
+        m.d.sync += instruction[:OPCODE_BITS].eq(Mux(self._counts, Opcode.REQUANTIZE, Opcode.COUNTERS))
+        with m.If(self._counts):
+            m.d.sync += [self._block.eq(self._block + 1), instruction[row : row + 16].eq(self._output)]
+
+    def _decode(self, m: Module, is_opcode: dict[Opcode, Value], window: Value, index: Value, continues: Value) -> None:
         """Set the registers that are constant while an instruction executes, of values that one step can tell.
 
         COUNTERS leave to the lanes what the instruction before has set.
 
         window : it is a REDUCE, or a DEPTHWISE, which has what is read here at the same places
+        continues : another part of a REQUANTIZE comes behind this one
         """
         settings, entry = self.settings, self.control.entry
         requantize, reduce, adder = (self._fields[opcode] for opcode in OPCODES[:3])
@@ -195,15 +229,20 @@ class PostProcessUnit(wiring.Component):
 
         m.d.sync += [
             self._index.eq(index),
-            self._signal.eq(requantize.signal),
+            self._signal.eq(Mux(continues, 0, requantize.signal)),
             self._counts.eq(is_opcode[Opcode.COUNTERS]),
             self._window.eq(window),
             self._sums.eq(is_opcode[Opcode.REQUANTIZE]),
             self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
             self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
             self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
+            self._operand_row.eq(requantize.operand_row + self._block),
             self._output_row.eq(
-                Mux(is_opcode[Opcode.COUNTERS], self._fields[Opcode.COUNTERS].output_row, either("output_row"))
+                Mux(
+                    is_opcode[Opcode.COUNTERS],
+                    self._fields[Opcode.COUNTERS].output_row,
+                    either("output_row") + self._block,
+                )
             ),
         ]
         if self._depthwise:
@@ -232,7 +271,7 @@ class PostProcessUnit(wiring.Component):
                 self._add.eq(either("add")),
                 self._table.eq(either("table")),
                 settings.lanes.eq(either("lanes")),
-                entry.eq(either("parameters")),
+                entry.eq(either("parameters") + self._block),
                 *([settings.byte.eq(Mux(is_opcode[Opcode.REQUANTIZE], requantize.byte, 0))] if raw else []),
                 *([settings.depthwise.eq(is_opcode[Opcode.DEPTHWISE])] if self._depthwise else []),
             ]
@@ -243,28 +282,34 @@ class PostProcessUnit(wiring.Component):
         self._counts, self._window, self._sums, self._adds = (
             Signal(name=name) for name in ("is_counters", "is_window", "reads_sums", "adds")
         )
-        self._stride, self._count, self._output_row, self._chains = Signal(12), Signal(16), Signal(16), Signal()
+        self._stride, self._count, self._chains = Signal(12), Signal(16), Signal()
+        self._operand_row, self._output_row = Signal(17), Signal(17)
         fields, reduce = self._fields[Opcode.REQUANTIZE], self._fields[Opcode.REDUCE]
         m.d.comb += [
             walk.single.eq(~self._window),
             walk.count.eq(self._count),
-            walk.row.eq(fields.operand_row),
+            walk.row.eq(self._operand_row),
             walk.stride.eq(fields.operand_stride),
         ]
         accumulator, output = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        self._output = output
         has_result, output_legal = walk.result, output < config.output_depth
         if depthwise:
             has_result = Mux(self._chains, depthwise.result, walk.result)
             output_legal |= self._chains & ~depthwise.result
-        with m.If(walk.start):
-            m.d.sync += [accumulator.eq(fields.accumulator_row), output.eq(self._output_row)]
-        with m.Elif(walk.next & has_result):
-            m.d.sync += [accumulator.eq(accumulator + 1), output.eq(output + self._stride)]
-
         # Each position's registers hold as much of the decision as they can: all else waits for it.
         first, result, last, used, unreadable, misplaced = (
             Signal(name=name) for name in ("first", "result", "last", "used", "unreadable", "misplaced")
         )
+        # The rows stay where a part of a REQUANTIZE ends: there the next block's sums begin, and the next counters.
+        with m.If(walk.start):
+            m.d.sync += [output.eq(self._output_row), last.eq(0)]
+            with m.If((self._block == 0) & ~self._counts):
+                m.d.sync += accumulator.eq(fields.accumulator_row)
+        with m.Elif(walk.next & has_result & ~(last & ~self._window)):
+            m.d.sync += output.eq(output + self._stride)
+            with m.If(~self._counts):
+                m.d.sync += accumulator.eq(accumulator + 1)
         inside = (walk.y < reduce.input_height) & (walk.x < reduce.input_width)
         uses, rows_legal = Mux(self._window, inside, self._adds), accumulator < config.accumulator_depth
         unread = uses & (walk.address >= config.operand_depth)

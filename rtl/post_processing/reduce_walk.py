@@ -35,7 +35,7 @@ class ReduceWalk(wiring.Component):
                 "fields": In(fields_layout(Opcode.REDUCE)),
                 "single": In(1),
                 "count": In(16),
-                "row": In(16),
+                "row": In(17),
                 "stride": In(12),
                 "prepare": In(1),
                 "start": In(1),

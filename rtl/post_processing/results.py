@@ -55,7 +55,7 @@ class Results(wiring.Component):
                 "add": In(1),
                 "table": In(1),
                 "begins": In(1),
-                "row": In(16),
+                "row": In(17),
                 "stride": In(12),
                 "index": In(INDEX_BITS),
                 "signal": In(4),

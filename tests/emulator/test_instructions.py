@@ -103,11 +103,12 @@ def test_every_format_fits_and_fields_do_not_overlap() -> None:
 
 
 def test_encoding_is_fixed() -> None:
-    """By hand: opcode 5, wait, signal, 4 × 16 bits, two strides of 12, 4, three signed bytes, 1, 1 and 7 bits."""
+    """By hand: opcode 5, wait, signal, 5 × 16 bits, two strides of 12, 4, three signed bytes, 1, 1, 7 and 4 bits."""
     made = instruction(
         Opcode.REQUANTIZE,
         wait=2,
         signal=8,
+        counter_row=0x0A0B,
         accumulator_row=0x0102,
         operand_row=0x0708,
         output_row=0x0304,
@@ -121,9 +122,10 @@ def test_encoding_is_fixed() -> None:
         add=1,
         table=1,
         lanes=0x55,
+        further_blocks=13,
     )
-    head = bytes([5, 0x82, 2, 1, 8, 7, 4, 3, 6, 5, 0x23, 0x61, 0x45])
-    assert made.encode() == head + bytes([0xF9, 0x0F, 0xF8, 0x77, 0x15]) + bytes(14)
+    head = bytes([5, 0x82, 0x0B, 0x0A, 2, 1, 8, 7, 4, 3, 6, 5, 0x23, 0x61, 0x45])
+    assert made.encode() == head + bytes([0xF9, 0x0F, 0xF8, 0x77, 0xB5, 0x01]) + bytes(11)
 
 
 def test_wrong_fields_are_named() -> None:

@@ -109,6 +109,17 @@ class Interpreter(Memories):
         return codes, (value < low) | (value > high)
 
     def requantize(self, i: Instruction) -> None:
+        """Column block after column block; between them their counters."""
+        blocks = i["further_blocks"] + 1
+        for block in range(blocks):
+            rows = {"accumulator_row": i["accumulator_row"] + block * i["count"]}
+            rows |= {name: i[name] + block for name in ("operand_row", "output_row")}
+            entry = (i["parameters"] + block) % PARAMETER_ENTRIES
+            self.requantize_block(Instruction(i.opcode, {**i.fields, **rows, "parameters": entry}))
+            if block < blocks - 1 and self.config.counters:
+                self.count(i["counter_row"] + block * COUNTER_ROWS)
+
+    def requantize_block(self, i: Instruction) -> None:
         index = np.arange(i["count"])
         span = slice(i["accumulator_row"], i["accumulator_row"] + i["count"])
         assert span.stop <= len(self.sums)
@@ -166,11 +177,11 @@ class Interpreter(Memories):
         self.counters[0] += left.sum(axis=0) * (np.arange(self.config.columns) < i["lanes"])
         self.finish(i, acc, None, i["output_row"] + np.arange(len(row)) * i["output_stride"])
 
-    def count(self, i: Instruction) -> None:
-        assert i["output_row"] + COUNTER_ROWS <= len(self.output)
+    def count(self, first: int) -> None:
+        assert first + COUNTER_ROWS <= len(self.output)
         for kind in range(3):
             for byte in range(4):
-                row = i["output_row"] + 4 * kind + byte
+                row = first + 4 * kind + byte
                 self.output[row] = (self.counters[kind] >> (8 * byte) & 255).astype(np.uint8).view(np.int8)
 
     def execute(self, i: Instruction) -> None:
@@ -191,7 +202,7 @@ class Interpreter(Memories):
             case Opcode.ADDER:
                 self.adder = i
             case Opcode.COUNTERS:
-                self.count(i)
+                self.count(i["output_row"])
 
     def fetch(self, index: int, program_address: int) -> Instruction:
         """Instruction `index` of the program in memory, which must be legal."""

@@ -41,7 +41,8 @@ def instruction_work(item: Instruction, config: AcceleratorConfig) -> Work:
         case Opcode.DEPTHWISE:
             return Work(depthwise_cycles(item.fields, config.depthwise_taps))
         case Opcode.REQUANTIZE:
-            return Work(item["count"])
+            further = item["further_blocks"]
+            return Work(item["count"] * (further + 1) + further * COUNTER_ROWS * config.counters)
         case Opcode.COUNTERS:
             return Work(COUNTER_ROWS)
     return Work(0)

@@ -11,15 +11,20 @@ from emulator.instructions import PARAMETER_ENTRIES
 from emulator.timing import sum_round_trip
 
 from .convolution_cut import ConvolutionCut
-from .output_room import output_room
+from .output_room import counter_blocks, output_room
 from .tiling import Segment, Span, Tile, cut_channels, even_spans, in_range, segments, spans
 
 Part = TypeVar("Part")
 
 TURNS = 2
 """Column blocks that take turns; an odd number of blocks has three at its end."""
+WIDE = 4
+"""Those of a single position that take turns between a layer's beginning and its end."""
 HEAD_TURNS = 2
 """Turns that begin a layer together."""
+FINE_TILES, FINE_BLOCKS = 8, 8
+"""Weight tiles that a LOAD brings for the program's last column blocks, and how many these are: everything waits for
+what the array does behind the last one."""
 LOAD_SHARE, LOAD_ROWS = 16, 128
 """Rows of weights that a LOAD brings at most: that share of the scratchpad, or, where that is small, so many. The array
 waits for all of them."""
@@ -82,33 +87,49 @@ class Job:
 
 
 class TurnsCut:
-    """The turns of a layer that `takes_turns`, whose own cut is `cut`; `follows`: its input is another layer's result.
+    """The turns of a layer that `takes_turns`, whose own cut is `cut`.
+
+    follows : its input is another layer's result
+    ends : no other layer comes behind it
 
     tile : all its positions
     lines, pixels : of the input, that some position meets
     turns : column blocks, in the array's order
     head : the column blocks of the turns that begin together
+    fine : the last turns of the program, whose weights come in small pieces
     input_pieces : channel rows in the pieces in which they are loaded
     jobs : of each turn, in the array's order
     loads : jobs whose weights one LOAD brings
     stored : turns whose outputs are stored together
     """
 
-    def __init__(self, cut: ConvolutionCut, follows: bool) -> None:
-        self.cut, self.config, self.follows = cut, cut.config, follows
+    def __init__(self, cut: ConvolutionCut, follows: bool, ends: bool) -> None:
+        self.cut, self.config, self.follows, self.ends = cut, cut.config, follows, ends
         self.tile = _whole(cut)
         count, rows = len(cut.blocks), self.config.rows
-        edges = [*range(0, count - 1, TURNS), count]
-        self.turns = [Span(first, last) for first, last in pairwise(edges)]
+        self.turns = self.cut_turns(count)
         self.lines, self.pixels = cut.inputs
         self.input_pieces = self.cut_input()
         depth = self.config.weight_depth
         self.load_rows = max(depth // LOAD_SHARE, min(LOAD_ROWS, depth // 4), (TURNS + 1) * rows)
         self.head = Span(0, self.turns[: self.head_turns()][-1].last)
+        late = [turn for turn in self.turns[1:] if ends and turn.first >= count - FINE_BLOCKS]
+        self.fine = [turn for turn in late if len(self.pieces(turn)) <= 2]
         self.jobs = self.cut_jobs()
-        jobs = [job for jobs in self.jobs.values() for job in jobs]
-        self.loads = gathered(jobs, lambda job: job.tiles * rows, 3 * self.load_rows // 4)
+        early = [job for turn in self.turns if turn not in self.fine for job in self.jobs[turn]]
+        self.loads = gathered(early, lambda job: job.tiles * rows, 3 * self.load_rows // 4)
+        self.loads += [[job] for turn in self.fine for job in self.jobs[turn]]
         self.stored = self.cut_outputs()
+
+    def cut_turns(self, count: int) -> list[Span]:
+        """Column blocks in turns; of a single position, wider ones between the first and the last ones."""
+        edges, config = [*range(0, count - 1, TURNS), count], self.config
+        most = [config.accumulator_depth // 2, config.weight_depth // 2 // config.rows, output_room(config, True)]
+        most += [config.operand_depth // 2] if self.cut.operand is not None else []
+        if self.tile.positions == 1 and min(most) >= WIDE:
+            first, last = HEAD_TURNS * TURNS, count - 2 * TURNS - count % TURNS
+            edges = [edge for edge in edges if not first < edge < last or (edge - first) % WIDE == 0]
+        return [Span(first, last) for first, last in pairwise(edges)]
 
     def head_turns(self) -> int:
         """Turns that begin together."""
@@ -139,6 +160,10 @@ class TurnsCut:
             in_head = turn.last <= self.head.last
             jobs[turn] = [Job(turn, piece) for piece in ([last] if in_head else self.pieces(turn))]
         jobs[self.turns[0]][:0] = [Job(self.head, piece) for piece in early]
+        for turn in self.fine:
+            rows = max(FINE_TILES // len(turn), 1)
+            edges = range(0, self.cut.channel_rows, rows)
+            jobs[turn] = [Job(turn, part) for job in jobs[turn] for part in cut_channels(job.piece, edges)]
         return jobs
 
     def pieces(self, turn: Span) -> list[Segment]:
@@ -147,6 +172,18 @@ class TurnsCut:
         tiles = kernel[0] * kernel[1] * self.cut.channel_rows
         most = max(self.load_rows // self.config.rows // len(turn), 1)
         return segments(kernel, self.cut.channel_rows, -(-tiles // -(-tiles // most)), None)
+
+    def requantized(self, turn: Span) -> list[Span]:
+        """A turn's column blocks that one REQUANTIZE takes: of as many channels, with room for their counters."""
+        blocks, made = self.cut.blocks, list[Span]()
+        most = counter_blocks(self.config) + 1 if self.config.counters else len(turn)
+        for index in range(turn.first, turn.last):
+            channels = len(blocks[index].outputs)
+            if made and len(made[-1]) < most and len(blocks[made[-1].first].outputs) == channels:
+                made[-1] = Span(made[-1].first, index + 1)
+            else:
+                made.append(Span(index, index + 1))
+        return made
 
     def cut_outputs(self) -> list[list[Span]]:
         """Turns whose outputs are stored together: as many as there is room for, but the last two one by one."""

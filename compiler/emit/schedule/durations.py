@@ -38,7 +38,9 @@ def duration(operation: Operation, config: AcceleratorConfig) -> int:
             # Two LOADs are under way.
             return cycles if operation.opcode == Opcode.STORE else max(cycles - TRANSFER_CYCLES, cycles // 2)
         case Opcode.REQUANTIZE:
-            return max(LANES_CYCLES + fields["count"], LEAST_CYCLES)
+            further = fields["further_blocks"]
+            counters = LEAST_CYCLES if config.counters else 0
+            return (further + 1) * max(LANES_CYCLES + fields["count"], LEAST_CYCLES) + further * counters
         case Opcode.COUNTERS:
             return LEAST_CYCLES
         case Opcode.CONVOLVE:

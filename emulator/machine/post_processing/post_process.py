@@ -8,7 +8,7 @@ look them up in their tables and in which their row is written.
 
 from __future__ import annotations
 
-from ...instructions import Error, Opcode, Unit
+from ...instructions import PARAMETER_ENTRIES, Error, Opcode, Unit
 from ...timing import WINDOW_SETUP_CYCLES
 from ..array.pipeline import bank_bit
 from ..compiled import compiled, copy
@@ -16,11 +16,11 @@ from ..state import State
 from ..state.post_process import ABORTED, ENDED
 from . import depthwise_chain, depthwise_walk
 from .post_process_lanes import deliver, end_instruction, fetch, finish, fly, load_parameters, read
-from .reduce_walk import advance, start
+from .reduce_walk import advance, counter_row, start
 
-IDLE, DECODE, PREPARE, START, FILL, RUN, ADD = range(7)
+IDLE, DECODE, PREPARE, START, FILL, RUN, ADD, AGAIN = range(8)
 """States: nothing to take up; look at the instruction; wait for strides and for the instruction before; go to the first
-position; look at it; issue a position and look at the next one; end an ADDER."""
+position; look at it; issue a position and look at the next one; end an ADDER; go on with a REQUANTIZE's next part."""
 _UNIT = int(Unit.POST_PROCESS)
 _REQUANTIZE, _REDUCE, _ADDER = int(Opcode.REQUANTIZE), int(Opcode.REDUCE), int(Opcode.ADDER)
 _DEPTHWISE = int(Opcode.DEPTHWISE)
@@ -94,6 +94,9 @@ def step(s: State) -> None:
         r.state = ADD if r.opcode == _ADDER else RUN
     elif state == RUN:
         r.state = _run(s, now, halt, turns)
+    elif state == AGAIN:
+        _go_on(s)
+        r.state = DECODE
     elif state == ADD:
         finish(s, r.index, r.signal)
         r.under_way -= 1
@@ -109,7 +112,28 @@ def _take(s: State) -> None:
     r = p.registers[0]
     copy(p.raw, s.issue_fields[_UNIT])
     r.taken, r.taken_index = s.issue[_UNIT].opcode, s.issue[_UNIT].index
+    r.block, r.between = 0, 0
     r.state, s.ports[_UNIT].busy = DECODE, 1
+
+
+@compiled
+def _continues(s: State) -> bool:
+    """Whether the part of a REQUANTIZE that is under way is not its last one."""
+    p = s.post_process
+    r = p.registers[0]
+    own = r.between or r.taken == _REQUANTIZE
+    return bool(own and r.block < p.requantize[0].further_blocks)
+
+
+@compiled
+def _go_on(s: State) -> None:
+    """The next part of a REQUANTIZE: a block's counters, or the next block."""
+    r = s.post_process.registers[0]
+    if r.between or not s.config[0].counters:
+        r.between, r.taken = 0, _REQUANTIZE
+        r.block += 1
+    else:
+        r.between, r.taken = 1, _COUNTERS
 
 
 @compiled
@@ -164,7 +188,9 @@ def _run(s: State, now: int, halt: int, turns: int) -> int:
     if last:
         end_instruction(s, now, ENDED)
     advance(s)
-    return IDLE if last else RUN
+    if not last:
+        return RUN
+    return AGAIN if _continues(s) else IDLE
 
 
 @compiled
@@ -184,7 +210,7 @@ def _begin(s: State) -> None:
     """Settings of the instruction that was taken; go to its first position."""
     p = s.post_process
     r = p.registers[0]
-    r.opcode, r.index, r.signal = r.taken, r.taken_index, p.requantize[0].signal
+    r.opcode, r.index, r.signal = r.taken, r.taken_index, 0 if _continues(s) else p.requantize[0].signal
     r.counter_row = 0
     if r.opcode == _ADDER:
         copy(p.adder_raw, p.raw)
@@ -192,8 +218,10 @@ def _begin(s: State) -> None:
     r.add, r.table, r.operands, r.lanes = 0, 0, 0, 0
     if r.opcode == _REQUANTIZE:
         q = p.requantize[0]
-        r.entry, r.add, r.table, r.operands, r.lanes = q.parameters, q.add, q.table, q.add, q.lanes
-        r.zero_point, r.y_min, r.y_max, r.row, r.stride = q.zero_point, q.y_min, q.y_max, q.output_row, q.output_stride
+        r.entry = (q.parameters + r.block) % PARAMETER_ENTRIES
+        r.add, r.table, r.operands, r.lanes = q.add, q.table, q.add, q.lanes
+        r.zero_point, r.y_min, r.y_max, r.stride = q.zero_point, q.y_min, q.y_max, q.output_stride
+        r.row = q.output_row + r.block
     elif r.opcode == _REDUCE:
         d = p.reduce[0]
         r.entry, r.add, r.table, r.operands, r.lanes = d.parameters, d.add, d.table, 1, d.lanes
@@ -205,7 +233,7 @@ def _begin(s: State) -> None:
         depthwise_walk.start(s)
         return
     else:
-        r.row, r.stride = p.counters[0].output_row, 1
+        r.row, r.stride = counter_row(s), 1
     start(s)
 
 

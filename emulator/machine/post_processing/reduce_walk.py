@@ -8,6 +8,18 @@ from ..state import State
 
 _REQUANTIZE, _REDUCE = int(Opcode.REQUANTIZE), int(Opcode.REDUCE)
 _MASK = (1 << ADDRESS_BITS) - 1
+_FIELD = (1 << 16) - 1
+"""What a field of a row holds."""
+
+
+@compiled
+def counter_row(s: State) -> int:
+    """Output row of the first counters that are stored."""
+    p = s.post_process
+    r = p.registers[0]
+    if r.between:
+        return int((p.requantize[0].counter_row + COUNTER_ROWS * r.block) & _FIELD)
+    return int(p.counters[0].output_row)
 
 
 @compiled
@@ -31,9 +43,10 @@ def start(s: State) -> None:
     elif r.opcode == _REQUANTIZE:
         q = p.requantize[0]
         w.pixels, w.pixel_rows = q.count, q.operand_stride
-        w.address, w.sums, w.output = q.operand_row, q.accumulator_row, q.output_row
+        w.address, w.output = q.operand_row + r.block, q.output_row + r.block
+        w.sums = q.accumulator_row + r.block * q.count
     else:
-        w.pixels, w.output = COUNTER_ROWS, p.counters[0].output_row
+        w.pixels, w.output = COUNTER_ROWS, counter_row(s)
     w.window_y, w.window_x = w.y, w.x
     w.window_address = w.window_line_address = w.line_address = w.address
 

@@ -21,6 +21,8 @@ REGISTERS = record(
     "index",
     "signal",
     "taken_index",
+    "block",  # column block of a REQUANTIZE
+    "between",  # its counters are stored before the next one
     "now",  # cycles in which something was under way
     "halt",  # that of the cycle before
     "prepare",  # cycles until the strides are there

@@ -130,12 +130,16 @@ def test_other_instructions() -> None:
     }
     after = {"parameters": 0, "zero_point": 0, "y_min": 0, "y_max": 0, "add": 1, "table": 1, "lanes": 8}
     after |= {"wait": 0, "signal": 0, "output_row": 0, "output_stride": 1}
+    after |= {"further_blocks": 0, "counter_row": 0}
     requantize = after | {"accumulator_row": 0, "operand_row": 0, "count": 5, "operand_stride": 1}
     made = {
         "accumulator_reads": 5, "operand_reads": 5, "output_writes": 5, "multiplier_reads": 1, "table_reads": 5,
         "requantizations": 40, "additions": 40,
     }  # fmt: skip
     assert instruction_accesses(Instruction(Opcode.REQUANTIZE, requantize), CONFIG) == made
+    assert instruction_accesses(Instruction(Opcode.REQUANTIZE, requantize | {"further_blocks": 2}), CONFIG) == {
+        name: 3 * count + 24 * (name == "output_writes") for name, count in made.items()
+    }
     raw = Instruction(Opcode.REQUANTIZE, requantize | {"byte": 1})
     assert instruction_accesses(raw, AcceleratorConfig(rows=4, columns=8, raw_outputs=True)) == made | {
         "requantizations": 0

@@ -68,6 +68,7 @@ def test_post_processing_takes_the_cycles_that_the_page_states() -> None:
     # First issue, then all positions, the last one's row, and the cycle after that.
     rest = output_delay(config)
     found: dict[Opcode, set[int]] = {}
+    several: list[bool] = []
     last, ends = -rest, [0, 0]  # the last position of the one before; the ends of the two before
     for span in spans(program.instructions, record.timeline):
         fields = program.instructions[span.index].fields
@@ -81,7 +82,10 @@ def test_post_processing_takes_the_cycles_that_the_page_states() -> None:
             ready = span.start + FIRST_ISSUE + (WINDOW_SETUP_CYCLES if span.opcode == Opcode.REDUCE else 0)
             free = FIRST_ISSUE + 1 if span.opcode == Opcode.COUNTERS else SETTINGS_FREE
             first = max(ready, last + free, ends[-2] + FIRST_ISSUE - 1)
-            found.setdefault(span.opcode, set()).add(span.end - first - positions[span.opcode])
+            # Parts of a REQUANTIZE of several blocks are not in the timeline, nor who waited for them.
+            if not any(several[-2:]) and not fields.get("further_blocks"):
+                found.setdefault(span.opcode, set()).add(span.end - first - positions[span.opcode])
+            several.append(fields.get("further_blocks", 0) > 0)
             last = span.end - 1 - rest
         ends.append(span.end)
     assert found[Opcode.COUNTERS] == found[Opcode.REDUCE] == {rest}

@@ -61,11 +61,14 @@ def touched(machine: Interpreter, i: Instruction) -> Touched:
             if not i["carry"]:
                 add(Target.PARAMETER, np.array(i["parameters"]), False)
         case Opcode.REQUANTIZE | Opcode.REDUCE | Opcode.DEPTHWISE:
+            blocks = np.arange(1)
             if i.opcode == Opcode.REQUANTIZE:
-                index = np.arange(i["count"])
-                add("sums", i["accumulator_row"] + index, False)
+                index, blocks = np.arange(i["count"]), np.arange(i["further_blocks"] + 1)
+                add("sums", i["accumulator_row"] + np.arange(i["count"] * len(blocks)), False)
                 if i["add"]:
-                    add(Target.OPERAND, i["operand_row"] + index * i["operand_stride"], False)
+                    add(Target.OPERAND, i["operand_row"] + np.add.outer(blocks, index * i["operand_stride"]), False)
+                if machine.config.counters:
+                    add("output", i["counter_row"] + np.arange(COUNTER_ROWS * i["further_blocks"]), True)
             else:
                 row, inside = machine.window(i)
                 index = np.arange(len(row))
@@ -76,9 +79,9 @@ def touched(machine: Interpreter, i: Instruction) -> Touched:
                     for y, x in np.ndindex(i["kernel_height"], i["kernel_width"])
                 }
                 add(Target.DEPTHWISE, i["weight_word"] + np.array(sorted(words)), False)
-            add(Target.PARAMETER, np.array(i["parameters"]), False)
+            add(Target.PARAMETER, i["parameters"] + blocks, False)
             if i.opcode != Opcode.DEPTHWISE or not i["keep"]:
-                add("output", i["output_row"] + index * i["output_stride"], True)
+                add("output", i["output_row"] + np.add.outer(blocks, index * i["output_stride"]), True)
             if i["table"]:
                 add(Target.TABLE, np.array(0), False)
         case Opcode.COUNTERS:

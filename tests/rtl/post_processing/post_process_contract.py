@@ -67,6 +67,17 @@ class Contract:
         return oracle.overflow(left - right if a["subtract"] else left + right, 29, "wrap"), a["multiplier"] & mask
 
     def requantize(self, i: Instruction) -> None:
+        """Block after block, each with the next parameters, rows and lanes' counters of its own."""
+        for block in range(i["further_blocks"] + 1):
+            rows = {name: i[name] + block for name in ("operand_row", "output_row")}
+            rows |= {"accumulator_row": i["accumulator_row"] + block * i["count"]}
+            self.requantize_block(
+                Instruction(i.opcode, {**i.fields, **rows, "parameters": (i["parameters"] + block) % 16})
+            )
+            if block < i["further_blocks"] and self.config.counters:
+                self.counters(Instruction(Opcode.COUNTERS, {"output_row": i["counter_row"] + 12 * block}))
+
+    def requantize_block(self, i: Instruction) -> None:
         for p in range(i["count"]):
             row, lanes = i["accumulator_row"] + p, range(self.config.columns)
             operand = self.operand[i["operand_row"] + p * i["operand_stride"]] if i["add"] else [0] * len(lanes)

@@ -110,17 +110,22 @@ class Programs:
         return {"wait": 0, "signal": self.number(0, 15)}
 
     def requantize(self) -> Instruction:
+        """Seldom of several column blocks, as many as the memories have rows for."""
         count, operand_stride, output_stride = self.number(1, 12), self.number(0, 3), self.number(0, 3)
+        further, config = self.number(1, 3) if self.chance(0.3) else 0, self.config
+        further = min(further, config.accumulator_depth // count - 1, config.output_depth // 12)
         return instruction(
             Opcode.REQUANTIZE,
             **self.tokens(),
-            accumulator_row=self.row(self.config.accumulator_depth, count),
-            operand_row=self.row(self.config.operand_depth, (count - 1) * operand_stride + 1),
-            output_row=self.row(self.config.output_depth, (count - 1) * output_stride + 1),
+            counter_row=self.row(config.output_depth, 12 * further),
+            accumulator_row=self.row(config.accumulator_depth, (further + 1) * count),
+            operand_row=self.row(config.operand_depth, (count - 1) * operand_stride + 1 + further),
+            output_row=self.row(config.output_depth, (count - 1) * output_stride + 1 + further),
             count=count,
             operand_stride=operand_stride,
             output_stride=output_stride,
             **self.after(),
+            further_blocks=further,
             **({"byte": self.number(0, 6) * self.number(0, 1)} if self.config.raw_outputs else {}),
         )
 
