@@ -16,8 +16,8 @@ from emulator import Arithmetic
 from ..console import OnStep
 from ..datasets import Dataset
 from ..datasets.networks import network
+from ..study.engine.processes.workers import LocalWorkers
 from ..study.engine.task import Outcome, Task
-from ..study.engine.workers import LocalWorkers
 from ..training import TrainingRecipe
 from ..training.fit import accuracy, one_thread
 from ..training.point import TrainedPoint, train_point

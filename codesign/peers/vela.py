@@ -15,10 +15,7 @@ from pathlib import Path
 from .estimators import run_estimator
 
 ACCELERATOR = "ethos-u55-256"
-MACS = 256
-"""Multiplications per cycle of `ACCELERATOR`."""
-PORT_BYTES = 8
-"""Bytes per cycle of each of its two ports."""
+"""256 multiplications per cycle, and 8 bytes on each of two ports."""
 SYSTEM = """[System_Config.lockstep]
 core_clock=1e9
 axi0_port=Sram

@@ -17,7 +17,7 @@ from .elementwise import common_order
 from .expression import Expression
 from .layer import Layer, Step
 from .onnx_writer import OnnxWriter
-from .table import Table
+from .tables.table import Table
 
 
 class UnitQuantizer(ActivationQuantizer):

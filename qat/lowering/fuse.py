@@ -16,8 +16,8 @@ from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.orders import Gather, PixelShuffle
 from ..layers.parameters import BatchNorm
 from ..layers.pools import MaxPool
-from ..layers.table import Table
-from ..layers.tflm_tables import FIXED, FixedTable, tflm_operator
+from ..layers.tables.table import Table
+from ..layers.tables.tflm_tables import FIXED, FixedTable, tflm_operator
 from ..layers.weighted import Weighted
 from ..scales.quantizers import NO_CLAMP
 from .context import Lowering

@@ -18,8 +18,8 @@ from ..layers.masks import SUFFIX, mask_of, set_mask
 from ..layers.moves import Reshape
 from ..layers.pools import AveragePool, MaxPool
 from ..layers.raw_pool import RawAveragePool
-from ..layers.table import Table
-from ..layers.tflm_tables import FixedTable
+from ..layers.tables.table import Table
+from ..layers.tables.tflm_tables import FixedTable
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
 from ..prepare import prepare

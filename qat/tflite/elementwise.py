@@ -12,8 +12,8 @@ from ..layers.activation import Activation
 from ..layers.choice import Joined, Negation
 from ..layers.concat import Concat
 from ..layers.elementwise import Add, Product
-from ..layers.table import Table
-from ..layers.tflm_tables import FixedTable
+from ..layers.tables.table import Table
+from ..layers.tables.tflm_tables import FixedTable
 from .weighted import check_reach
 from .writer import TfliteWriter, file_axis
 

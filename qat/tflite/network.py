@@ -17,8 +17,8 @@ from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.orders import Gather, PixelShuffle, PixelUnshuffle
 from ..layers.pools import MaxPool
 from ..layers.raw_pool import RawAveragePool
-from ..layers.table import Table
-from ..layers.tflm_tables import FixedTable
+from ..layers.tables.table import Table
+from ..layers.tables.tflm_tables import FixedTable
 from ..layers.transposed import TransposedConvolution
 from ..layers.weighted import Weighted
 from ..model import PreparedModel

@@ -12,8 +12,8 @@ from typing import Any
 from ...study import run_study
 from ...study.definition import Study, points
 from ...study.engine.dispatch import Dispatch, Progress
+from ...study.engine.processes.workers import LocalWorkers
 from ...study.engine.store import Store
-from ...study.engine.workers import LocalWorkers
 from ...study.evaluation import StudyEvaluator
 from ..rows import row
 from .spaces import hardware_study

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from ..definition.study import Point
 from .evaluator import Evaluator
+from .processes.workers import Workers
 from .store import Store
 from .task import Outcome, Task
-from .workers import Workers
 
 Step = Callable[[Point, Mapping[str, Outcome]], Mapping[str, Task]]
 """`Evaluator.tasks` or `Evaluator.confirmation`."""

@@ -19,11 +19,11 @@ from .evaluator import Details, Evaluator
 from .folder import STORE, check_study_folder
 from .lock import locked
 from .outputs import write_outputs
+from .processes.workers import LocalWorkers, Workers
 from .search import Search
 from .status import Status
 from .store import Store
 from .trials import Trial, Trials
-from .workers import LocalWorkers, Workers
 
 STATUS_SECONDS = 0.2
 """Between two calls of `on_status`, at least."""
@@ -108,7 +108,7 @@ def run_study(
 
 def _workers(evaluator: Evaluator, count: int | None, ray: str | None) -> Workers:
     if ray is not None:
-        from .ray_workers import RayWorkers
+        from .processes.ray_workers import RayWorkers
 
         return RayWorkers(evaluator, ray)
     return LocalWorkers(evaluator, count or len(os.sched_getaffinity(0)))

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from emulator import Arithmetic, make_table
-from qat.layers import smooth_tables
 from qat.layers.expression import Expression, X
-from qat.layers.smooth_tables import smooth, smooth_slope, smooth_table
+from qat.layers.tables import smooth_tables
+from qat.layers.tables.smooth_tables import smooth, smooth_slope, smooth_table
 
 
 @pytest.mark.parametrize("operator", ["Sigmoid", "Tanh"])

@@ -10,9 +10,6 @@ from pathlib import Path
 from .judge import NOT_RUN
 from .worker import READ
 
-STALLED = 120
-"""Seconds of no file at all after which a process counts as hung."""
-
 
 def verdicts(seeds: Path, work: Path, count: int) -> dict[int, str]:
     """{index: verdict} of `count` damaged files made from the files of the folder `seeds`.

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from codesign.study.definition.study import Constraint, Dimension, Network, Objective, Point, Search, Study
 from codesign.study.engine.evaluator import Details
+from codesign.study.engine.processes.worker import execute
+from codesign.study.engine.processes.workers import Done
 from codesign.study.engine.store import Store
 from codesign.study.engine.task import Outcome, Task
-from codesign.study.engine.worker import execute
-from codesign.study.engine.workers import Done
 from codesign.study.value import Value
 
 ROWS, COLUMNS, BITS = (4, 8, 16, 32), (4, 8, 16), (12, 16, 20)

@@ -14,8 +14,8 @@ import pytest
 
 from codesign.study import run_study
 from codesign.study.definition.study import Search
+from codesign.study.engine.processes.workers import Done, LocalWorkers
 from codesign.study.engine.task import Task
-from codesign.study.engine.workers import Done, LocalWorkers
 from tests.codesign.study.engine.made_up import MadeUp, study
 from tests.codesign.study.engine.test_run import found
 

@@ -12,7 +12,8 @@ from ray import cloudpickle
 from ray.cluster_utils import Cluster
 
 from codesign.study import run_study
-from codesign.study.engine import ray_workers, run
+from codesign.study.engine import run
+from codesign.study.engine.processes import ray_workers
 from codesign.study.engine.status import Status
 from tests.codesign.study.engine import made_up
 from tests.codesign.study.engine.made_up import MadeUp, study

@@ -18,9 +18,9 @@ from codesign.study.definition import find_study, reference
 from codesign.study.definition.study import Constraint, Search
 from codesign.study.engine import run
 from codesign.study.engine.folder import config_toml
+from codesign.study.engine.processes.workers import Done
 from codesign.study.engine.record import result_as_dict
 from codesign.study.engine.status import Status
-from codesign.study.engine.workers import Done
 from codesign.study.result import StudyResult
 from codesign.study.result_file import read_result
 from emulator import AcceleratorConfig, Arithmetic

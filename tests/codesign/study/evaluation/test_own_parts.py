@@ -10,8 +10,8 @@ import pytest
 
 from codesign.study.definition import Study, points, study_from_dict
 from codesign.study.definition.origins import ChangedError
+from codesign.study.engine.processes.worker import execute
 from codesign.study.engine.task import Outcome
-from codesign.study.engine.worker import execute
 from codesign.study.evaluation import StudyEvaluator
 from compiler import load_onnx
 from emulator import run_graph

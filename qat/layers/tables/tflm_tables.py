@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from emulator import Arithmetic
 from emulator.tflm import hard_swish_table, leaky_relu_table, logistic_table, tanh_table
 
-from ..integers.straight_through import straight_through
-from ..integers.tensor import QuantizedTensor
-from ..scales.quantizers import NO_CLAMP, Clamp, quantized_bounds
-from .expression import Expression
-from .layer import Layer, Step
-from .onnx_writer import OnnxWriter
+from ...integers.straight_through import straight_through
+from ...integers.tensor import QuantizedTensor
+from ...scales.quantizers import NO_CLAMP, Clamp, quantized_bounds
+from ..expression import Expression
+from ..layer import Layer, Step
+from ..onnx_writer import OnnxWriter
 
 FIXED: dict[str, tuple[float, int, Callable[[float, int], NDArray[np.int8]]]] = {
     "Sigmoid": (1 / 256, -128, logistic_table),

@@ -14,14 +14,14 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from .evaluator import Evaluator
-from .task import Outcome, Task
+from ..evaluator import Evaluator
+from ..task import Outcome, Task
 from .threads import ONE_THREAD
 from .worker import execute
 from .workers import DEATHS, POLL_SECONDS, Done
 
 PACKAGES = ("emulator", "compiler", "rtl", "qat", "codesign")
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CONNECT_SECONDS = 10.0
 AHEAD = 2
 """Tasks on their way for each processor of the cluster."""

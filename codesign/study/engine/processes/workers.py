@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Protocol
 
-from .task import Executor, Outcome, Task
+from ..task import Executor, Outcome, Task
 from .threads import ONE_THREAD
 from .worker import READY
 

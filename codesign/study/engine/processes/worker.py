@@ -10,7 +10,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .task import Executor, Outcome, Task, canonical
+from ..task import Executor, Outcome, Task, canonical
 from .threads import one_thread
 
 READY = "ready"

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from emulator import Arithmetic, make_table
 
-from ..integers.chain import Chain, together
-from ..integers.element_steps import Lookup
-from ..integers.tensor import QuantizedTensor, as_int
-from ..scales.settings import Settings
-from .computed import Computed
-from .expression import Expression
-from .layer import Requantized, Step
-from .onnx_writer import OnnxWriter
+from ...integers.chain import Chain, together
+from ...integers.element_steps import Lookup
+from ...integers.tensor import QuantizedTensor, as_int
+from ...scales.settings import Settings
+from ..computed import Computed
+from ..expression import Expression
+from ..layer import Requantized, Step
+from ..onnx_writer import OnnxWriter
 from .smooth_tables import smooth, smooth_slope, smooth_table
 from .tflm_tables import free_table, tflm_operator
 

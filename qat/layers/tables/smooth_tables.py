@@ -15,7 +15,7 @@ from torch import Tensor
 
 from emulator import Arithmetic
 
-from .expression import Expression
+from ..expression import Expression
 
 # Both functions are within ±1 and 2^-48 of their values, so quotients by scales from here on are within 2^-28.
 LEAST_SCALE = 2.0**-20

@@ -1,0 +1,1 @@
+"""Who executes tasks: processes of this machine, or of a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Layers that are functions of one code, as tables."""
