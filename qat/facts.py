@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .calibration.ranges import recorded_ranges
 from .layers.weighted import Weighted
-from .model import QuantizedLayers
+from .quantized_layers import QuantizedLayers
 
 ARITHMETIC = "lockstep.arithmetic"
 SETTINGS = "lockstep.settings"

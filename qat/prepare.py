@@ -13,7 +13,8 @@ from .calibration.calibrate import set_scales
 from .calibration.float_pass import full_precision, inputs_of
 from .lowering.lower import lower
 from .lowering.trace import check_examples, trace
-from .model import PreparedModel, QuantizedLayers, evaluating
+from .model import PreparedModel, evaluating
+from .quantized_layers import QuantizedLayers
 from .scales.settings import Settings, as_settings
 from .surroundings import check_transforms, own, trainable
 

@@ -17,7 +17,8 @@ from ..distributed import gathered
 from ..integers.tensor import QuantizedTensor
 from ..layers.layer import Requantized, Step
 from ..layers.weighted import Weighted
-from ..model import PreparedModel, QuantizedLayers, check_prepared, evaluating
+from ..model import PreparedModel, check_prepared, evaluating
+from ..quantized_layers import QuantizedLayers
 from ..scales.quantizers import NO_CLAMP, ActivationQuantizer, Clamp
 from .float_pass import Batches, full_precision, inputs_of
 

@@ -14,7 +14,8 @@ from codesign.peers.tflm import run_tflm
 from emulator import quantize
 from qat.integers.tensor import QuantizedTensor
 from qat.layers.layer import Step
-from qat.model import evaluating, key
+from qat.model import evaluating
+from qat.quantized_layers import key
 
 Codes = np.ndarray
 
