@@ -32,6 +32,7 @@ from emulator.graph.run import run_graph
 from emulator.program import Program, Region
 
 from .assemble import assemble
+from .collector import without_collector
 from .compile_error import CompileError
 from .convolution import ConvolutionEmitter
 from .copy import emit_copy
@@ -53,6 +54,7 @@ from .reduce import emit_elementwise
 from .turns import emit_layer
 
 
+@without_collector()
 def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     """Compile a graph for one accelerator; the program runs one sample.
 

@@ -30,11 +30,11 @@ class Instruction:
     def encode(self) -> bytes:
         """The 32 bytes; values that the bits hold are encoded even where the accelerator will refuse them."""
         required, names, places = _encoding(self.opcode)
-        if not required <= set(self.fields) <= names:
+        if not required <= self.fields.keys() <= names:
             raise ValueError(f"{self.opcode.name} must have the fields {sorted(names)}, not {sorted(self.fields)}")
-        word = int(self.opcode)
+        word, given = int(self.opcode), self.fields.get
         for name, offset, low, high, mask in places:
-            value = self.fields.get(name, 0)
+            value = given(name, 0)
             if not low <= value <= high:
                 raise ValueError(f"{self.opcode.name}.{name} must be from {low} to {high}, not {value}")
             word |= (value & mask) << offset

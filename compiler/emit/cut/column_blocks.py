@@ -54,6 +54,9 @@ def blocks(node: Convolution, columns: int) -> list[Block]:
         first = outputs.first // per_group * depth
         inputs = Span(first, (outputs.last - 1) // per_group * depth + depth)
         zero_point = zero_points[outputs.first : outputs.last]
+        if node.groups == 1:
+            made.append(Block(outputs, inputs, node.weight[outputs.first : outputs.last], zero_point))
+            continue
         weight = np.empty((len(outputs), height, width, len(inputs)), np.int8)
         weight[...] = zero_point[:, None, None, None]
         for channel in range(outputs.first, outputs.last):

@@ -50,7 +50,7 @@ class Allocator:
 
     def rested(self, start: int, rows: int) -> int:
         """Which of all buffers whose rows were given back was the last one to use some of these."""
-        return int(self.freed[start : start + rows].max())
+        return int(np.maximum.reduce(self.freed[start : start + rows]))
 
     def _lowest(self, rows: int, begin: int) -> int | None:
         for first, last in self.free_spans:

@@ -13,6 +13,8 @@ from emulator.timing import sum_round_trip
 from .durations import LANES_TRIP, START_CYCLES, TRANSFER_CYCLES, duration
 from .operation import WRITER, Access, Buffer, Operation
 
+_OTHERS = tuple(unit for unit in Unit if unit != Unit.LOAD)
+
 
 @dataclass(frozen=True)
 class Times:
@@ -89,11 +91,11 @@ class Clock:
 
         Units take no less time than for all the work before.
         """
-        return max(
-            free + work[last + 1] - work[index]
-            for unit, (free, work) in enumerate(zip(self.units, self.work, strict=True))
-            if unit != Unit.LOAD
-        )
+        found = 0
+        for unit in _OTHERS:
+            work = self.work[unit]
+            found = max(found, self.units[unit] + work[last + 1] - work[index])
+        return found
 
 
 def meet(one: Access, other: Access) -> bool:

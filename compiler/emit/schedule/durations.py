@@ -31,6 +31,12 @@ TRIP_CYCLES = 64
 
 def duration(operation: Operation, config: AcceleratorConfig) -> int:
     """Cycles of an operation, as far as its fields tell."""
+    if operation.cycles < 0:
+        operation.cycles = _duration(operation, config)
+    return operation.cycles
+
+
+def _duration(operation: Operation, config: AcceleratorConfig) -> int:
     fields = operation.fields
     match operation.opcode:
         case Opcode.LOAD | Opcode.STORE:

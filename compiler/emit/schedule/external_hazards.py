@@ -15,7 +15,7 @@ class LastWriter:
 
     def read(self, transfer: Transfer) -> int:
         """The last STORE that wrote some of these bytes; −1 if none did."""
-        return int(self.index[transfer.granules].max())
+        return int(np.maximum.reduce(self.index[transfer.granules]))
 
     def writers(self, transfer: Transfer) -> list[int]:
         """The STOREs that wrote these bytes last, each of them once, in order."""

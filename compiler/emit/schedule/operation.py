@@ -127,6 +127,7 @@ class Operation:
     transfer : bytes of external memory that other instructions of the program may touch too
     layer, block : index of the layer that it belongs to, and of the block of operations that stay together
     unit : the one that executes it
+    cycles : what `duration` has found for the accelerator that it is compiled for, −1 before
     """
 
     opcode: Opcode
@@ -139,6 +140,7 @@ class Operation:
     wait: int = 0
     signal: int = 0
     unit: Unit = field(init=False)
+    cycles: int = -1
 
     def __post_init__(self) -> None:
         self.unit = UNIT_OF[self.opcode]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from operator import itemgetter
 
 import numpy as np
 
@@ -144,8 +143,10 @@ class _Scheduler:
         free, end = self.clock.units, start_of + self.durations[index]
         while self.waiting and self.ahead(index, start_of) < LOOKAHEAD:
             found, limit = -1, -1
-            for queue in sorted(self.waiting, key=itemgetter(0)):
-                candidate = queue[0]
+            candidates = sorted(queue[0] for queue in self.waiting)
+            while candidates and self.waits(candidates[-1]):  # no other one can pass it
+                candidates.pop()
+            for candidate in candidates:
                 start = self.ready(candidate)
                 if start < 0:
                     soonest = self.soonest(candidate, index, end)
@@ -175,14 +176,19 @@ class _Scheduler:
             last = releases[bisect_left(releases, index)]
         return max(end, self.clock.soonest(last, index))
 
+    def waits(self, index: int) -> bool:
+        """Whether a LOAD must wait for what is not in the program, as is known without a look for room."""
+        if self.stores[index] > self.done:
+            return True
+        operation = self.operations[index]
+        return operation.layer in self.serial or operation.accesses[0].buffer.memory in self.full
+
     def ready(self, index: int) -> int:
         """When a LOAD could begin, its rows placed; −1 if it must wait for what is not in the program."""
-        operation = self.operations[index]
-        memory = operation.accesses[0].buffer.memory
-        if self.stores[index] > self.done or operation.layer in self.serial or memory in self.full:
+        if self.waits(index):
             return -1
         if not self.place(index):
-            self.full.add(memory)
+            self.full.add(self.operations[index].accesses[0].buffer.memory)
             return -1
         return self.clock.start(index, self.stores[index])
 
@@ -237,7 +243,7 @@ class _Scheduler:
     def occupy(self, buffer: Buffer, address: int) -> None:
         """The buffer has its rows."""
         buffer.address = address
-        self.clock.freed[buffer] = int(self.rows[buffer.memory][address : address + buffer.rows].max())
+        self.clock.freed[buffer] = int(np.maximum.reduce(self.rows[buffer.memory][address : address + buffer.rows]))
 
     def release(self, index: int) -> None:
         """Free the rows of buffers that no later operation uses."""

@@ -71,12 +71,12 @@ class _Tokens:
         begun = list(self.begun[own[-1]]) if own else [-1] * len(Unit)
         for other, last in enumerate(needed):
             if last >= 0:
-                begun = [max(pair) for pair in zip(begun, self.begun[last], strict=True)]
+                begun = list(map(max, begun, self.begun[last]))
                 self.signals[other][unit].append(last)
                 self.waits[other][unit].append(index)
         for other, earlier in enumerate(self.own):
-            if len(earlier) > QUEUED_MOST:
-                begun[other] = max(begun[other], earlier[-QUEUED_MOST - 1])
+            if len(earlier) > QUEUED_MOST and earlier[-QUEUED_MOST - 1] > begun[other]:
+                begun[other] = earlier[-QUEUED_MOST - 1]
         begun[unit] = index
         self.begun.append(begun)
         own.append(index)
@@ -106,20 +106,22 @@ def synchronize(program: Sequence[Operation], depths: dict[Memory, int], memory_
     for index, operation in enumerate(program):
         unit = operation.unit
         needed = [-1] * len(Unit)
+        touched = []
         for access in operation.accesses:
-            memory = access.buffer.memory
-            at = rows(access)
+            memory, at = access.buffer.memory, rows(access)
             if access.write:
                 for reader in READERS[memory]:
                     if reader != unit:
-                        needed[reader] = max(needed[reader], int(read[memory, reader][at].max()))
-            elif WRITER[memory] != unit:
-                needed[WRITER[memory]] = max(needed[WRITER[memory]], int(written[memory][at].max()))
+                        needed[reader] = max(needed[reader], int(np.maximum.reduce(read[memory, reader][at])))
+                touched.append((written[memory], at))
+            else:
+                if WRITER[memory] != unit:
+                    needed[WRITER[memory]] = max(needed[WRITER[memory]], int(np.maximum.reduce(written[memory][at])))
+                touched.append((read[memory, unit], at))
         if operation.transfer is not None and unit == Unit.LOAD:
             needed[Unit.STORE] = stored.read(operation.transfer)
-        for access in operation.accesses:
-            table = written[access.buffer.memory] if access.write else read[access.buffer.memory, unit]
-            table[rows(access)] = index
+        for table, at in touched:
+            table[at] = index
         if operation.transfer is not None and unit == Unit.STORE:
             stored.write(operation.transfer, index)
         for other, last in enumerate(needed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -211,3 +212,18 @@ def test_instructions_lie_where_the_program_says() -> None:
     program = compile_graph(one_linear(8, 2, Arithmetic()), AcceleratorConfig())
     assert program.program_address % INSTRUCTION_BYTES == 0
     assert program.instructions[-1].opcode == Opcode.HALT
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_is_afterwards_as_before(on: bool) -> None:
+    config = AcceleratorConfig(rows=2, columns=2)
+    before = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        compile_graph(one_linear(4, 4, config.arithmetic), config)
+        assert gc.isenabled() == on
+        with pytest.raises(CompileError, match="bias"):
+            compile_graph(one_linear(4, 4, config.arithmetic, bias=1 << 40), config)
+        assert gc.isenabled() == on
+    finally:
+        (gc.enable if before else gc.disable)()
