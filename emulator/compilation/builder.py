@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .context import Context
 from .values import (
     BOOL,
     INT64,
@@ -27,9 +27,6 @@ from .values import (
     constant,
     join,
 )
-
-if TYPE_CHECKING:
-    from .module import Module
 
 
 def parts(of: Type) -> list[str]:
@@ -63,7 +60,7 @@ def assemble(of: Type, texts: Iterator[str]) -> Value:
 class Builder:
     """Instructions of a function under construction; `kinds` outlives it where a variable's type was found too late."""
 
-    def __init__(self, module: Module, kinds: dict[str, Type]):
+    def __init__(self, module: Context, kinds: dict[str, Type]):
         self.module, self.kinds = module, kinds
         self.head: list[str] = []
         self.body: list[str] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import builtins
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .builder import Builder, Place
+from .context import Context
 from .values import (
     BOOL,
     INT64,
@@ -26,14 +27,11 @@ from .values import (
     constant,
 )
 
-if TYPE_CHECKING:
-    from .module import Module
-
 
 class Expressions(Builder):
     """Values of expressions; what is no local variable is looked up where the Python function would look."""
 
-    def __init__(self, module: Module, kinds: dict[str, Type], function: FunctionType, variables: set[str]):
+    def __init__(self, module: Context, kinds: dict[str, Type], function: FunctionType, variables: set[str]):
         super().__init__(module, kinds)
         self.python, self.variables = function, variables
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FunctionType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .builder import parts
+from .context import Context, Instance
 from .statements import compile_function, result_type
 from .values import ENTRY, INT64, KINDS, Array, ArrayType, CompileError, Kind, Scalar, Type
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """A function in the module; result : None where it returns nothing."""
-
-    name: str
-    result: Type | None
-
-
-class Module:
+class Module(Context):
     """What has been compiled so far.
 
     shared : numbers of memories (`ArrayType.memory`) in which several arrays lie

@@ -8,9 +8,9 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING
 
 from .builder import Place, assemble, parts
+from .context import Context
 from .operators import Operators
 from .values import (
     BOOL,
@@ -28,9 +28,6 @@ from .values import (
     constant,
 )
 
-if TYPE_CHECKING:
-    from .module import Module
-
 _RESULT = "$result"
 
 
@@ -46,7 +43,7 @@ class _Loop:
 class Statements(Operators):
     """A function's statements, one after the other; those that cannot be reached are left out."""
 
-    def __init__(self, module: Module, kinds: dict[str, Type], function: FunctionType, definition: ast.FunctionDef):
+    def __init__(self, module: Context, kinds: dict[str, Type], function: FunctionType, definition: ast.FunctionDef):
         names = (node for node in ast.walk(definition) if isinstance(node, ast.Name))
         variables = {node.id for node in names if isinstance(node.ctx, ast.Store)}
         super().__init__(module, kinds, function, variables | {argument.arg for argument in definition.args.args})
@@ -259,7 +256,7 @@ def definition_of(function: FunctionType) -> ast.FunctionDef:
 
 
 def compile_function(
-    module: Module, name: str, function: FunctionType, types: tuple[Type, ...]
+    module: Context, name: str, function: FunctionType, types: tuple[Type, ...]
 ) -> tuple[str, Type | None]:
     """The text of a function for arguments of these types, and the type of its result."""
     definition = definition_of(function)
