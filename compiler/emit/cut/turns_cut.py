@@ -22,12 +22,14 @@ WIDE = 4
 """Those of a single position that take turns between a layer's beginning and its end."""
 HEAD_TURNS = 2
 """Turns that begin a layer together."""
-FINE_TILES, FINE_BLOCKS = 8, 8
+FINE_TILES, FINE_BLOCKS = 8, 16
 """Weight tiles that a LOAD brings for the program's last column blocks, and how many these are: everything waits for
 what the array does behind the last one."""
 LOAD_SHARE, LOAD_ROWS = 16, 128
 """Rows of weights that a LOAD brings at most: that share of the scratchpad, or, where that is small, so many. The array
 waits for all of them."""
+SINGLE_SHARE = 12
+"""The same share where there is a single position, and instructions weigh the most beside the weights."""
 START_ROWS = (2, 6, 12)
 """Channel rows at which K is cut for the first turns of the program, for which nothing is loaded before."""
 PIECES_MOST, PIECE_ROWS = 4, 8
@@ -111,7 +113,8 @@ class TurnsCut:
         self.lines, self.pixels = cut.inputs
         self.input_pieces = self.cut_input()
         depth = self.config.weight_depth
-        self.load_rows = max(depth // LOAD_SHARE, min(LOAD_ROWS, depth // 4), (TURNS + 1) * rows)
+        share = SINGLE_SHARE if self.tile.positions == 1 else LOAD_SHARE
+        self.load_rows = max(depth // share, min(LOAD_ROWS, depth // 4), (TURNS + 1) * rows)
         self.head = Span(0, self.turns[: self.head_turns()][-1].last)
         late = [turn for turn in self.turns[1:] if ends and turn.first >= count - FINE_BLOCKS]
         self.fine = [turn for turn in late if len(self.pieces(turn)) <= 2]
