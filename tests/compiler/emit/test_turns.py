@@ -38,12 +38,14 @@ def dense(arithmetic: Arithmetic, inputs: int, outputs: int, layers: int = 2) ->
     return net.finish(x)
 
 
-@pytest.mark.parametrize("outputs", [4, 8, 12, 27])
+@pytest.mark.parametrize("outputs", [4, 8, 12, 27, 48])
 def test_exact(outputs: int) -> None:
     """Every number of column blocks, by an interpreter that knows nothing of turns; one block has none to take."""
     program = check(dense(CONFIG.arithmetic, 37, outputs), CONFIG, np.random.default_rng(outputs), 2)
     further = [i["further_blocks"] for i in program.instructions if i.opcode == Opcode.CONVOLVE]
-    assert max(further) == {4: 0, 8: 1, 12: 2, 27: 3}[outputs]  # the first two turns begin together
+    assert max(further) == {4: 0, 8: 1, 12: 2, 27: 3, 48: 3}[outputs]  # the first two turns begin together
+    together = [i["further_blocks"] for i in program.instructions if i.opcode == Opcode.REQUANTIZE]
+    assert max(together) == min(outputs // 4 - 1, 1)  # there is room for the counters of one block between two
 
 
 def test_counters_of_neighbouring_outputs_that_are_channels_of_one() -> None:
