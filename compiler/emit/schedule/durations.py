@@ -44,7 +44,7 @@ def _duration(operation: Operation, config: AcceleratorConfig) -> int:
             # Two LOADs are under way.
             return cycles if operation.opcode == Opcode.STORE else max(cycles - TRANSFER_CYCLES, cycles // 2)
         case Opcode.REQUANTIZE:
-            further = fields["further_blocks"]
+            further = fields.get("further_blocks", 0)
             counters = LEAST_CYCLES if config.counters else 0
             return (further + 1) * max(LANES_CYCLES + fields["count"], LEAST_CYCLES) + further * counters
         case Opcode.COUNTERS:
