@@ -15,6 +15,7 @@ from ..distributed import gathered
 from ..layers.weighted import Weighted
 from ..model import PreparedModel
 from .float_pass import layer_inputs
+from .reconstruction import reconstruction
 
 # The rectified sigmoid's stretch, and the range of the regularizer's exponent, as in the paper.
 ZETA, GAMMA = 1.1, -0.1
@@ -26,7 +27,8 @@ WARM_UP = 0.2  # share of the steps without the regularizer
 class AdaRound:
     """How long and on what each layer's roundings are learned.
 
-    steps : of Adam; samples : images of each step, drawn from all that the batches hold
+    steps : of Adam; samples : images of each step, drawn from all that the batches hold; of maps a step sees as many
+    windows as `samples` images have, at most 64 for each of them, which it draws from all images
     learning_rate : of the roundings' variables; regularization : weight of the term that makes them 0 or 1, a mean over
     the weights, beside the layer's error relative to that of the nearest codes, so it does not depend on their scale
     seed : of the draw
@@ -78,7 +80,7 @@ def learn_roundings(model: PreparedModel, batches: Sequence[Mapping[str, Tensor]
                 layer.weight.offsets = offsets
 
 
-@torch.enable_grad()
+@torch.no_grad()
 def _learn(
     layer: Weighted, weight: Tensor, bias: Tensor, inputs: Tensor, targets: Tensor, error: float, options: AdaRound
 ) -> Tensor:
@@ -88,25 +90,29 @@ def _learn(
     down, free = torch.floor(weight / scale), weight != 0  # a pruned weight stays 0: it has no gradient
     share = (weight / scale - down).clamp(1e-4, 1 - 1e-4)
     # The variables whose rectified sigmoid is the fraction: learning starts at the float weights.
-    logits = torch.logit((share - GAMMA) / (ZETA - GAMMA)).requires_grad_()
+    logits = torch.logit((share - GAMMA) / (ZETA - GAMMA))
     optimizer = torch.optim.Adam([logits], lr=options.learning_rate)
     generator = torch.Generator().manual_seed(options.seed)
-    # A sequence has a row for each of its positions.
-    by_sample = targets.view(len(inputs), -1, *targets.shape[1:])
+    errors = reconstruction(layer, weight, bias, inputs, targets, options.samples, generator)
     warm_up = round(WARM_UP * options.steps)
     for step in range(options.steps):
-        chosen = torch.randint(len(inputs), (options.samples,), generator=generator).to(inputs.device)
-        up = _rectified_sigmoid(logits) * free
-        y = layer.clamped(layer.plain(inputs[chosen], layer.weight.clamped(down + up) * scale, bias))
-        loss = (y - by_sample[chosen].flatten(0, 1)).square().mean() / least
+        sigmoid = torch.sigmoid(logits)
+        stretched = sigmoid * (ZETA - GAMMA) + GAMMA
+        up = stretched.clamp(0, 1) * free
+        wanted, codes = down + up, layer.weight.clamped(down + up)
+        # By hand: autograd takes as long as all the rest.
+        gradient = errors.gradient(codes * scale, generator) * (scale / least) * (codes == wanted)
         if step >= warm_up:
             progress = (step - warm_up) / max(options.steps - warm_up, 1)
             beta = BETA_END + (BETA_START - BETA_END) * (1 + math.cos(math.pi * progress)) / 2
-            loss = loss + options.regularization * (1 - (2 * up - 1).abs().pow(beta)).mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+            # Of the mean of 1 − |2·up − 1|^beta.
+            distance = 2 * up - 1
+            pull = distance.abs().pow_(beta - 1).mul_(distance.sign())
+            gradient.sub_(pull, alpha=2 * beta * options.regularization / up.numel())
+        slope = sigmoid * (1 - sigmoid) * (ZETA - GAMMA)
+        logits.grad = gradient * slope * (free & (stretched >= 0) & (stretched <= 1))
         optimizer.step()
-    return layer.weight.clamped(down + (_rectified_sigmoid(logits.detach()) >= 0.5))
+    return layer.weight.clamped(down + (_rectified_sigmoid(logits) >= 0.5))
 
 
 def _rectified_sigmoid(logits: Tensor) -> Tensor:

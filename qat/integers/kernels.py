@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 BELOW, INSIDE, ABOVE = 0, 1, 2
+RUN = 1 << 16  # integers of at most 8 bits and a sign whose sum float32 holds
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -151,12 +152,21 @@ def scale_gradients(gradient: Any, inside: Any, x: Any, scale: Any, to_scale: An
 
 
 @_summing_kernel
+def _magnitudes(x: Any) -> Any:
+    """The sum of the integers, at most 255 in magnitude, and that of their magnitudes, exact."""
+    total, magnitude = 0.0, 0.0
+    for first in range(0, len(x), RUN):
+        some, absolute = np.float32(0), np.float32(0)
+        for i in range(first, min(first + RUN, len(x))):
+            some += x[i]
+            absolute += abs(x[i])
+        total += np.float64(some)
+        magnitude += np.float64(absolute)
+    return total, magnitude
+
+
+@_kernel
 def magnitudes(x: Any, sums: Any, absolute: Any) -> None:
-    """Sums, and sums of magnitudes, of each row's integers: (rows,) float64, exact up to 2^53."""
+    """Sums, and sums of magnitudes, of each row's integers, at most 255 in magnitude: (rows,) float64, exact."""
     for row in range(x.shape[0]):
-        total, magnitude = 0.0, 0.0
-        for i in range(x.shape[1]):
-            value = np.float64(x[row, i])
-            total += value
-            magnitude += abs(value)
-        sums[row], absolute[row] = total, magnitude
+        sums[row], absolute[row] = _magnitudes(x[row])

@@ -14,24 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import INSIDE, _kernel, _rounded, _summing_kernel
+from .kernels import INSIDE, _kernel, _magnitudes, _rounded
 
 LARGEST_SHIFT = 62
-RUN = 1 << 16  # codes of at most 8 bits whose sum float32 holds
-
-
-@_summing_kernel
-def _sums(codes: Any) -> Any:
-    """The sum of the integers, and of their magnitudes, exact."""
-    total, magnitude = 0.0, 0.0
-    for first in range(0, len(codes), RUN):
-        some, absolute = np.float32(0), np.float32(0)
-        for i in range(first, min(first + RUN, len(codes))):
-            some += codes[i]
-            absolute += abs(codes[i])
-        total += np.float64(some)
-        magnitude += np.float64(absolute)
-    return total, magnitude
 
 
 @_kernel
@@ -49,7 +34,7 @@ def weight_codes(x: Any, scale: Any, limit: Any, codes: Any, inside: Any, totals
             clamped = -limit if rounded < -limit else clamped
             codes[row, i] = clamped
             inside[row, i] = clamped == rounded
-        totals[row], magnitudes[row] = _sums(codes[row])
+        totals[row], magnitudes[row] = _magnitudes(codes[row])
 
 
 @_kernel

@@ -6,6 +6,8 @@ Sums over elements are float64, whose order is the compiler's, and products of g
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,14 @@ from .tensor import QuantizedTensor
 NO_EXCESS = np.empty((0, 0), np.int8)
 
 
+@cache
+def _kernels() -> tuple[ModuleType, ModuleType]:
+    """`kernels` and `matrix_kernels`, which import Numba; an import statement in every call would take a while."""
+    from . import kernels, matrix_kernels
+
+    return kernels, matrix_kernels
+
+
 @dataclass(eq=False)
 class WeightCodes:
     """``clamp(round_half_even(w / scale), −limit, limit)`` of weights (channels, …), a scale (channels,) for each.
@@ -40,26 +50,22 @@ class WeightCodes:
     saved: tuple[NDArray[Any], ...] = field(default=(), init=False)
 
     def forward(self, weight: Floats, scale: Floats) -> Floats:
-        from . import matrix_kernels
-
         rows = weight.reshape(len(weight), -1)
         codes, inside = np.empty(rows.shape, np.float32), np.empty(rows.shape, np.bool_)
         self.totals, self.magnitudes = np.empty((2, len(rows)))
-        matrix_kernels.weight_codes(rows, scale, np.float32(self.limit), codes, inside, self.totals, self.magnitudes)
+        _kernels()[1].weight_codes(rows, scale, np.float32(self.limit), codes, inside, self.totals, self.magnitudes)
         self.saved = rows, scale, inside
         return codes.reshape(weight.shape)
 
     def backward(self, gradient: Floats) -> Gradients:
         """The gradients of the weights, where they are wanted, and of the scales."""
-        from . import kernels
-
         rows, scale, inside = self.saved
         arrays, to_scale = (gradient.reshape(rows.shape), inside, rows, scale), np.empty(len(rows))
         if self.wanted:
             to_weight = np.empty(rows.shape, np.float32)
-            kernels.quantize_gradients(*arrays, to_weight, to_scale)
+            _kernels()[0].quantize_gradients(*arrays, to_weight, to_scale)
             return (to_weight.reshape(gradient.shape), to_scale.astype(np.float32)), ()
-        kernels.scale_gradients(*arrays, to_scale)
+        _kernels()[0].scale_gradients(*arrays, to_scale)
         return (None, to_scale.astype(np.float32)), ()
 
 
@@ -89,8 +95,6 @@ class MatrixProduct:
     saved: tuple[NDArray[Any], ...] = field(default=(), init=False)
 
     def forward(self, x: Floats, weight: Floats, bias: Floats, w_scale: Floats) -> Floats:
-        from . import matrix_kernels
-
         given, weights, start = map(torch.from_numpy, (x.reshape(-1, x.shape[-1]), weight, self.biases))
         self.ideal = torch.addmm(start, given, weights.T)
         self.sums, excess = self.ideal.numpy(), NO_EXCESS
@@ -101,7 +105,7 @@ class MatrixProduct:
             self.sums, excess = walked.numpy(), sides.numpy()
         values, state = np.empty(self.sums.shape, np.float32), np.empty(self.sums.shape, np.uint8)
         thresholds = SIMPLE[self.ends.arithmetic.rounding]
-        matrix_kernels.columns(
+        _kernels()[1].columns(
             self.sums, self.ratio, thresholds, values, state, float(self.ends.low), float(self.ends.high)
         )
         self.saved = x, weight, bias, w_scale, state, excess
@@ -109,17 +113,15 @@ class MatrixProduct:
 
     def backward(self, gradient: Floats) -> Gradients:
         """The gradients of x and w, where they are wanted, of the bias and the weights' scales, and of the scales."""
-        from . import matrix_kernels
-
         (x, weight, bias, w_scale, state, excess), (x_scale, y_scale) = self.saved, self.scales
         to_sums, unit = np.empty(self.sums.shape, np.float32), w_scale * np.float32(x_scale / y_scale)
         by_ratio, by_bias = np.zeros((2, len(bias)))
-        matrix_kernels.sum_gradients(
+        _kernels()[1].sum_gradients(
             gradient.reshape(self.sums.shape), state, self.sums, unit, excess, to_sums, by_ratio, by_bias
         )
         to_bias, to_w_scale = np.empty((2, len(bias)), np.float32)
         low, high = map(float, self.ends.arithmetic.bias_range)
-        by_scales = matrix_kernels.factor_gradients(
+        by_scales = _kernels()[1].factor_gradients(
             by_ratio, by_bias, bias, self.correction, w_scale, x_scale, y_scale, low, high, to_bias, to_w_scale
         )
         made, given = torch.from_numpy(to_sums), torch.from_numpy(x.reshape(-1, x.shape[-1]))
@@ -143,14 +145,12 @@ def matrix_product(
     x : (batch, length) or (batch, rows, length); weight : what stands for the codes, and the step that has made them
     other arguments : as for `MatrixProduct`
     """
-    from . import matrix_kernels
-
     (codes, made), arithmetic = weight, ends.arithmetic
     biases, ratio = np.empty(made.totals.shape, np.float32), np.empty(made.totals.shape)
     values, added, steps = [part.detach().contiguous().numpy() for part in (bias, correction, w_scale)]
     (least, most), (low, high) = x.extremes, arithmetic.bias_range
     bounds, scales = (made.totals, made.magnitudes, float(least), float(most)), (x.scale.item(), y_scale)
-    worst, multiplier = matrix_kernels.factors(
+    worst, multiplier = _kernels()[1].factors(
         *(values, added, steps), *bounds, *scales, arithmetic.multiplier_bits, float(low), float(high), biases, ratio
     )
     if multiplier < 0 or worst > EXACT_FLOAT32 or not exact(int(multiplier), int(worst)):

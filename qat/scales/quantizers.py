@@ -111,12 +111,13 @@ class ActivationQuantizer(nn.Module):
 
     def step_size(self, shape: Sequence[int], known: Mapping[Scale, Tensor]) -> Tensor:
         """The scale with its gradient, for a tensor of `shape` (batch, …); known : scales that the pass has made."""
-        if self.scale in known:
-            return known[self.scale]
+        scale = self.scale
+        if scale in known:
+            return known[scale]
         least, most = self.code_range
         zero_point = int(self.zero_point)
-        scale: Tensor = self.scale(1 / math.sqrt(math.prod(shape[1:]) * max(zero_point - least, most - zero_point)))
-        return scale
+        made: Tensor = scale(1 / math.sqrt(math.prod(shape[1:]) * max(zero_point - least, most - zero_point)))
+        return made
 
     def limits(self, clamp: Clamp, scale: Tensor) -> tuple[int, int, int]:
         """(zero_point, y_min, y_max) under an activation function that clamps to `clamp`, quantized as on the host."""

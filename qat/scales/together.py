@@ -54,7 +54,7 @@ def _parts(values: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     """`values` in scalars and parts of these sizes."""
     if not sizes:
         return values.unbind()
-    scalars, *rows = torch.split(values, [values.shape[0] - sum(sizes), *sizes])
+    scalars, *rows = values.split_with_sizes([values.shape[0] - sum(sizes), *sizes])
     return *scalars.unbind(), *rows
 
 

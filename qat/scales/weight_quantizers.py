@@ -74,9 +74,12 @@ class WeightQuantizer(nn.Module):
 
     def step_sizes(self, weight: Tensor, known: Mapping[Scale, Tensor]) -> Tensor:
         """The scales (channels,) with their gradient; known : scales that the pass has made."""
+        scale = self.scale
+        if scale in known:
+            return known[scale].expand(self.channels)
         shared = weight.numel() // self.channels if self.settings.per_channel else weight.numel()
-        own = known[self.scale] if self.scale in known else self.scale(1 / math.sqrt(shared * self.limit))
-        return own.expand(self.channels)
+        made: Tensor = scale(1 / math.sqrt(shared * self.limit))
+        return made.expand(self.channels)
 
     def chained(
         self, weight: Tensor, known: Mapping[Scale, Tensor], chain: Chain
