@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codesign.benchmarks import qat_step, qat_step_ratios
-from codesign.benchmarks.qat_step import batch, network, peak_bytes, training_step
+import qat
+from codesign.benchmarks import qat_networks, qat_step, qat_step_ratios
+from codesign.benchmarks.qat_step import NARROW, batch, network, overflow_share, peak_bytes, training_step
 
 
 def test_the_network() -> None:
@@ -54,5 +55,17 @@ def test_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qat_step_ratios, "ROUNDS", 1)
     rows = qat_step_ratios.network_rows("MLP")
-    assert [row["target"] for row in rows] == ["≤ 1.8", "≤ 3", None]
+    assert [row["target"] for row in rows] == ["≤ 1.8", "≤ 3", "≥ 10"]
     assert all("MLP" in row["name"] and row["value"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("name", qat_step_ratios.HEATED)
+def test_heated_networks_overflow(name: str) -> None:
+    samples = qat_networks.batch(name)[0][:2]
+    model = qat.prepare(qat_networks.seeded(name), (samples,), NARROW)
+    qat.calibrate(model, [samples])
+    assert overflow_share(model, samples) < 0.1
+    qat_step_ratios.heat(model)
+    assert overflow_share(model, samples) > 0.2
+    codes = qat.codes(model, samples)
+    assert all(found.std() > 10 for found in codes.values())  # the signal reaches every layer
