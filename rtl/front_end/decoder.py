@@ -73,24 +73,27 @@ class Decoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words, width = INSTRUCTION_BYTES // self.config.bus_bytes, 8 * self.config.bus_bytes
-        gathered, count, next_index = Signal(INSTRUCTION_BITS), Signal(range(words + 1)), Signal(INDEX_BITS)
-        refused, code_refused = Signal(), Signal()
+        gathered, count, next_index = (
+            Signal(INSTRUCTION_BITS, reset_less=True),
+            Signal(range(words + 1)),
+            Signal(INDEX_BITS),
+        )
+        # A word and its refusal go into registers that a block RAM has behind it: no reset, and nothing but `take`.
+        last_refused, is_last, earlier_refused = Signal(reset_less=True), Signal(), Signal()
+        refused, code_refused = (is_last & last_refused) | earlier_refused, Signal()
         stage, moves, complete, enters = Signal(range(STOPPED + 1)), Signal(), Signal(), Signal()
+        rests = Signal(init=1)  # whether `stage` is 0
         error, halts, units = self._check(m, code_refused)
         m.d.comb += [
             complete.eq(count[-1]),  # it counts up to `words`, a power of two
-            moves.eq(complete & (stage == 0)),
+            moves.eq(complete & rests),
             enters.eq((units & ~self.full).any()),
-            self.take.eq(self.available & (~complete | moves)),
+            self.take.eq(self.available & (~complete | rests)),
         ]
         m.d.sync += count.eq(Mux(moves, 0, count) + self.take)
         with m.If(self.take):
-            m.d.sync += [
-                gathered.eq(Cat(gathered, self.word)[width:]),
-                refused.eq(self.word_refused | (refused & ~moves)),
-            ]
-        with m.Elif(moves):
-            m.d.sync += refused.eq(0)
+            m.d.sync += [gathered.eq(Cat(gathered, self.word)[width:]), last_refused.eq(self.word_refused)]
+        m.d.sync += [is_last.eq(self.take | (is_last & ~moves)), earlier_refused.eq(refused & ~moves)]
 
         m.d.sync += self.fault.eq(0)
         with m.Switch(stage):
@@ -98,6 +101,7 @@ class Decoder(wiring.Component):
                 with m.If(self.exhausted & (count == 0) & ~self.halt):
                     m.d.sync += [
                         stage.eq(STOPPED),
+                        rests.eq(0),
                         self.fault.eq(1),
                         self.fault_code.eq(self.end_error),
                         self.fault_index.eq(next_index),
@@ -107,7 +111,7 @@ class Decoder(wiring.Component):
                 with m.If(~self.halt):
                     m.d.comb += self.push.eq(units & ~self.full)
                     with m.If(enters):
-                        m.d.sync += stage.eq(0)
+                        m.d.sync += [stage.eq(0), rests.eq(1)]
                     with m.Elif(halts):
                         m.d.sync += [stage.eq(STOPPED), self.ended.eq(1)]
                     with m.Elif(error != Error.NONE):
@@ -123,13 +127,22 @@ class Decoder(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 stage.eq(1),
+                rests.eq(0),
                 self.instruction.eq(gathered),
                 code_refused.eq(refused),
                 self.index.eq(next_index),
                 next_index.eq(next_index + 1),
             ]
         with m.If(self.clear):
-            m.d.sync += [stage.eq(0), count.eq(0), refused.eq(0), next_index.eq(0), self.ended.eq(0)]
+            m.d.sync += [
+                stage.eq(0),
+                rests.eq(1),
+                count.eq(0),
+                is_last.eq(0),
+                earlier_refused.eq(0),
+                next_index.eq(0),
+                self.ended.eq(0),
+            ]
         return m
 
     def _check(self, m: Module, refused: Value) -> tuple[Signal, Signal, Signal]:

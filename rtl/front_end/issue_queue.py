@@ -57,18 +57,19 @@ class IssueQueue(wiring.Component):
         m.submodules.entries = entries = block_ram(self.bits + INDEX_BITS, QUEUE_DEPTH, always=True)
         write, read = entries.write_port(), entries.read_port()
         # The level's highest bit says that the queue is full: its depth is a power of two.
-        level, head = Signal(range(QUEUE_DEPTH + 1)), Signal(self.bits)
-        taken, loads, next_read = Signal(), Signal(), Signal.like(read.addr)
+        # The head is a block RAM's output register: no reset, and the next row is read a cycle after it has loaded one.
+        level, head = Signal(range(QUEUE_DEPTH + 1)), Signal(self.bits + INDEX_BITS, reset_less=True)
+        taken, loads = Signal(), Signal()
         m.d.comb += [
             # Half full, it is read elsewhere; below that, it was not full a cycle ago.
             write.en.eq(~self.full & (self.early | level[-2])),
             write.data.eq(Cat(self.instruction[: self.bits], self.index)),
             read.en.eq(1),
-            read.addr.eq(Mux(loads, next_read + 1, next_read)),
             self.full.eq(level[-1]),
             self.consumes.eq(head[OPCODE_BITS:]),
+            self.head_index.eq(head[self.bits :]),
             self.issued.valid.eq(self.eligible),
-            self.issued.payload.instruction.eq(head),
+            self.issued.payload.instruction.eq(head[: self.bits]),
             self.issued.payload.index.eq(self.head_index),
             taken.eq(self.issued.valid & self.issued.ready),
             self.moving.eq((level != 0) & ~self.valid),
@@ -82,11 +83,11 @@ class IssueQueue(wiring.Component):
         with m.Elif(self.valid):
             m.d.sync += self.eligible.eq((~self.consumes | self.available).all() & ~self.stopping)
         with m.If(loads):
-            m.d.sync += [Cat(head, self.head_index).eq(read.data), next_read.eq(read.addr), self.valid.eq(1)]
+            m.d.sync += [head.eq(read.data), read.addr.eq(read.addr + 1), self.valid.eq(1)]
         with m.Elif(taken):
             m.d.sync += self.valid.eq(0)
         with m.If(self.push):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(self.clear):
-            m.d.sync += [level.eq(0), next_read.eq(0), write.addr.eq(0), self.valid.eq(0), self.eligible.eq(0)]
+            m.d.sync += [level.eq(0), read.addr.eq(0), write.addr.eq(0), self.valid.eq(0), self.eligible.eq(0)]
         return m

@@ -280,7 +280,8 @@ class PostProcessLane(wiring.Component):
             memory = block_ram(8 * len(stored), PARAMETER_ENTRIES, always=True)
             m.submodules[f"parameters_{column}"] = memory
             write, read = memory.write_port(granularity=8), memory.read_port()
-            entry, loaded = Signal(bits + 6, name=f"entry_{column}"), Signal(name=f"loaded_{column}")
+            entry = Signal(bits + 6, name=f"entry_{column}", reset_less=True)
+            loaded = Signal(name=f"loaded_{column}")
             m.d.comb += [
                 write.en.eq(Cat(given.bytes[byte] for byte in stored)),
                 write.addr.eq(given.entry),

@@ -25,7 +25,7 @@ from .depthwise_chain import streams
 from .depthwise_issue import DepthwiseIssue
 from .post_process_lane import lane_control, lane_settings
 from .reduce_walk import ReduceWalk
-from .results import MOST, Results
+from .results import Results
 
 OPCODES = (Opcode.REQUANTIZE, Opcode.REDUCE, Opcode.ADDER, Opcode.COUNTERS, Opcode.DEPTHWISE)
 
@@ -58,7 +58,7 @@ class PostProcessUnit(wiring.Component):
     memories' depths; the issue, which reads the memories one cycle later. The row of its result is written
     `output_delay` cycles after its issue. The next instruction is taken when the last position of the one before has
     been issued, and begins when all results have passed the lanes, a COUNTERS at once. A REQUANTIZE of several blocks
-    is executed as one of each block and a COUNTERS between them, in which its opcode becomes theirs in turn.
+    is executed as one of each block and a COUNTERS between them.
 
     Members
     -------
@@ -101,10 +101,13 @@ class PostProcessUnit(wiring.Component):
         port, state = self.port, Signal(PostProcessState, init=PostProcessState.IDLE)
         taps = self.config.depthwise_taps
         opcodes = OPCODES if taps else OPCODES[:-1]
-        instruction, index = Signal(max(map(used_bits, opcodes))), Signal(INDEX_BITS)
+        instruction, index = (
+            Signal(max(map(used_bits, opcodes)), reset_less=True),
+            Signal(INDEX_BITS, reset_less=True),
+        )
         padded = Cat(instruction, C(0, INSTRUCTION_BITS - len(instruction)))
         self._fields = {opcode: data.View(fields_layout(opcode), padded) for opcode in opcodes}
-        is_opcode = {opcode: instruction[:8] == opcode for opcode in opcodes}
+        is_opcode = {opcode: Signal(name=f"is_{opcode.name.lower()}") for opcode in opcodes}
         window = is_opcode[Opcode.REDUCE] | is_opcode[Opcode.DEPTHWISE] if taps else is_opcode[Opcode.REDUCE]
         # Of a COUNTERS itself the field of the further blocks is 0.
         self._block, further = Signal(4), self._fields[Opcode.REQUANTIZE].further_blocks
@@ -117,8 +120,11 @@ class PostProcessUnit(wiring.Component):
             walk.prepare.eq(_is(state, PostProcessState.DECODE) & window),
             walk.start.eq(_is(state, PostProcessState.START)),
         ]
-        halt, prepare = Signal(), Signal(range(WINDOW_SETUP_CYCLES + 1))  # near what it stops; cycles to the strides
-        m.d.sync += halt.eq(port.halt)
+        halt = (
+            Signal()
+        )  # a register of this unit alone, near what it stops; where it is idle, nothing comes while halted
+        m.d.sync += halt.eq(port.halt & ~_is(state, PostProcessState.IDLE))
+        prepare, prepared = Signal(range(WINDOW_SETUP_CYCLES + 1)), Signal()  # cycles to the strides; one at most
         self._depthwise = self._depthwise_issue(m, walk, padded) if taps else None
         running = _is(state, PostProcessState.RUN)
         go, illegal, issued, last = self._candidate(m, walk, running & ~halt)
@@ -139,17 +145,24 @@ class PostProcessUnit(wiring.Component):
             port.work.eq(go),
         ]
         takes = port.issued.valid & port.issued.ready
-        follows = Mux(is_opcode[Opcode.COUNTERS], results.counts_follow, results.settings_follow)
-        follows &= Mux(is_opcode[Opcode.ADDER], results.under_way == 0, results.under_way != MOST) & ~results.aborted
+        # Who may follow is known a cycle ahead for each kind of instruction: much waits for it.
+        follows = Mux(
+            is_opcode[Opcode.COUNTERS],
+            results.counts_follow,
+            Mux(is_opcode[Opcode.ADDER], results.adder_follows, results.settings_follow),
+        )
+        follows &= ~results.aborted
         if taps:
             follows &= ~self._depthwise.busy
         begins = Signal()
+        remaining = Mux(walk.prepare, WINDOW_SETUP_CYCLES, Mux(prepare == 0, 0, prepare - 1))
         m.d.sync += [
             port.busy.eq(takes | ~_is(state, PostProcessState.IDLE) | (results.under_way != 0)),
             port.fault.eq(illegal & running & ~halt),
             results.aborted.eq((results.aborted | aborts) & ~port.clear),
             self.control.load.eq(walk.start & ~self._counts),
-            prepare.eq(Mux(walk.prepare, WINDOW_SETUP_CYCLES, Mux(prepare == 0, 0, prepare - 1))),
+            prepare.eq(remaining),
+            prepared.eq(remaining <= 1),
         ]
         with m.Switch(state):
             with m.Case(PostProcessState.IDLE):
@@ -158,13 +171,17 @@ class PostProcessUnit(wiring.Component):
                         instruction.eq(port.issued.payload.instruction),
                         index.eq(port.issued.payload.index),
                         self._block.eq(0),
+                        *(
+                            is_this.eq(port.issued.payload.instruction[:OPCODE_BITS] == opcode)
+                            for opcode, is_this in is_opcode.items()
+                        ),
                         state.eq(PostProcessState.DECODE),
                     ]
             with m.Case(PostProcessState.DECODE):
                 m.d.comb += begins.eq(follows & ~window)
                 m.d.sync += state.eq(PostProcessState.PREPARE)
             with m.Case(PostProcessState.PREPARE):
-                m.d.comb += begins.eq(follows & (prepare <= 1))
+                m.d.comb += begins.eq(follows & prepared)
             with m.Case(PostProcessState.START):
                 m.d.sync += state.eq(PostProcessState.FILL)
             with m.Case(PostProcessState.FILL):
@@ -176,10 +193,13 @@ class PostProcessUnit(wiring.Component):
                 m.d.sync += state.eq(PostProcessState.IDLE)
             with m.Case(PostProcessState.AGAIN):
                 m.d.sync += state.eq(PostProcessState.DECODE)
-                self._go_on(m, instruction)
+                self._go_on(m, instruction, is_opcode)
         with m.If(begins):
             m.d.sync += state.eq(PostProcessState.START)
-            self._decode(m, is_opcode, window, index, continues)
+        with m.If(_is(state, PostProcessState.DECODE)):
+            self._look(m, is_opcode, window)
+        with m.If(_is(state, PostProcessState.START)):
+            self._set(m, is_opcode, window, index, continues)
         with m.If(halt & (_is(state, PostProcessState.DECODE) | _is(state, PostProcessState.PREPARE))):
             m.d.sync += state.eq(PostProcessState.IDLE)
         with m.If(port.clear):
@@ -201,23 +221,40 @@ class PostProcessUnit(wiring.Component):
             ]
         return depthwise
 
-    def _go_on(self, m: Module, instruction: Signal) -> None:
-        """The next part of a REQUANTIZE: its instruction becomes that of the counters behind its block, and that the
-        one of the next block; the rows of the next counters follow where they have ended."""
+    def _go_on(self, m: Module, instruction: Signal, is_opcode: dict[Opcode, Signal]) -> None:
+        """The next part of a REQUANTIZE: behind its block the block's counters, as a COUNTERS, and then the next block;
+        the rows of the next counters follow where they have ended."""
         if not self.config.counters:
             m.d.sync += self._block.eq(self._block + 1)
             return
         row = field_offsets(Opcode.COUNTERS)["output_row"]
-        m.d.sync += instruction[:OPCODE_BITS].eq(Mux(self._counts, Opcode.REQUANTIZE, Opcode.COUNTERS))
+        m.d.sync += [is_opcode[Opcode.REQUANTIZE].eq(self._counts), is_opcode[Opcode.COUNTERS].eq(~self._counts)]
         with m.If(self._counts):
             m.d.sync += [self._block.eq(self._block + 1), instruction[row : row + 16].eq(self._output)]
 
-    def _decode(self, m: Module, is_opcode: dict[Opcode, Value], window: Value, index: Value, continues: Value) -> None:
-        """Set the registers that are constant while an instruction executes, of values that one step can tell.
+    def _look(self, m: Module, is_opcode: dict[Opcode, Value], window: Value) -> None:
+        """Set the registers that the positions need, once those of the instruction before have all been issued.
+
+        window : it is a REDUCE, or a DEPTHWISE, which has what is read here at the same places
+        """
+        requantize, counts = self._fields[Opcode.REQUANTIZE], is_opcode[Opcode.COUNTERS]
+        stride, output_row = self._either(window, "output_stride"), self._either(window, "output_row")
+        m.d.sync += [
+            self._counts.eq(counts),
+            self._window.eq(window),
+            self._sums.eq(is_opcode[Opcode.REQUANTIZE]),
+            self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
+            self._stride.eq(Mux(counts, 1, stride)),
+            self._count.eq(Mux(counts, COUNTER_ROWS, requantize.count)),
+            self._operand_row.eq(requantize.operand_row + self._block),
+            self._output_row.eq(Mux(counts, self._fields[Opcode.COUNTERS].output_row, output_row + self._block)),
+        ]
+
+    def _set(self, m: Module, is_opcode: dict[Opcode, Value], window: Value, index: Value, continues: Value) -> None:
+        """Set the registers that the results need, once those of the instruction before have passed the lanes.
 
         COUNTERS leave to the lanes what the instruction before has set.
 
-        window : it is a REDUCE, or a DEPTHWISE, which has what is read here at the same places
         continues : another part of a REQUANTIZE comes behind this one
         """
         settings, entry = self.settings, self.control.entry
@@ -225,25 +262,13 @@ class PostProcessUnit(wiring.Component):
         ignores, raw = reduce.mode == Mode.MAXIMUM, self.config.raw_outputs
 
         def either(name):
-            return Mux(window, reduce[name], requantize[name])
+            return self._either(window, name)
 
         m.d.sync += [
             self._index.eq(index),
             self._signal.eq(Mux(continues, 0, requantize.signal)),
-            self._counts.eq(is_opcode[Opcode.COUNTERS]),
-            self._window.eq(window),
-            self._sums.eq(is_opcode[Opcode.REQUANTIZE]),
-            self._adds.eq(is_opcode[Opcode.REQUANTIZE] & requantize.add),
-            self._stride.eq(Mux(is_opcode[Opcode.COUNTERS], 1, either("output_stride"))),
-            self._count.eq(Mux(is_opcode[Opcode.COUNTERS], COUNTER_ROWS, requantize.count)),
-            self._operand_row.eq(requantize.operand_row + self._block),
-            self._output_row.eq(
-                Mux(
-                    is_opcode[Opcode.COUNTERS],
-                    self._fields[Opcode.COUNTERS].output_row,
-                    either("output_row") + self._block,
-                )
-            ),
+            self._results_stride.eq(self._stride),
+            self._results_row.eq(self._output_row),
         ]
         if self._depthwise:
             ignores &= ~is_opcode[Opcode.DEPTHWISE]
@@ -275,6 +300,10 @@ class PostProcessUnit(wiring.Component):
                 *([settings.byte.eq(Mux(is_opcode[Opcode.REQUANTIZE], requantize.byte, 0))] if raw else []),
                 *([settings.depthwise.eq(is_opcode[Opcode.DEPTHWISE])] if self._depthwise else []),
             ]
+
+    def _either(self, window: Value, name: str) -> Value:
+        """A field that is elsewhere in a REQUANTIZE than in a REDUCE."""
+        return Mux(window, self._fields[Opcode.REDUCE][name], self._fields[Opcode.REQUANTIZE][name])
 
     def _candidate(self, m: Module, walk: ReduceWalk, enable: Value) -> tuple[Value, Value, Value, Value]:
         """The position that is next, and its issue; returns (issued, illegal, a result is issued, it is the last)."""
@@ -364,6 +393,8 @@ class PostProcessUnit(wiring.Component):
         settings, control, port = self.settings, self.control, self.port
         m.submodules.results = results = Results(self.config)
         self._add, self._table = Signal(name="add"), Signal(name="table")
+        self._results_row = Signal.like(self._output_row, name="results_row")
+        self._results_stride = Signal.like(self._stride, name="results_stride")
         self._index, self._signal = (
             Signal.like(port.finished_index, name="index"),
             Signal.like(port.signals, name="signal"),
@@ -384,8 +415,8 @@ class PostProcessUnit(wiring.Component):
             results.add.eq(self._add),
             results.table.eq(self._table),
             results.begins.eq(_is(state, PostProcessState.START)),
-            results.row.eq(self._output_row),
-            results.stride.eq(self._stride),
+            results.row.eq(self._results_row),
+            results.stride.eq(self._results_stride),
             results.index.eq(self._index),
             results.signal.eq(self._signal),
             results.adder_ends.eq(_is(state, PostProcessState.ADD)),

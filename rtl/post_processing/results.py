@@ -36,7 +36,7 @@ class Results(wiring.Component):
     adder_ends : it has ended, and there is nothing else under way
     aborted : what has begun last will not say that it has ended
     clear : a run starts
-    counts_follow, settings_follow : a COUNTERS may be the next to begin; any other instruction
+    counts_follow, adder_follows, settings_follow : a COUNTERS may be the next to begin; an ADDER; any other one
     under_way : instructions that have begun and not ended
     finished, finished_index, signals : of `UnitPort`
     output_write, output_address : of the output scratchpad
@@ -63,6 +63,7 @@ class Results(wiring.Component):
                 "aborted": In(1),
                 "clear": In(1),
                 "counts_follow": Out(1),
+                "adder_follows": Out(1),
                 "settings_follow": Out(1),
                 "under_way": Out(range(MOST + 1)),
                 "finished": Out(1),
@@ -88,10 +89,14 @@ class Results(wiring.Component):
         flight, ends = Signal(output_delay(config)), Signal(output_delay(config), name="ends_on_their_way")
         m.d.sync += [flight.eq(Cat(self.issued, flight)), ends.eq(Cat(self.ends, ends))]
         # Registers between what is looked at and who begins: one cycle each.
-        m.d.sync += self.settings_follow.eq(~flight[: settings_delay(config) - 2].any())
-        soon = flight[: counters_delay(config) - 2]
-        m.d.sync += self.counts_follow.eq(~soon.any() if len(soon) else 1)
-        self._rows(m, flight[-1], ends[-1])
+        passed, soon = ~flight[: settings_delay(config) - 2].any(), flight[: counters_delay(config) - 2]
+        under_way = self._rows(m, flight[-1], ends[-1])
+        room = under_way != MOST
+        m.d.sync += [
+            self.counts_follow.eq(room & (~soon.any() if len(soon) else 1)),
+            self.adder_follows.eq(passed & (under_way == 0)),
+            self.settings_follow.eq(passed & room),
+        ]
 
         at_table = code_delay(config.arithmetic) - 1
         further = config.columns if config.lane_columns > 1 else 0  # settings are so much ahead of the last columns
@@ -119,16 +124,18 @@ class Results(wiring.Component):
         self._places(m, held(at_table - COUNTER_ROWS, at_table), going_by, shows)
         return m
 
-    def _rows(self, m: Module, writes: Value, ends: Value) -> None:
-        """The next row of the instruction that began first, and its end."""
+    def _rows(self, m: Module, writes: Value, ends: Value) -> Value:
+        """The next row of the instruction that began first, and its end; returns `under_way` of the next cycle."""
         ended, begun, under_way, stride = Signal(), Signal(), self.under_way, Signal(12)
+        later = Signal.like(under_way, name="later")
         m.d.comb += [
             ended.eq(ends | self.adder_ends),
+            later.eq(Mux(self.clear, 0, under_way + self.begins - ended)),
             self.output_write.eq(writes),
         ]
         m.d.sync += [
             begun.eq(self.begins),
-            under_way.eq(Mux(self.clear, 0, under_way + self.begins - ended)),
+            under_way.eq(later),
             self.finished.eq(ended & ~(self.aborted & (under_way == 1))),
         ]
         # One that began while another was under way waits until that one has ended.
@@ -141,6 +148,7 @@ class Results(wiring.Component):
             ]
         with m.Elif(writes):
             m.d.sync += self.output_address.eq(self.output_address + stride)
+        return later
 
     def _places(self, m: Module, shown: Value, going_by: Value, shows: Value) -> None:
         """Visit the counters' bytes, one after the other; during COUNTERS that of the row that goes by.
