@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-MULTIPLIER, FLIP_FLOP = "MULT18X18D", "TRELLIS_FF"
+from .netlist import FLIP_FLOP, users_of
+
+MULTIPLIER = "MULT18X18D"
 _PLAIN = {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}
 """A flip-flop that takes a value in every cycle, and starts with 0."""
 _OUTPUT, _INPUTS = ("OUTPUT",), ("INPUTA", "INPUTB")
@@ -25,7 +27,7 @@ def use_input_registers(module: dict[str, Any]) -> int:
     Both input registers of a multiplier are used where each bit of both factors is a 0 or comes from a flip-flop, and
     these flip-flops have one clock, no enable and no reset. A flip-flop that nothing else uses goes away.
     """
-    cells, users = module["cells"], _users(module)
+    cells, users = module["cells"], users_of(module)
     flip_flops = {name: cell for name, cell in cells.items() if cell["type"] == FLIP_FLOP}
     drivers = {bit: name for name, cell in flip_flops.items() for bit in cell["connections"].get("Q", [])}
     changed = 0
@@ -57,7 +59,7 @@ def use_output_registers(module: dict[str, Any]) -> int:
     A multiplier's output register is used where each of its output bits that is used at all goes to one flip-flop and
     nowhere else, and these flip-flops have one clock, no enable and no reset.
     """
-    cells, users = module["cells"], _users(module)
+    cells, users = module["cells"], users_of(module)
     moved = 0
     for cell in [cell for cell in cells.values() if cell["type"] == MULTIPLIER]:
         connections = cell["connections"]
@@ -72,20 +74,6 @@ def use_output_registers(module: dict[str, Any]) -> int:
                 _clock(cell, clocks.pop(), _OUTPUT)
                 moved += 1
     return moved
-
-
-def _users(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
-    """Bit → the inputs that it goes to, (cell, port); a port of the module is ("", its name)."""
-    users = dict[Any, list[tuple[str, str]]]()
-    for name, cell in module["cells"].items():
-        for port, bits in cell["connections"].items():
-            if cell["port_directions"][port] != "output":
-                for bit in bits:
-                    users.setdefault(bit, []).append((name, port))
-    for name, port in module["ports"].items():
-        for bit in port["bits"]:
-            users.setdefault(bit, []).append(("", name))
-    return users
 
 
 def _is_plain(cells: dict[str, Any], name: str, port: str) -> bool:
