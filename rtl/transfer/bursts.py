@@ -27,6 +27,7 @@ class PixelWalk(wiring.Component):
     address : of the pixel's first byte, modulo 2^address_bits
     row : of the pixel's first bytes, modulo 2^ADDRESS_BITS
     next_address, next_row : of the pixel after this one
+    line_address, line_ends : of the line's first byte; this is the line's last pixel
     last : this is the last pixel of the last line
     """
 
@@ -41,19 +42,20 @@ class PixelWalk(wiring.Component):
                 "row": Out(ADDRESS_BITS),
                 "next_address": Out(address_bits),
                 "next_row": Out(ADDRESS_BITS),
+                "line_address": Out(address_bits),
+                "line_ends": Out(1),
                 "last": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        first, fields = self.first, self.fields
-        line_address = Signal.like(self.address)
+        first, fields, line_address, line_ends = self.first, self.fields, self.line_address, self.line_ends
         # Pixels, and lines, that follow − 1: the sign says early in the cycle that it is the last one.
         pixels_left, lines_left = Signal(signed(17)), Signal(signed(17))
-        line_ends = pixels_left[-1]
         following = Mux(line_ends, line_address, self.address) + Mux(line_ends, fields.line_stride, fields.pixel_stride)
         m.d.comb += [
+            line_ends.eq(pixels_left[-1]),
             self.last.eq(line_ends & lines_left[-1]),
             self.next_address.eq(following),
             self.next_row.eq(self.row + fields.pixel_rows),

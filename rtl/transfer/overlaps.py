@@ -114,17 +114,29 @@ class OverlapWalk(wiring.Component):
             begin_rest_short.eq(both_short),
             begin_last.eq(short),
         ]
-        next_word, next_row = Signal.like(self.word_left), Signal.like(row_left)
-        with m.If(pixel_ends):
-            m.d.comb += [
-                next_word.eq(self.bus_bytes - pixels.next_address[:word_bits]),
-                next_row.eq(first_left),
-            ]
-        with m.Else():
-            m.d.comb += [
-                next_word.eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
-                next_row.eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
-            ]
+        # What may follow, each by itself, and only then which of it does: another overlap of this pixel, the next pixel
+        # of the line, the first one of the next line.
+        inside, pixel, line = (
+            tuple(
+                Signal.like(bits, name=f"{name}_{place}")
+                for bits, name in ((self.word_left, "word"), (row_left, "row"))
+            )
+            for place in ("inside", "pixel", "line")
+        )
+        m.d.comb += [
+            inside[0].eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
+            inside[1].eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
+            pixel[0].eq(self.bus_bytes - (pixels.address + self.fields.pixel_stride)[:word_bits]),
+            line[0].eq(self.bus_bytes - (pixels.line_address + self.fields.line_stride)[:word_bits]),
+            pixel[1].eq(first_left),
+            line[1].eq(first_left),
+        ]
+
+        def following(value):
+            """Of word and row."""
+            in_pixel, in_line, in_next = (value(*place) for place in (inside, pixel, line))
+            return Mux(pixel_ends, Mux(pixels.line_ends, in_next, in_line), in_pixel)
+
         with m.If(self.start):
             m.d.sync += [
                 self.word_left.eq(begin_word),
@@ -141,10 +153,10 @@ class OverlapWalk(wiring.Component):
                 m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
         with m.Elif(self.step):
             m.d.sync += [
-                self.word_left.eq(next_word),
-                row_left.eq(next_row),
-                word_short.eq(next_word <= next_row),
-                row_short.eq(next_row <= next_word),
+                self.word_left.eq(following(lambda word, row: word)),
+                row_left.eq(following(lambda word, row: row)),
+                word_short.eq(following(lambda word, row: word <= row)),
+                row_short.eq(following(lambda word, row: row <= word)),
                 self.row.eq(Mux(pixel_ends, pixels.next_row, self.row + row_short)),
                 self.lane.eq(Mux(pixel_ends | row_short, 0, self.lane + self.word_left)),
                 word.eq(Mux(pixel_ends, pixels.next_address[word_bits:], word + word_short)),
