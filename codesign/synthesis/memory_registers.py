@@ -24,7 +24,7 @@ def use_memory_registers(module: dict[str, Any]) -> int:
     cells, users = module["cells"], users_of(module)
     changed = 0
     for memory in [cell for cell in cells.values() if cell["type"] == MEMORY]:
-        wide = int(memory["parameters"]["DATA_WIDTH_B"], 2) == _WIDE
+        wide = int(memory.get("parameters", {}).get("DATA_WIDTH_B", "0"), 2) == _WIDE
         changed += sum(_use(cells, users, memory, sides, wide) for sides in (["AB"] if wide else ["A", "B"])) > 0
     return changed
 

