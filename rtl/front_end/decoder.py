@@ -122,12 +122,12 @@ class Decoder(wiring.Component):
                             self.fault_index.eq(self.index),
                         ]
             with m.Case(*range(1, DECODE_STAGES)):
-                m.d.comb += self.early.eq(1)
-                m.d.sync += stage.eq(stage + 1)
+                m.d.sync += [stage.eq(stage + 1), self.early.eq(stage != DECODE_STAGES - 1)]
         with m.If(moves):
             m.d.sync += [
                 stage.eq(1),
                 rests.eq(0),
+                self.early.eq(1),
                 self.instruction.eq(gathered),
                 code_refused.eq(refused),
                 self.index.eq(next_index),
@@ -137,6 +137,7 @@ class Decoder(wiring.Component):
             m.d.sync += [
                 stage.eq(0),
                 rests.eq(1),
+                self.early.eq(0),
                 count.eq(0),
                 is_last.eq(0),
                 earlier_refused.eq(0),

@@ -295,10 +295,10 @@ class PostProcessLane(wiring.Component):
             entries.append(entry)
             if self._chains:
                 self._chain_parameters(m, column, loaded, read.data[8 * own :])
-        chosen = entries[0]
-        if self.columns > 1:
-            chosen = Signal(bits + 6, name="parameters", reset_less=True)
-            m.d.sync += chosen.eq(self._in_turn(m, "entry_in_turn", OPERAND_DELAY - 2, entries))
+        # One more register, which lies where the entry is used, not at the memory; the first operand comes later.
+        chosen = Signal(bits + 6, name="parameters", reset_less=True)
+        turns = entries if self.columns == 1 else [self._in_turn(m, "entry_in_turn", OPERAND_DELAY - 2, entries)]
+        m.d.sync += chosen.eq(turns[0])
         m.d.comb += [requantizer.multiplier.eq(chosen[:bits]), requantizer.shift.eq(chosen[bits:])]
 
     def _chain_parameters(self, m: Module, column: int, loaded: Value, entry: Value) -> None:

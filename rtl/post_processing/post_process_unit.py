@@ -202,7 +202,9 @@ class PostProcessUnit(wiring.Component):
             self._set(m, is_opcode, window, index, continues)
         with m.If(halt & (_is(state, PostProcessState.DECODE) | _is(state, PostProcessState.PREPARE))):
             m.d.sync += state.eq(PostProcessState.IDLE)
-        with m.If(port.clear):
+        clear = Signal()  # near what it clears, long before the first instruction
+        m.d.sync += clear.eq(port.clear)
+        with m.If(clear):
             m.d.sync += [self.settings.adder.eq(0), self._adder_y_min.eq(0)]
         return m
 

@@ -21,8 +21,8 @@ class PixelWalk(wiring.Component):
 
     Members
     -------
-    first, fields : a transfer's instruction, in the cycle of `start`, and constant after it
-    start : begin at the first pixel
+    first, fields : a transfer's instruction, where `begins`, and constant after it
+    begins : the next pixel is the first one
     next : go to the next pixel
     address : of the pixel's first byte, modulo 2^address_bits
     row : of the pixel's first bytes, modulo 2^ADDRESS_BITS
@@ -36,7 +36,7 @@ class PixelWalk(wiring.Component):
             {
                 "first": In(fields_layout(Opcode.LOAD)),
                 "fields": In(fields_layout(Opcode.LOAD)),
-                "start": In(1),
+                "begins": In(1),
                 "next": In(1),
                 "address": Out(address_bits),
                 "row": Out(ADDRESS_BITS),
@@ -60,23 +60,21 @@ class PixelWalk(wiring.Component):
             self.next_address.eq(following),
             self.next_row.eq(self.row + fields.pixel_rows),
         ]
-        with m.If(self.start):
+        with m.If(self.next):
             m.d.sync += [
-                self.address.eq(first.memory_address),
-                line_address.eq(first.memory_address),
-                self.row.eq(first.row),
-                pixels_left.eq(first.pixels - 2),
-                lines_left.eq(first.lines - 2),
+                self.address.eq(Mux(self.begins, first.memory_address, self.next_address)),
+                self.row.eq(Mux(self.begins, first.row, self.next_row)),
+                pixels_left.eq(
+                    Mux(
+                        self.begins,
+                        first.pixels - 2,
+                        Mux(line_ends, fields.pixels, pixels_left) - Mux(line_ends, 2, 1),
+                    )
+                ),
+                lines_left.eq(Mux(self.begins, first.lines - 2, lines_left - line_ends)),  # one enable for all
             ]
-        with m.Elif(self.next):
-            m.d.sync += [
-                self.address.eq(self.next_address),
-                self.row.eq(self.next_row),
-                pixels_left.eq(Mux(line_ends, fields.pixels, pixels_left) - Mux(line_ends, 2, 1)),
-                lines_left.eq(lines_left - line_ends),  # one enable for all
-            ]
-            with m.If(line_ends):
-                m.d.sync += line_address.eq(self.next_address)
+            with m.If(self.begins | line_ends):
+                m.d.sync += line_address.eq(Mux(self.begins, first.memory_address, self.next_address))
         return m
 
 
@@ -128,12 +126,12 @@ class BurstWalk(wiring.Component):
         size_bits = len(self.fields.pixel_bytes)
         m.submodules.pixels = pixels = PixelWalk(32)
         span = Signal(size_bits)  # bytes of a pixel − 1
-        m.d.comb += [pixels.first.eq(self.fields), pixels.fields.eq(self.fields), pixels.start.eq(self.start)]
+        m.d.comb += [pixels.first.eq(self.fields), pixels.fields.eq(self.fields), pixels.begins.eq(self.start)]
 
         move, walking = Signal(), Signal()
         more = Signal()  # the pixel has further bursts
         rest = Signal(size_bits + 1 - word_bits)  # words that follow the burst asked for, − 1
-        m.d.comb += [move.eq(~self.valid & ~more & self.enable), pixels.next.eq(move & walking)]
+        m.d.comb += [move.eq(~self.valid & ~more & self.enable), pixels.next.eq(self.start | (move & walking))]
         with m.If(self.start):
             m.d.sync += [walking.eq(1), span.eq(self.fields.pixel_bytes - 1)]
         with m.Elif(move & pixels.last):

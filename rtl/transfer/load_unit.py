@@ -84,7 +84,7 @@ class LoadUnit(wiring.Component):
 
         # An instruction hands over to `following`, which waits for its beats, and then to `current`, whose beats come.
         pending, waiting, moving = Signal(), Signal(), Signal()
-        moves, enter, fresh = Signal(), Signal(), Signal()
+        moves, begins, enter, fresh = Signal(), Signal(), Signal(), Signal()
         following, following_index, following_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
         current, current_index, current_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
         step, refused, over, ends = Signal(), Signal(), Signal(), Signal()
@@ -103,16 +103,17 @@ class LoadUnit(wiring.Component):
             self.request_length.eq(walk.length),
             overlaps.first.eq(following),
             overlaps.first_lanes.eq(following_lanes),
-            overlaps.start.eq(enter),
+            overlaps.begins.eq(begins),
             overlaps.fields.eq(current),
             overlaps.lanes.eq(current_lanes),
-            overlaps.step.eq(step),
+            overlaps.step.eq(step | enter),
             refused.eq(self.rvalid & self.rresp.any() & moving & ~dropping),
             step.eq(self.rvalid & ~self.rresp.any() & moving & ~dropping),
             self.rready.eq((overlaps.word_ends & moving) | dropping),
             ends.eq(step & overlaps.last),
             moves.eq(pending & ~waiting),
-            enter.eq(waiting & ~fresh & (~moving | ends)),  # `overlaps` looks at it for a cycle
+            begins.eq(waiting & ~fresh & (~moving | overlaps.last)),  # `overlaps` looks at it for a cycle
+            enter.eq(begins & (~moving | step)),
         ]
         m.d.sync += fresh.eq(moves)
         with m.If(moves):

@@ -31,10 +31,10 @@ class OverlapWalk(wiring.Component):
 
     Members
     -------
-    first, first_lanes, start : a transfer's instruction, and bytes of a row, from the cycle before `start` on; its
-        first overlap shows a cycle later
+    first, first_lanes : a transfer's instruction, and bytes of a row, from two cycles before its first overlap shows
     fields, lanes : the same, constant from then on
-    step : go to the next overlap, from a transfer's last one to the first one of the next where that has its `start`
+    begins : the next overlap is a transfer's first one; known early in the cycle
+    step : go to the next overlap
     row, lane : scratchpad row, and the overlap's first byte in it
     word_left : bytes of the word from the overlap's first on, 1 to bus_bytes
     size : bytes of the overlap
@@ -51,7 +51,7 @@ class OverlapWalk(wiring.Component):
             {
                 "first": In(fields_layout(Opcode.LOAD)),
                 "first_lanes": In(LANE_BITS),
-                "start": In(1),
+                "begins": In(1),
                 "fields": In(fields_layout(Opcode.LOAD)),
                 "lanes": In(LANE_BITS),
                 "step": In(1),
@@ -92,10 +92,10 @@ class OverlapWalk(wiring.Component):
             self.last.eq(pixel_ends & pixels.last),
             pixels.first.eq(first),
             pixels.fields.eq(self.fields),
-            pixels.start.eq(self.start),
-            pixels.next.eq(self.step & pixel_ends),
+            pixels.begins.eq(self.begins),
+            pixels.next.eq(self.step & (self.begins | pixel_ends)),
         ]
-        # What a transfer begins with, in registers: `start` comes late, and the instruction lies there before it.
+        # What a transfer begins with, in registers: the instruction lies there before it.
         short, both_short = first.pixel_bytes <= first_lanes, first.pixel_bytes <= first_lanes << 1
         begin_word, begin_row = Signal.like(self.word_left), Signal.like(row_left)
         begin_rest, begin_rest_short, begin_last = Signal.like(rest), Signal(), Signal()
@@ -137,31 +137,32 @@ class OverlapWalk(wiring.Component):
             in_pixel, in_line, in_next = (value(*place) for place in (inside, pixel, line))
             return Mux(pixel_ends, Mux(pixels.line_ends, in_next, in_line), in_pixel)
 
-        with m.If(self.start):
-            m.d.sync += [
-                self.word_left.eq(begin_word),
-                row_left.eq(begin_row),
-                word_short.eq(begin_word_short),
-                row_short.eq(begin_row_short),
-                first_left.eq(begin_row),
-                self.row.eq(first.row),
-                self.lane.eq(0),
-                word.eq(first.memory_address[word_bits:]),
-            ]
-            beyond = (begin_rest, begin_rest_short, begin_last)
-            for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
-                m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
-        with m.Elif(self.step):
-            m.d.sync += [
-                self.word_left.eq(following(lambda word, row: word)),
-                row_left.eq(following(lambda word, row: row)),
-                word_short.eq(following(lambda word, row: word <= row)),
-                row_short.eq(following(lambda word, row: row <= word)),
-                self.row.eq(Mux(pixel_ends, pixels.next_row, self.row + row_short)),
-                self.lane.eq(Mux(pixel_ends | row_short, 0, self.lane + self.word_left)),
-                word.eq(Mux(pixel_ends, pixels.next_address[word_bits:], word + word_short)),
-                rest.eq(Mux(pixel_ends, first_rest, rest - Mux(row_short, lanes, 0))),
-                rest_short.eq(Mux(pixel_ends, first_short, Mux(row_short, rest <= lanes << 1, rest_short))),
-                last_row.eq(Mux(pixel_ends, first_last, Mux(row_short, rest_short, last_row))),
-            ]
+        with m.If(self.step):
+            with m.If(self.begins):
+                m.d.sync += [
+                    self.word_left.eq(begin_word),
+                    row_left.eq(begin_row),
+                    word_short.eq(begin_word_short),
+                    row_short.eq(begin_row_short),
+                    first_left.eq(begin_row),
+                    self.row.eq(first.row),
+                    self.lane.eq(0),
+                    word.eq(first.memory_address[word_bits:]),
+                ]
+                beyond = (begin_rest, begin_rest_short, begin_last)
+                for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
+                    m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
+            with m.Else():
+                m.d.sync += [
+                    self.word_left.eq(following(lambda word, row: word)),
+                    row_left.eq(following(lambda word, row: row)),
+                    word_short.eq(following(lambda word, row: word <= row)),
+                    row_short.eq(following(lambda word, row: row <= word)),
+                    self.row.eq(Mux(pixel_ends, pixels.next_row, self.row + row_short)),
+                    self.lane.eq(Mux(pixel_ends | row_short, 0, self.lane + self.word_left)),
+                    word.eq(Mux(pixel_ends, pixels.next_address[word_bits:], word + word_short)),
+                    rest.eq(Mux(pixel_ends, first_rest, rest - Mux(row_short, lanes, 0))),
+                    rest_short.eq(Mux(pixel_ends, first_short, Mux(row_short, rest <= lanes << 1, rest_short))),
+                    last_row.eq(Mux(pixel_ends, first_last, Mux(row_short, rest_short, last_row))),
+                ]
         return m

@@ -86,10 +86,10 @@ class StoreUnit(wiring.Component):
             self.awlen.eq(walk.length),
             overlaps.first.eq(fields),
             overlaps.first_lanes.eq(config.columns),
-            overlaps.start.eq(seen),
+            overlaps.begins.eq(seen),
             overlaps.fields.eq(fields),
             overlaps.lanes.eq(config.columns),
-            overlaps.step.eq(step),
+            overlaps.step.eq(step | seen),
             self.output_read.eq(step),
             self.output_address.eq(overlaps.row),
         ]
