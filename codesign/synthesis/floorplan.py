@@ -83,19 +83,19 @@ def _multipliers(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[
 
 
 def _memories(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[_Wish]:
-    """Of the accumulators and weights, above; of the lanes, below them. Rows of operands and results wait for each
-    other in registers that lie anywhere on their way, so their scratchpads lie where the placer wants them."""
+    """Of the accumulators and weights, above; of the lanes and their operands and results, below them."""
     above, below = _ROWS[MEMORY][:2]
-    wanted, weights = [], list[tuple[int, str]]()
+    wanted, scratchpads = [], dict[str, list[tuple[int, str]]]()
     for name in (name for name, cell in module["cells"].items() if cell["type"] == MEMORY):
         if found := re.match(r"compute\.accumulator_lane_(\d+)\.", name):
             wanted.append((above, (int(found[1]) + 0.5) / config.columns, name))
         elif found := re.match(r"post_processing\.lane_(\d+)\.", name):
             wanted.append((below, _lane_middle(config, int(found[1])), name))
-        elif found := re.match(r"compute\.weight\.memory\.0\.(\d+)$", name):
-            weights.append((int(found[1]), name))
-    # The parts of a scratchpad have the bytes of the columns in their order.
-    wanted += [(above, (part + 0.5) / len(weights), name) for part, name in weights]
+        elif found := re.match(r"(compute\.weight|post_processing\.(?:operands|outputs))\.memory\.0\.(\d+)$", name):
+            scratchpads.setdefault(found[1], []).append((int(found[2]), name))
+    for path, parts in scratchpads.items():  # their parts have the bytes of the columns in their order
+        for part, name in parts:
+            wanted.append((above if path == "compute.weight" else below, (part + 0.5) / len(parts), name))
     for y, x, name in sorted(wanted):
         yield _Wish(name, x, y)
 

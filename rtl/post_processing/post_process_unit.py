@@ -10,7 +10,6 @@ from emulator.instructions import (
     ADDRESS_BITS,
     COUNTER_ROWS,
     INSTRUCTION_BITS,
-    OPCODE_BITS,
     Error,
     Mode,
     Opcode,
@@ -107,6 +106,7 @@ class PostProcessUnit(wiring.Component):
         )
         padded = Cat(instruction, C(0, INSTRUCTION_BITS - len(instruction)))
         self._fields = {opcode: data.View(fields_layout(opcode), padded) for opcode in opcodes}
+        opcode_bits = bits_for(max(opcodes))  # no others come here
         is_opcode = {opcode: Signal(name=f"is_{opcode.name.lower()}") for opcode in opcodes}
         window = is_opcode[Opcode.REDUCE] | is_opcode[Opcode.DEPTHWISE] if taps else is_opcode[Opcode.REDUCE]
         # Of a COUNTERS itself the field of the further blocks is 0.
@@ -172,7 +172,7 @@ class PostProcessUnit(wiring.Component):
                         index.eq(port.issued.payload.index),
                         self._block.eq(0),
                         *(
-                            is_this.eq(port.issued.payload.instruction[:OPCODE_BITS] == opcode)
+                            is_this.eq(port.issued.payload.instruction[:opcode_bits] == opcode)
                             for opcode, is_this in is_opcode.items()
                         ),
                         state.eq(PostProcessState.DECODE),

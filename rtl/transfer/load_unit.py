@@ -106,7 +106,7 @@ class LoadUnit(wiring.Component):
             overlaps.begins.eq(begins),
             overlaps.fields.eq(current),
             overlaps.lanes.eq(current_lanes),
-            overlaps.step.eq(step | enter),
+            overlaps.step.eq(step | (begins & ~moving)),
             refused.eq(self.rvalid & self.rresp.any() & moving & ~dropping),
             step.eq(self.rvalid & ~self.rresp.any() & moving & ~dropping),
             self.rready.eq((overlaps.word_ends & moving) | dropping),

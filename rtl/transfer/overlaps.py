@@ -100,6 +100,9 @@ class OverlapWalk(wiring.Component):
         begin_word, begin_row = Signal.like(self.word_left), Signal.like(row_left)
         begin_rest, begin_rest_short, begin_last = Signal.like(rest), Signal(), Signal()
         begin_word_short, begin_row_short = Signal(), Signal()
+        # A pixel's first row again, as far as words reach: at most bus_bytes of it, and whether that is all of it.
+        begin_reach, begin_fits = Signal.like(self.word_left), Signal()
+        reach, fits = Signal.like(self.word_left), Signal()
         whole, least = Signal.like(self.word_left), Signal.like(row_left)
         m.d.comb += [
             whole.eq(self.bus_bytes - first.memory_address[:word_bits]),
@@ -110,32 +113,26 @@ class OverlapWalk(wiring.Component):
             begin_row.eq(least),
             begin_word_short.eq(whole <= least),
             begin_row_short.eq(least <= whole),
+            begin_reach.eq(Mux(least <= self.bus_bytes, least, self.bus_bytes)),
+            begin_fits.eq(least <= self.bus_bytes),
             begin_rest.eq(first.pixel_bytes - first_lanes),
             begin_rest_short.eq(both_short),
             begin_last.eq(short),
         ]
         # What may follow, each by itself, and only then which of it does: another overlap of this pixel, the next pixel
         # of the line, the first one of the next line.
-        inside, pixel, line = (
-            tuple(
-                Signal.like(bits, name=f"{name}_{place}")
-                for bits, name in ((self.word_left, "word"), (row_left, "row"))
-            )
-            for place in ("inside", "pixel", "line")
-        )
+        word_inside, row_inside = Signal.like(self.word_left), Signal.like(row_left)
+        word_pixel, word_line = Signal.like(self.word_left), Signal.like(self.word_left)
         m.d.comb += [
-            inside[0].eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
-            inside[1].eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
-            pixel[0].eq(self.bus_bytes - (pixels.address + self.fields.pixel_stride)[:word_bits]),
-            line[0].eq(self.bus_bytes - (pixels.line_address + self.fields.line_stride)[:word_bits]),
-            pixel[1].eq(first_left),
-            line[1].eq(first_left),
+            word_inside.eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
+            row_inside.eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
+            word_pixel.eq(self.bus_bytes - (pixels.address + self.fields.pixel_stride)[:word_bits]),
+            word_line.eq(self.bus_bytes - (pixels.line_address + self.fields.line_stride)[:word_bits]),
         ]
 
-        def following(value):
-            """Of word and row."""
-            in_pixel, in_line, in_next = (value(*place) for place in (inside, pixel, line))
-            return Mux(pixel_ends, Mux(pixels.line_ends, in_next, in_line), in_pixel)
+        def following(inside, of_word):
+            """Of this pixel, or of the first word of the next one."""
+            return Mux(pixel_ends, Mux(pixels.line_ends, of_word(word_line), of_word(word_pixel)), inside)
 
         with m.If(self.step):
             with m.If(self.begins):
@@ -145,6 +142,8 @@ class OverlapWalk(wiring.Component):
                     word_short.eq(begin_word_short),
                     row_short.eq(begin_row_short),
                     first_left.eq(begin_row),
+                    reach.eq(begin_reach),
+                    fits.eq(begin_fits),
                     self.row.eq(first.row),
                     self.lane.eq(0),
                     word.eq(first.memory_address[word_bits:]),
@@ -154,10 +153,10 @@ class OverlapWalk(wiring.Component):
                     m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
             with m.Else():
                 m.d.sync += [
-                    self.word_left.eq(following(lambda word, row: word)),
-                    row_left.eq(following(lambda word, row: row)),
-                    word_short.eq(following(lambda word, row: word <= row)),
-                    row_short.eq(following(lambda word, row: row <= word)),
+                    self.word_left.eq(following(word_inside, lambda word: word)),
+                    row_left.eq(Mux(pixel_ends, first_left, row_inside)),
+                    word_short.eq(following(word_inside <= row_inside, lambda word: word <= reach)),
+                    row_short.eq(following(row_inside <= word_inside, lambda word: fits & (reach <= word))),
                     self.row.eq(Mux(pixel_ends, pixels.next_row, self.row + row_short)),
                     self.lane.eq(Mux(pixel_ends | row_short, 0, self.lane + self.word_left)),
                     word.eq(Mux(pixel_ends, pixels.next_address[word_bits:], word + word_short)),
