@@ -117,7 +117,8 @@ class TurnsCut:
         self.load_rows = max(depth // share, min(LOAD_ROWS, depth // 4), (TURNS + 1) * rows)
         self.head = Span(0, self.turns[: self.head_turns()][-1].last)
         late = [turn for turn in self.turns[1:] if ends and turn.first >= count - FINE_BLOCKS]
-        self.fine = [turn for turn in late if len(self.pieces(turn)) <= 2]
+        large = [turn for turn in late if len(self.pieces(turn)) > 2]
+        self.fine = [turn for turn in late if not large or turn.first > large[-1].first]
         self.jobs = self.cut_jobs()
         early = [job for turn in self.turns if turn not in self.fine for job in self.jobs[turn]]
         self.loads = gathered(early, lambda job: job.tiles * rows, 3 * self.load_rows // 4)

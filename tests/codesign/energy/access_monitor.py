@@ -13,7 +13,7 @@ from rtl.simulation import Plan, SimulatedRun, build_testbench, run_plans
 
 POST = "post_processing.unit"
 SETTINGS = f"{POST}.settings"
-ISSUES = f"{POST}.issued && !{POST}.is_counters"
+ISSUES = f"{POST}.results.issued && !{POST}.counting"
 """A result that is not a count; one row of the output scratchpad is written for it, when later instructions may have
 other settings."""
 
@@ -28,7 +28,7 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
     byte = f"{SETTINGS}_byte == 0" if config.raw_outputs else "1"
     lane_byte = "compute.accumulator_lane_0.parameter_write"
     taps, chain = config.depthwise_taps, f"{POST}.depthwise"
-    begins = f"{POST}.go && !{POST}.is_counters && {SETTINGS}_depthwise" if taps else "0"
+    begins = f"{POST}.go && !{POST}.counting && {SETTINGS}_depthwise" if taps else "0"
     loads = f"{POST}.control_load && {SETTINGS}_depthwise && {POST}.is_window" if taps else "0"
     window = f"!{SETTINGS}_requantize && !{SETTINGS}_depthwise" if taps else f"!{SETTINGS}_requantize"
     lines = "".join(f" + {POST}.line_read__{k}" for k in range(max(taps // 3 - 1, 0)))
@@ -40,7 +40,7 @@ def events(config: AcceleratorConfig) -> dict[str, str]:
         "operand_writes": "load.write_operand",
         "operand_reads": f"{POST}.operand_read{lines}",
         "output_writes": f"{POST}.output_write",
-        "output_reads": "store.step",
+        "output_reads": "store.output_read",
         "accumulator_writes": "compute.unit.accumulate_write",
         "accumulator_reads": f"compute.unit.accumulate_carry + {POST}.accumulator_read",
         "parameter_writes": f"{lane_byte}[{config.parameter_rows - 1}:0] != 0",
