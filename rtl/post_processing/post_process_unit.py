@@ -120,9 +120,8 @@ class PostProcessUnit(wiring.Component):
             walk.prepare.eq(_is(state, PostProcessState.DECODE) & window),
             walk.start.eq(_is(state, PostProcessState.START)),
         ]
-        halt = (
-            Signal()
-        )  # a register of this unit alone, near what it stops; where it is idle, nothing comes while halted
+        # A register of this unit alone, near what it stops; where the unit is idle, nothing comes while halted.
+        halt = Signal()
         m.d.sync += halt.eq(port.halt & ~_is(state, PostProcessState.IDLE))
         prepare, prepared = Signal(range(WINDOW_SETUP_CYCLES + 1)), Signal()  # cycles to the strides; one at most
         self._depthwise = self._depthwise_issue(m, walk, padded) if taps else None
