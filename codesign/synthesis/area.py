@@ -22,7 +22,8 @@ from emulator.config import DATAFLOWS, DEPTHWISE_TAPS, AcceleratorConfig
 from ..files import write_text
 from .memory_registers import use_memory_registers
 from .multiplier_registers import use_registers
-from .synthesize import CELLS, KEPT, SITES, TOP, Resources, kept_modules, run_tool, scope
+from .netlist import scope
+from .synthesize import CELLS, KEPT, SITES, TOP, Resources, kept_modules, run_tool
 
 TARGETS = ("ecp5",)
 FILES = ("accelerator.v", "netlist.json", "netlist.log")

@@ -18,7 +18,8 @@ from emulator.config import AcceleratorConfig
 from ..files import write_text
 from .area import KEPT, hardware_text, without_zeros
 from .liberty import Liberty, load_liberty
-from .synthesize import TOP, run_tool, scope
+from .netlist import scope
+from .synthesize import TOP, run_tool
 
 FILES = ("accelerator.v", "map.abc", "netlist.json", "netlist.log", "stats.txt")
 MEMORY = "$mem_v2"

@@ -24,6 +24,15 @@ _ROWS = {MULTIPLIER: (10, 34, 58), MEMORY: (22, 46, 70, 82)}
 _OFFSETS = {MULTIPLIER: {0: "MULT18_0", 1: "MULT18_1", 4: "MULT18_4", 5: "MULT18_5"}}
 _OFFSETS[MEMORY] = {0: "EBR0", 2: "EBR1", 4: "EBR2", 6: "EBR3"}
 """A place's tile within its group, and its name in that tile."""
+_BELOW = {
+    r"front_end\.sequencer\.convolve_queue\.": (0.38, 70),
+    r"front_end\.sequencer\.post_process_queue\.": (0.60, 70),
+    r"front_end\.sequencer\.load_queue\.": (0.38, 82),
+    r"front_end\.sequencer\.store_queue\.": (0.60, 82),
+    r"front_end\.sequencer\.fetch\.|front_end\.telemetry\.": (0.49, 82),
+    r"store\.buffer\.": (0.70, 82),
+}
+"""Where block RAMs are that belong to no column: below all others, in the middle."""
 _LEFT, _RIGHT = _GROUPS[0], _GROUPS[-1] + 5
 _SPARE = 1.15
 """So much more of the chip's width is used than multipliers or block RAMs need."""
@@ -83,7 +92,7 @@ def _multipliers(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[
 
 
 def _memories(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[_Wish]:
-    """Of the accumulators and weights, above; of the lanes and their operands and results, below them."""
+    """Of accumulators and weights, above; of lanes, their operands and results, below them; then those of no column."""
     above, below = _ROWS[MEMORY][:2]
     wanted, scratchpads = [], dict[str, list[tuple[int, str]]]()
     for name in (name for name, cell in module["cells"].items() if cell["type"] == MEMORY):
@@ -96,6 +105,8 @@ def _memories(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[_Wi
     for path, parts in scratchpads.items():  # their parts have the bytes of the columns in their order
         for part, name in parts:
             wanted.append((above if path == "compute.weight" else below, (part + 0.5) / len(parts), name))
+    for name in (name for name, cell in module["cells"].items() if cell["type"] == MEMORY):
+        wanted += [(y, x, name) for pattern, (x, y) in _BELOW.items() if re.match(pattern, name)]
     for y, x, name in sorted(wanted):
         yield _Wish(name, x, y)
 

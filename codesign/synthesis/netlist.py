@@ -1,4 +1,4 @@
-"""A flattened module in Yosys' JSON: who uses a bit."""
+"""A flattened module in Yosys' JSON: who uses a bit, where a cell comes from."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def users_of(module: dict[str, Any]) -> dict[Any, list[tuple[str, str]]]:
         for bit in port["bits"]:
             users.setdefault(bit, []).append(("", name))
     return users
+
+
+def scope(name: str, scopes: set[str]) -> list[str]:
+    """The path of the module that a cell comes from."""
+    path = name.split(".")[:-1]
+    while path and ".".join(path) not in scopes:
+        path.pop()
+    return path

@@ -24,6 +24,8 @@ from ..files import write_text
 from .floorplan import fix_places
 from .memory_registers import use_memory_registers
 from .multiplier_registers import use_registers
+from .netlist import scope
+from .register_copies import copy_registers
 
 TOP = "accelerator"
 ARRAY = "array"
@@ -153,6 +155,7 @@ def synthesize(
             use_registers(netlist["modules"][TOP])
             use_memory_registers(netlist["modules"][TOP])
             fix_places(netlist["modules"][TOP], config)
+            copy_registers(netlist["modules"][TOP])
             write_text(folder / "netlist.json", json.dumps(netlist))
             finished()
             runs = []
@@ -215,14 +218,6 @@ def part_resources(netlist: dict[str, Any], levels: int = 2) -> dict[str, tuple[
             resource, each = CELLS[cell["type"]]
             resources[resource] += each
     return {part: (len(instances), resources) for part, (instances, resources) in found.items()}
-
-
-def scope(name: str, scopes: set[str]) -> list[str]:
-    """The path of the module that a cell comes from."""
-    path = name.split(".")[:-1]
-    while path and ".".join(path) not in scopes:
-        path.pop()
-    return path
 
 
 def _critical(report: dict[str, Any]) -> dict[str, Any]:

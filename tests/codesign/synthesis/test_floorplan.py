@@ -31,7 +31,10 @@ def make_module(config: AcceleratorConfig, more_memories: int = 0) -> dict[str, 
     memories = [f"compute.accumulator_lane_{c}.bank_{b}.0.0" for c in range(config.columns) for b in range(2)]
     memories += [f"post_processing.lane_{lane}.parameters_0.0.0" for lane in range(lanes)]
     memories += [f"compute.weight.memory.0.{part}" for part in range(2 * config.columns)]
-    memories += [f"front_end.sequencer.load_queue.entries.0.{part}" for part in range(more_memories)]
+    for queue, parts in (("convolve", 7), ("post_process", 8), ("load", 6), ("store", 6)):
+        memories += [f"front_end.sequencer.{queue}_queue.entries.0.{part}" for part in range(parts)]
+    memories += ["front_end.sequencer.fetch.words.0.0", "front_end.telemetry.halves.0.0", "store.buffer.0.0"]
+    memories += [f"compute.activation.memory.0.{part}" for part in range(more_memories)]
     cells = {name: {"type": "MULT18X18D", "attributes": {}} for name in multipliers}
     cells |= {name: {"type": "DP16KD", "attributes": {}} for name in memories}
     return {"cells": cells, "ports": {}}
@@ -77,6 +80,15 @@ def test_columns_lie_side_by_side_and_rows_below_each_other() -> None:
     rows = [mean(1, rf"element_{r}_\d+") for r in range(CONFIG.rows)]
     assert rows == sorted(rows)
     assert mean(1, "element") < mean(1, "requantizer") < mean(1, "adder")
+
+
+def test_a_queue_lies_below_the_columns_in_one_piece() -> None:
+    module = make_module(CONFIG)
+    fix_places(module, CONFIG)
+    for queue in ("convolve", "post_process", "load", "store"):
+        at = [place for name, place in places(module).items() if f".{queue}_queue." in name]
+        assert min(y for _, y, _ in at) >= 70
+        assert max(x for x, _, _ in at) - min(x for x, _, _ in at) <= 30
 
 
 def test_a_small_accelerator_stays_together() -> None:
