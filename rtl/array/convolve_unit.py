@@ -134,7 +134,7 @@ class ConvolveUnit(wiring.Component):
             loader.started.eq(streamer.started),
             loader.freed.eq(first),
             streamer.instruction.eq(instruction),
-            streamer.loaded.eq(loader.loaded),
+            streamer.will_be_loaded.eq(loader.will_be_loaded),
             self.activation_address.eq(streamer.address),
             self.inside.eq(streamer.inside),
             self.zero_point.eq(streamer.tag.zero_point),
@@ -202,6 +202,8 @@ class ConvolveUnit(wiring.Component):
         before = Cat(issue & tag.carry, carry)[read - 2]
         odd = Cat(tag.row[:row_bits], row).word_select(read - 2, row_bits)[0]
         m.d.sync += self.bank_reads.eq(Cat(before & ~odd, before & odd))
+        on_way = Signal()  # `valid` is not 0
+        m.d.sync += on_way.eq(issue | valid[:-1].any())
         m.d.comb += [
             self.accumulate.carry.eq(carry[-1]),
             self.accumulate.parameters.eq(parameters[-4:]),
@@ -219,4 +221,4 @@ class ConvolveUnit(wiring.Component):
             Cat(port.finished_index, port.signals).eq(get.data),
         ]
         m.d.sync += [put.addr.eq(put.addr + put.en), get.addr.eq(get.addr + final[-1])]
-        return valid.any()
+        return on_way

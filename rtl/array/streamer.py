@@ -31,8 +31,9 @@ class Streamer(wiring.Component):
     -------
     offered, taken : an instruction is prepared; the streamer takes it in this cycle
     instruction, index, steps : the prepared instruction
-    loaded, started : the next tile's weights are there in time; it gets its turn
-    stop, clear : issue nothing more; back to idle
+    will_be_loaded : the next tile's weights are there in time for a turn in the next cycle, if none starts in this one
+    started : a tile gets its turn
+    stop, clear : issue nothing more, from this cycle on; back to idle
     issue, tag, inside, address : a position, its operand row unless it is padding
     fault, issue_index : the position would be issued but for an address outside a memory; its instruction
     busy : positions are to come
@@ -47,7 +48,7 @@ class Streamer(wiring.Component):
                 "instruction": In(fields_layout(Opcode.CONVOLVE)),
                 "index": In(INDEX_BITS),
                 "steps": In(WINDOW_STEPS),
-                "loaded": In(1),
+                "will_be_loaded": In(1),
                 "started": Out(1),
                 "stop": In(1),
                 "clear": In(1),
@@ -66,7 +67,7 @@ class Streamer(wiring.Component):
         config, prepared = self.config, self.instruction
         m.submodules.window = window = Window(config.activation_depth)
         m.d.comb += [getattr(window, name).eq(prepared[name]) for name in (*window.geometry, "channel_rows")]
-        m.d.comb += [window.steps.eq(self.steps), window.begin.eq(self.taken)]
+        m.d.comb += [window.steps.eq(self.steps)]
 
         # The position whose turn is next: what its turn depends on, and, a cycle later, what only goes along with it.
         waiting = Signal()
@@ -83,20 +84,24 @@ class Streamer(wiring.Component):
         blocks, blocks_left = Signal(4), Signal(4, reset_less=True)
         several, last_block = Signal(), Signal()  # what `blocks` and `blocks_left` are compared with 0
         elsewhere = Signal()  # the first tile carries on sums of other tiles than the last one
-        turn, last, permitted = Signal(), Signal(), Signal()
+        last_tile = Signal(reset_less=True)  # `last_block` and the window's `last_kernel`
+        # Much depends on these two in the same cycle. Where no instruction is waiting, the next one begins in every
+        # cycle, whether or not one is offered, and in the last of them it is.
+        permitted, begins = Signal(reset_less=True), Signal()
+        turn, last = Signal(), Signal()
         most = C(sum_round_trip(self.config) - 1)
-        start_over, start_left = self._is_over(m, "start", self.started, most)
-        before_over, _ = self._is_over(m, "before", self.started, Mux(start_over, 0, start_left - 1))
-        turn_over, _ = self._is_over(m, "turn", turn, most)
-        carries = carry & ~Mux(several, before_over, start_over)
+        start_ends, start_over, start_left = self._wait(m, "start", self.started, most)
+        before_ends, _, _ = self._wait(m, "before", self.started, Mux(start_over, 0, start_left - 1))
+        turn_ends, _, _ = self._wait(m, "turn", turn, most)
         m.d.comb += [
-            permitted.eq(~swap | (self.loaded & ~carries & (~elsewhere | turn_over))),
-            turn.eq(waiting & ~self.stop & permitted),
-            last.eq(window.last_position & window.last_kernel & last_block),
+            turn.eq(waiting & permitted),
+            last.eq(window.last_position & last_tile),
+            begins.eq(~waiting | (permitted & last)),
+            window.begin.eq(begins),
             window.next_position.eq(turn),
             window.next_kernel.eq(turn & window.last_position & last_block),
-            self.taken.eq(self.offered & ~self.stop & (~waiting | (permitted & last))),
-            window.moves.eq(~self.stop & Mux(waiting, permitted, self.offered)),
+            window.moves.eq(~waiting | permitted),
+            self.taken.eq(self.offered & begins),
             self.started.eq(turn & swap),
         ]
         turned, ended, block_was_last, took = (Signal(name=name) for name in ("turned", "ended", "was_last", "took"))
@@ -106,31 +111,58 @@ class Streamer(wiring.Component):
             block_was_last.eq(last_block),
             took.eq(self.taken),
         ]
-        with m.If(turn):
-            m.d.sync += [waiting.eq(~last), swap.eq(window.last_position)]
-            with m.If(window.last_position):
-                m.d.sync += [elsewhere.eq(0), blocks_left.eq(blocks_left - 1), last_block.eq(blocks_left == 1)]
-                with m.If(last_block):
-                    m.d.sync += [carry.eq(1), blocks_left.eq(blocks), last_block.eq(~several)]
         # The prepared instruction lies here for long before it is taken, and the one before it was taken long ago.
-        further_blocks, other_places = Signal(), Signal()
+        further_blocks, other_places, begins_elsewhere = Signal(), Signal(), Signal()
         m.d.sync += [
             further_blocks.eq(prepared.further_blocks != 0),
             other_places.eq(prepared.carry & (prepared.accumulator_row != first_row)),
         ]
-        with m.If(self.taken):
+        m.d.comb += begins_elsewhere.eq(other_places | (prepared.carry & (further_blocks | several)))
+        with m.If(turn):
+            m.d.sync += swap.eq(window.last_position)
+            with m.If(window.last_position):
+                m.d.sync += [
+                    elsewhere.eq(0),
+                    blocks_left.eq(blocks_left - 1),
+                    last_block.eq(blocks_left == 1),
+                    last_tile.eq((blocks_left == 1) & window.last_kernel),
+                ]
+                with m.If(last_block):
+                    m.d.sync += [
+                        carry.eq(1),
+                        blocks_left.eq(blocks),
+                        last_block.eq(~several),
+                        last_tile.eq(~several & window.last_kernel_follows),
+                    ]
+        with m.If(begins):
             m.d.sync += [
-                waiting.eq(1),
                 swap.eq(1),
                 carry.eq(prepared.carry),
                 blocks.eq(prepared.further_blocks),
                 blocks_left.eq(prepared.further_blocks),
-                several.eq(further_blocks),
                 last_block.eq(~further_blocks),
-                elsewhere.eq(other_places | (prepared.carry & (further_blocks | several))),
+                last_tile.eq(~further_blocks & window.last_kernel_follows),
+                elsewhere.eq(begins_elsewhere),
             ]
-        with m.If(self.stop | self.clear):
-            m.d.sync += waiting.eq(0)
+        with m.If(self.taken):
+            m.d.sync += several.eq(further_blocks)
+        m.d.sync += waiting.eq((~begins | self.offered) & ~self.stop & ~self.clear)
+
+        # Whether the position whose turn is next in the next cycle gets it then, if an instruction is waiting then.
+        carries, waits = Signal(), Signal()
+        m.d.comb += [
+            carries.eq(
+                Mux(
+                    begins,
+                    prepared.carry & ~Mux(further_blocks, before_ends, start_ends),
+                    (carry | (permitted & last_block)) & ~Mux(several, before_ends, start_ends),
+                )
+            ),
+            waits.eq(Mux(begins, begins_elsewhere, elsewhere & ~permitted) & ~(turn_ends & ~turn)),
+        ]
+        m.d.sync += permitted.eq(
+            Mux(turn & ~window.last_position, 1, self.will_be_loaded & ~self.started & ~carries & ~waits)
+        )
 
         with m.If(turned):
             m.d.sync += tag.row.eq(tag.row + 1)
@@ -150,7 +182,7 @@ class Streamer(wiring.Component):
             ]
 
         # On their way to the issue.
-        valid, final, swaps, carries = (
+        valid, final, swaps, carried = (
             Signal(WINDOW_LATENCY, name=f"{name}_on_their_way") for name in ("valid", "final", "swap", "carry")
         )
         tags = [Signal.like(tag, name=f"tag_{n}") for n in range(1, WINDOW_LATENCY)]
@@ -158,13 +190,14 @@ class Streamer(wiring.Component):
             valid.eq(Cat(turn, valid)),
             final.eq(Cat(last, final)),
             swaps.eq(Cat(swap, swaps)),
-            carries.eq(Cat(carry, carries)),
+            carried.eq(Cat(carry, carried)),
             *(after.eq(before) for before, after in pairwise([tag, *tags])),
         ]
-        beyond = Signal()
+        beyond, on_way = Signal(), Signal()  # the latter: `valid` is not 0
         m.d.sync += beyond.eq(tags[-2].row >= config.accumulator_depth)
+        m.d.sync += on_way.eq(turn | valid[:-1].any())
         with m.If(self.stop | self.clear):
-            m.d.sync += valid.eq(0)
+            m.d.sync += [valid.eq(0), on_way.eq(0)]
         bad, possible = Signal(), Signal()
         m.d.comb += [
             bad.eq(window.outside | beyond),
@@ -172,21 +205,22 @@ class Streamer(wiring.Component):
             self.issue.eq(possible & ~bad),
             self.fault.eq(possible & bad),
             self.tag.swap.eq(swaps[-1]),
-            self.tag.carry.eq(carries[-1]),
+            self.tag.carry.eq(carried[-1]),
             self.tag.final.eq(final[-1]),
             *(self.tag[name].eq(tags[-1][name]) for name in layout.members),
             self.issue_index.eq(tags[-1].index),
             self.inside.eq(window.valid),
             self.address.eq(window.address),
-            self.busy.eq(waiting | valid.any()),
+            self.busy.eq(waiting | on_way),
         ]
         return m
 
-    def _is_over(self, m: Module, name: str, event: Value, cycles: Value) -> tuple[Signal, Signal]:
-        """Registers: whether the last event lies more than `cycles` (of then) back; how many are left until it does."""
+    def _wait(self, m: Module, name: str, event: Value, cycles: Value) -> tuple[Value, Signal, Signal]:
+        """(whether the last event lies more than `cycles` (of then) back in the next cycle, unless there is one in this
+        cycle; registers: whether it does; how many cycles are left until it does)."""
         most = sum_round_trip(self.config) - 1
         left, over = Signal(range(most + 1), name=f"{name}_left"), Signal(init=1, name=f"{name}_over")
         m.d.sync += [left.eq(Mux(event, cycles, left - ~over)), over.eq(Mux(event, cycles == 0, left <= 1))]
         with m.If(self.clear):
             m.d.sync += [left.eq(0), over.eq(1)]
-        return over, left
+        return left <= 1, over, left

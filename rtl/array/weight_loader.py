@@ -25,7 +25,7 @@ class WeightLoader(wiring.Component):
     started : the tile in the shadow has got its turn
     freed : the first position of the tile in the shadow is issued: the shadow may be written again
     stop, clear : begin no further tile; back to idle
-    loaded : a tile is in the shadow, or on its way there in time
+    will_be_loaded : in the next cycle a tile is in the shadow, or on its way there in time, but for `started`, `stop`
     read, address, first : read a row of the weight scratchpad, for array row 0
     parameters, entry : where weights may have zero points: entry of the prepared instruction; with `read`: the tile's
     fault, fault_index : for one cycle, combinational: the next tile lies outside the scratchpad
@@ -45,7 +45,7 @@ class WeightLoader(wiring.Component):
                 "freed": In(1),
                 "stop": In(1),
                 "clear": In(1),
-                "loaded": Out(1),
+                "will_be_loaded": Out(1),
                 "read": Out(1),
                 "address": Out(bits_for(config.weight_depth - 1)),
                 "first": Out(1),
@@ -60,8 +60,8 @@ class WeightLoader(wiring.Component):
         config = self.config
         active, free = Signal(), Signal(init=1)
         tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
-        rows_left = Signal(range(max(config.rows, 2)))
-        attempt, begins = Signal(), Signal()
+        rows_left, further_rows = Signal(range(max(config.rows, 2))), Signal()  # and whether there are any
+        loaded, ready, attempt, begins = Signal(), Signal(), Signal(), Signal()
         blocks, blocks_left, last_block = Signal(4, reset_less=True), Signal(4, reset_less=True), Signal()
         m.d.comb += last_block.eq(blocks_left == 0)
         # A cycle late: the fields are there long before they are taken, and the shadow is not free just after a tile.
@@ -69,21 +69,24 @@ class WeightLoader(wiring.Component):
         m.d.sync += [beyond.eq(tile_row > limit), first_beyond.eq(self.weight_row > limit)]
         m.d.comb += [
             self.taken.eq(self.offered & ~active),
-            attempt.eq(active & free & ~(self.read & (rows_left != 0)) & ~self.stop),
+            ready.eq(active & free & ~further_rows),
+            attempt.eq(ready & ~self.stop),
             self.fault.eq(attempt & beyond),
-            begins.eq(attempt & ~self.fault),
+            begins.eq(attempt & ~beyond),
+            self.will_be_loaded.eq(loaded | (ready & ~beyond)),
         ]
         with m.If(self.started):
-            m.d.sync += self.loaded.eq(0)
+            m.d.sync += loaded.eq(0)
         with m.If(self.freed):
             m.d.sync += free.eq(1)
         m.d.sync += self.first.eq(begins)
         with m.If(begins):
             m.d.sync += [
                 free.eq(0),
-                self.loaded.eq(1),
+                loaded.eq(1),
                 self.read.eq(1),
                 rows_left.eq(config.rows - 1),
+                further_rows.eq(config.rows > 1),
                 self.address.eq(tile_row),
                 tile_row.eq(tile_row + config.rows),
                 left.eq(left - last_block),
@@ -91,10 +94,16 @@ class WeightLoader(wiring.Component):
                 active.eq((left != 1) | ~last_block),
             ]
         with m.Elif(self.read):
-            m.d.sync += [self.read.eq(rows_left != 0), rows_left.eq(rows_left - 1), self.address.eq(self.address + 1)]
-        with m.If(self.taken):
             m.d.sync += [
-                active.eq(1),
+                self.read.eq(further_rows),
+                rows_left.eq(rows_left - 1),
+                further_rows.eq(rows_left > 1),
+                self.address.eq(self.address + 1),
+            ]
+        with m.If(self.taken):
+            m.d.sync += active.eq(1)
+        with m.If(~active):  # whether or not one is taken
+            m.d.sync += [
                 tile_row.eq(self.weight_row),
                 beyond.eq(first_beyond),
                 left.eq(self.tiles),
@@ -106,10 +115,10 @@ class WeightLoader(wiring.Component):
             first_entry, tile_entry = Signal(4, reset_less=True), Signal(4, reset_less=True)
             with m.If(begins):
                 m.d.sync += [self.entry.eq(tile_entry), tile_entry.eq(Mux(last_block, first_entry, tile_entry + 1))]
-            with m.If(self.taken):
+            with m.If(~active):
                 m.d.sync += [first_entry.eq(self.parameters), tile_entry.eq(self.parameters)]
         with m.If(self.stop | self.clear):
             m.d.sync += active.eq(0)
         with m.If(self.clear):
-            m.d.sync += [free.eq(1), self.loaded.eq(0), self.read.eq(0)]
+            m.d.sync += [free.eq(1), loaded.eq(0), further_rows.eq(0), self.read.eq(0)]
         return m

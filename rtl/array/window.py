@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from amaranth import *
-from amaranth.hdl import ShapeLike, ValueLike
+from amaranth.hdl import ShapeLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,7 @@ class Window(wiring.Component):
     keep : with `next_position`: the position stepped to is the one that `again` goes back to; the first one at first
     again : with `next_position`: go back
     last_position, last_kernel : the counter is at its last value
+    last_kernel_follows : `last_kernel` of the next cycle, given `begin` or `next_kernel`
     valid, outside, address : `WINDOW_LATENCY` cycles after the counters: the pixel lies inside the input; it does and
         its row lies outside the scratchpad; its row modulo 2^ADDRESS_BITS
     """
@@ -54,6 +55,7 @@ class Window(wiring.Component):
                 **({"keep": In(1), "again": In(1)} if groups else {}),
                 "last_position": Out(1),
                 "last_kernel": Out(1),
+                "last_kernel_follows": Out(1),
                 "valid": Out(1),
                 "outside": Out(1),
                 "address": Out(ADDRESS_BITS),
@@ -112,36 +114,35 @@ class Window(wiring.Component):
             return row, column, row & column
 
         begin = (self.output_height - 1, self.output_width - 1, *ends(self.output_height == 1, self.output_width == 1))
-        first = (rows - 1, columns - 1, *ends(rows == 1, columns == 1))
         onward = (
-            rows_left - last_column,
+            Mux(last, rows - 1, rows_left - last_column),
             Mux(last_column, columns, columns_left) - 1,
             *ends(
-                (last_column & (rows_left == 1)) | (~last_column & last_row),
+                Mux(last_column, Mux(last_row, rows == 1, rows_left == 1), last_row),
                 Mux(last_column, columns == 1, columns_left == 1),
             ),
         )
         m.d.comb += self.last_position.eq(last)
-        controls = [self.moves, self.begin, C(0, 1), C(0, 1)]
+        keep, again = C(0, 1), C(0, 1)
         if self.groups:
-            controls[2:] = [self.next_position & self.keep, self.again]
-        following = [Mux(last, a, b) for a, b in zip(first, onward, strict=True)]
-        self._walk(m, place, controls, begin, following)
+            keep, again = self.begin | (self.next_position & self.keep), self.again & ~self.begin
+        following = [Mux(self.begin, a, b) for a, b in zip(begin, onward, strict=True)]
+        self._walk(m, place, (self.moves, keep, again), following)
 
         y, x, line, here = at = state(
             "position", {"y": signed(COORDINATE), "x": signed(COORDINATE), "line": ADDRESS_BITS, "here": ADDRESS_BITS}
         )
         stride_y, stride_x = (self._held(m, begins, v) for v in (self.stride_height, self.stride_width))
         first_y, first_x = Signal(signed(13), reset_less=True), Signal(signed(13), reset_less=True)
-        with m.If(begins):
+        origin = self._held(m, self.begin, self.steps.origin, "origin")
+        with m.If(self.begin):
             m.d.sync += [first_y.eq(-self.pad_top), first_x.eq(-self.pad_left)]
-        to_first, to_line = Signal(), Signal()
-        moved, keeps, again = (Signal(name=name) for name in ("moved", "keeps_later", "again_later"))
-        m.d.sync += [to_first.eq(last), to_line.eq(last_column)]
-        m.d.sync += [moved.eq(self.moves), keeps.eq(controls[2]), again.eq(controls[3])]
+        to_first, to_line = Signal(), Signal()  # with the beginning, all go to their first values
+        moved, keep_later, again_later = (Signal(name=name) for name in ("moved", "keep_later", "again_later"))
+        m.d.sync += [to_first.eq(last | self.begin), to_line.eq(last_column)]
+        m.d.sync += [moved.eq(self.moves), keep_later.eq(keep), again_later.eq(again)]
         below = line + Mux(to_line, steps.position_row, 0)
-        begin = (-self.pad_top, -self.pad_left, self.steps.origin, self.steps.origin)
-        first = (first_y, first_x, steps.origin, steps.origin)
+        first = (first_y, first_x, origin, origin)
         onward = (
             further(y, Mux(to_line, stride_y, 0)),
             Mux(to_line, first_x, further(x, stride_x)),
@@ -149,30 +150,21 @@ class Window(wiring.Component):
             Mux(to_line, below, here + steps.position_column),
         )
         following = [Mux(to_first, a, b) for a, b in zip(first, onward, strict=True)]
-        self._walk(m, at, (moved, begins, keeps, again), begin, following)
+        self._walk(m, at, (moved, keep_later, again_later), following)
         return y, x, here
 
     def _walk(
-        self,
-        m: Module,
-        registers: Sequence[Signal],
-        controls: Sequence[Value],
-        begin: Sequence[ValueLike],
-        following: Sequence[Value],
+        self, m: Module, registers: Sequence[Signal], controls: Sequence[Value], following: Sequence[Value]
     ) -> None:
-        """Registers that go on to the values that follow, or begin; controls: (moves, begins, keeps, again)."""
-        moves, begins, keeps, again = controls
+        """Registers that go on to the values that follow; controls: (moves, keep, again)."""
+        moves, keep, again = controls
         if self.groups:
             kept = [Signal.like(register, name=f"kept_{register.name}") for register in registers]
-            with m.If(begins):
-                m.d.sync += [register.eq(value) for register, value in zip(kept, begin, strict=True)]
-            with m.Elif(keeps):
+            with m.If(keep):
                 m.d.sync += [register.eq(value) for register, value in zip(kept, following, strict=True)]
             following = [Mux(again, a, b) for a, b in zip(kept, following, strict=True)]
         with m.If(moves):
-            m.d.sync += [
-                register.eq(Mux(begins, a, b)) for register, a, b in zip(registers, begin, following, strict=True)
-            ]
+            m.d.sync += [register.eq(value) for register, value in zip(registers, following, strict=True)]
 
     def _kernel(self, m: Module, begins: Value, steps: Value) -> tuple[Value, Value, Value]:
         """The counter over kernel positions and their channel rows; returns its share of (y, x, address), later."""
@@ -191,13 +183,15 @@ class Window(wiring.Component):
             Mux(line_end, columns == 1, Mux(pixel_end, columns_left == 1, last_column)),
             Mux(last, rows == 1, Mux(line_end, rows_left == 1, last_row)),
         )
+        m.d.comb += self.last_kernel_follows.eq(Mux(self.begin, Cat(begin).all(), Cat(onward).all()))
+        with m.If(self.begin | self.next_kernel):
+            m.d.sync += last.eq(self.last_kernel_follows)
         with m.If(self.begin):
             m.d.sync += [
                 rows_left.eq(self.kernel_height - 1),
                 columns_left.eq(self.kernel_width - 1),
                 channels_left.eq(self.channel_rows - 1),
                 *(register.eq(value) for register, value in zip(ends, begin, strict=True)),
-                last.eq(Cat(begin).all()),
             ]
         with m.Elif(self.next_kernel):
             m.d.sync += [
@@ -205,7 +199,6 @@ class Window(wiring.Component):
                 columns_left.eq(Mux(line_end, columns - 1, columns_left - pixel_end)),
                 rows_left.eq(Mux(last, rows - 1, rows_left - line_end)),
                 *(register.eq(value) for register, value in zip(ends, onward, strict=True)),
-                last.eq(Cat(onward).all()),
             ]
 
         stride_y, stride_x = (self._held(m, begins, v) for v in (self.dilation_height, self.dilation_width))
