@@ -310,7 +310,7 @@ class PostProcessUnit(wiring.Component):
         """The position that is next, and its issue; returns (issued, illegal, a result is issued, it is the last)."""
         config, depthwise = self.config, self._depthwise
         self._counts, self._window, self._sums, self._adds = (
-            Signal(name=name) for name in ("is_counters", "is_window", "reads_sums", "adds")
+            Signal(name=name) for name in ("reads_counters", "is_window", "reads_sums", "adds")
         )
         self._stride, self._count, self._chains = Signal(12), Signal(16), Signal()
         self._operand_row, self._output_row = Signal(17), Signal(17)
@@ -345,6 +345,7 @@ class PostProcessUnit(wiring.Component):
         unread = uses & (walk.address >= config.operand_depth)
         operand = Signal.like(self.operand_address, name="operand")
         sums = Signal.like(self.accumulator_address, name="sums")
+        banks = Signal(2, name="banks")  # which of them the position reads
         with m.If(walk.next):
             m.d.sync += [
                 first.eq(walk.first),
@@ -354,6 +355,7 @@ class PostProcessUnit(wiring.Component):
                 operand.eq(walk.address),
                 unreadable.eq(unread if depthwise else 0),
                 sums.eq(accumulator),
+                banks.eq(Cat(self._sums & ~accumulator[0], self._sums & accumulator[0])),
                 misplaced.eq(~(rows_legal | ~self._sums) | ~output_legal | (0 if depthwise else unread)),
             ]
 
@@ -367,7 +369,7 @@ class PostProcessUnit(wiring.Component):
             issued = depthwise.issued | (issued & ~self._chains)
         m.d.comb += [
             illegal.eq(unreadable | misplaced),
-            conflict.eq(self._sums & self.bank_reads.bit_select(sums[0], 1) & ~fetched),
+            conflict.eq((banks & self.bank_reads).any() & ~fetched),
             fetches.eq(enable & ~illegal & ~conflict & ~fetched & self._sums),
             go.eq(enable & ~illegal & ~conflict & ~(result & self._occupied(m, go & result))),
         ]

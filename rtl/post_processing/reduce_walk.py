@@ -59,7 +59,8 @@ class ReduceWalk(wiring.Component):
         steps = setup.steps
         if self.shared:
             m.d.comb += self.steps.eq(steps)
-        pixel = Mux(single, self.stride, steps.position_column)
+        pixel = Signal(ADDRESS_BITS, reset_less=True)  # constant from the first step on
+        m.d.sync += pixel.eq(Mux(single, self.stride, steps.position_column))
 
         counts = {
             "window_pixels": Mux(single, 1, fields.kernel_width),

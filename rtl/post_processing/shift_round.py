@@ -120,15 +120,16 @@ class ShiftRound(wiring.Component):
         quotient, increment, negative, outside = shift_down(
             m, self.arithmetic, self.value, self.shift, _NEAR, (2, 2, 2), self.streamed
         )
-        total = Signal(signed(_NEAR + 1), reset_less=True)
-        far, below = Signal(reset_less=True), Signal(reset_less=True)  # far from the codes, on which side
-        rounded = Cat(C(1, 1), quotient).as_signed() + Cat(increment, self.zero_point).as_signed()  # one carry chain
-        m.d.sync += [total.eq(rounded >> 1), far.eq(outside), below.eq(negative)]
+        # A quotient with more bits becomes one that is at least 2^8 or below −2^8: also with the zero point it stays on
+        # its side of all codes, so that the clamp need not know of it.
+        near = Cat(quotient[:-1], negative ^ outside, negative)
+        total = Signal(signed(_NEAR + 2), reset_less=True)
+        rounded = Cat(C(1, 1), near).as_signed() + Cat(increment, self.zero_point).as_signed()  # one carry chain
+        m.d.sync += total.eq(rounded >> 1)
 
         sign = self.arithmetic.activation_bits - 1
-        high, low = Mux(far, ~below, total > self.y_max), Mux(far, below, total < self.y_min)
         m.d.sync += [
-            self.clipped.eq(far | (total[sign:] != total[-1].replicate(len(total) - sign))),
-            self.result.eq(Mux(high, self.y_max, Mux(low, self.y_min, total))),
+            self.clipped.eq(total[sign:] != total[-1].replicate(len(total) - sign)),
+            self.result.eq(Mux(total > self.y_max, self.y_max, Mux(total < self.y_min, self.y_min, total))),
         ]
         return m
