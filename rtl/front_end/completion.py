@@ -30,7 +30,7 @@ class Completion(wiring.Component):
     running, stopping, resetting : a run is under way; it stops; because of a soft reset
     clear : for one cycle: the first of a run, and the one after a soft reset
     ends : for one cycle: the run's last, unless a soft reset ended it
-    done, failed, error, error_index : how the last run ended
+    done, failed, error, error_index : how the last run ended, until the cycle after `clear`
     """
 
     def __init__(self):
@@ -95,11 +95,9 @@ class Completion(wiring.Component):
                 self.running.eq(~self.reset),
                 self.stopping.eq(0),
                 quiet_cycles.eq(0),
-                self.done.eq(0),
-                self.failed.eq(0),
-                self.error.eq(Error.NONE),
-                self.error_index.eq(0),
             ]
+        with m.If(self.clear):
+            m.d.sync += [self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_index.eq(0)]
         return m
 
     def _choose(self, m: Module, deadlocked: Value) -> data.View:

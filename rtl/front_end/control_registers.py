@@ -27,7 +27,7 @@ from emulator.registers import (
 from ..bus.axi import AXI4Lite
 from ..post_processing.lane_counters import COUNTER_BYTE
 from ..unit import ERROR_BITS, INDEX_BITS
-from .telemetry import COUNTER_HALF
+from .telemetry import COUNTER_HALF, ROUND
 
 WORD = 32
 WORD_SHIFT = 2
@@ -36,8 +36,9 @@ _LANE_BIT = exact_log2(LANE_COUNTERS_OFFSET)
 
 
 class ControlRegisters(wiring.Component):
-    """A write takes effect in the cycle in which the later one of its address and data is taken. A read takes 3 cycles,
-    of a counter up to two rounds of those who visit the counters, and brings what has been counted up to its beginning.
+    """A write takes effect in the cycle in which the later one of its address and data is taken, to what describes the
+    program a cycle later. A read takes 3 cycles, of a counter up to two rounds of those who visit the counters, and
+    brings what has been counted up to its beginning.
 
     What describes the program cannot be written during a run; low bits that must be 0 are.
 
@@ -46,8 +47,8 @@ class ControlRegisters(wiring.Component):
     lite : the bus
     start, reset : for one cycle, in that of the write
     program_address, program_bytes, memory_base, memory_bytes : as written
-    running, resetting, done, failed, error, error_index, ends : as of `Completion`
-    counters, lane_counters : what `Telemetry` visits, and `LaneCounters` in each lane
+    running, resetting, done, failed, error, error_index, ends, clear : as of `Completion`
+    coming, counters, lane_counters : what `Telemetry` will visit and visits, and `LaneCounters` in each lane
     interrupt : the run has ended, this has not been acknowledged, and the interrupt is enabled
     """
 
@@ -73,6 +74,8 @@ class ControlRegisters(wiring.Component):
                 "error": In(ERROR_BITS),
                 "error_index": In(INDEX_BITS),
                 "ends": In(1),
+                "clear": In(1),
+                "coming": In(range(ROUND)),
                 "counters": In(COUNTER_HALF),
                 "lane_counters": In(data.ArrayLayout(COUNTER_BYTE, config.columns)),
                 "interrupt": Out(1),
@@ -83,7 +86,8 @@ class ControlRegisters(wiring.Component):
         m = Module()
         enable, pending, acknowledge = Signal(), Signal(), Signal()
         values = {
-            "status": Cat(self.running, self.done, self.failed, self.resetting),
+            # In the first cycle of a run `Completion` still says how the one before has ended.
+            "status": Cat(self.running, self.done & ~self.clear, self.failed & ~self.clear, self.resetting),
             "interrupt_enable": enable,
             "error": self.error,
             "error_index": self.error_index,
@@ -101,42 +105,43 @@ class ControlRegisters(wiring.Component):
 
     def _write(self, m: Module, enable: Signal, acknowledge: Signal) -> None:
         lite = self.lite
-        address, word, strobes = Signal(REGISTER_ADDRESS_BITS), Signal(WORD), Signal(WORD // 8)
-        held_address, held_word, held_strobes = (
-            Signal.like(s, name=f"held_{s.name}") for s in (address, word, strobes)
+        # A bit for each register that can be written: the address means it, it is written, it has been.
+        names = ("control", "interrupt_enable", *self.aligned)
+        meant, held, now, written = (
+            Signal(len(names), name=name) for name in ("meant", "held_meant", "written_now", "written")
         )
+        word, strobes = Signal(WORD), Signal(WORD // 8)
         address_held, word_held, writes = Signal(), Signal(), Signal()
         m.d.comb += [
             lite.awready.eq(~address_held),
             lite.wready.eq(~word_held),
-            address.eq(Mux(address_held, held_address, lite.awaddr)),
-            word.eq(Mux(word_held, held_word, lite.wdata)),
-            strobes.eq(Mux(word_held, held_strobes, lite.wstrb)),
+            meant.eq(Cat(lite.awaddr[WORD_SHIFT:] == register(name).offset >> WORD_SHIFT for name in names)),
             writes.eq((address_held | lite.awvalid) & (word_held | lite.wvalid) & ~lite.bvalid),
         ]
         with m.If(lite.awvalid & lite.awready):
-            m.d.sync += [address_held.eq(1), held_address.eq(lite.awaddr)]
+            m.d.sync += [address_held.eq(1), held.eq(meant)]
         with m.If(lite.wvalid & lite.wready):
-            m.d.sync += [word_held.eq(1), held_word.eq(lite.wdata), held_strobes.eq(lite.wstrb)]
+            m.d.sync += [word_held.eq(1), word.eq(lite.wdata), strobes.eq(lite.wstrb)]
         with m.If(lite.bvalid & lite.bready):
             m.d.sync += lite.bvalid.eq(0)
         with m.If(writes):
             m.d.sync += [address_held.eq(0), word_held.eq(0), lite.bvalid.eq(1)]
-
-        def is_written(name: str) -> Value:
-            return writes & (address[WORD_SHIFT:] == register(name).offset >> WORD_SHIFT)
-
-        commands = Mux(is_written("control") & strobes[0], word[:8], 0)
+        m.d.comb += now.eq(Mux(writes, Mux(address_held, held, meant), 0))
+        m.d.sync += written.eq(now)
+        # The count of cycles begins with the write, and the interrupt follows it before the response.
+        byte, is_byte = Mux(word_held, word[:8], lite.wdata[:8]), Mux(word_held, strobes[0], lite.wstrb[0])
+        commands = Mux(now[names.index("control")] & is_byte, byte, 0)
         m.d.comb += [
             self.reset.eq((commands & CONTROL_RESET).any()),
             self.start.eq((commands & CONTROL_START).any() & ~self.reset & ~self.running),
             acknowledge.eq((commands & CONTROL_ACKNOWLEDGE).any()),
         ]
-        with m.If(is_written("interrupt_enable") & strobes[0]):
-            m.d.sync += enable.eq(word[0])
+        with m.If(now[names.index("interrupt_enable")] & is_byte):
+            m.d.sync += enable.eq(byte[0])
         for name, unit in self.aligned.items():
             target = getattr(self, name)
-            with m.If(is_written(name) & ~self.running):
+            # `word` and `strobes` still hold what was written.
+            with m.If(written[names.index(name)] & ~self.running):
                 for byte in range(WORD // 8):
                     low, high = max(8 * byte, exact_log2(unit)), 8 * byte + 8
                     if low < high:
@@ -182,13 +187,15 @@ class ControlRegisters(wiring.Component):
 
     def _counter(self, m: Module, address: Value, begins: Value) -> tuple[Value, Value]:
         """(a counter as it goes by, whether both halves have, the lower one first)."""
-        index, visited = address[WORD_SHIFT + 1 :][: len(self.counters.place) - 1], self.counters
-        lower, upper, begun, there = Signal(len(visited.half)), Signal(len(visited.half)), Signal(), Signal()
-        here = visited.place[1:] == index
-        with m.If(here & ~visited.place[0]):
-            m.d.sync += [lower.eq(visited.half), begun.eq(1)]
-        with m.If(here & visited.place[0]):
-            m.d.sync += [upper.eq(visited.half), there.eq(begun)]
+        index, half = address[WORD_SHIFT + 1 :][: len(self.coming) - 1], self.counters.half
+        lower, upper = (Signal(len(half), reset_less=True, name=name) for name in ("lower", "upper"))
+        lower_here, upper_here, begun, there = Signal(), Signal(), Signal(), Signal()
+        comes = self.coming[1:] == index  # with the address of the read before where this one begins
+        m.d.sync += [lower_here.eq(comes & ~self.coming[0]), upper_here.eq(comes & self.coming[0])]
+        with m.If(lower_here):
+            m.d.sync += [lower.eq(half), begun.eq(1)]
+        with m.If(upper_here):
+            m.d.sync += [upper.eq(half), there.eq(begun)]
         with m.If(begins):
             m.d.sync += [begun.eq(0), there.eq(0)]
         return Cat(lower, upper), there

@@ -1,6 +1,7 @@
 """Decoder: gathers an instruction's words, checks its fields and puts it into its unit's queue."""
 
 from functools import reduce
+from itertools import pairwise
 from operator import and_
 
 from amaranth import *
@@ -24,8 +25,6 @@ from emulator.instructions import (
 
 from ..fields import fields_layout
 from ..unit import ERROR_BITS, INDEX_BITS
-
-STOPPED = DECODE_STAGES + 1
 
 
 class Decoder(wiring.Component):
@@ -81,9 +80,10 @@ class Decoder(wiring.Component):
         # A word and its refusal go into registers that a block RAM has behind it: no reset, and nothing but `take`.
         last_refused, is_last, earlier_refused = Signal(reset_less=True), Signal(), Signal()
         refused, code_refused = (is_last & last_refused) | earlier_refused, Signal()
-        stage, moves, complete, enters = Signal(range(STOPPED + 1)), Signal(), Signal(), Signal()
-        rests = Signal(init=1)  # whether `stage` is 0
-        error, halts, units = self._check(m, code_refused)
+        # `age` has a bit for each cycle of an instruction in here, `rests` is set where there is none and may be one.
+        age, rests = Signal(DECODE_STAGES), Signal(init=1)
+        moves, complete, enters = Signal(), Signal(), Signal()
+        error, illegal, halts, units = self._check(m, code_refused)
         m.d.comb += [
             complete.eq(count[-1]),  # it counts up to `words`, a power of two
             moves.eq(complete & rests),
@@ -95,39 +95,27 @@ class Decoder(wiring.Component):
             m.d.sync += [gathered.eq(Cat(gathered, self.word)[width:]), last_refused.eq(self.word_refused)]
         m.d.sync += [is_last.eq(self.take | (is_last & ~moves)), earlier_refused.eq(refused & ~moves)]
 
-        m.d.sync += self.fault.eq(0)
-        with m.Switch(stage):
-            with m.Case(0):
-                with m.If(self.exhausted & (count == 0) & ~self.halt):
-                    m.d.sync += [
-                        stage.eq(STOPPED),
-                        rests.eq(0),
-                        self.fault.eq(1),
-                        self.fault_code.eq(self.end_error),
-                        self.fault_index.eq(next_index),
-                    ]
-            with m.Case(DECODE_STAGES):
-                m.d.comb += self.blocked.eq((units & self.full).any())
-                with m.If(~self.halt):
-                    m.d.comb += self.push.eq(units & ~self.full)
-                    with m.If(enters):
-                        m.d.sync += [stage.eq(0), rests.eq(1)]
-                    with m.Elif(halts):
-                        m.d.sync += [stage.eq(STOPPED), self.ended.eq(1)]
-                    with m.Elif(error != Error.NONE):
-                        m.d.sync += [
-                            stage.eq(STOPPED),
-                            self.fault.eq(1),
-                            self.fault_code.eq(error),
-                            self.fault_index.eq(self.index),
-                        ]
-            with m.Case(*range(1, DECODE_STAGES)):
-                m.d.sync += [stage.eq(stage + 1), self.early.eq(stage != DECODE_STAGES - 1)]
+        decides, rested, goes_on = age[-1], Signal(), Signal()
+        m.d.comb += [
+            # Nothing more comes, and an instruction leaves the decoder: both only where nothing stops them.
+            rested.eq(rests & self.exhausted & (count == 0) & ~self.halt),
+            goes_on.eq(decides & ~self.halt),
+            self.push.eq(Mux(goes_on, units & ~self.full, 0)),
+            self.blocked.eq(decides & (units & self.full).any()),
+        ]
+        m.d.sync += [
+            age.eq(Cat(moves, age[:-2], age[-2] | (decides & ~(goes_on & (enters | halts | illegal))))),
+            self.early.eq(moves | age[:-2].any()),
+            rests.eq((rests & ~moves & ~rested) | (goes_on & enters)),
+            self.fault.eq(rested | (goes_on & illegal)),
+            # Whoever sees no fault does not look at these.
+            self.fault_code.eq(Mux(rests, self.end_error, error)),
+            self.fault_index.eq(Mux(rests, next_index, self.index)),
+        ]
+        with m.If(goes_on & halts):
+            m.d.sync += self.ended.eq(1)
         with m.If(moves):
             m.d.sync += [
-                stage.eq(1),
-                rests.eq(0),
-                self.early.eq(1),
                 self.instruction.eq(gathered),
                 code_refused.eq(refused),
                 self.index.eq(next_index),
@@ -135,7 +123,7 @@ class Decoder(wiring.Component):
             ]
         with m.If(self.clear):
             m.d.sync += [
-                stage.eq(0),
+                age.eq(0),
                 rests.eq(1),
                 self.early.eq(0),
                 count.eq(0),
@@ -143,23 +131,34 @@ class Decoder(wiring.Component):
                 earlier_refused.eq(0),
                 next_index.eq(0),
                 self.ended.eq(0),
+                self.fault.eq(0),
             ]
         return m
 
-    def _check(self, m: Module, refused: Value) -> tuple[Signal, Signal, Signal]:
-        """Two cycles after the instruction: its error; without one, whether it is HALT; its unit as a bit."""
+    def _check(self, m: Module, refused: Value) -> tuple[Signal, Signal, Signal, Signal]:
+        """Two cycles after the instruction: its error, if there is one; without, if it is HALT; its unit as a bit."""
+        features = self.config.features
+        opcodes = [
+            opcode
+            for opcode in Opcode
+            if exists(opcode, features) and (opcode != Opcode.COUNTERS or self.config.counters)
+        ]
+        # Bits that some opcodes do not use, from where one of them ends to where the next one does.
+        bounds = sorted({used_bits(opcode, features) for opcode in opcodes} | {INSTRUCTION_BITS})
+        beyond = {low: Signal(name=f"bits_from_{low}") for low in bounds[:-1]}
+        for low, high in pairwise(bounds):
+            m.d.sync += beyond[low].eq(self.instruction[low:high].any())
         known, legal = [], {}
-        for opcode in Opcode:
-            if (opcode == Opcode.COUNTERS and not self.config.counters) or not exists(opcode, self.config.features):
-                continue
+        for opcode in opcodes:
             is_this, fits = Signal(name=f"is_{opcode.name.lower()}"), Signal(name=f"fits_{opcode.name.lower()}")
             m.d.sync += [
                 is_this.eq(self.instruction[:OPCODE_BITS] == opcode),
-                fits.eq(self._fits(m, opcode)),
+                fits.eq(self._fits(opcode)),
             ]
             known.append(is_this)
-            legal[opcode] = is_this & fits & ~refused
-        error, halts, units = Signal(ERROR_BITS), Signal(), Signal(len(Unit))
+            unused = Cat(bits for low, bits in beyond.items() if low >= used_bits(opcode, features))
+            legal[opcode] = is_this & fits & ~refused & ~unused.any()
+        error, illegal, halts, units = Signal(ERROR_BITS), Signal(), Signal(), Signal(len(Unit))
         m.d.sync += [
             error.eq(
                 Mux(
@@ -168,22 +167,23 @@ class Decoder(wiring.Component):
                     Mux(Cat(legal.values()).any(), Error.NONE, Mux(Cat(known).any(), Error.FIELD, Error.OPCODE)),
                 )
             ),
+            illegal.eq(~Cat(legal.values()).any()),
             halts.eq(legal[Opcode.HALT]),
             units.eq(
                 Cat(Cat(is_legal for o, is_legal in legal.items() if UNIT_OF.get(o) == unit).any() for unit in Unit)
             ),
         ]
-        return error, halts, units
+        return error, illegal, halts, units
 
-    def _fits(self, m: Module, opcode: Opcode) -> Value:
-        """Whether the instruction obeys the format of `opcode`."""
+    def _fits(self, opcode: Opcode) -> Value:
+        """Whether the fields of the format of `opcode` hold values that it allows."""
         fields = fields_layout(opcode)(self.instruction)
         features = self.config.features
-        checks = [~self.instruction[used_bits(opcode, features) :].any()]
+        checks: list[Value] = []
         for field in fields_of(opcode, features):
             value, least = fields[field.name], -(1 << (field.bits - 1)) if field.signed else 0
             if field.low > least:
                 checks.append(value.any() if field.low == 1 and not field.signed else value >= field.low)
             if field.most(features) < least + (1 << field.bits) - 1:
                 checks.append(value <= field.most(features))
-        return reduce(and_, checks)
+        return reduce(and_, checks, C(1, 1))

@@ -67,18 +67,23 @@ class Fetch(wiring.Component):
         size, shift = FETCH_AHEAD * self.words, exact_log2(INSTRUCTION_BYTES)
         remaining, room = Signal(32 - shift), Signal(signed(33 - shift))
         reserved, expected, level = (Signal(range(size + 1), name=name) for name in ("reserved", "expected", "level"))
-        state, asks, drops, arrived = Signal(range(4)), Signal(), Signal(), Signal()
+        state, arrived = Signal(range(4)), Signal()
+        has_room, some = Signal(), Signal()  # for one more instruction; whether `level` is not 0
         m.d.comb += [
             self.length.eq(self.words - 1),
             self.exhausted.eq((state == END) & (reserved == 0)),
-            self.idle.eq(expected == 0),
-            self.available.eq(level != 0),
+            self.idle.eq((expected == 0) & ~self.request),
+            self.available.eq(some),
         ]
-        # `take` and `valid` come late, so both sums are ready for them.
-        change = Mux(asks, self.words, Mux(drops, -self.words, 0))
+        # `take` and `valid` come late, so both sums are ready for them. A request counts once it is granted, and nobody
+        # looks at `has_room` in the cycle after.
+        change = Mux(self.grant, self.words, 0)
+        most = size - self.words
         m.d.sync += [
             reserved.eq(Mux(self.take, reserved + (change - 1), reserved + change)),
+            has_room.eq((reserved <= most) | (self.take & (reserved == most + 1))),
             expected.eq(Mux(self.valid, expected + (change - 1), expected + change)),
+            some.eq(arrived | (some & ~(self.take & (level == 1)))),
             level.eq(Mux(self.take, Mux(arrived, level, level - 1), Mux(arrived, level + 1, level))),
             arrived.eq(self.valid),
         ]
@@ -93,8 +98,7 @@ class Fetch(wiring.Component):
             with m.Case(CHECK):
                 with m.If(~self.stop & (self.end_error != Error.NONE)):
                     m.d.sync += state.eq(END)
-                with m.Elif(~self.stop & (reserved <= size - self.words)):
-                    m.d.comb += asks.eq(1)
+                with m.Elif(~self.stop & has_room):
                     m.d.sync += [self.request.eq(1), state.eq(REQUEST)]
             with m.Case(REQUEST):
                 with m.If(self.grant):
@@ -106,7 +110,6 @@ class Fetch(wiring.Component):
                         state.eq(SETTLE),
                     ]
                 with m.Elif(self.stop):
-                    m.d.comb += drops.eq(1)
                     m.d.sync += [self.request.eq(0), state.eq(CHECK)]
         with m.If(self.clear):
             m.d.sync += [
@@ -118,6 +121,7 @@ class Fetch(wiring.Component):
                 reserved.eq(0),
                 expected.eq(0),
                 level.eq(0),
+                some.eq(0),
                 arrived.eq(0),
             ]
         self._buffer(m, 1 << ceil_log2(size))
@@ -126,10 +130,10 @@ class Fetch(wiring.Component):
     def _buffer(self, m: Module, size: int) -> None:
         m.submodules.words = words = block_ram(self.width + 1, size, always=True)
         write, read = words.write_port(), words.read_port()
-        oldest = Signal.like(read.addr)
+        oldest, following = Signal.like(read.addr), Signal.like(read.addr, init=1)
         m.d.comb += [
             read.en.eq(1),
-            read.addr.eq(Mux(self.take, oldest + 1, oldest)),
+            read.addr.eq(Mux(self.take, following, oldest)),
             write.en.eq(self.valid),
             write.data.eq(Cat(self.data, self.refused)),
             Cat(self.word, self.word_refused).eq(read.data),
@@ -137,5 +141,7 @@ class Fetch(wiring.Component):
         with m.If(self.valid):
             m.d.sync += write.addr.eq(write.addr + 1)
         m.d.sync += oldest.eq(read.addr)
+        with m.If(self.take):
+            m.d.sync += following.eq(following + 1)
         with m.If(self.clear):
-            m.d.sync += [write.addr.eq(0), oldest.eq(0)]
+            m.d.sync += [write.addr.eq(0), oldest.eq(0), following.eq(1)]

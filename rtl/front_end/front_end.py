@@ -74,7 +74,7 @@ class FrontEnd(wiring.Component):
         give("interrupt memory_base memory_bytes", registers, self)
         give("program_address program_bytes memory_bytes", registers, sequencer)
         give("start reset", registers, completion)
-        give("running resetting done failed error error_index ends", completion, registers)
+        give("running resetting done failed error error_index ends clear", completion, registers)
         give("request address length", sequencer, self)
         give("grant valid data refused", self, sequencer)
         give("read written position", self, telemetry)
@@ -94,7 +94,11 @@ class FrontEnd(wiring.Component):
         for name in ("token_faults", "decoder_fault", "heads", "idle"):
             m.d.sync += getattr(completion, name).eq(getattr(sequencer, name))
         m.d.sync += completion.quiet.eq(sequencer.quiet & running)  # not what the run before has left
-        m.d.comb += [registers.counters.eq(telemetry.visited), registers.lane_counters.eq(self.lane_counters)]
+        m.d.comb += [
+            registers.coming.eq(telemetry.coming),
+            registers.counters.eq(telemetry.visited),
+            registers.lane_counters.eq(self.lane_counters),
+        ]
         for unit in Unit:
             port = getattr(self, unit.name.lower())
             wiring.connect(m, getattr(sequencer, unit.name.lower()), wiring.flipped(port))

@@ -59,6 +59,8 @@ class IssueQueue(wiring.Component):
         # The level's highest bit says that the queue is full: its depth is a power of two.
         # The head is a block RAM's output register: no reset, and the next row is read a cycle after it has loaded one.
         level, head = Signal(range(QUEUE_DEPTH + 1)), Signal(self.bits + INDEX_BITS, reset_less=True)
+        # Whether `level` is not 0, and whether it is 1.
+        some, single = Signal(), Signal()
         taken, loads = Signal(), Signal()
         m.d.comb += [
             # Half full, it is read elsewhere; below that, it was not full a cycle ago.
@@ -72,12 +74,16 @@ class IssueQueue(wiring.Component):
             self.issued.payload.instruction.eq(head[: self.bits]),
             self.issued.payload.index.eq(self.head_index),
             taken.eq(self.issued.valid & self.issued.ready),
-            self.moving.eq((level != 0) & ~self.valid),
-            loads.eq((level != 0) & (~self.valid | taken)),
-            self.present.eq((level != 0) | self.valid),
+            self.moving.eq(some & ~self.valid),
+            loads.eq(some & (~self.valid | taken)),
+            self.present.eq(some | self.valid),
+            single.eq(level == 1),
         ]
         # `loads` comes late, so both new levels are ready for it.
-        m.d.sync += level.eq(Mux(loads, Mux(self.push, level, level - 1), Mux(self.push, level + 1, level)))
+        m.d.sync += [
+            level.eq(Mux(loads, level - ~self.push, level + self.push)),
+            some.eq(self.push | (some & ~(loads & single))),
+        ]
         with m.If(taken):
             m.d.sync += self.eligible.eq(0)
         with m.Elif(self.valid):
@@ -89,5 +95,6 @@ class IssueQueue(wiring.Component):
         with m.If(self.push):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(self.clear):
-            m.d.sync += [level.eq(0), read.addr.eq(0), write.addr.eq(0), self.valid.eq(0), self.eligible.eq(0)]
+            m.d.sync += [level.eq(0), some.eq(0), self.valid.eq(0), self.eligible.eq(0)]
+            m.d.sync += [read.addr.eq(0), write.addr.eq(0)]
         return m

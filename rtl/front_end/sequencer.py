@@ -72,7 +72,7 @@ class Sequencer(wiring.Component):
             fetch.take.eq(decoder.take),
             fetch.stop.eq(self.halt | decoder.ended | ~self.running),
             decoder.clear.eq(self.clear),
-            decoder.halt.eq(self.halt | self.clear),
+            decoder.halt.eq(self.halt),
             tokens.clear.eq(self.clear),
         ]
         busy, moving = [], []

@@ -31,6 +31,7 @@ class Telemetry(wiring.Component):
     clear, running : a run begins; events count while `running`
     work, present : bit u: unit u works in this cycle; it has an instruction
     read, written, position : a read beat, a write beat, a position enters the array
+    coming : `visited.place` in the next cycle
     visited : `COUNTER_HALF`, in the order of `COUNTERS`, with the events up to five cycles before the lower half;
         `cycles` counts from the cycle that took the start
     """
@@ -47,6 +48,7 @@ class Telemetry(wiring.Component):
                 "read": In(1),
                 "written": In(1),
                 "position": In(1),
+                "coming": Out(range(ROUND)),
                 "visited": Out(COUNTER_HALF),
             }
         )
@@ -71,7 +73,8 @@ class Telemetry(wiring.Component):
         gathered = []
         for index, name in enumerate(COUNTERS):
             # Two registers: the sources lie all over the chip.
-            source, event, count = Signal(name=name), Signal(name=f"{name}_event"), Signal(bits_for(ROUND))
+            source, event = Signal(name=name), Signal(name=f"{name}_event")
+            count = Signal(bits_for(ROUND), reset_less=True, name=f"{name}_count")
             here = ring[2 * index]
             m.d.sync += [source.eq(sources[name]), event.eq(source & counts)]
             count_events(m, count, event, here)
@@ -95,10 +98,10 @@ class Telemetry(wiring.Component):
             m.d.sync += left.eq(left - 1)
         places, half, more = (
             [Signal.like(place, name=f"place_{i}") for i in range(2)],
-            Signal(HALF_BITS),
-            Signal(HALF_BITS),
+            Signal(HALF_BITS, reset_less=True),
+            Signal(HALF_BITS, reset_less=True),
         )
-        addend, carry, total = Signal(HALF_BITS), Signal(), Signal(HALF_BITS + 1)
+        addend, carry, total = Signal(HALF_BITS, reset_less=True), Signal(), Signal(HALF_BITS + 1)
         m.d.sync += [
             *(register.eq(value) for register, value in zip(places, [place, *places], strict=False)),
             fresh[1].eq(fresh[0]),
@@ -114,6 +117,7 @@ class Telemetry(wiring.Component):
             write.en.eq(1),
             write.addr.eq(places[1]),
             write.data.eq(total),
+            self.coming.eq(places[0]),
             self.visited.place.eq(places[1]),
             self.visited.half.eq(total),
         ]

@@ -55,7 +55,7 @@ class Tokens(wiring.Component):
                 ]
                 overflows.append(more & ~less & count.all())
                 with m.If((more & ~less & ~count.all()) | (less & ~more)):
-                    m.d.sync += count.eq(count + Mux(less, -1, 1))
+                    m.d.sync += count.eq(count + Mux(more, 1, -1))  # `less` comes late
                 with m.If(self.clear):
                     m.d.sync += count.eq(0)
             m.d.sync += self.fault[u].eq(Cat(overflows).any())
