@@ -36,9 +36,9 @@ TARGET_MHZ = 130
 WIRE_PS = 1000
 """What a wire between two LUTs takes while LUTs are mapped. Yosys says 300; once the 8×8 reference is
 placed it is 500 to 2,900, in the median 1,270, and one level less is worth a few LUTs more."""
-TOOLS = ("--placer", "heap", "--router", "router1")
-"""Of nextpnr's placers the one that looks at the clock while it spreads cells, which needs a floorplan to begin with;
-of its routers the one that needs minutes, not half an hour."""
+TOOLS = ("--placer", "heap", "--placer-heap-timingweight", "30", "--router", "router1")
+"""Of nextpnr's placers the one that looks at the clock while it spreads cells, three times as much as it does by
+itself, and the router that looks at it; both need a floorplan to begin with."""
 KEPT = ("processing_element", "processing_element_pair", "accumulator_lane", "post_process_lane", "weight_lane")
 """Modules that an accelerator has many of: each is synthesized once, as it is."""
 CELLS = {
