@@ -84,7 +84,7 @@ class Completion(wiring.Component):
                 with m.If(self.resetting):
                     m.d.sync += [self.resetting.eq(0), self.clear.eq(1)]
                 with m.Elif(drained):
-                    m.d.sync += [self.failed.eq(1), self.error.eq(chosen.code), self.error_index.eq(chosen.index)]
+                    m.d.sync += self.failed.eq(1)
                 with m.Else():
                     m.d.sync += self.done.eq(1)
             with m.Elif(~self.stopping & (faulty | (settled & waiting))):
@@ -96,6 +96,8 @@ class Completion(wiring.Component):
                 self.stopping.eq(0),
                 quiet_cycles.eq(0),
             ]
+        with m.If(self.running & drained):  # what a soft reset follows is cleared with it
+            m.d.sync += [self.error.eq(chosen.code), self.error_index.eq(chosen.index)]
         with m.If(self.clear):
             m.d.sync += [self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_index.eq(0)]
         return m

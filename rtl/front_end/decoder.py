@@ -38,7 +38,7 @@ class Decoder(wiring.Component):
     exhausted, end_error : no word will come; the error of the instruction that would be next
     full : of each unit's queue
     push, instruction, index : enters the queue of unit u in this cycle
-    early : the instruction is still being checked, and may enter later
+    early : in the next cycle an instruction is being checked, and may enter later
     ended : HALT has been decoded
     blocked : the instruction waits for room in its queue
     fault, fault_code, fault_index : for one cycle: an instruction is refused
@@ -101,11 +101,11 @@ class Decoder(wiring.Component):
             rested.eq(rests & self.exhausted & (count == 0) & ~self.halt),
             goes_on.eq(decides & ~self.halt),
             self.push.eq(Mux(goes_on, units & ~self.full, 0)),
+            self.early.eq(moves | age[:-2].any()),
             self.blocked.eq(decides & (units & self.full).any()),
         ]
         m.d.sync += [
             age.eq(Cat(moves, age[:-2], age[-2] | (decides & ~(goes_on & (enters | halts | illegal))))),
-            self.early.eq(moves | age[:-2].any()),
             rests.eq((rests & ~moves & ~rested) | (goes_on & enters)),
             self.fault.eq(rested | (goes_on & illegal)),
             # Whoever sees no fault does not look at these.
@@ -125,7 +125,6 @@ class Decoder(wiring.Component):
             m.d.sync += [
                 age.eq(0),
                 rests.eq(1),
-                self.early.eq(0),
                 count.eq(0),
                 is_last.eq(0),
                 earlier_refused.eq(0),

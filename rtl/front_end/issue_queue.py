@@ -13,13 +13,15 @@ from ..unit import INDEX_BITS, ISSUED
 class IssueQueue(wiring.Component):
     """QUEUE_DEPTH instructions and the head, in a register of its own, as wide as the unit's widest format.
 
-    A block RAM must not be read where it is written. So what may enter an almost empty queue is written while it
-    stands before it, into the place behind the last one, and the queue can read it in the cycle in which it enters.
+    A block RAM must not be read where it is written. So what may enter is written while it stands before the queue,
+    into the place behind the last one, and the queue can read it in the cycle in which it enters. Before a full queue,
+    it is written in the cycle after a place has become free, far from what is read.
 
     Members
     -------
     clear, stopping : be empty; issue nothing from the next cycle on
-    early, instruction, index : what may enter in the next cycle; it stays until then
+    early : in the next cycle there is what may enter in the one after that or later
+    instruction, index : what may enter; it stays until then
     push, full : it enters; there is no room
     available : bit u: there is a token of unit u for this unit
     issued : the head, once its tokens are there; it takes a cycle to see them
@@ -59,12 +61,12 @@ class IssueQueue(wiring.Component):
         # The level's highest bit says that the queue is full: its depth is a power of two.
         # The head is a block RAM's output register: no reset, and the next row is read a cycle after it has loaded one.
         level, head = Signal(range(QUEUE_DEPTH + 1)), Signal(self.bits + INDEX_BITS, reset_less=True)
-        # Whether `level` is not 0, and whether it is 1.
-        some, single = Signal(), Signal()
-        taken, loads = Signal(), Signal()
+        # Whether `level` is not 0; whether the head's register fills in this cycle, and whether it will as soon as the
+        # head is taken. That comes late and enables much, so all else is ready for it.
+        some, fills, follows = Signal(), Signal(), Signal()
+        writes, taken, loads, ready = Signal(reset_less=True), Signal(), Signal(), Signal()
         m.d.comb += [
-            # Half full, it is read elsewhere; below that, it was not full a cycle ago.
-            write.en.eq(~self.full & (self.early | level[-2])),
+            write.en.eq(writes),
             write.data.eq(Cat(self.instruction[: self.bits], self.index)),
             read.en.eq(1),
             self.full.eq(level[-1]),
@@ -74,20 +76,19 @@ class IssueQueue(wiring.Component):
             self.issued.payload.instruction.eq(head[: self.bits]),
             self.issued.payload.index.eq(self.head_index),
             taken.eq(self.issued.valid & self.issued.ready),
-            self.moving.eq(some & ~self.valid),
-            loads.eq(some & (~self.valid | taken)),
+            self.moving.eq(fills),
+            loads.eq(fills | (follows & self.issued.ready)),
             self.present.eq(some | self.valid),
-            single.eq(level == 1),
+            ready.eq(self.valid & ~taken & (~self.consumes | self.available).all() & ~self.stopping),
         ]
-        # `loads` comes late, so both new levels are ready for it.
         m.d.sync += [
+            writes.eq(Mux(self.full, loads, self.early)),
             level.eq(Mux(loads, level - ~self.push, level + self.push)),
-            some.eq(self.push | (some & ~(loads & single))),
+            some.eq(self.push | (some & ~(loads & (level == 1)))),
+            fills.eq(self.push & ~some & (~self.valid | taken)),
+            self.eligible.eq(ready),
+            follows.eq(ready & (some | self.push)),
         ]
-        with m.If(taken):
-            m.d.sync += self.eligible.eq(0)
-        with m.Elif(self.valid):
-            m.d.sync += self.eligible.eq((~self.consumes | self.available).all() & ~self.stopping)
         with m.If(loads):
             m.d.sync += [head.eq(read.data), read.addr.eq(read.addr + 1), self.valid.eq(1)]
         with m.Elif(taken):
@@ -95,6 +96,6 @@ class IssueQueue(wiring.Component):
         with m.If(self.push):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(self.clear):
-            m.d.sync += [level.eq(0), some.eq(0), self.valid.eq(0), self.eligible.eq(0)]
+            m.d.sync += [register.eq(0) for register in (level, some, fills, follows, self.valid, self.eligible)]
             m.d.sync += [read.addr.eq(0), write.addr.eq(0)]
         return m

@@ -69,11 +69,8 @@ def test_an_issue_queue_gives_what_has_entered(eager: float) -> None:
         ctx.set(queue.available, 15)
         stage = 0
         for cycle in range(1200):
-            if stage == 0 and rng.random() < 0.6:
-                stage = 1
-                ctx.set(queue.instruction, rng.getrandbits(queue.bits - OPCODE_BITS) << OPCODE_BITS)
-                ctx.set(queue.index, cycle)
-            ctx.set(queue.early, stage in (1, 2))
+            begins = stage == 0 and rng.random() < 0.6
+            ctx.set(queue.early, begins or stage == 1)
             ctx.set(queue.issued.ready, rng.random() < eager)
             push = stage == 3 and not ctx.get(queue.full) and rng.random() < 0.9
             ctx.set(queue.push, push)
@@ -82,7 +79,10 @@ def test_an_issue_queue_gives_what_has_entered(eager: float) -> None:
             if ctx.get(queue.issued.valid) and ctx.get(queue.issued.ready):
                 issued.append((ctx.get(queue.issued.payload.instruction), ctx.get(queue.issued.payload.index)))
             await ctx.tick()
-            stage = 0 if push else stage + (stage in (1, 2))
+            stage = 0 if push else stage + (begins or stage in (1, 2))
+            if begins:
+                ctx.set(queue.instruction, rng.getrandbits(queue.bits - OPCODE_BITS) << OPCODE_BITS)
+                ctx.set(queue.index, cycle)
 
     simulate(queue, bench)
     assert len(issued) > 60 and issued == entered[: len(issued)] and len(entered) <= len(issued) + 17
