@@ -106,9 +106,8 @@ class ConvolveUnit(wiring.Component):
             m.d.sync += has.eq(taken & ~both & ~stopped & ~port.clear)
         with m.If(take):
             payload = port.issued.payload
-            m.d.sync += [held.eq(1), instruction.eq(payload.instruction), index.eq(payload.index)]
-        with m.Elif(both | stopped | port.clear):
-            m.d.sync += held.eq(0)
+            m.d.sync += [instruction.eq(payload.instruction), index.eq(payload.index)]
+        m.d.sync += held.eq(Mux(held, ~(both | stopped | port.clear), take))
         m.d.comb += port.busy.eq(held | busy)
 
         # Of two faults the one of the earlier instruction counts; what looks ahead is never behind.

@@ -71,7 +71,7 @@ class GroupStreamer(wiring.Component):
         config, rows, prepared = self.config, self.config.rows, self.instruction
         m.submodules.window = window = Window(config.activation_depth, groups=True)
         m.d.comb += [getattr(window, name).eq(prepared[name]) for name in (*window.geometry, "channel_rows")]
-        m.d.comb += [window.steps.eq(self.steps), window.begin.eq(self.taken)]
+        m.d.comb += [window.steps.eq(self.steps), window.begin.eq(self.taken), window.follows.eq(self.taken)]
         begins, fresh, count = self._wait(m)
 
         running = Signal()

@@ -84,10 +84,11 @@ class Streamer(wiring.Component):
         blocks, blocks_left = Signal(4), Signal(4, reset_less=True)
         several, last_block = Signal(), Signal()  # what `blocks` and `blocks_left` are compared with 0
         elsewhere = Signal()  # the first tile carries on sums of other tiles than the last one
-        last_tile = Signal(reset_less=True)  # `last_block` and the window's `last_kernel`
-        # Much depends on these two in the same cycle. Where no instruction is waiting, the next one begins in every
-        # cycle, whether or not one is offered, and in the last of them it is.
-        permitted, begins = Signal(reset_less=True), Signal()
+        # Much depends on these in the same cycle. Where no instruction is waiting, the next one begins in every cycle,
+        # whether or not one is offered, and in the last of them it is. In an instruction's last tile, what is only
+        # used at the end of the tiles before may be the next instruction's.
+        permitted, tile_ends, begins = Signal(reset_less=True), Signal(), Signal()
+        follows = Signal(init=1)  # this is the last tile, or no instruction is waiting
         turn, last = Signal(), Signal()
         most = C(sum_round_trip(self.config) - 1)
         start_ends, start_over, start_left = self._wait(m, "start", self.started, most)
@@ -95,9 +96,11 @@ class Streamer(wiring.Component):
         turn_ends, _, _ = self._wait(m, "turn", turn, most)
         m.d.comb += [
             turn.eq(waiting & permitted),
-            last.eq(window.last_position & last_tile),
+            last.eq(window.last_position & follows),
+            tile_ends.eq(~waiting | (permitted & window.last_position)),
             begins.eq(~waiting | (permitted & last)),
-            window.begin.eq(begins),
+            window.begin.eq(~waiting | last),
+            window.follows.eq(follows),
             window.next_position.eq(turn),
             window.next_kernel.eq(turn & window.last_position & last_block),
             window.moves.eq(~waiting | permitted),
@@ -112,53 +115,54 @@ class Streamer(wiring.Component):
             took.eq(self.taken),
         ]
         # The prepared instruction lies here for long before it is taken, and the one before it was taken long ago.
-        further_blocks, other_places, begins_elsewhere = Signal(), Signal(), Signal()
+        further_blocks, one_tile, other_places, begins_elsewhere = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             further_blocks.eq(prepared.further_blocks != 0),
             other_places.eq(prepared.carry & (prepared.accumulator_row != first_row)),
         ]
+        m.d.comb += one_tile.eq(window.one_kernel & ~further_blocks)
         m.d.comb += begins_elsewhere.eq(other_places | (prepared.carry & (further_blocks | several)))
-        with m.If(turn):
-            m.d.sync += swap.eq(window.last_position)
-            with m.If(window.last_position):
+        with m.If(window.moves):
+            m.d.sync += swap.eq(~waiting | window.last_position)
+        with m.If(follows):
+            m.d.sync += blocks.eq(prepared.further_blocks)
+        with m.If(tile_ends):
+            with m.If(follows):
                 m.d.sync += [
-                    elsewhere.eq(0),
-                    blocks_left.eq(blocks_left - 1),
-                    last_block.eq(blocks_left == 1),
-                    last_tile.eq((blocks_left == 1) & window.last_kernel),
+                    carry.eq(prepared.carry),
+                    blocks_left.eq(prepared.further_blocks),
+                    last_block.eq(~further_blocks),
+                    follows.eq(one_tile | ~self.offered),
+                    elsewhere.eq(begins_elsewhere),
                 ]
-                with m.If(last_block):
-                    m.d.sync += [
-                        carry.eq(1),
-                        blocks_left.eq(blocks),
-                        last_block.eq(~several),
-                        last_tile.eq(~several & window.last_kernel_follows),
-                    ]
-        with m.If(begins):
-            m.d.sync += [
-                swap.eq(1),
-                carry.eq(prepared.carry),
-                blocks.eq(prepared.further_blocks),
-                blocks_left.eq(prepared.further_blocks),
-                last_block.eq(~further_blocks),
-                last_tile.eq(~further_blocks & window.last_kernel_follows),
-                elsewhere.eq(begins_elsewhere),
-            ]
+            with m.Else():
+                m.d.sync += [
+                    carry.eq(carry | last_block),
+                    blocks_left.eq(Mux(last_block, blocks, blocks_left - 1)),
+                    last_block.eq(Mux(last_block, ~several, blocks_left == 1)),
+                    follows.eq(
+                        Mux(last_block, ~several & window.last_kernel_next, (blocks_left == 1) & window.last_kernel)
+                    ),
+                    elsewhere.eq(0),
+                ]
         with m.If(self.taken):
             m.d.sync += several.eq(further_blocks)
-        m.d.sync += waiting.eq((~begins | self.offered) & ~self.stop & ~self.clear)
+        m.d.sync += waiting.eq(~begins | self.offered)
+        with m.If(self.stop | self.clear):
+            m.d.sync += [waiting.eq(0), follows.eq(1)]
 
         # Whether the position whose turn is next in the next cycle gets it then, if an instruction is waiting then.
-        carries, waits = Signal(), Signal()
+        next_one, carries, waits = Signal(), Signal(), Signal()
         m.d.comb += [
+            next_one.eq(~waiting | (permitted & follows)),  # within a tile, `permitted` depends on nothing
             carries.eq(
                 Mux(
-                    begins,
+                    next_one,
                     prepared.carry & ~Mux(further_blocks, before_ends, start_ends),
                     (carry | (permitted & last_block)) & ~Mux(several, before_ends, start_ends),
                 )
             ),
-            waits.eq(Mux(begins, begins_elsewhere, elsewhere & ~permitted) & ~(turn_ends & ~turn)),
+            waits.eq(Mux(next_one, begins_elsewhere, elsewhere & ~permitted) & ~(turn_ends & ~turn)),
         ]
         m.d.sync += permitted.eq(
             Mux(turn & ~window.last_position, 1, self.will_be_loaded & ~self.started & ~carries & ~waits)

@@ -27,14 +27,18 @@ class Window(wiring.Component):
 
     Members
     -------
-    geometry fields, channel_rows, steps : taken with `begin` and in the cycle after it; `steps` from a `WindowSetup`
-    begin : the counters are at their first values in the next cycle; wins over the steps
+    geometry fields, channel_rows, steps : taken with `begin` and in the cycle after it; `steps` from a `WindowSetup`,
+        the others as they are from the cycle before `begin` on
+    begin : with `moves`: the counters are at their first values in the next cycle; wins over the steps
     next_position, next_kernel : step a counter; after its last value it begins again
-    moves : `begin` or `next_position`; the user may know of either before it knows which
+    moves : it begins, or `next_position`; the user may know of either before it knows which
+    follows : before it begins, neither is the position counter to begin again nor the kernel counter to step: what they
+        need for that may be the next fields'; with each beginning
     keep : with `next_position`: the position stepped to is the one that `again` goes back to; the first one at first
     again : with `next_position`: go back
     last_position, last_kernel : the counter is at its last value
-    last_kernel_follows : `last_kernel` of the next cycle, given `begin` or `next_kernel`
+    last_kernel_next : `last_kernel` after the next step of the counter
+    one_kernel : the fields of a cycle ago have one kernel position and channel row
     valid, outside, address : `WINDOW_LATENCY` cycles after the counters: the pixel lies inside the input; it does and
         its row lies outside the scratchpad; its row modulo 2^ADDRESS_BITS
     """
@@ -49,13 +53,15 @@ class Window(wiring.Component):
                 "channel_rows": In(12),
                 "steps": In(WINDOW_STEPS),
                 "begin": In(1),
+                "follows": In(1),
                 "next_position": In(1),
                 "moves": In(1),
                 "next_kernel": In(1),
                 **({"keep": In(1), "again": In(1)} if groups else {}),
                 "last_position": Out(1),
                 "last_kernel": Out(1),
-                "last_kernel_follows": Out(1),
+                "last_kernel_next": Out(1),
+                "one_kernel": Out(1),
                 "valid": Out(1),
                 "outside": Out(1),
                 "address": Out(ADDRESS_BITS),
@@ -65,7 +71,7 @@ class Window(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         begins = Signal()  # `begin` a cycle ago, when coordinates and addresses follow what the counters did
-        m.d.sync += begins.eq(self.begin)
+        m.d.sync += begins.eq(self.begin & self.moves)
         steps = self._held(m, begins, self.steps, "steps")
         position = self._position(m, begins, steps)
         kernel = self._kernel(m, begins, steps)
@@ -100,7 +106,9 @@ class Window(wiring.Component):
 
     def _position(self, m: Module, begins: Value, steps: Value) -> tuple[Value, Value, Value]:
         """The counter over output positions; returns its share of (y, x, address), a cycle later."""
-        rows, columns = (self._held(m, self.begin, v) for v in (self.output_height, self.output_width))
+        begins_here = self.begin & self.moves
+        rows = self._held(m, self.follows, self.output_height)
+        columns = self._held(m, begins_here, self.output_width)
 
         def state(name: str, widths: dict[str, ShapeLike]) -> tuple[Signal, ...]:
             return tuple(Signal(w, name=f"{name}_{part}", reset_less=True) for part, w in widths.items())
@@ -113,7 +121,9 @@ class Window(wiring.Component):
         def ends(row: Value, column: Value) -> tuple[Value, Value, Value]:
             return row, column, row & column
 
-        begin = (self.output_height - 1, self.output_width - 1, *ends(self.output_height == 1, self.output_width == 1))
+        one_row, one_column = Signal(), Signal()
+        m.d.sync += [one_row.eq(self.output_height == 1), one_column.eq(self.output_width == 1)]
+        begin = (self.output_height - 1, self.output_width - 1, *ends(one_row, one_column))
         onward = (
             Mux(last, rows - 1, rows_left - last_column),
             Mux(last_column, columns, columns_left) - 1,
@@ -134,9 +144,11 @@ class Window(wiring.Component):
         )
         stride_y, stride_x = (self._held(m, begins, v) for v in (self.stride_height, self.stride_width))
         first_y, first_x = Signal(signed(13), reset_less=True), Signal(signed(13), reset_less=True)
-        origin = self._held(m, self.begin, self.steps.origin, "origin")
-        with m.If(self.begin):
-            m.d.sync += [first_y.eq(-self.pad_top), first_x.eq(-self.pad_left)]
+        origin = self._held(m, self.follows, self.steps.origin, "origin")
+        with m.If(self.follows):
+            m.d.sync += first_y.eq(-self.pad_top)
+        with m.If(begins_here):
+            m.d.sync += first_x.eq(-self.pad_left)
         to_first, to_line = Signal(), Signal()  # with the beginning, all go to their first values
         moved, keep_later, again_later = (Signal(name=name) for name in ("moved", "keep_later", "again_later"))
         m.d.sync += [to_first.eq(last | self.begin), to_line.eq(last_column)]
@@ -169,7 +181,7 @@ class Window(wiring.Component):
     def _kernel(self, m: Module, begins: Value, steps: Value) -> tuple[Value, Value, Value]:
         """The counter over kernel positions and their channel rows; returns its share of (y, x, address), later."""
         rows, columns, channels = (
-            self._held(m, self.begin, v) for v in (self.kernel_height, self.kernel_width, self.channel_rows)
+            self._held(m, self.follows, v) for v in (self.kernel_height, self.kernel_width, self.channel_rows)
         )
         rows_left, columns_left = Signal(8, reset_less=True), Signal(8, reset_less=True)
         channels_left = Signal(12, reset_less=True)
@@ -177,28 +189,27 @@ class Window(wiring.Component):
         line_end, last = Signal(), Signal()
         m.d.comb += [line_end.eq(pixel_end & last_column), self.last_kernel.eq(last)]
         ends = pixel_end, last_column, last_row
-        begin = self.channel_rows == 1, self.kernel_width == 1, self.kernel_height == 1
+        begin = tuple(Signal(name=f"one_kernel_{name}") for name in ("channel", "column", "row"))
+        fields = self.channel_rows, self.kernel_width, self.kernel_height
+        m.d.sync += [register.eq(field == 1) for register, field in zip(begin, fields, strict=True)]
         onward = (
             Mux(pixel_end, channels == 1, channels_left == 1),
             Mux(line_end, columns == 1, Mux(pixel_end, columns_left == 1, last_column)),
             Mux(last, rows == 1, Mux(line_end, rows_left == 1, last_row)),
         )
-        m.d.comb += self.last_kernel_follows.eq(Mux(self.begin, Cat(begin).all(), Cat(onward).all()))
-        with m.If(self.begin | self.next_kernel):
-            m.d.sync += last.eq(self.last_kernel_follows)
-        with m.If(self.begin):
+        left = rows_left, columns_left, channels_left
+        first_left = self.kernel_height - 1, self.kernel_width - 1, self.channel_rows - 1
+        onward_left = (
+            Mux(last, rows - 1, rows_left - line_end),
+            Mux(line_end, columns - 1, columns_left - pixel_end),
+            Mux(pixel_end, channels, channels_left) - 1,
+        )
+        m.d.comb += [self.one_kernel.eq(Cat(begin).all()), self.last_kernel_next.eq(Cat(onward).all())]
+        with m.If((self.begin & self.moves) | self.next_kernel):
+            m.d.sync += last.eq(Mux(self.follows, self.one_kernel, self.last_kernel_next))
             m.d.sync += [
-                rows_left.eq(self.kernel_height - 1),
-                columns_left.eq(self.kernel_width - 1),
-                channels_left.eq(self.channel_rows - 1),
-                *(register.eq(value) for register, value in zip(ends, begin, strict=True)),
-            ]
-        with m.Elif(self.next_kernel):
-            m.d.sync += [
-                channels_left.eq(Mux(pixel_end, channels, channels_left) - 1),
-                columns_left.eq(Mux(line_end, columns - 1, columns_left - pixel_end)),
-                rows_left.eq(Mux(last, rows - 1, rows_left - line_end)),
-                *(register.eq(value) for register, value in zip(ends, onward, strict=True)),
+                register.eq(Mux(self.follows, a, b))
+                for register, a, b in zip((*left, *ends), (*first_left, *begin), (*onward_left, *onward), strict=True)
             ]
 
         stride_y, stride_x = (self._held(m, begins, v) for v in (self.dilation_height, self.dilation_width))

@@ -32,6 +32,7 @@ class Prepared(wiring.Component):
         m.submodules.setup = setup = WindowSetup()
         m.submodules.window = window = Window(DEPTH)
         m.d.comb += [window.steps.eq(setup.steps), window.moves.eq(self.begin | self.next_position)]
+        m.d.comb += window.follows.eq(self.begin)
         for part in (setup, window):
             for name, member in part.signature.members.items():
                 if name in self.signature.members:
