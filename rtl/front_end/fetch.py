@@ -67,24 +67,25 @@ class Fetch(wiring.Component):
         size, shift = FETCH_AHEAD * self.words, exact_log2(INSTRUCTION_BYTES)
         remaining, room = Signal(32 - shift), Signal(signed(33 - shift))
         reserved, expected, level = (Signal(range(size + 1), name=name) for name in ("reserved", "expected", "level"))
-        state, arrived = Signal(range(4)), Signal()
-        has_room, some = Signal(), Signal()  # for one more instruction; whether `level` is not 0
+        state, granted, arrived = Signal(range(4)), Signal(), Signal()
+        has_room, some = Signal(), Signal()  # whether there is room for one more instruction; whether `level` is not 0
         m.d.comb += [
             self.length.eq(self.words - 1),
             self.exhausted.eq((state == END) & (reserved == 0)),
-            self.idle.eq((expected == 0) & ~self.request),
+            self.idle.eq((expected == 0) & ~self.request & ~granted),
             self.available.eq(some),
         ]
-        # `take` and `valid` come late, so both sums are ready for them. A request counts once it is granted, and nobody
-        # looks at `has_room` in the cycle after.
-        change = Mux(self.grant, self.words, 0)
-        most = size - self.words
+        # `grant`, `take` and `valid` come late: a request counts from two cycles after its grant on, when the next one
+        # may be decided, and both sums are ready for the other two.
+        change = Mux(granted, self.words, 0)
+        most = Mux(granted, size - 2 * self.words, size - self.words)  # where there is room for one more
         m.d.sync += [
             reserved.eq(Mux(self.take, reserved + (change - 1), reserved + change)),
             has_room.eq((reserved <= most) | (self.take & (reserved == most + 1))),
             expected.eq(Mux(self.valid, expected + (change - 1), expected + change)),
             some.eq(arrived | (some & ~(self.take & (level == 1)))),
             level.eq(Mux(self.take, Mux(arrived, level, level - 1), Mux(arrived, level + 1, level))),
+            granted.eq(self.grant),
             arrived.eq(self.valid),
         ]
         with m.Switch(state):
@@ -122,6 +123,7 @@ class Fetch(wiring.Component):
                 expected.eq(0),
                 level.eq(0),
                 some.eq(0),
+                granted.eq(0),
                 arrived.eq(0),
             ]
         self._buffer(m, 1 << ceil_log2(size))

@@ -93,7 +93,9 @@ class FrontEnd(wiring.Component):
         ]
         for name in ("token_faults", "decoder_fault", "heads", "idle"):
             m.d.sync += getattr(completion, name).eq(getattr(sequencer, name))
-        m.d.sync += completion.quiet.eq(sequencer.quiet & running)  # not what the run before has left
+        still = Signal()
+        m.d.sync += still.eq(sequencer.still & running)  # not what the run before has left
+        m.d.comb += completion.quiet.eq(still & completion.idle)
         m.d.comb += [
             registers.coming.eq(telemetry.coming),
             registers.counters.eq(telemetry.visited),

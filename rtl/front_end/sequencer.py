@@ -25,7 +25,8 @@ class Sequencer(wiring.Component):
     program_address, program_bytes, memory_bytes : where the program lies
     request, address, length, grant, valid, data, refused : as of `Fetch`
     load, convolve, post_process, store : the units
-    token_faults, decoder_fault, heads, idle, quiet : as of `Completion`
+    token_faults, decoder_fault, heads, idle : as of `Completion`
+    still : nothing moves, and nothing is left to decode or to make room for
     present : bit u: unit u has an instruction, in its queue or under way
     """
 
@@ -52,7 +53,7 @@ class Sequencer(wiring.Component):
                 "decoder_fault": Out(FAULT),
                 "heads": Out(data.ArrayLayout(FAULT, UNITS)),
                 "idle": Out(1),
-                "quiet": Out(1),
+                "still": Out(1),
                 "present": Out(UNITS),
             }
         )
@@ -111,6 +112,6 @@ class Sequencer(wiring.Component):
             self.decoder_fault.code.eq(decoder.fault_code),
             self.decoder_fault.index.eq(decoder.fault_index),
             self.idle.eq(~Cat(busy).any() & fetch.idle),
-            self.quiet.eq(self.idle & ~Cat(moving).any() & (decoder.ended | decoder.blocked)),
+            self.still.eq(~Cat(moving).any() & (decoder.ended | decoder.blocked)),
         ]
         return m

@@ -42,7 +42,7 @@ class Tokens(wiring.Component):
         m = Module()
         m.d.sync += self.fault_index.eq(self.finished_index)
         for u in range(UNITS):
-            overflows = []
+            overflows = Signal(UNITS, name=f"overflows_{u}")
             for v in range(UNITS):
                 count, more, less = (
                     Signal(bits, name=f"{name}_{u}_{v}")
@@ -53,12 +53,12 @@ class Tokens(wiring.Component):
                     less.eq(self.taken[v] & self.consumes[v][u]),
                     self.available[v][u].eq(count != 0),
                 ]
-                overflows.append(more & ~less & count.all())
+                m.d.sync += overflows[v].eq(more & ~less & count.all())
                 with m.If((more & ~less & ~count.all()) | (less & ~more)):
                     m.d.sync += count.eq(count + Mux(more, 1, -1))  # `less` comes late
                 with m.If(self.clear):
                     m.d.sync += count.eq(0)
-            m.d.sync += self.fault[u].eq(Cat(overflows).any())
-        with m.If(self.clear):
-            m.d.sync += self.fault.eq(0)
+            m.d.comb += self.fault[u].eq(overflows.any())
+            with m.If(self.clear):
+                m.d.sync += overflows.eq(0)
         return m
