@@ -57,15 +57,17 @@ class ReadArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        loads_turn, free = Signal(), Signal()
+        loads_turn, free, loads = Signal(), Signal(), Signal()
         # OUTSTANDING bursts are under way; no further one is granted; whose beats come.
         full, closed, owner = Signal(), Signal(), Signal()
         ends, ended = Signal(), Signal()  # a burst has its last beat; it had in the cycle before
-        owners = Signal(OUTSTANDING)  # bit k: burst k under way, oldest first, belongs to the load unit
+        # Bit k: burst k under way, oldest first, belongs to the load unit; bits behind the last burst say anything.
+        owners = Signal(OUTSTANDING)
         m.d.comb += [
             free.eq((~self.arvalid | self.arready) & ~closed),
-            self.fetch_grant.eq(free & self.fetch_request & ~(self.load_request & loads_turn)),
-            self.load_grant.eq(free & self.load_request & ~(self.fetch_request & ~loads_turn)),
+            loads.eq(self.load_request & (loads_turn | ~self.fetch_request)),
+            self.fetch_grant.eq(free & self.fetch_request & ~loads),
+            self.load_grant.eq(free & loads),
             self.fetch_valid.eq(self.rvalid & ~owner),
             self.load_valid.eq(self.rvalid & owner),
             self.rready.eq(~owner | self.load_ready),
@@ -73,14 +75,14 @@ class ReadArbiter(wiring.Component):
         ]
         m.d.sync += ended.eq(ends)
         page = exact_log2(BOUNDARY_BYTES)
-        offset = Mux(self.load_grant, self.load_address, self.fetch_address)
-        granted = self.fetch_grant | self.load_grant
+        offset = Mux(loads, self.load_address, self.fetch_address)
+        granted = free & (self.fetch_request | self.load_request)
         with m.If(granted):
             m.d.sync += [
                 self.arvalid.eq(1),
                 self.araddr.eq(Cat(offset[:page], offset[page:] + self.memory_base[page:])),
-                self.arlen.eq(Mux(self.load_grant, self.load_length, self.fetch_length)),
-                loads_turn.eq(self.fetch_grant),
+                self.arlen.eq(Mux(loads, self.load_length, self.fetch_length)),
+                loads_turn.eq(~loads),
             ]
         with m.Elif(self.arready):
             m.d.sync += self.arvalid.eq(0)
@@ -90,12 +92,11 @@ class ReadArbiter(wiring.Component):
             full.eq(fills),
             closed.eq(fills | self.halts),
         ]
-        place = Signal(range(OUTSTANDING + 1))
-        shifted = Signal(OUTSTANDING)
-        m.d.comb += [place.eq(self.outstanding - ended), shifted.eq(Mux(ended, owners >> 1, owners))]
-        following = Signal(OUTSTANDING)
+        # Every place behind the last burst takes the owner of the next one, granted or not.
+        kept, following = Signal(OUTSTANDING), Signal(OUTSTANDING)
         for burst in range(OUTSTANDING):
-            m.d.comb += following[burst].eq(Mux(granted & (place == burst), self.load_grant, shifted[burst]))
+            m.d.comb += kept[burst].eq(Mux(self.outstanding > burst, owners[burst], loads))
+        m.d.comb += following.eq(Mux(ended, Cat(kept[1:], loads), kept))
         m.d.sync += [owners.eq(following), owner.eq(Mux(ends, following[1], following[0]))]
         with m.If(self.clear):
             m.d.sync += loads_turn.eq(0)

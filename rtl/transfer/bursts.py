@@ -54,9 +54,17 @@ class PixelWalk(wiring.Component):
         # Pixels, and lines, that follow − 1: the sign says early in the cycle that it is the last one.
         pixels_left, lines_left = Signal(signed(17)), Signal(signed(17))
         following = Mux(line_ends, line_address, self.address) + Mux(line_ends, fields.line_stride, fields.pixel_stride)
+        next_pixels_left, next_lines_left = Signal.like(pixels_left), Signal.like(lines_left)
         m.d.comb += [
             line_ends.eq(pixels_left[-1]),
-            self.last.eq(line_ends & lines_left[-1]),
+            next_pixels_left.eq(
+                Mux(
+                    self.begins,
+                    first.pixels - 2,
+                    Mux(line_ends, fields.pixels, pixels_left) - Mux(line_ends, 2, 1),
+                )
+            ),
+            next_lines_left.eq(Mux(self.begins, first.lines - 2, lines_left - line_ends)),
             self.next_address.eq(following),
             self.next_row.eq(self.row + fields.pixel_rows),
         ]
@@ -64,14 +72,9 @@ class PixelWalk(wiring.Component):
             m.d.sync += [
                 self.address.eq(Mux(self.begins, first.memory_address, self.next_address)),
                 self.row.eq(Mux(self.begins, first.row, self.next_row)),
-                pixels_left.eq(
-                    Mux(
-                        self.begins,
-                        first.pixels - 2,
-                        Mux(line_ends, fields.pixels, pixels_left) - Mux(line_ends, 2, 1),
-                    )
-                ),
-                lines_left.eq(Mux(self.begins, first.lines - 2, lines_left - line_ends)),  # one enable for all
+                pixels_left.eq(next_pixels_left),
+                lines_left.eq(next_lines_left),  # one enable for all
+                self.last.eq(next_pixels_left[-1] & next_lines_left[-1]),  # much begins by it: a register
             ]
             with m.If(self.begins | line_ends):
                 m.d.sync += line_address.eq(Mux(self.begins, first.memory_address, self.next_address))
@@ -131,7 +134,9 @@ class BurstWalk(wiring.Component):
         move, walking = Signal(), Signal()
         more = Signal()  # the pixel has further bursts
         rest = Signal(size_bits + 1 - word_bits)  # words that follow the burst asked for, − 1
-        m.d.comb += [move.eq(~self.valid & ~more & self.enable), pixels.next.eq(self.start | (move & walking))]
+        idle = Signal(init=1)  # ~valid & ~more, in a register: much moves by it
+        m.d.sync += idle.eq(~self.asks & (~self.valid | self.accept) & (~more | self.stop))
+        m.d.comb += [move.eq(idle & self.enable), pixels.next.eq(self.start | (move & walking))]
         with m.If(self.start):
             m.d.sync += [walking.eq(1), span.eq(self.fields.pixel_bytes - 1)]
         with m.Elif(move & pixels.last):
@@ -183,10 +188,13 @@ class BurstWalk(wiring.Component):
                     first_words.eq(later_words),
                 ]
 
-        # Bursts.
+        # Bursts. What one is may change at a stop, which comes late in the cycle: it is not valid then.
+        takes, found = Signal(), Signal()
         m.d.comb += [
-            self.fault.eq(move & checked & illegal & ~self.stop),
-            self.asks.eq(~self.valid & self.enable & (more | (checked & ~illegal)) & ~self.stop),
+            found.eq(move & checked & illegal),
+            self.fault.eq(found & ~self.stop),
+            takes.eq(~self.valid & self.enable & (more | (checked & ~illegal))),
+            self.asks.eq(takes & ~self.stop),
             self.busy.eq(walking | summed | multiplied | checked | self.valid | more),
         ]
         burst = Signal.like(word)
@@ -196,7 +204,7 @@ class BurstWalk(wiring.Component):
         with m.Elif(self.accept):
             m.d.sync += self.valid.eq(0)
         several = rest[beat_bits:].any()
-        with m.If(self.asks):
+        with m.If(takes):
             m.d.sync += [
                 burst.eq(Mux(more, Cat(C(0, beat_bits), burst[beat_bits:] + 1), first_word)),
                 self.length.eq(
@@ -209,6 +217,6 @@ class BurstWalk(wiring.Component):
                 rest.eq(Mux(more, Cat(rest[:beat_bits], rest[beat_bits:] - 1), beyond)),
                 more.eq(Mux(more, several, crosses)),
             ]
-        with m.If(self.stop | self.fault):
+        with m.If(self.stop | found):
             m.d.sync += [walking.eq(0), summed.eq(0), multiplied.eq(0), checked.eq(0), more.eq(0)]
         return m

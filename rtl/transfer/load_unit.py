@@ -84,9 +84,13 @@ class LoadUnit(wiring.Component):
 
         # An instruction hands over to `following`, which waits for its beats, and then to `current`, whose beats come.
         pending, waiting, moving = Signal(), Signal(), Signal()
-        moves, begins, enter, fresh = Signal(), Signal(), Signal(), Signal()
+        # Registers, since much depends on them: `overlaps` has looked at `following` for a cycle; the first overlap of
+        # `following` is stepped to, as nothing is moving; beats of `current` are taken.
+        settled, starts, taking = Signal(), Signal(), Signal()
+        moves, begins, enter = Signal(), Signal(), Signal()
         following, following_index, following_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
         current, current_index, current_lanes = Signal.like(fields), Signal(INDEX_BITS), Signal(LANE_BITS)
+        current_target, current_signals = Signal.like(fields.target), Signal.like(fields.signal)
         step, refused, over, ends = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             over.eq(port.halt | refused),
@@ -104,34 +108,42 @@ class LoadUnit(wiring.Component):
             overlaps.first.eq(following),
             overlaps.first_lanes.eq(following_lanes),
             overlaps.begins.eq(begins),
+            overlaps.starts.eq(starts),
             overlaps.fields.eq(current),
             overlaps.lanes.eq(current_lanes),
-            overlaps.step.eq(step | (begins & ~moving)),
-            refused.eq(self.rvalid & self.rresp.any() & moving & ~dropping),
-            step.eq(self.rvalid & ~self.rresp.any() & moving & ~dropping),
+            overlaps.step.eq(step | starts),
+            refused.eq(self.rvalid & self.rresp.any() & taking),
+            step.eq(self.rvalid & ~self.rresp.any() & taking),
             self.rready.eq((overlaps.word_ends & moving) | dropping),
             ends.eq(step & overlaps.last),
             moves.eq(pending & ~waiting),
-            begins.eq(waiting & ~fresh & (~moving | overlaps.last)),  # `overlaps` looks at it for a cycle
-            enter.eq(begins & (~moving | step)),
+            begins.eq(settled & (~moving | overlaps.last_pixel)),
+            enter.eq(starts | (settled & ends)),
         ]
-        m.d.sync += fresh.eq(moves)
+        m.d.sync += [settled.eq(waiting & ~enter), starts.eq(waiting & ~settled & (~moving | ends))]
         with m.If(moves):
             m.d.sync += [following.eq(fields), following_index.eq(index), following_lanes.eq(lanes), waiting.eq(1)]
+        # What only further pixels take may change before the last one ends.
+        with m.If(begins):
+            m.d.sync += current.eq(following)
         with m.If(enter):
             m.d.sync += [
-                current.eq(following),
-                current_index.eq(following_index),
+                current_target.eq(following.target),
                 current_lanes.eq(following_lanes),
+                current_index.eq(following_index),
+                current_signals.eq(following.signal),
                 waiting.eq(0),
                 moving.eq(1),
+                taking.eq(1),
             ]
         with m.Elif(ends):
-            m.d.sync += moving.eq(0)
-        ended, in_flight = self._rows(m, step, overlaps, current.target)
+            m.d.sync += [moving.eq(0), taking.eq(0)]
+        with m.Elif(refused):
+            m.d.sync += taking.eq(0)
+        ended, in_flight = self._rows(m, step, overlaps, current_target)
         # Whose last beat is on its way to its row.
         ending = Signal(LOAD_WRITE_DELAY * (INDEX_BITS + 4), reset_less=True)
-        m.d.sync += ending.eq(Cat(current_index, current.signal, ending))
+        m.d.sync += ending.eq(Cat(current_index, current_signals, ending))
 
         owed = Signal(range(17))  # bursts whose last beat is to come
         m.d.sync += owed.eq(owed + (self.request & self.grant) - (self.rvalid & self.rready & self.rlast))
@@ -148,8 +160,8 @@ class LoadUnit(wiring.Component):
             halted.eq(port.halt),
             port.finished.eq(ended),
             port.fault.eq((walk.fault | refused) & ~stopped),
-            port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
-            port.fault_index.eq(Mux(walk.fault, index, current_index)),
+            port.fault_code.eq(Mux(refused, Error.BUS, Error.ADDRESS)),
+            port.fault_index.eq(Mux(refused, current_index, index)),
         ]
         with m.If(walk.fault | refused):
             m.d.sync += stopped.eq(1)
@@ -164,7 +176,7 @@ class LoadUnit(wiring.Component):
             with m.If(moves):
                 m.d.sync += pending.eq(0)
         with m.If(port.clear):
-            flags = walking, pending, waiting, fresh, moving, start, stopped, dropping
+            flags = walking, pending, waiting, settled, starts, moving, taking, start, stopped, dropping
             m.d.sync += [flag.eq(0) for flag in flags]
         return m
 

@@ -33,7 +33,8 @@ class OverlapWalk(wiring.Component):
     -------
     first, first_lanes : a transfer's instruction, and bytes of a row, from two cycles before its first overlap shows
     fields, lanes : the same, constant from then on
-    begins : the next overlap is a transfer's first one; known early in the cycle
+    begins : the next pixel is a transfer's first one; known early in the cycle, and true until it is stepped to
+    starts : with `begins`: the next `step` goes to it, whatever is shown
     step : go to the next overlap
     row, lane : scratchpad row, and the overlap's first byte in it
     word_left : bytes of the word from the overlap's first on, 1 to bus_bytes
@@ -41,6 +42,7 @@ class OverlapWalk(wiring.Component):
     rotation : bytes from the overlap's place in the word up to its place in the row, modulo bus_bytes
     word_ends, row_ends : the overlap is the last one of its word, of its row
     burst_ends : its word is the last one of its burst
+    last_pixel : its pixel is the transfer's last one
     last : it is the last one of the transfer
     """
 
@@ -52,6 +54,7 @@ class OverlapWalk(wiring.Component):
                 "first": In(fields_layout(Opcode.LOAD)),
                 "first_lanes": In(LANE_BITS),
                 "begins": In(1),
+                "starts": In(1),
                 "fields": In(fields_layout(Opcode.LOAD)),
                 "lanes": In(LANE_BITS),
                 "step": In(1),
@@ -63,6 +66,7 @@ class OverlapWalk(wiring.Component):
                 "word_ends": Out(1),
                 "row_ends": Out(1),
                 "burst_ends": Out(1),
+                "last_pixel": Out(1),
                 "last": Out(1),
             }
         )
@@ -80,20 +84,22 @@ class OverlapWalk(wiring.Component):
         first_left, first_rest = Signal.like(row_left), Signal.like(rest)
         first_short, first_last = Signal(), Signal()
         word = Signal(beat_bits)
-        pixel_ends = Signal()
+        pixel_ends, turns = Signal(), Signal()
         m.d.comb += [
             self.size.eq(Mux(word_short, self.word_left, row_left)),
             self.rotation.eq(self.lane + self.word_left),
             self.row_ends.eq(row_short),
             pixel_ends.eq(row_short & last_row),
+            turns.eq(self.starts | pixel_ends),  # the next overlap is another pixel's
             # Where the word is the longer one, the row ends; so the word ends too if the row is the pixel's last.
             self.word_ends.eq(word_short | last_row),
             self.burst_ends.eq(self.word_ends & (pixel_ends | word.all())),
+            self.last_pixel.eq(pixels.last),
             self.last.eq(pixel_ends & pixels.last),
             pixels.first.eq(first),
             pixels.fields.eq(self.fields),
             pixels.begins.eq(self.begins),
-            pixels.next.eq(self.step & (self.begins | pixel_ends)),
+            pixels.next.eq(self.step & turns),
         ]
         # What a transfer begins with, in registers: the instruction lies there before it.
         short, both_short = first.pixel_bytes <= first_lanes, first.pixel_bytes <= first_lanes << 1
@@ -103,65 +109,82 @@ class OverlapWalk(wiring.Component):
         # A pixel's first row again, as far as words reach: at most bus_bytes of it, and whether that is all of it.
         begin_reach, begin_fits = Signal.like(self.word_left), Signal()
         reach, fits = Signal.like(self.word_left), Signal()
-        whole, least = Signal.like(self.word_left), Signal.like(row_left)
-        m.d.comb += [
-            whole.eq(self.bus_bytes - first.memory_address[:word_bits]),
-            least.eq(Mux(short, first.pixel_bytes, first_lanes)),
-        ]
+        # The first row is the least of the pixel and the lanes: it is compared by comparing both, at the same time.
+        whole, reaches = Signal.like(self.word_left), (first.pixel_bytes, first_lanes)
+        pixel_fits, lanes_fit = (reach <= self.bus_bytes for reach in reaches)
+        m.d.comb += whole.eq(self.bus_bytes - first.memory_address[:word_bits])
         m.d.sync += [
             begin_word.eq(whole),
-            begin_row.eq(least),
-            begin_word_short.eq(whole <= least),
-            begin_row_short.eq(least <= whole),
-            begin_reach.eq(Mux(least <= self.bus_bytes, least, self.bus_bytes)),
-            begin_fits.eq(least <= self.bus_bytes),
+            begin_row.eq(Mux(short, first.pixel_bytes, first_lanes)),
+            begin_word_short.eq((whole <= first.pixel_bytes) & (whole <= first_lanes)),
+            begin_row_short.eq((first.pixel_bytes <= whole) | (first_lanes <= whole)),
+            begin_reach.eq(Mux(pixel_fits | lanes_fit, Mux(short, first.pixel_bytes, first_lanes), self.bus_bytes)),
+            begin_fits.eq(pixel_fits | lanes_fit),
             begin_rest.eq(first.pixel_bytes - first_lanes),
             begin_rest_short.eq(both_short),
             begin_last.eq(short),
         ]
         # What may follow, each by itself, and only then which of it does: another overlap of this pixel, the next pixel
-        # of the line, the first one of the next line.
-        word_inside, row_inside = Signal.like(self.word_left), Signal.like(row_left)
+        # of the line, the first one of the next line, a transfer's first one.
+        word_inside, row_inside, beyond = Signal.like(self.word_left), Signal.like(row_left), Signal.like(row_left)
+        more_word, more_row = Signal.like(self.word_left), Signal.like(row_left)
         word_pixel, word_line = Signal.like(self.word_left), Signal.like(self.word_left)
         m.d.comb += [
-            word_inside.eq(Mux(word_short, self.bus_bytes, self.word_left - row_left)),
-            row_inside.eq(Mux(row_short, Mux(rest_short, rest, lanes), row_left - self.word_left)),
+            beyond.eq(Mux(rest_short, rest, lanes)),
+            more_word.eq(self.word_left - row_left),
+            more_row.eq(row_left - self.word_left),
+            word_inside.eq(Mux(word_short, self.bus_bytes, more_word)),
+            row_inside.eq(Mux(row_short, beyond, more_row)),
             word_pixel.eq(self.bus_bytes - (pixels.address + self.fields.pixel_stride)[:word_bits]),
             word_line.eq(self.bus_bytes - (pixels.line_address + self.fields.line_stride)[:word_bits]),
         ]
 
-        def following(inside, of_word):
-            """Of this pixel, or of the first word of the next one."""
-            return Mux(pixel_ends, Mux(pixels.line_ends, of_word(word_line), of_word(word_pixel)), inside)
+        # Comparisons of the next two, of which the longer one has bytes left over, by that one: shorter than after it.
+        word_short_inside = Mux(
+            word_short,
+            Mux(row_short, beyond >= self.bus_bytes, more_row >= self.bus_bytes),
+            more_word <= beyond,
+        )
+        row_short_inside = Mux(
+            row_short,
+            Mux(word_short, beyond <= self.bus_bytes, beyond <= more_word),
+            more_row <= self.bus_bytes,
+        )
 
+        def following(inside, of_pixel, of_transfer):
+            """Of this pixel, of the next one, or of a transfer's first one."""
+            return Mux(turns, Mux(self.begins, of_transfer, of_pixel), inside)
+
+        def of_word(value):
+            """Of the first word of the next pixel."""
+            return Mux(pixels.line_ends, value(word_line), value(word_pixel))
+
+        # What only later pixels take: the pixel shown until a transfer begins is the last one of the transfer before.
+        with m.If(self.begins):
+            m.d.sync += [
+                first_left.eq(begin_row),
+                reach.eq(begin_reach),
+                fits.eq(begin_fits),
+                first_rest.eq(begin_rest),
+                first_short.eq(begin_rest_short),
+                first_last.eq(begin_last),
+            ]
+        short_rest = Mux(row_short, rest <= lanes << 1, rest_short)
         with m.If(self.step):
-            with m.If(self.begins):
-                m.d.sync += [
-                    self.word_left.eq(begin_word),
-                    row_left.eq(begin_row),
-                    word_short.eq(begin_word_short),
-                    row_short.eq(begin_row_short),
-                    first_left.eq(begin_row),
-                    reach.eq(begin_reach),
-                    fits.eq(begin_fits),
-                    self.row.eq(first.row),
-                    self.lane.eq(0),
-                    word.eq(first.memory_address[word_bits:]),
-                ]
-                beyond = (begin_rest, begin_rest_short, begin_last)
-                for registers in ((rest, rest_short, last_row), (first_rest, first_short, first_last)):
-                    m.d.sync += [register.eq(value) for register, value in zip(registers, beyond, strict=True)]
-            with m.Else():
-                m.d.sync += [
-                    self.word_left.eq(following(word_inside, lambda word: word)),
-                    row_left.eq(Mux(pixel_ends, first_left, row_inside)),
-                    word_short.eq(following(word_inside <= row_inside, lambda word: word <= reach)),
-                    row_short.eq(following(row_inside <= word_inside, lambda word: fits & (reach <= word))),
-                    self.row.eq(Mux(pixel_ends, pixels.next_row, self.row + row_short)),
-                    self.lane.eq(Mux(pixel_ends | row_short, 0, self.lane + self.word_left)),
-                    word.eq(Mux(pixel_ends, pixels.next_address[word_bits:], word + word_short)),
-                    rest.eq(Mux(pixel_ends, first_rest, rest - Mux(row_short, lanes, 0))),
-                    rest_short.eq(Mux(pixel_ends, first_short, Mux(row_short, rest <= lanes << 1, rest_short))),
-                    last_row.eq(Mux(pixel_ends, first_last, Mux(row_short, rest_short, last_row))),
-                ]
+            m.d.sync += [
+                self.word_left.eq(following(word_inside, of_word(lambda word: word), begin_word)),
+                row_left.eq(following(row_inside, first_left, begin_row)),
+                word_short.eq(following(word_short_inside, of_word(lambda word: word <= reach), begin_word_short)),
+                row_short.eq(
+                    following(row_short_inside, of_word(lambda word: fits & (reach <= word)), begin_row_short)
+                ),
+                self.row.eq(following(self.row + row_short, pixels.next_row, first.row)),
+                self.lane.eq(Mux(turns | row_short, 0, self.lane + self.word_left)),
+                word.eq(
+                    following(word + word_short, pixels.next_address[word_bits:], first.memory_address[word_bits:])
+                ),
+                rest.eq(following(rest - Mux(row_short, lanes, 0), first_rest, begin_rest)),
+                rest_short.eq(following(short_rest, first_short, begin_rest_short)),
+                last_row.eq(following(Mux(row_short, rest_short, last_row), first_last, begin_last)),
+            ]
         return m

@@ -16,6 +16,11 @@ from .bursts import BurstWalk
 from .overlaps import OverlapWalk, rotate_right
 
 
+def count(value: Value, more: Value, less: Value) -> Value:
+    """A counter's next value: one more, one less, or, where both or none are, the same; one sum instead of two."""
+    return value + Cat(more ^ less, (less & ~more).replicate(len(value) - 1))
+
+
 class StoreUnit(wiring.Component):
     """One overlap of a row and a beat a cycle: with an aligned bus as wide as the row, a beat a cycle.
 
@@ -70,6 +75,7 @@ class StoreUnit(wiring.Component):
         m.submodules.walk = walk = BurstWalk(config.bus_bytes)
         m.submodules.overlaps = overlaps = OverlapWalk(config.bus_bytes)
         refused, step, moves, finish = Signal(), Signal(), Signal(), Signal()
+        full = Signal()  # OUTSTANDING bursts are under way
         m.d.comb += [
             refused.eq(self.bvalid & self.bresp.any()),
             walk.fields.eq(fields),
@@ -78,7 +84,7 @@ class StoreUnit(wiring.Component):
             walk.depth.eq(config.output_depth),
             walk.memory_bytes.eq(self.memory_bytes),
             walk.base.eq(self.memory_base),
-            walk.enable.eq(self.outstanding != OUTSTANDING),
+            walk.enable.eq(~full),
             walk.stop.eq(port.halt | refused),
             walk.accept.eq(self.awready),
             self.awvalid.eq(walk.valid),
@@ -87,6 +93,7 @@ class StoreUnit(wiring.Component):
             overlaps.first.eq(fields),
             overlaps.first_lanes.eq(config.columns),
             overlaps.begins.eq(seen),
+            overlaps.starts.eq(seen),
             overlaps.fields.eq(fields),
             overlaps.lanes.eq(config.columns),
             overlaps.step.eq(step | seen),
@@ -101,9 +108,10 @@ class StoreUnit(wiring.Component):
         has_rows, has_room = Signal(), Signal(init=1)
         m.d.comb += step.eq(has_rows & has_room)
         m.d.sync += [
-            self.outstanding.eq(self.outstanding + walk.asks - self.bvalid),
-            unread.eq(unread + walk.asks - (step & overlaps.burst_ends)),
-            reserved.eq(reserved + (step & overlaps.word_ends) - sent),
+            self.outstanding.eq(count(self.outstanding, walk.asks, self.bvalid)),
+            full.eq(~self.bvalid & (full | (walk.asks & (self.outstanding == OUTSTANDING - 1)))),
+            unread.eq(count(unread, walk.asks, step & overlaps.burst_ends)),
+            reserved.eq(count(reserved, step & overlaps.word_ends, sent)),
             has_rows.eq(walk.asks | (unread > 1) | (has_rows & ~(step & overlaps.burst_ends))),
             has_room.eq(sent | (has_room & ~(step & overlaps.word_ends & (reserved == WRITE_BEATS - 1)))),
         ]
@@ -125,8 +133,8 @@ class StoreUnit(wiring.Component):
             seen.eq(start),
             port.finished.eq(finish),
             port.fault.eq((walk.fault | refused) & ~stopped),
-            port.fault_code.eq(Mux(walk.fault, Error.ADDRESS, Error.BUS)),
-            port.fault_index.eq(Mux(walk.fault | ~waiting | (older == 0), index, older_index)),
+            port.fault_code.eq(Mux(refused, Error.BUS, Error.ADDRESS)),
+            port.fault_index.eq(Mux(refused & waiting & (older != 0), older_index, index)),
         ]
         with m.If(moves):
             m.d.sync += [waiting.eq(1), older.eq(self.outstanding - self.bvalid)]
@@ -218,6 +226,6 @@ class StoreUnit(wiring.Component):
         m.d.sync += [
             write.addr.eq(write.addr + ending),
             sends.eq(read.addr),
-            level.eq(level + complete - sent),
+            level.eq(count(level, complete, sent)),
         ]
         return level
