@@ -71,9 +71,9 @@ class ConvolveUnit(wiring.Component):
         held, begins, stopped = (Signal(name=name) for name in ("held", "begins", "stopped"))
         instruction = Signal(fields_layout(Opcode.CONVOLVE), reset_less=True)
         index = Signal(INDEX_BITS, reset_less=True)
-        take = Signal()
+        take, room = Signal(), Signal(init=1)  # the latter: neither `held` nor `stopped`
         m.d.comb += [
-            port.issued.ready.eq(~held & ~stopped),
+            port.issued.ready.eq(room),
             take.eq(port.issued.valid & port.issued.ready),
             setup.start.eq(begins),
             setup.base.eq(instruction.input_row),
@@ -107,16 +107,20 @@ class ConvolveUnit(wiring.Component):
         with m.If(take):
             payload = port.issued.payload
             m.d.sync += [instruction.eq(payload.instruction), index.eq(payload.index)]
-        m.d.sync += held.eq(Mux(held, ~(both | stopped | port.clear), take))
+        leaves, stops = both | stopped | port.clear, walker.fault | ahead.fault | port.halt
+        m.d.sync += [
+            held.eq(Mux(held, ~leaves, take)),
+            room.eq(Mux(held, leaves, ~take) & (port.clear | ~(stopped | stops))),
+        ]
         m.d.comb += port.busy.eq(held | busy)
 
         # Of two faults the one of the earlier instruction counts; what looks ahead is never behind.
         m.d.sync += port.fault.eq(walker.fault | ahead.fault)
         m.d.comb += port.fault_code.eq(Error.ADDRESS)
-        with m.If(port.halt):
+        with m.If(stops):
             m.d.sync += stopped.eq(1)
         with m.If(walker.fault | ahead.fault):
-            m.d.sync += [stopped.eq(1), port.fault_index.eq(Mux(walker.fault, walker.issue_index, ahead.fault_index))]
+            m.d.sync += port.fault_index.eq(Mux(walker.fault, walker.issue_index, ahead.fault_index))
         with m.If(port.clear):
             m.d.sync += stopped.eq(0)
         m.d.comb += port.work.eq(self.positions)

@@ -100,7 +100,7 @@ class GroupStreamer(wiring.Component):
             self.due.eq(running & window.last_kernel & (place == group_due(config))),
             window.next_position.eq(running),
             window.moves.eq(self.taken | running),
-            window.next_kernel.eq(running & tile_end),
+            window.next_kernel.eq(self.taken | (running & tile_end)),
             window.keep.eq(tile_end & window.last_kernel),
             window.again.eq(tile_end & ~window.last_kernel),
         ]

@@ -62,8 +62,8 @@ class WeightLoader(wiring.Component):
         tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
         rows_left, further_rows = Signal(range(max(config.rows, 2))), Signal()  # and whether there are any
         loaded, ready, attempt, begins = Signal(), Signal(), Signal(), Signal()
-        blocks, blocks_left, last_block = Signal(4, reset_less=True), Signal(4, reset_less=True), Signal()
-        m.d.comb += last_block.eq(blocks_left == 0)
+        blocks, blocks_left = Signal(4, reset_less=True), Signal(4, reset_less=True)
+        last_block = Signal()  # what `blocks_left` is compared with 0
         # A cycle late: the fields are there long before they are taken, and the shadow is not free just after a tile.
         beyond, first_beyond, limit = Signal(), Signal(), config.weight_depth - config.rows
         m.d.sync += [beyond.eq(tile_row > limit), first_beyond.eq(self.weight_row > limit)]
@@ -91,6 +91,7 @@ class WeightLoader(wiring.Component):
                 tile_row.eq(tile_row + config.rows),
                 left.eq(left - last_block),
                 blocks_left.eq(Mux(last_block, blocks, blocks_left - 1)),
+                last_block.eq(Mux(last_block, blocks == 0, blocks_left == 1)),
                 active.eq((left != 1) | ~last_block),
             ]
         with m.Elif(self.read):
@@ -109,6 +110,7 @@ class WeightLoader(wiring.Component):
                 left.eq(self.tiles),
                 blocks.eq(self.further_blocks),
                 blocks_left.eq(self.further_blocks),
+                last_block.eq(self.further_blocks == 0),
                 self.fault_index.eq(self.index),
             ]
         if config.weight_zero_points:

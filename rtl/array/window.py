@@ -30,7 +30,7 @@ class Window(wiring.Component):
     geometry fields, channel_rows, steps : taken with `begin` and in the cycle after it; `steps` from a `WindowSetup`,
         the others as they are from the cycle before `begin` on
     begin : with `moves`: the counters are at their first values in the next cycle; wins over the steps
-    next_position, next_kernel : step a counter; after its last value it begins again
+    next_position, next_kernel : step a counter; after its last value it begins again; `next_kernel` with each beginning
     moves : it begins, or `next_position`; the user may know of either before it knows which
     follows : before it begins, neither is the position counter to begin again nor the kernel counter to step: what they
         need for that may be the next fields'; with each beginning
@@ -205,7 +205,7 @@ class Window(wiring.Component):
             Mux(pixel_end, channels, channels_left) - 1,
         )
         m.d.comb += [self.one_kernel.eq(Cat(begin).all()), self.last_kernel_next.eq(Cat(onward).all())]
-        with m.If((self.begin & self.moves) | self.next_kernel):
+        with m.If(self.next_kernel):
             m.d.sync += last.eq(Mux(self.follows, self.one_kernel, self.last_kernel_next))
             m.d.sync += [
                 register.eq(Mux(self.follows, a, b))

@@ -32,10 +32,10 @@ class Prepared(wiring.Component):
         m.submodules.setup = setup = WindowSetup()
         m.submodules.window = window = Window(DEPTH)
         m.d.comb += [window.steps.eq(setup.steps), window.moves.eq(self.begin | self.next_position)]
-        m.d.comb += window.follows.eq(self.begin)
+        m.d.comb += [window.follows.eq(self.begin), window.next_kernel.eq(self.begin | self.next_kernel)]
         for part in (setup, window):
             for name, member in part.signature.members.items():
-                if name in self.signature.members:
+                if name in self.signature.members and name != "next_kernel":
                     mine, other = getattr(self, name), getattr(part, name)
                     m.d.comb += other.eq(mine) if member.flow is wiring.In else mine.eq(other)
         return m
