@@ -22,7 +22,7 @@ from ..fields import fields_layout
 from ..unit import INDEX_BITS, UnitPort
 from .depthwise_chain import streams
 from .depthwise_issue import DepthwiseIssue
-from .post_process_lane import lane_control, lane_settings
+from .lane_layouts import lane_control, lane_settings
 from .reduce_walk import ReduceWalk
 from .results import Results
 
