@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from emulator.operators.products.walk import numba_installed
 
 from .element_steps import Cut, ElementStep, Floats, Shaped
-from .matrix_step import MatrixProduct, WeightCodes
+from .matrix.matrix_step import MatrixProduct, WeightCodes
 
 
 def together(*tensors: Tensor) -> bool:

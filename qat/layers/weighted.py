@@ -13,7 +13,7 @@ from emulator import layer_scales
 from ..distributed import Moments, combined, moments
 from ..integers.chain import Chain, together
 from ..integers.element_steps import Range
-from ..integers.matrix_step import matrix_product
+from ..integers.matrix.matrix_step import matrix_product
 from ..integers.rounding import SIMPLE
 from ..integers.tensor import QuantizedTensor, as_int
 from .layer import Step

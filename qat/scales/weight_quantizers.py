@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from emulator import Arithmetic
 
 from ..integers.chain import Chain, together
-from ..integers.matrix_step import WeightCodes
+from ..integers.matrix.matrix_step import WeightCodes
 from ..integers.quantize import quantized
 from ..integers.straight_through import straight_through
 from .scale import SCALES, Scale

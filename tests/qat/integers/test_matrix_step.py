@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from emulator import Arithmetic, layer_scales, quantize_multiplier
-from qat.integers import matrix_kernels
 from qat.integers.chain import Chain
 from qat.integers.element_steps import Range
-from qat.integers.matrix_step import WeightCodes, matrix_product
+from qat.integers.matrix import matrix_kernels
+from qat.integers.matrix.matrix_step import WeightCodes, matrix_product
 from qat.integers.tensor import QuantizedTensor
 
 LOW, HIGH = -100, 90

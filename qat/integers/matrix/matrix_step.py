@@ -17,12 +17,13 @@ from torch import Tensor
 
 from emulator import Arithmetic
 
-from .element_steps import Floats, Gradients, Range
-from .exact_product import EXACT_FLOAT32
-from .requantize import exact
-from .rounding import SIMPLE
-from .saturating_walk import walked_sums, walks
-from .tensor import QuantizedTensor
+from ..element_steps import Floats, Gradients, Range
+from ..exact_product import EXACT_FLOAT32
+from ..requantize import exact
+from ..rounding import SIMPLE
+from ..saturating_walk import walked_sums, walks
+from ..tensor import QuantizedTensor
+from .byte_product import Bytes, byte_sums, bytes_of, pays
 
 NO_EXCESS = np.empty((0, 0), np.int8)
 
@@ -30,7 +31,8 @@ NO_EXCESS = np.empty((0, 0), np.int8)
 @cache
 def _kernels() -> tuple[ModuleType, ModuleType]:
     """`kernels` and `matrix_kernels`, which import Numba; an import statement in every call would take a while."""
-    from . import kernels, matrix_kernels
+    from .. import kernels
+    from . import matrix_kernels
 
     return kernels, matrix_kernels
 
@@ -48,6 +50,7 @@ class WeightCodes:
     totals: NDArray[np.float64] = field(init=False)
     magnitudes: NDArray[np.float64] = field(init=False)
     saved: tuple[NDArray[Any], ...] = field(default=(), init=False)
+    bytes: Bytes | None = field(default=None, init=False)
 
     def forward(self, weight: Floats, scale: Floats) -> Floats:
         rows = weight.reshape(len(weight), -1)
@@ -68,6 +71,12 @@ class WeightCodes:
         _kernels()[0].scale_gradients(*arrays, to_scale)
         return (None, to_scale.astype(np.float32)), ()
 
+    def bytes_of(self, codes: Floats) -> Bytes | None:
+        """What `forward` has returned as int8, made once."""
+        if self.bytes is None:
+            self.bytes = bytes_of(codes, 0)
+        return self.bytes
+
 
 @dataclass(eq=False)
 class MatrixProduct:
@@ -78,6 +87,7 @@ class MatrixProduct:
 
     correction : (channels,), what is added to the float bias
     biases : codes of the bias, (channels,) float32; ratio : multiplier / 2^shift, (channels,) float64
+    coded : the step that has made w; zero_point : of x
     overflowing : x as rows whose sums may overflow and must be walked, and in which channels; None where none may
     wanted : whether x, and whether w, needs a gradient
     ideal, sums : what `forward` has found, without overflow and as they are, (rows, channels) exact integers
@@ -88,6 +98,8 @@ class MatrixProduct:
     biases: Floats
     ratio: NDArray[np.float64]
     ends: Range
+    coded: WeightCodes
+    zero_point: int
     overflowing: tuple[QuantizedTensor, Tensor] | None
     wanted: tuple[bool, bool]
     ideal: Tensor = field(init=False)
@@ -95,8 +107,8 @@ class MatrixProduct:
     saved: tuple[NDArray[Any], ...] = field(default=(), init=False)
 
     def forward(self, x: Floats, weight: Floats, bias: Floats, w_scale: Floats) -> Floats:
-        given, weights, start = map(torch.from_numpy, (x.reshape(-1, x.shape[-1]), weight, self.biases))
-        self.ideal = torch.addmm(start, given, weights.T)
+        self.ideal = self._ideal(x.reshape(-1, x.shape[-1]), weight)
+        weights, start = torch.from_numpy(weight), torch.from_numpy(self.biases)
         self.sums, excess = self.ideal.numpy(), NO_EXCESS
         if self.overflowing is not None:
             rows, risky = self.overflowing
@@ -110,6 +122,15 @@ class MatrixProduct:
         )
         self.saved = x, weight, bias, w_scale, state, excess
         return values.reshape(*x.shape[:-1], -1)
+
+    def _ideal(self, rows: Floats, weight: Floats) -> Tensor:
+        """The sums without overflow; of bytes where that is faster, the share of their zero point then taken off."""
+        if pays(len(rows), *weight.shape[::-1]):
+            codes, weights = bytes_of(rows, self.zero_point), self.coded.bytes_of(weight)
+            if codes is not None and weights is not None:
+                added = self.biases - self.zero_point * self.coded.totals
+                return torch.from_numpy(byte_sums(codes, weights, added))
+        return torch.addmm(*map(torch.from_numpy, (self.biases, rows, weight.T)))
 
     def backward(self, gradient: Floats) -> Gradients:
         """The gradients of x and w, where they are wanted, of the bias and the weights' scales, and of the scales."""
@@ -163,7 +184,7 @@ def matrix_product(
             if not walks(rows, codes, None, arithmetic):
                 return None
             overflowing = rows, torch.from_numpy(risky)
-    return MatrixProduct(scales, added, biases, ratio, ends, overflowing, wanted)
+    return MatrixProduct(scales, added, biases, ratio, ends, made, x.zero_point, overflowing, wanted)
 
 
 def _risky(biases: Floats, weight: WeightCodes, extremes: tuple[int, int], arithmetic: Arithmetic) -> NDArray[np.bool_]:

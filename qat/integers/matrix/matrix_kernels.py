@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels import INSIDE, _kernel, _magnitudes, _rounded
+from ..kernels import INSIDE, _kernel, _magnitudes, _rounded
 
 LARGEST_SHIFT = 62
 
@@ -79,6 +79,25 @@ def factors(
         largest = max(largest, multiplier)
         ratio[i] = math.ldexp(multiplier, exponent - bits)
     return worst, largest if plain else -1.0
+
+
+@_kernel
+def bytes_of(x: Any, zero_point: Any, codes: Any) -> Any:
+    """``codes = x + zero_point``; x : (elements,) float32; codes : alike, int8. Returns whether all are int8's."""
+    legal = True
+    for i in range(len(x)):
+        code = x[i] + zero_point
+        legal &= -128 <= code <= 127
+        codes[i] = np.int8(code)
+    return legal
+
+
+@_kernel
+def add_to_columns(products: Any, added: Any, sums: Any) -> None:
+    """``sums = products + added``; products : (rows, channels) int32; added : (channels,) float64; sums : float32."""
+    for row in range(products.shape[0]):
+        for i in range(products.shape[1]):
+            sums[row, i] = np.float32(np.float64(products[row, i]) + added[i])
 
 
 @_kernel

@@ -1,0 +1,1 @@
+"""A linear layer as steps of a chain."""
