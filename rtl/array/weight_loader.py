@@ -61,7 +61,7 @@ class WeightLoader(wiring.Component):
         active, free = Signal(), Signal(init=1)
         tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
         rows_left, further_rows = Signal(range(max(config.rows, 2))), Signal()  # and whether there are any
-        loaded, ready, attempt, begins = Signal(), Signal(), Signal(), Signal()
+        loaded, ready, advances, begins = Signal(), Signal(), Signal(), Signal()
         blocks, blocks_left = Signal(4, reset_less=True), Signal(4, reset_less=True)
         last_block = Signal()  # what `blocks_left` is compared with 0
         # A cycle late: the fields are there long before they are taken, and the shadow is not free just after a tile.
@@ -70,36 +70,34 @@ class WeightLoader(wiring.Component):
         m.d.comb += [
             self.taken.eq(self.offered & ~active),
             ready.eq(active & free & ~further_rows),
-            attempt.eq(ready & ~self.stop),
-            self.fault.eq(attempt & beyond),
-            begins.eq(attempt & ~beyond),
-            self.will_be_loaded.eq(loaded | (ready & ~beyond)),
+            advances.eq(ready & ~beyond),
+            self.fault.eq(ready & ~self.stop & beyond),
+            begins.eq(advances & ~self.stop),
+            self.will_be_loaded.eq(loaded | advances),
         ]
         with m.If(self.started):
             m.d.sync += loaded.eq(0)
         with m.If(self.freed):
             m.d.sync += free.eq(1)
-        m.d.sync += self.first.eq(begins)
+        m.d.sync += [
+            self.first.eq(begins),
+            self.read.eq(begins | further_rows),
+            further_rows.eq(Mux(begins, config.rows > 1, self.read & (rows_left > 1))),
+        ]
         with m.If(begins):
+            m.d.sync += [free.eq(0), loaded.eq(1)]
+        # What is only looked at while a tile is read, or while `active`, does not wait for `stop`, which comes late.
+        with m.If(ready):
+            m.d.sync += [rows_left.eq(config.rows - 1), self.address.eq(tile_row)]
+        with m.Elif(self.read):
+            m.d.sync += [rows_left.eq(rows_left - 1), self.address.eq(self.address + 1)]
+        with m.If(advances):
             m.d.sync += [
-                free.eq(0),
-                loaded.eq(1),
-                self.read.eq(1),
-                rows_left.eq(config.rows - 1),
-                further_rows.eq(config.rows > 1),
-                self.address.eq(tile_row),
                 tile_row.eq(tile_row + config.rows),
                 left.eq(left - last_block),
                 blocks_left.eq(Mux(last_block, blocks, blocks_left - 1)),
                 last_block.eq(Mux(last_block, blocks == 0, blocks_left == 1)),
                 active.eq((left != 1) | ~last_block),
-            ]
-        with m.Elif(self.read):
-            m.d.sync += [
-                self.read.eq(further_rows),
-                rows_left.eq(rows_left - 1),
-                further_rows.eq(rows_left > 1),
-                self.address.eq(self.address + 1),
             ]
         with m.If(self.taken):
             m.d.sync += active.eq(1)
@@ -115,7 +113,7 @@ class WeightLoader(wiring.Component):
             ]
         if config.weight_zero_points:
             first_entry, tile_entry = Signal(4, reset_less=True), Signal(4, reset_less=True)
-            with m.If(begins):
+            with m.If(advances):
                 m.d.sync += [self.entry.eq(tile_entry), tile_entry.eq(Mux(last_block, first_entry, tile_entry + 1))]
             with m.If(~active):
                 m.d.sync += [first_entry.eq(self.parameters), tile_entry.eq(self.parameters)]

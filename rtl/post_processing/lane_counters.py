@@ -1,5 +1,8 @@
 """LaneCounters: how often something happened in a lane, in a memory of bytes that are added to one after the other."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -24,6 +27,7 @@ class LaneCounters(wiring.Component):
     -------
     place : the byte visited: 0 to COUNTER_ROWS − 1 in turn, each counter at least once in 15 of its events; `NO_PLACE`
         may come in between
+    lowest : bit i: that byte is the lowest one of counter i
     clear : the byte becomes 0
     events : what is counted, bit i for counter i of `LANE_COUNTERS`
     current : the byte at `place` with what has happened before, in the same cycle
@@ -33,6 +37,7 @@ class LaneCounters(wiring.Component):
         super().__init__(
             {
                 "place": In(PLACE_BITS),
+                "lowest": In(len(LANE_COUNTERS)),
                 "clear": In(1),
                 "events": In(len(LANE_COUNTERS)),
                 "current": Out(8),
@@ -43,23 +48,21 @@ class LaneCounters(wiring.Component):
         m = Module()
         m.submodules.bytes = memory = Memory(shape=8, depth=16, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        byte, counter = self.place[:2], self.place[2:]
         gathered, carry = [], Signal()
         for index, event in enumerate(self.events):
             count = Signal(4, name=f"gathered_{index}")
-            visited = (counter == index) & (byte == 0)
-            count_events(m, count, event, visited)
-            gathered.append(Mux(counter == index, count, 0))
+            count_events(m, count, event, self.lowest[index])
+            gathered.append(Mux(self.lowest[index], count, 0))
         total = Signal(9)
-        more = Mux(byte == 0, gathered[0] | gathered[1] | gathered[2], carry)
+        more = reduce(or_, gathered, carry & ~self.lowest.any())
         m.d.comb += [
             read.addr.eq(self.place),
             write.addr.eq(self.place),
             write.en.eq(self.place != NO_PLACE),
-            total.eq(read.data + more),
-            self.current.eq(Mux(self.clear, 0, total[:8])),
+            total.eq(Mux(self.clear, 0, read.data) + Mux(self.clear, 0, more)),
+            self.current.eq(total[:8]),
             write.data.eq(self.current),
         ]
         with m.If(self.place != NO_PLACE):
-            m.d.sync += carry.eq(total[8] & ~self.clear)
+            m.d.sync += carry.eq(total[8])
         return m

@@ -6,6 +6,7 @@ from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import PARAMETER_ENTRIES, Opcode
+from emulator.registers import LANE_COUNTERS
 
 from ..fields import fields_layout
 from .adder import adder_settings
@@ -52,7 +53,7 @@ def lane_control(config: AcceleratorConfig) -> data.StructLayout:
     first, valid, result : of a position: the first one of its window; its code counts; its window's last one
     load, entry : take multiplier and shift from this entry of the parameter memory
     overflowed, clipped, add_clipped : count what is at the end of accumulator read, requantizer, adder in this cycle
-    clear, place : as of `LaneCounters`; where the settings say so, the byte at `place` becomes a result
+    clear, place, lowest : as of `LaneCounters`; where the settings say so, the byte at `place` becomes a result
     chain : `chain_control`, where the config has depthwise hardware
     """
     return data.StructLayout(
@@ -67,6 +68,7 @@ def lane_control(config: AcceleratorConfig) -> data.StructLayout:
             "add_clipped": 1,
             "clear": 1,
             "place": PLACE_BITS,
+            "lowest": len(LANE_COUNTERS),
             **({"chain": chain_control(config)} if config.depthwise_taps else {}),
         }
     )

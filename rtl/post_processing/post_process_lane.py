@@ -266,7 +266,7 @@ class PostProcessLane(wiring.Component):
                 control.add_clipped & add_clipped,
             )
             m.d.sync += counters.events.eq(Mux(counted, events, 0))
-            m.d.comb += [counters.place.eq(control.place), counters.clear.eq(control.clear)]
+            m.d.comb += [getattr(counters, name).eq(control[name]) for name in ("place", "lowest", "clear")]
             m.d.sync += [self.counts[column].place.eq(control.place), self.counts[column].byte.eq(counters.current)]
             current.append(counters.current)
         age = code_delay(self.config.arithmetic) - 1

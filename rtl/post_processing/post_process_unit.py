@@ -434,6 +434,7 @@ class PostProcessUnit(wiring.Component):
             control.add_clipped.eq(results.add_clipped),
             control.clear.eq(results.counter_clear),
             control.place.eq(results.place),
+            control.lowest.eq(results.lowest),
             settings.counters.eq(results.show),
             settings.add.eq(results.added),
             settings.table.eq(results.looked_up),

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from emulator.config import AcceleratorConfig
 from emulator.front_end import INDEX_BITS
 from emulator.instructions import ADDRESS_BITS, COUNTER_ROWS
+from emulator.registers import LANE_COUNTERS
 from emulator.timing import (
     OPERAND_DELAY,
     REQUANTIZER_LATENCY,
@@ -40,7 +41,7 @@ class Results(wiring.Component):
     under_way : instructions that have begun and not ended
     finished, finished_index, signals : of `UnitPort`
     output_write, output_address : of the output scratchpad
-    overflowed, clipped, add_clipped, counter_clear, place : of `lane_control`
+    overflowed, clipped, add_clipped, counter_clear, place, lowest : of `lane_control`
     show, added, looked_up : `counters`, `add` and `table` of `lane_settings`
     """
 
@@ -76,6 +77,7 @@ class Results(wiring.Component):
                 "add_clipped": Out(1),
                 "counter_clear": Out(1),
                 "place": Out(PLACE_BITS),
+                "lowest": Out(len(LANE_COUNTERS)),
                 "show": Out(1),
                 "added": Out(1),
                 "looked_up": Out(1),
@@ -157,9 +159,11 @@ class Results(wiring.Component):
         going_by, shows : they go by; one is there
         """
         place, row, clear = Signal.like(self.place), Signal.like(self.place, name="counter_row"), Signal()
+        following = Mux(place != NO_PLACE, place, Mux(shown & shows, row, NO_PLACE))
         m.d.sync += [
             row.eq(Mux(going_by, row + shows, 0)),
-            self.place.eq(Mux(place != NO_PLACE, place, Mux(shown & shows, row, NO_PLACE))),
+            self.place.eq(following),
+            self.lowest.eq(Cat(following == 4 * counter for counter in range(len(LANE_COUNTERS)))),
             self.counter_clear.eq(clear),
         ]
         ends = (place == COUNTER_ROWS - 1) | (place == NO_PLACE)
