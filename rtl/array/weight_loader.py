@@ -61,6 +61,7 @@ class WeightLoader(wiring.Component):
         active, free = Signal(), Signal(init=1)
         tile_row, left = Signal(17, reset_less=True), Signal(28, reset_less=True)
         rows_left, further_rows = Signal(range(max(config.rows, 2))), Signal()  # and whether there are any
+        open_ = Signal(init=1)  # the shadow is free, and no row of a tile is on its way
         loaded, ready, advances, begins = Signal(), Signal(), Signal(), Signal()
         blocks, blocks_left = Signal(4, reset_less=True), Signal(4, reset_less=True)
         last_block = Signal()  # what `blocks_left` is compared with 0
@@ -69,23 +70,21 @@ class WeightLoader(wiring.Component):
         m.d.sync += [beyond.eq(tile_row > limit), first_beyond.eq(self.weight_row > limit)]
         m.d.comb += [
             self.taken.eq(self.offered & ~active),
-            ready.eq(active & free & ~further_rows),
+            ready.eq(active & open_),
             advances.eq(ready & ~beyond),
             self.fault.eq(ready & ~self.stop & beyond),
             begins.eq(advances & ~self.stop),
             self.will_be_loaded.eq(loaded | advances),
         ]
-        with m.If(self.started):
-            m.d.sync += loaded.eq(0)
-        with m.If(self.freed):
-            m.d.sync += free.eq(1)
+        was_free, more_rows = free | self.freed, self.read & (rows_left > 1)
         m.d.sync += [
             self.first.eq(begins),
-            self.read.eq(begins | further_rows),
-            further_rows.eq(Mux(begins, config.rows > 1, self.read & (rows_left > 1))),
+            self.read.eq(~self.clear & (begins | further_rows)),
+            further_rows.eq(~self.clear & Mux(begins, config.rows > 1, more_rows)),
+            loaded.eq(~self.clear & (begins | (loaded & ~self.started))),
+            free.eq(self.clear | (~begins & was_free)),
+            open_.eq(self.clear | (~begins & was_free & ~more_rows)),
         ]
-        with m.If(begins):
-            m.d.sync += [free.eq(0), loaded.eq(1)]
         # What is only looked at while a tile is read, or while `active`, does not wait for `stop`, which comes late.
         with m.If(ready):
             m.d.sync += [rows_left.eq(config.rows - 1), self.address.eq(tile_row)]
@@ -119,6 +118,4 @@ class WeightLoader(wiring.Component):
                 m.d.sync += [first_entry.eq(self.parameters), tile_entry.eq(self.parameters)]
         with m.If(self.stop | self.clear):
             m.d.sync += active.eq(0)
-        with m.If(self.clear):
-            m.d.sync += [free.eq(1), loaded.eq(0), further_rows.eq(0), self.read.eq(0)]
         return m

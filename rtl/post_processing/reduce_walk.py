@@ -80,60 +80,39 @@ class ReduceWalk(wiring.Component):
         )
         window_y, window_x = (Signal(COORDINATE, name=name, reset_less=True) for name in ("window_y", "window_x"))
 
-        def begin(*names):
-            return [left[name].eq(counts[name] - 2) for name in names]
-
-        def place(address, y, x):
-            return [
-                *(place.eq(address) for place in (self.address, window_line_address, window_address)),
-                *(place.eq(y) for place in (self.y, window_y)),
-                *(place.eq(x) for place in (self.x, window_x)),
-            ]
+        # Each of the three that move has one sum: from where, and how far. Who moves is decided side by side.
+        inside, same_window, same_line = ~ends["window_pixels"], ~ends["window_lines"], ~ends["pixels"]
+        pad_top, pad_left = (Signal(COORDINATE, name=f"minus_{name}", reset_less=True) for name in ("top", "left"))
+        m.d.sync += [pad_top.eq(-fields.pad_top), pad_left.eq(-fields.pad_left)]  # a cycle before the first step
+        at_left = self.start | ~(inside | same_window | same_line)
+        x = further(
+            Mux(at_left, pad_left, Mux(inside, self.x, window_x)),
+            Mux(at_left, 0, Mux(inside, fields.dilation_width, Mux(same_window, 0, fields.stride_width))),
+        )
+        y = further(
+            Mux(self.start, pad_top, Mux(same_window, self.y, window_y)),
+            Mux(self.start, 0, Mux(same_window, fields.dilation_height, Mux(same_line, 0, fields.stride_height))),
+        )
+        where = Mux(same_window, window_line_address, Mux(same_line, window_address, line_address))
+        far = Mux(same_window, steps.kernel_row, Mux(same_line, pixel, steps.position_row))
+        moved = Mux(inside, self.address, where) + Mux(inside, steps.kernel_column, far)
+        address = Mux(self.start, Mux(single, self.row, steps.origin), moved)
 
         m.d.comb += [
             self.result.eq(ends["window_pixels"] & ends["window_lines"]),
             self.last.eq(self.result & ends["pixels"] & ends["lines"]),
         ]
-        with m.If(self.start):
-            first_address = Mux(single, self.row, steps.origin)
-            m.d.sync += [
-                *begin("window_pixels", "window_lines", "pixels", "lines"),
-                *place(first_address, -fields.pad_top, -fields.pad_left),
-                line_address.eq(first_address),
-                self.first.eq(1),
-            ]
-        with m.Elif(self.next):
-            m.d.sync += self.first.eq(self.result)
-            with m.If(~ends["window_pixels"]):
-                m.d.sync += [
-                    self.address.eq(self.address + steps.kernel_column),
-                    self.x.eq(further(self.x, fields.dilation_width)),
-                    left["window_pixels"].eq(left["window_pixels"] - 1),
-                ]
-            with m.Elif(~ends["window_lines"]):
-                m.d.sync += [
-                    *(
-                        place.eq(window_line_address + steps.kernel_row)
-                        for place in (self.address, window_line_address)
-                    ),
-                    self.y.eq(further(self.y, fields.dilation_height)),
-                    self.x.eq(window_x),
-                    *begin("window_pixels"),
-                    left["window_lines"].eq(left["window_lines"] - 1),
-                ]
-            with m.Elif(~ends["pixels"]):
-                m.d.sync += [
-                    *place(window_address + pixel, window_y, further(window_x, fields.stride_width)),
-                    *begin("window_pixels", "window_lines"),
-                    left["pixels"].eq(left["pixels"] - 1),
-                ]
-            with m.Else():
-                m.d.sync += [
-                    *place(
-                        line_address + steps.position_row, further(window_y, fields.stride_height), -fields.pad_left
-                    ),
-                    line_address.eq(line_address + steps.position_row),
-                    *begin("window_pixels", "window_lines", "pixels"),
-                    left["lines"].eq(left["lines"] - 1),
-                ]
+
+        def count(name, goes_on):
+            return left[name].eq(Mux(~self.start & goes_on, left[name] - 1, counts[name] - 2))
+
+        with m.If(self.start | self.next):
+            m.d.sync += [self.first.eq(self.start | self.result), self.address.eq(address), self.x.eq(x)]
+            m.d.sync += count("window_pixels", inside)
+        with m.If(self.start | (self.next & ~inside)):
+            m.d.sync += [window_line_address.eq(address), self.y.eq(y), count("window_lines", same_window)]
+        with m.If(self.start | (self.next & self.result)):
+            m.d.sync += [window_address.eq(address), window_x.eq(x), count("pixels", same_line)]
+        with m.If(self.start | (self.next & self.result & ~same_line)):
+            m.d.sync += [line_address.eq(address), window_y.eq(y), count("lines", C(1))]
         return m

@@ -139,15 +139,26 @@ class OverlapWalk(wiring.Component):
             word_line.eq(self.bus_bytes - (pixels.line_address + self.fields.line_stride)[:word_bits]),
         ]
 
+        # word_left ≥ row_left + beyond + least, where the row is the shorter one: the three added as sums and carries,
+        # and only these with a carry from bit to bit.
+        bits = len(self.word_left)
+        far = beyond[bits:].any()
+        word_low, row_low, beyond_low = self.word_left, ~row_left[:bits], ~beyond[:bits]
+        sums = word_low ^ row_low ^ beyond_low
+        carries = (word_low & row_low) | (word_low & beyond_low) | (row_low & beyond_low)
+
+        def leaves(least):
+            return (Cat(C(1, 1), C(1 - least, 1), carries) + Cat(C(1, 1), sums))[bits + 2] & ~far
+
         # Comparisons of the next two, of which the longer one has bytes left over, by that one: shorter than after it.
         word_short_inside = Mux(
             word_short,
             Mux(row_short, beyond >= self.bus_bytes, more_row >= self.bus_bytes),
-            more_word <= beyond,
+            ~leaves(1),  # more_word ≤ beyond
         )
         row_short_inside = Mux(
             row_short,
-            Mux(word_short, beyond <= self.bus_bytes, beyond <= more_word),
+            Mux(word_short, beyond <= self.bus_bytes, leaves(0)),  # beyond ≤ more_word
             more_row <= self.bus_bytes,
         )
 
