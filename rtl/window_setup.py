@@ -30,15 +30,7 @@ WINDOW_STEPS = data.StructLayout(
 """Scratchpad rows, modulo 2^20, from output line to output line, from output pixel to output pixel, the same for window
 lines and pixels, and the row of the first window's first pixel (which padding may put before the map)."""
 
-COORDINATE = 14
-"""Bits of an input coordinate, signed. No input has more than 2^12 lines or pixels."""
 _HALF = ADDRESS_BITS // 2
-
-
-def further(coordinate: Value, step: Value) -> Value:
-    """A coordinate plus a step of 8 bits; from 2^12 on, where no input is, it stays beyond."""
-    beyond, total = coordinate[-2] & ~coordinate[-1], coordinate + step
-    return Cat(total[: COORDINATE - 2], total[COORDINATE - 2] | beyond, total[COORDINATE - 1] & ~beyond).as_signed()
 
 
 class WindowSetup(wiring.Component):

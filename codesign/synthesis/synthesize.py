@@ -36,6 +36,10 @@ TARGET_MHZ = 130
 WIRE_PS = 1000
 """What a wire between two LUTs takes while LUTs are mapped. Yosys says 300; once the 8×8 reference is
 placed it is 500 to 2,900, in the median 1,270, and one level less is worth a few LUTs more."""
+LOGIC_PS = 5500
+"""What a path may take while LUTs are mapped, wires of `WIRE_PS` included: a clock's period less what registers and
+memories take. What is faster is made smaller instead; without a bound, all that is not on the slowest path of all is
+as fast as it can be, in 1,000 LUTs more."""
 TOOLS = ("--placer", "heap", "--placer-heap-timingweight", "30", "--router", "router1")
 """Of nextpnr's placers the one that looks at the clock while it spreads cells, three times as much as it does by
 itself, and the router that looks at it; both need a floorplan to begin with."""
@@ -174,9 +178,10 @@ def synthesize(
 
 
 def mapping() -> str:
-    """Yosys' commands of `synth_ecp5`, with wires of `WIRE_PS`."""
+    """Yosys' commands of `synth_ecp5`, with wires of `WIRE_PS`, and paths of `LOGIC_PS`."""
     steps = f"synth_ecp5 -top {TOP} -run"
-    return f"{steps} :map_luts; techmap -map +/lattice/latches_map.v; abc9 -W {WIRE_PS}; clean; {steps} map_cells:"
+    mapped = f"scratchpad -set abc9.D {LOGIC_PS}; abc9 -W {WIRE_PS}; clean"
+    return f"{steps} :map_luts; techmap -map +/lattice/latches_map.v; {mapped}; {steps} map_cells:"
 
 
 def kept_modules() -> str:

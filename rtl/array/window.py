@@ -9,10 +9,18 @@ from amaranth.lib.wiring import In, Out
 
 from emulator.instructions import ADDRESS_BITS
 
-from ..window_setup import COORDINATE, WINDOW_FIELDS, WINDOW_STEPS, further
+from ..window_setup import WINDOW_FIELDS, WINDOW_STEPS
 
+COORDINATE = 14
+"""Bits of an input coordinate, signed. No input has more than 2^12 lines or pixels."""
 _OFFSET = 14
 """Bits of a kernel position's distance from the first one; from 2^13 on, none is inside, wherever its window begins."""
+
+
+def further(coordinate: Value, step: Value) -> Value:
+    """A coordinate plus a step of 8 bits; from 2^12 on, where no input is, it stays beyond."""
+    beyond, total = coordinate[-2] & ~coordinate[-1], coordinate + step
+    return Cat(total[: COORDINATE - 2], total[COORDINATE - 2] | beyond, total[COORDINATE - 1] & ~beyond).as_signed()
 
 
 class Window(wiring.Component):

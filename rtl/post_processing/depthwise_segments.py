@@ -59,7 +59,7 @@ class DepthwiseSegments(wiring.Component):
         m.d.sync += [
             self.rows.eq(rows),
             self.columns.eq(columns),
-            self.several.eq((fields.kernel_height > self.rows) | (fields.kernel_width > self.columns)),
+            self.several.eq((self.rows < fields.kernel_height) | (self.columns < fields.kernel_width)),
         ]
 
         columns_left, pixels_left, strip = Signal(8), Signal(12), Signal(12)
@@ -76,8 +76,8 @@ class DepthwiseSegments(wiring.Component):
         cut = self.several & (next_pixels_left > DEPTHWISE_SUMS)
         following = Mux(last, next_strip, strip)
         m.d.sync += [
-            next_last_column.eq(next_columns_left <= self.columns),
-            next_last_row.eq(next_rows_left <= self.rows),
+            next_last_column.eq(self.columns >= next_columns_left),
+            next_last_row.eq(self.rows >= next_rows_left),
             next_columns.eq(Mux(next_columns_left < self.columns, next_columns_left, self.columns)),
             next_pixels_left.eq(Mux(self.last_strip, fields.output_width, pixels_left - DEPTHWISE_SUMS)),
             next_strip.eq(Mux(cut, DEPTHWISE_SUMS, next_pixels_left)),

@@ -56,7 +56,7 @@ class Gather(wiring.Component):
 
         # The difference that counts: each one for a sum, the largest one, or the first one.
         sums, chosen = self.mode == Mode.SUM, self.held
-        larger = difference > chosen
+        larger = chosen < difference
         with m.If(self.idle | first | sums | (maximum & larger)):
             m.d.sync += chosen.eq(difference)
         before = Signal.like(self.gathered, name="before", reset_less=True)

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for, exact_log2
+from amaranth.utils import bits_for
 
 from emulator.config import AcceleratorConfig
 from emulator.instructions import (
@@ -42,11 +42,6 @@ class PostProcessState(enum.Enum, shape=8):
     RUN = 1 << 5
     ADD = 1 << 6
     AGAIN = 1 << 7
-
-
-def _is(state: Value, which: PostProcessState) -> Value:
-    """Whether that is the state: its bit alone, since much depends on it."""
-    return Value.cast(state)[exact_log2(which.value)]
 
 
 class PostProcessUnit(wiring.Component):
@@ -98,6 +93,8 @@ class PostProcessUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         port, state = self.port, Signal(PostProcessState, init=PostProcessState.IDLE)
+        # Each state's bit alone, since much depends on it.
+        idle, decodes, waits, starts, fills, running, adds, restarts = Value.cast(state)
         taps = self.config.depthwise_taps
         opcodes = OPCODES if taps else OPCODES[:-1]
         instruction, index = (
@@ -117,28 +114,28 @@ class PostProcessUnit(wiring.Component):
         m.submodules.walk = walk = ReduceWalk(shared=taps > 0)
         m.d.comb += [
             Value.cast(walk.fields).eq(padded),
-            walk.prepare.eq(_is(state, PostProcessState.DECODE) & window),
-            walk.start.eq(_is(state, PostProcessState.START)),
+            walk.prepare.eq(decodes & window),
+            walk.start.eq(starts),
         ]
         # A register of this unit alone, near what it stops; where the unit is idle, nothing comes while halted.
         halt = Signal()
-        m.d.sync += halt.eq(port.halt & ~_is(state, PostProcessState.IDLE))
+        m.d.sync += halt.eq(port.halt & ~idle)
         prepare, prepared = Signal(range(WINDOW_SETUP_CYCLES + 1)), Signal()  # cycles to the strides; one at most
         self._depthwise = self._depthwise_issue(m, walk, padded) if taps else None
-        running = _is(state, PostProcessState.RUN)
         go, illegal, issued, last = self._candidate(m, walk, running & ~halt)
-        m.d.comb += walk.next.eq(go | _is(state, PostProcessState.FILL))
+        m.d.comb += walk.next.eq(go | fills)
         aborts = running & (halt | illegal)
-        results = self._results(m, state, issued, (go & last) | aborts)
+        ends = (go & last) | aborts
+        results = self._results(m, state, issued, ends)
 
         # The clamp takes the larger limit last: a smaller limit above it never wins. Compared a cycle after it is set.
         self._y_min, self._adder_y_min = (Signal(signed(8), name=name) for name in ("y_min", "adder_y_min"))
         settings = self.settings
         for limits, y_min in ((settings, self._y_min), (settings.adder, self._adder_y_min)):
-            m.d.sync += limits.y_min.eq(Mux(y_min > limits.y_max, limits.y_max, y_min))
+            m.d.sync += limits.y_min.eq(Mux(limits.y_max < y_min, limits.y_max, y_min))
 
         m.d.comb += [
-            port.issued.ready.eq(_is(state, PostProcessState.IDLE)),
+            port.issued.ready.eq(idle),
             port.fault_index.eq(index),
             port.fault_code.eq(Error.ADDRESS),
             port.work.eq(go),
@@ -153,54 +150,45 @@ class PostProcessUnit(wiring.Component):
         follows &= ~results.aborted
         if taps:
             follows &= ~self._depthwise.busy
-        begins = Signal()
         remaining = Mux(walk.prepare, WINDOW_SETUP_CYCLES, Mux(prepare == 0, 0, prepare - 1))
         m.d.sync += [
-            port.busy.eq(takes | ~_is(state, PostProcessState.IDLE) | (results.under_way != 0)),
+            port.busy.eq(takes | ~idle | (results.under_way != 0)),
             port.fault.eq(illegal & running & ~halt),
             results.aborted.eq((results.aborted | aborts) & ~port.clear),
             self.control.load.eq(walk.start & ~self._counts),
             prepare.eq(remaining),
             prepared.eq(remaining <= 1),
         ]
-        with m.Switch(state):
-            with m.Case(PostProcessState.IDLE):
-                with m.If(takes):
-                    m.d.sync += [
-                        instruction.eq(port.issued.payload.instruction),
-                        index.eq(port.issued.payload.index),
-                        self._block.eq(0),
-                        *(
-                            is_this.eq(port.issued.payload.instruction[:opcode_bits] == opcode)
-                            for opcode, is_this in is_opcode.items()
-                        ),
-                        state.eq(PostProcessState.DECODE),
-                    ]
-            with m.Case(PostProcessState.DECODE):
-                m.d.comb += begins.eq(follows & ~window)
-                m.d.sync += state.eq(PostProcessState.PREPARE)
-            with m.Case(PostProcessState.PREPARE):
-                m.d.comb += begins.eq(follows & prepared)
-            with m.Case(PostProcessState.START):
-                m.d.sync += state.eq(PostProcessState.FILL)
-            with m.Case(PostProcessState.FILL):
-                m.d.sync += state.eq(Mux(is_opcode[Opcode.ADDER], PostProcessState.ADD, PostProcessState.RUN))
-            with m.Case(PostProcessState.RUN):
-                with m.If(aborts | (go & last)):
-                    m.d.sync += state.eq(Mux(goes_on & ~aborts, PostProcessState.AGAIN, PostProcessState.IDLE))
-            with m.Case(PostProcessState.ADD):
-                m.d.sync += state.eq(PostProcessState.IDLE)
-            with m.Case(PostProcessState.AGAIN):
-                m.d.sync += state.eq(PostProcessState.DECODE)
-                self._go_on(m, instruction, is_opcode)
-        with m.If(begins):
-            m.d.sync += state.eq(PostProcessState.START)
-        with m.If(_is(state, PostProcessState.DECODE)):
+        with m.If(takes):
+            m.d.sync += [
+                instruction.eq(port.issued.payload.instruction),
+                index.eq(port.issued.payload.index),
+                self._block.eq(0),
+                *(
+                    is_this.eq(port.issued.payload.instruction[:opcode_bits] == opcode)
+                    for opcode, is_this in is_opcode.items()
+                ),
+            ]
+        with m.If(restarts):
+            self._go_on(m, instruction, is_opcode)
+        prepares = decodes | waits
+        begins = follows & Mux(decodes, ~window, prepared) & prepares
+        again = goes_on & ~aborts
+        following = {
+            PostProcessState.IDLE: (idle & ~takes) | adds | (ends & ~again) | (prepares & halt),
+            PostProcessState.DECODE: takes | restarts,
+            PostProcessState.PREPARE: prepares & ~begins & ~halt,
+            PostProcessState.START: begins & ~halt,
+            PostProcessState.FILL: starts,
+            PostProcessState.RUN: (fills & ~is_opcode[Opcode.ADDER]) | (running & ~ends),
+            PostProcessState.ADD: fills & is_opcode[Opcode.ADDER],
+            PostProcessState.AGAIN: ends & again,
+        }
+        m.d.sync += state.eq(Cat(following[which] for which in PostProcessState))
+        with m.If(decodes):
             self._look(m, is_opcode, window)
-        with m.If(_is(state, PostProcessState.START)):
+        with m.If(starts):
             self._set(m, is_opcode, window, index, continues)
-        with m.If(halt & (_is(state, PostProcessState.DECODE) | _is(state, PostProcessState.PREPARE))):
-            m.d.sync += state.eq(PostProcessState.IDLE)
         clear = Signal()  # near what it clears, long before the first instruction
         m.d.sync += clear.eq(port.clear)
         with m.If(clear):
@@ -402,7 +390,8 @@ class PostProcessUnit(wiring.Component):
             Signal.like(port.finished_index, name="index"),
             Signal.like(port.signals, name="signal"),
         )
-        issues = _is(state, PostProcessState.FILL) | _is(state, PostProcessState.RUN)
+        _, _, _, starts, fills, running, adds, _ = Value.cast(state)
+        issues = fills | running
         sums, clipped = settings.requantize, results.clipped
         if self._depthwise:
             sums |= settings.depthwise
@@ -417,12 +406,12 @@ class PostProcessUnit(wiring.Component):
             results.sums.eq(sums),
             results.add.eq(self._add),
             results.table.eq(self._table),
-            results.begins.eq(_is(state, PostProcessState.START)),
+            results.begins.eq(starts),
             results.row.eq(self._results_row),
             results.stride.eq(self._results_stride),
             results.index.eq(self._index),
             results.signal.eq(self._signal),
-            results.adder_ends.eq(_is(state, PostProcessState.ADD)),
+            results.adder_ends.eq(adds),
             results.clear.eq(port.clear),
             port.finished.eq(results.finished),
             port.finished_index.eq(results.finished_index),

@@ -7,7 +7,17 @@ from amaranth.lib.wiring import In, Out
 from emulator.instructions import ADDRESS_BITS, Opcode
 
 from ..fields import fields_layout
-from ..window_setup import COORDINATE, WINDOW_FIELDS, WINDOW_STEPS, WindowSetup, further
+from ..window_setup import WINDOW_FIELDS, WINDOW_STEPS, WindowSetup
+
+COORDINATE = 15
+"""Bits of an input coordinate, signed. No input has more than 2^12 lines or pixels."""
+
+
+def held(coordinate: Value) -> Value:
+    """A coordinate to which a step of 8 bits is added next: from 2^12 on, where no input is, it is below 2^13, so that
+    it stays beyond."""
+    sign = coordinate[-1]
+    return Cat(coordinate[:-3], coordinate[-3] | coordinate[-2], coordinate[-2] & sign, sign)
 
 
 class ReduceWalk(wiring.Component):
@@ -85,14 +95,10 @@ class ReduceWalk(wiring.Component):
         pad_top, pad_left = (Signal(COORDINATE, name=f"minus_{name}", reset_less=True) for name in ("top", "left"))
         m.d.sync += [pad_top.eq(-fields.pad_top), pad_left.eq(-fields.pad_left)]  # a cycle before the first step
         at_left = self.start | ~(inside | same_window | same_line)
-        x = further(
-            Mux(at_left, pad_left, Mux(inside, self.x, window_x)),
-            Mux(at_left, 0, Mux(inside, fields.dilation_width, Mux(same_window, 0, fields.stride_width))),
-        )
-        y = further(
-            Mux(self.start, pad_top, Mux(same_window, self.y, window_y)),
-            Mux(self.start, 0, Mux(same_window, fields.dilation_height, Mux(same_line, 0, fields.stride_height))),
-        )
+        x = Mux(at_left, pad_left, Mux(inside, held(self.x), held(window_x)))
+        x += Mux(at_left, 0, Mux(inside, fields.dilation_width, Mux(same_window, 0, fields.stride_width)))
+        y = Mux(self.start, pad_top, Mux(same_window, held(self.y), held(window_y)))
+        y += Mux(self.start, 0, Mux(same_window, fields.dilation_height, Mux(same_line, 0, fields.stride_height)))
         where = Mux(same_window, window_line_address, Mux(same_line, window_address, line_address))
         far = Mux(same_window, steps.kernel_row, Mux(same_line, pixel, steps.position_row))
         moved = Mux(inside, self.address, where) + Mux(inside, steps.kernel_column, far)

@@ -130,6 +130,6 @@ class ShiftRound(wiring.Component):
         sign = self.arithmetic.activation_bits - 1
         m.d.sync += [
             self.clipped.eq(total[sign:] != total[-1].replicate(len(total) - sign)),
-            self.result.eq(Mux(total > self.y_max, self.y_max, Mux(total < self.y_min, self.y_min, total))),
+            self.result.eq(Mux(self.y_max < total, self.y_max, Mux(total < self.y_min, self.y_min, total))),
         ]
         return m

@@ -181,8 +181,8 @@ class BurstWalk(wiring.Component):
             m.d.sync += checked.eq(multiplied)
             with m.If(multiplied):
                 m.d.sync += [
-                    illegal.eq(outside | (capacity <= span)),
-                    crosses.eq(later_words > to_boundary),
+                    illegal.eq(outside | (span >= capacity)),
+                    crosses.eq(to_boundary < later_words),
                     beyond.eq(later_words - to_boundary - 1),
                     first_word.eq(later_word),
                     first_words.eq(later_words),

@@ -26,6 +26,12 @@ def rotate_right(value: Value, amount: Value) -> Value:
     return value
 
 
+def reaches_zero(a: Value, b: Value, c: Value, plus: int) -> Value:
+    """Whether a + b + c + `plus`, 1 or 2, of as many bits each, is not negative; bits are carried once."""
+    sums, carries = a ^ b ^ c, (a & b) | (a & c) | (b & c)
+    return ~(Cat(C(1, 1), C(plus - 1, 1), carries) + Cat(C(1, 1), sums))[len(a)]
+
+
 class OverlapWalk(wiring.Component):
     """An overlap is as many bytes as both the current word and the current row still have; its place in both is shown.
 
@@ -102,7 +108,7 @@ class OverlapWalk(wiring.Component):
             pixels.next.eq(self.step & turns),
         ]
         # What a transfer begins with, in registers: the instruction lies there before it.
-        short, both_short = first.pixel_bytes <= first_lanes, first.pixel_bytes <= first_lanes << 1
+        short, both_short = first_lanes >= first.pixel_bytes, first_lanes << 1 >= first.pixel_bytes
         begin_word, begin_row = Signal.like(self.word_left), Signal.like(row_left)
         begin_rest, begin_rest_short, begin_last = Signal.like(rest), Signal(), Signal()
         begin_word_short, begin_row_short = Signal(), Signal()
@@ -111,13 +117,13 @@ class OverlapWalk(wiring.Component):
         reach, fits = Signal.like(self.word_left), Signal()
         # The first row is the least of the pixel and the lanes: it is compared by comparing both, at the same time.
         whole, reaches = Signal.like(self.word_left), (first.pixel_bytes, first_lanes)
-        pixel_fits, lanes_fit = (reach <= self.bus_bytes for reach in reaches)
+        pixel_fits, lanes_fit = (reach < self.bus_bytes + 1 for reach in reaches)
         m.d.comb += whole.eq(self.bus_bytes - first.memory_address[:word_bits])
         m.d.sync += [
             begin_word.eq(whole),
             begin_row.eq(Mux(short, first.pixel_bytes, first_lanes)),
-            begin_word_short.eq((whole <= first.pixel_bytes) & (whole <= first_lanes)),
-            begin_row_short.eq((first.pixel_bytes <= whole) | (first_lanes <= whole)),
+            begin_word_short.eq((first.pixel_bytes >= whole) & (first_lanes >= whole)),
+            begin_row_short.eq((whole >= first.pixel_bytes) | (whole >= first_lanes)),
             begin_reach.eq(Mux(pixel_fits | lanes_fit, Mux(short, first.pixel_bytes, first_lanes), self.bus_bytes)),
             begin_fits.eq(pixel_fits | lanes_fit),
             begin_rest.eq(first.pixel_bytes - first_lanes),
@@ -139,28 +145,20 @@ class OverlapWalk(wiring.Component):
             word_line.eq(self.bus_bytes - (pixels.line_address + self.fields.line_stride)[:word_bits]),
         ]
 
-        # word_left ≥ row_left + beyond + least, where the row is the shorter one: the three added as sums and carries,
-        # and only these with a carry from bit to bit.
-        bits = len(self.word_left)
-        far = beyond[bits:].any()
-        word_low, row_low, beyond_low = self.word_left, ~row_left[:bits], ~beyond[:bits]
-        sums = word_low ^ row_low ^ beyond_low
-        carries = (word_low & row_low) | (word_low & beyond_low) | (row_low & beyond_low)
-
-        def leaves(least):
-            return (Cat(C(1, 1), C(1 - least, 1), carries) + Cat(C(1, 1), sums))[bits + 2] & ~far
-
-        # Comparisons of the next two, of which the longer one has bytes left over, by that one: shorter than after it.
-        word_short_inside = Mux(
-            word_short,
-            Mux(row_short, beyond >= self.bus_bytes, more_row >= self.bus_bytes),
-            ~leaves(1),  # more_word ≤ beyond
-        )
-        row_short_inside = Mux(
-            row_short,
-            Mux(word_short, beyond <= self.bus_bytes, leaves(0)),  # beyond ≤ more_word
-            more_row <= self.bus_bytes,
-        )
+        # Which of the next two is the shorter one: the bytes of the row less those of the word, and the reverse, where
+        # not both end now. Both are small, or the row is by `far` the longer one.
+        low = len(self.word_left) + 1
+        row, word_bytes, more = (Signal(low + 2, name=name) for name in ("row_low", "word_bytes", "more"))
+        far, both = Signal(), Signal()
+        m.d.comb += [
+            row.eq(row_left[:low]),
+            word_bytes.eq(self.word_left),
+            more.eq(Mux(word_short, -self.bus_bytes, beyond[:low])),
+            far.eq(Mux(word_short, row_left[low:], beyond[low:]).any()),
+            both.eq(word_short & row_short),
+        ]
+        word_short_inside = Mux(both, beyond >= self.bus_bytes, far | reaches_zero(row, ~word_bytes, more, 1))
+        row_short_inside = Mux(both, beyond < self.bus_bytes + 1, ~far & reaches_zero(~row, word_bytes, ~more, 2))
 
         def following(inside, of_pixel, of_transfer):
             """Of this pixel, of the next one, or of a transfer's first one."""
@@ -180,14 +178,14 @@ class OverlapWalk(wiring.Component):
                 first_short.eq(begin_rest_short),
                 first_last.eq(begin_last),
             ]
-        short_rest = Mux(row_short, rest <= lanes << 1, rest_short)
+        short_rest = Mux(row_short, lanes << 1 >= rest, rest_short)
         with m.If(self.step):
             m.d.sync += [
                 self.word_left.eq(following(word_inside, of_word(lambda word: word), begin_word)),
                 row_left.eq(following(row_inside, first_left, begin_row)),
-                word_short.eq(following(word_short_inside, of_word(lambda word: word <= reach), begin_word_short)),
+                word_short.eq(following(word_short_inside, of_word(lambda word: reach >= word), begin_word_short)),
                 row_short.eq(
-                    following(row_short_inside, of_word(lambda word: fits & (reach <= word)), begin_row_short)
+                    following(row_short_inside, of_word(lambda word: fits & (word >= reach)), begin_row_short)
                 ),
                 self.row.eq(following(self.row + row_short, pixels.next_row, first.row)),
                 self.lane.eq(Mux(turns | row_short, 0, self.lane + self.word_left)),
