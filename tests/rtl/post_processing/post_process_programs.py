@@ -136,10 +136,10 @@ class Programs:
         output = [self.number(1, 3), self.number(1, 3)]
         stride = self.number(0, 2)
         steps = {name: self.number(1, 3) for name in names}
-        if self.chance(0.03):  # so far outside that its coordinate's lowest 14 bits are inside again
+        if self.chance(0.03):  # so far outside that its coordinate's lowest 14 bits, and 15, are inside again
             axis = self.number(0, 1)
-            kernel, output = [130 - 129 * axis, 1 + 129 * axis], [1, 1]
-            steps[names[2 + axis]] = 128
+            kernel, output = [227 - 226 * axis, 1 + 226 * axis], [1, 1]
+            steps[names[2 + axis]] = 145
         return instruction(
             Opcode.REDUCE,
             **self.tokens(),
