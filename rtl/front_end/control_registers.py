@@ -10,7 +10,7 @@ from amaranth.utils import bits_for, exact_log2
 
 from emulator.bus import BOUNDARY_BYTES
 from emulator.config import AcceleratorConfig
-from emulator.instructions import INSTRUCTION_BYTES
+from emulator.instructions import INSTRUCTION_BYTES, Error
 from emulator.registers import (
     CONTROL_ACKNOWLEDGE,
     CONTROL_RESET,
@@ -85,12 +85,15 @@ class ControlRegisters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         enable, pending, acknowledge = Signal(), Signal(), Signal()
+        # In the first cycle of a run `Completion` still says how the one before has ended, and what its error is means
+        # something only where it has failed.
+        done, failed = self.done & ~self.clear, Signal()
+        m.d.comb += failed.eq(self.failed & ~self.clear)
         values = {
-            # In the first cycle of a run `Completion` still says how the one before has ended.
-            "status": Cat(self.running, self.done & ~self.clear, self.failed & ~self.clear, self.resetting),
+            "status": Cat(self.running, done, failed, self.resetting),
             "interrupt_enable": enable,
-            "error": self.error,
-            "error_index": self.error_index,
+            "error": Mux(failed, self.error, Error.NONE),
+            "error_index": Mux(failed, self.error_index, 0),
             "config_hash": C(int(self.config.hash()[:8], 16), WORD),
             **{name: getattr(self, name) for name in self.aligned},
         }
@@ -105,7 +108,8 @@ class ControlRegisters(wiring.Component):
 
     def _write(self, m: Module, enable: Signal, acknowledge: Signal) -> None:
         lite = self.lite
-        # A bit for each register that can be written: the address means it, it is written, it has been.
+        # A bit for each register that can be written: the address means it, it is written, it has been
+        # while nothing ran.
         names = ("control", "interrupt_enable", *self.aligned)
         meant, held, now, written = (
             Signal(len(names), name=name) for name in ("meant", "held_meant", "written_now", "written")
@@ -127,7 +131,7 @@ class ControlRegisters(wiring.Component):
         with m.If(writes):
             m.d.sync += [address_held.eq(0), word_held.eq(0), lite.bvalid.eq(1)]
         m.d.comb += now.eq(Mux(writes, Mux(address_held, held, meant), 0))
-        m.d.sync += written.eq(now)
+        m.d.sync += written.eq(Mux(self.running, 0, now))  # none of which is the control register's
         # The count of cycles begins with the write, and the interrupt follows it before the response.
         byte, is_byte = Mux(word_held, word[:8], lite.wdata[:8]), Mux(word_held, strobes[0], lite.wstrb[0])
         commands = Mux(now[names.index("control")] & is_byte, byte, 0)
@@ -141,7 +145,7 @@ class ControlRegisters(wiring.Component):
         for name, unit in self.aligned.items():
             target = getattr(self, name)
             # `word` and `strobes` still hold what was written.
-            with m.If(written[names.index(name)] & ~self.running):
+            with m.If(written[names.index(name)]):
                 for byte in range(WORD // 8):
                     low, high = max(8 * byte, exact_log2(unit)), 8 * byte + 8
                     if low < high:

@@ -33,7 +33,8 @@ class Decoder(wiring.Component):
 
     Members
     -------
-    clear, halt : begin at index 0; put nothing more into a queue
+    clear : begin at index 0; what is put into a queue in that cycle is cleared with the queue
+    halt : put nothing more into a queue
     available, word, word_refused, take : words of the fetch's buffer
     exhausted, end_error : no word will come; the error of the instruction that would be next
     full : of each unit's queue

@@ -27,7 +27,10 @@ def rotate_right(value: Value, amount: Value) -> Value:
 
 
 def reaches_zero(a: Value, b: Value, c: Value, plus: int) -> Value:
-    """Whether a + b + c + `plus`, 1 or 2, of as many bits each, is not negative; bits are carried once."""
+    """Whether a + b + c + `plus`, 1 or 2, is not negative; of as many bits each, which hold the signed sum, too.
+
+    Bits are carried once.
+    """
     sums, carries = a ^ b ^ c, (a & b) | (a & c) | (b & c)
     return ~(Cat(C(1, 1), C(plus - 1, 1), carries) + Cat(C(1, 1), sums))[len(a)]
 
@@ -116,8 +119,8 @@ class OverlapWalk(wiring.Component):
         begin_reach, begin_fits = Signal.like(self.word_left), Signal()
         reach, fits = Signal.like(self.word_left), Signal()
         # The first row is the least of the pixel and the lanes: it is compared by comparing both, at the same time.
-        whole, reaches = Signal.like(self.word_left), (first.pixel_bytes, first_lanes)
-        pixel_fits, lanes_fit = (reach < self.bus_bytes + 1 for reach in reaches)
+        whole, lengths = Signal.like(self.word_left), (first.pixel_bytes, first_lanes)
+        pixel_fits, lanes_fit = (length < self.bus_bytes + 1 for length in lengths)
         m.d.comb += whole.eq(self.bus_bytes - first.memory_address[:word_bits])
         m.d.sync += [
             begin_word.eq(whole),

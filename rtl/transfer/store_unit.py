@@ -16,7 +16,7 @@ from .bursts import BurstWalk
 from .overlaps import OverlapWalk, rotate_right
 
 
-def count(value: Value, more: Value, less: Value) -> Value:
+def counted(value: Value, more: Value, less: Value) -> Value:
     """A counter's next value: one more, one less, or, where both or none are, the same; one sum instead of two."""
     return value + Cat(more ^ less, (less & ~more).replicate(len(value) - 1))
 
@@ -108,10 +108,10 @@ class StoreUnit(wiring.Component):
         has_rows, has_room = Signal(), Signal(init=1)
         m.d.comb += step.eq(has_rows & has_room)
         m.d.sync += [
-            self.outstanding.eq(count(self.outstanding, walk.asks, self.bvalid)),
+            self.outstanding.eq(counted(self.outstanding, walk.asks, self.bvalid)),
             full.eq(~self.bvalid & (full | (walk.asks & (self.outstanding == OUTSTANDING - 1)))),
-            unread.eq(count(unread, walk.asks, step & overlaps.burst_ends)),
-            reserved.eq(count(reserved, step & overlaps.word_ends, sent)),
+            unread.eq(counted(unread, walk.asks, step & overlaps.burst_ends)),
+            reserved.eq(counted(reserved, step & overlaps.word_ends, sent)),
             has_rows.eq(walk.asks | (unread > 1) | (has_rows & ~(step & overlaps.burst_ends))),
             has_room.eq(sent | (has_room & ~(step & overlaps.word_ends & (reserved == WRITE_BEATS - 1)))),
         ]
@@ -226,6 +226,6 @@ class StoreUnit(wiring.Component):
         m.d.sync += [
             write.addr.eq(write.addr + ending),
             sends.eq(read.addr),
-            level.eq(count(level, complete, sent)),
+            level.eq(counted(level, complete, sent)),
         ]
         return level

@@ -82,6 +82,29 @@ async def a_soft_reset_forgets_the_last_run(top: Any) -> None:
 
 
 @cocotb.test()
+async def where_nothing_has_failed_there_is_no_error(top: Any) -> None:
+    """Each of them read without a pause, from every place in a read's round, while runs are reset in any cycle."""
+    host = await Host.ready(top)
+    found = set()
+
+    async def watch(name: str, phase: int) -> None:
+        await ClockCycles(top.clk, phase)
+        for _ in range(16):
+            found.add((name, await host.read(name)))
+
+    for name in ("error", "error_index"):
+        for wait in range(32):
+            for phase in range(5):
+                await host.start("halt")
+                watching = cocotb.start_soon(watch(name, phase))
+                await ClockCycles(top.clk, wait)
+                await host.write("control", CONTROL_RESET)
+                await watching
+                await ClockCycles(top.clk, 40)
+    assert found == {("error", Error.NONE), ("error_index", 0)}
+
+
+@cocotb.test()
 async def an_acknowledgement_at_any_time_loses_no_interrupt(top: Any) -> None:
     host = await Host.ready(top, interrupt=True)
     await host.start("halt")

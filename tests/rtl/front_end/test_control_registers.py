@@ -13,7 +13,7 @@ from tests.end_to_end.test_faults import CONFIG, DATA, GOOD, HALT, RESULT, make
 
 TOP = Path(__file__).parents[1] / "bus/axi_top.v"
 SIZE = 8192
-TESTS = 8
+TESTS = 9
 
 CLIPS = make(
     Opcode.REDUCE, output_width=10, input_width=10, mode=3, input_zero_point=-128, y_max=127, output_row=20, lanes=3
