@@ -34,11 +34,16 @@ def padding_mask(lengths: ArrayLike, keys: int) -> NDArray[np.int8]:
 def check_mask(mask: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """`mask`, integers 0 and 1 of a shape that broadcasts to `shape`, as bool."""
     values = check_integers("mask", mask, 0, 1)
+    check_mask_shape(values.shape, shape)
+    counts: NDArray[np.bool_] = values == 1
+    return counts
+
+
+def check_mask_shape(mask: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` unless a mask of that shape broadcasts to `shape`, that of x."""
     try:
-        fits = np.broadcast_shapes(values.shape, shape) == shape
+        fits = np.broadcast_shapes(mask, shape) == shape
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"mask must have a shape that broadcasts to that of x, {shape}, not {values.shape}")
-    counts: NDArray[np.bool_] = values == 1
-    return counts
+        raise ValueError(f"mask must have a shape that broadcasts to that of x, {shape}, not {mask}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...arithmetic import Arithmetic
 from ..requantization.requantize import requantize_unchecked
 from .normalization_parameters import FRACTION_BITS, GAMMA_BITS, NormalizationParameters
-from .rows import bit_length, check_rows, floor_root, row_multiplier_bits
+from .rows import bit_length, check_length, check_rows, floor_root, row_multiplier_bits
 
 Integers = NDArray[np.int64]
 ROOT_BITS = 16
@@ -69,11 +69,7 @@ def _centered(x: NDArray[np.int8], parameters: NormalizationParameters, arithmet
     if not isinstance(parameters, NormalizationParameters):
         raise TypeError(f"parameters must be a NormalizationParameters, not {parameters!r}")
     parameters.check(arithmetic)
-    if codes.shape[-1] != parameters.length:
-        raise ValueError(
-            f"x must have rows of {parameters.length} codes, one for each element of gamma, not {codes.shape[-1]} "
-            f"(shape {codes.shape})"
-        )
+    check_length(codes.shape, parameters.length)
     return codes.astype(np.int64) - parameters.x_zero_point
 
 

@@ -23,11 +23,20 @@ def check_rows(x: object, arithmetic: Arithmetic) -> NDArray[np.int8]:
     """`x` if it is an int8 array (…, N) of codes of activation_bits with 1 ≤ N ≤ 4096."""
     check_arithmetic(arithmetic)
     codes = check_codes("x", x, None, *arithmetic.activation_range)
-    if codes.ndim == 0:
-        raise ValueError("x must have at least one axis, its rows, not shape ()")
-    if not 1 <= codes.shape[-1] <= MAX_LENGTH:
-        raise ValueError(f"x must have rows of 1 to {MAX_LENGTH} codes, not {codes.shape[-1]} (shape {codes.shape})")
+    check_length(codes.shape)
     return codes
+
+
+def check_length(shape: tuple[int, ...], length: int | None = None) -> None:
+    """Raise ``ValueError`` unless `shape` is that of rows of 1 to 4096 codes, of `length` codes if it is given."""
+    if not shape:
+        raise ValueError("x must have at least one axis, along which its rows lie, not shape ()")
+    if length is not None and shape[-1] != length:
+        raise ValueError(
+            f"x must have rows of {length} codes, one for each element of gamma, not {shape[-1]} (shape {shape})"
+        )
+    if not 1 <= shape[-1] <= MAX_LENGTH:
+        raise ValueError(f"x must have rows of 1 to {MAX_LENGTH} codes, not {shape[-1]} (shape {shape})")
 
 
 def bit_length(values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,7 +22,9 @@ RECIPROCAL_BITS = 31
 LEAST_SCALE = 2.0**-20
 """Below it even the equal shares of the longest row would be beyond every code."""
 SMALLEST_ARGUMENT = -21
-"""e to it is below half a unit of the table."""
+"""e to it, and to anything below, is less than half a unit of the table."""
+NEAR = 2.0**-16
+"""Of a tie; float64's powers are within 2^−20 of their values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,9 @@ def make_softmax(
     arithmetic: Arithmetic,
     beta: float = 1.0,
 ) -> SoftmaxParameters:
-    """Parameters of softmax(beta · sx · (x − zx)), which does not depend on zx; both results are correctly rounded.
+    """Parameters of softmax(beta · sx · (x − zx)), which does not depend on zx.
+
+    Table and reciprocal are the integers nearest to the real values, ties to even.
 
     x_scale : positive finite float32; y_scale : float32, 2^−20 … 1; beta : positive finite float64
     zero_point, y_min ≤ y_max : codes of activation_bits
@@ -86,7 +90,7 @@ def make_softmax(
     if isinstance(beta, bool) or not isinstance(beta, (int, float)) or not 0 < beta < float("inf"):
         raise ValueError(f"beta must be a positive finite number, not {beta!r}")
     step = Fraction(float(check_scale("x_scale", x_scale))) * Fraction(beta)
-    table = np.array([_entry(-step * i) for i in range(1 << arithmetic.activation_bits)], np.int64)
+    table = exp_table(step, 1 << arithmetic.activation_bits)
     exponent = RECIPROCAL_BITS - 1
     while Fraction(1 << exponent) / Fraction(y) >= 1 << RECIPROCAL_BITS:
         exponent -= 1
@@ -96,10 +100,18 @@ def make_softmax(
     return SoftmaxParameters(table, reciprocal, exponent, zero_point, y_min, y_max)
 
 
+def exp_table(step: Fraction, entries: int) -> NDArray[np.int64]:
+    """``round(ONE · e^(−step · i))`` for i from 0, whatever the library's exp: near ties more digits decide."""
+    arguments = np.maximum(-float(min(step, Fraction(-SMALLEST_ARGUMENT))) * np.arange(entries), SMALLEST_ARGUMENT)
+    powers: NDArray[np.float64] = ONE * np.exp(arguments)
+    rounded: NDArray[np.float64] = np.rint(powers)
+    for index in np.flatnonzero(np.abs(powers - np.floor(powers) - 0.5) < NEAR):
+        rounded[index] = _entry(-step * int(index))
+    table: NDArray[np.int64] = rounded.astype(np.int64)
+    return table
+
+
 def _entry(argument: Fraction) -> int:
-    """``round(ONE · e^argument)``; no library's float64 has a part in it."""
-    if argument < SMALLEST_ARGUMENT:
-        return 0
     context = Context(prec=40)
     power = context.exp(context.divide(Decimal(argument.numerator), Decimal(argument.denominator)))
     return int(context.multiply(power, Decimal(ONE)).to_integral_value(ROUND_HALF_EVEN))
