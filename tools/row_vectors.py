@@ -4,7 +4,8 @@
 no code with the implementations. Vector `i` of a file depends on its name and `i` alone.
 
 x, mask, gamma, beta and y are lists of one length; with `counts`, element i stands for counts[i] equal ones, so that
-rows of thousands stay short. A missing mask, gamma or beta is none.
+rows of thousands stay short. A missing mask, gamma or beta is none. sum, multiplier, shift, root and exponent are the
+row's; every tenth normalization has its parameters as integers: epsilon, gamma, gamma_shift, beta.
 """
 
 from __future__ import annotations
@@ -116,18 +117,28 @@ def normalize(v: Vector, centered: bool) -> None:
         root = min((math.isqrt(2**60 // w) + 1) // 2, 2**16 - 1)
     v.update(root=root, exponent=j)
     gammas, betas = v.get("gamma", [1.0] * len(values)), v.get("beta", [0.0] * len(values))
-    v["y"] = [code(v, n * a - total, root, j, g, b) for a, g, b in zip(values, gammas, betas, strict=True)]
+    channels = [channel(v, g, b) for g, b in zip(gammas, betas, strict=True)]
+    v["y"] = [code(v, n * a - total, root, j, *c) for a, c in zip(values, channels, strict=True)]
+    if v.pop("spelled_out"):
+        epsilon = half_even(2**16 * n**2 * Fraction(v["epsilon"]) / Fraction(v["x_scale"]) ** 2)
+        g, s, b = map(list, zip(*channels, strict=True))
+        v["integers"] = {"epsilon": epsilon, "gamma": g, "gamma_shift": s, "beta": b}
 
 
-def code(v: Vector, difference: int, root: int, j: int, gamma: float, beta: float) -> int:
-    """One code of a row; both quotients are float64, as the text says."""
+def channel(v: Vector, gamma: float, beta: float) -> tuple[int, int, int]:
+    """gamma, its shift, and beta as integers; both quotients are float64, as the text says."""
     scale = Fraction(abs(gamma) / v["y_scale"])
     s = max(s for s in range(25) if s == 0 or half_even(scale * 2**s) < 2**16)
     g, b = half_even(scale * 2**s), half_even(Fraction(beta / v["y_scale"]) * 2**16)
     assert g < 2**16 and -(2**31) <= b < 2**31, "gamma or beta is out of range"
+    return -g if gamma < 0 else g, s, b
+
+
+def code(v: Vector, difference: int, root: int, j: int, g: int, s: int, b: int) -> int:
+    """One code of a row."""
     places = 32 - row_bits(v)
-    m = root * g // 2**places * 2**places
-    product = difference * m * (-1 if gamma < 0 else 1)
+    m = root * abs(g) // 2**places * 2**places
+    product = difference * m * (-1 if g < 0 else 1)
     return clamped(rounded(b + math.floor(Fraction(product, 2 ** (j + s))), 16, v), v)
 
 
@@ -170,6 +181,17 @@ def softmax_vector(index: int) -> Vector:
     if index % 3 == 0:
         padded = draw.randint(0, len(v["x"]))
         v["mask"] = [int(i < padded) if index % 2 else draw.randint(0, 1) for i in range(len(v["x"]))]
+    if index % 50 == 25:  # quotients next to powers of two
+        v |= {
+            "x": [3],
+            "multiplier_bits": draw.choice([16, 24]),
+            "y_scale": (1 + draw.choice([1, draw.randint(0, 70)]) * 2**-23) / 256,
+        }
+        v |= {"counts": [2 ** draw.randint(0, 12)], "mask": [1]}
+    if index % 50 == 40:  # small factors that count
+        v |= {"x": [draw.randint(-128, 0) for _ in v["x"]] + [127], "x_scale": float32(14 / 255), "beta": 1.0}
+        v |= {"y_scale": 2 ** -draw.randint(16, 20), "activation_bits": 8, "y_min": -128, "y_max": 127}
+        v.pop("counts", None), v.pop("mask", None)
     softmax(v)
     return v
 
@@ -191,6 +213,10 @@ def normalization_vector(name: str, index: int) -> Vector:
         v["beta"] = [float(f"{draw.gauss(0, 1):.3g}") for _ in v["x"]]
     reach = max(map(abs, v.get("gamma", [1.0]))) * 3 + max(map(abs, v.get("beta", [0.0])))
     v["y_scale"] = float32(max(reach, 0.1) / (high + 1) * draw.choice([1.0, 0.5, 0.1, draw.uniform(0.05, 4)]))
+    v["spelled_out"] = index % 10 == 0
+    if index % 50 == 10:  # next to a power of two, below which, and just below the smallest shift's
+        ratios = [(1 - 2.0**-18) * 2.0 ** draw.randint(-8, 8), 2.0 ** -draw.uniform(8, 20), 1 - 2.0**-16]
+        v["gamma"] = [draw.choice(ratios) * v["y_scale"] for _ in v["x"]]
     normalize(v, name == "layer_norm")
     return v
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.testing import assert_array_equal
 from emulator import Arithmetic
 from emulator.operators.row_operators import SoftmaxParameters, causal_mask, make_softmax, padding_mask, softmax
 from emulator.operators.row_operators.rows import bit_length, floor_root, row_multiplier_bits
-from emulator.operators.row_operators.softmax import softmax_with_clips
+from emulator.operators.row_operators.softmax import row_multiplier, softmax_with_clips
 from emulator.operators.row_operators.softmax_parameters import exp_table
 from tests.emulator.strategies import codes
 from tools.row_vectors import exp_entry
@@ -37,6 +38,26 @@ def test_integers_digit_by_digit() -> None:
     assert all(r * r <= n < (r + 1) ** 2 for r, n in zip(roots, squares, strict=True))
     widths = [row_multiplier_bits(Arithmetic(multiplier_bits=bits)) for bits in (1, 15, 16, 20, 24, 25, 31)]
     assert widths == [16, 16, 16, 20, 24, 24, 24]
+
+
+def test_row_multipliers_at_ties_and_next_to_powers_of_two() -> None:
+    """The largest shift with a multiplier below 2^B, of the sum's upper 31 bits; half a unit goes up."""
+    one, half = (1 << 28) - 32, 1 << 30
+    totals = [one, 4096 * one, 1 << 33, 3 << 29, (3 << 29) + 1, (1 << 31) - 1, (1 << 34) + 7, (1 << 36) - 1]
+    for total in totals:
+        length = total.bit_length()
+        divisor = total * 2**31 >> length
+        ties = [3 * 4096 * odd for odd in (87_383, 100_001, 131_071)]
+        around = [divisor + step for step in (-(1 << 13), -1, 0, 1)]
+        for reciprocal in (half, 2 * half - 1, *ties, *(min(max(c, half), 2 * half - 1) for c in around)):
+            for bits in (16, 24):
+                digits = bits - (reciprocal >= divisor)
+                exact = Fraction(reciprocal << digits, divisor)
+                nearest = min(floor(exact + Fraction(1, 2)), 2**bits - 1)
+                assert exact < 2**bits and 2 * exact >= 2**bits
+                parameters = replace(PARAMETERS, reciprocal=reciprocal, reciprocal_shift=22)
+                found = row_multiplier(np.array([total]), parameters, Arithmetic(multiplier_bits=bits))
+                assert [part.item() for part in found] == [nearest, digits + 22 + length - 36]
 
 
 def test_what_a_mask_hides_does_not_matter() -> None:

@@ -32,6 +32,9 @@ def test_normalization(name: str, normalize: Callable[..., Any]) -> None:
         y = normalize(case.x[None], case.parameters, case.arithmetic)
         assert y.dtype == np.int8
         assert_array_equal(y[0], case.y, err_msg=str(case.vector))
+        for field, integers in case.vector.get("integers", {}).items():
+            expected = np.repeat(integers, case.vector.get("counts", 1)) if isinstance(integers, list) else integers
+            assert_array_equal(getattr(case.parameters, field), expected, err_msg=field)
         values = case.x.astype(np.int64) - case.vector["x_zero_point"]
         total = values.sum() if name == "layer_norm" else 0
         spread = np.array([len(values) * (values**2).sum() - total**2])
