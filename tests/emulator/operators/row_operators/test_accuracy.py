@@ -34,7 +34,7 @@ def test_normalization(name: str, centered: bool) -> None:
 
 
 def test_entries_of_16_bits_would_not_do() -> None:
-    """4,095 codes of half a unit each, had the table 16 bits, would be none, and 7.5 codes too many for the largest."""
+    """4,095 codes of half a unit each, had the table 16 bits, would be none, and the largest 7 codes too large."""
     x = np.full((1, 4096), -128, np.int8)
     x[0, 0] = 127
     step = float(np.float32(math.log(2**16 / 0.49) / 255))
