@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# a > b and a <= b of two signals take two to four times the cells of b < a and b >= a in Yosys' synth_ecp5, and a level or two of
-# logic more, though each pair says the same. `alumacc` makes one subtraction of a comparison: "<" and ">=" are its carry; ">" and
+# a > b and a <= b of two signals take nearly twice the LUTs of b < a and b >= a in Yosys' synth_ecp5, and a level or two of logic
+# more, though each pair says the same. `alumacc` makes one subtraction of a comparison: "<" and ">=" are its carry; ">" and
 # "<=" are the carry or, beside it, all bits equal, a tree of LUTs that nothing takes away later. One expects a synthesizer to swap the
 # operands. (Amaranth writes what the source says, so `x <= y` of two signals reaches Yosys as it is.)
 # Runs without Lockstep (a minute); exits non-zero if that changes.

@@ -32,7 +32,7 @@ _BELOW = {
     r"front_end\.sequencer\.fetch\.|front_end\.telemetry\.": (0.49, 82),
     r"store\.buffer\.": (0.70, 82),
 }
-"""Where block RAMs are that belong to no column: below all others, in the middle."""
+"""Where block RAMs of the front end and of the write buffer are: below all others, in the middle."""
 _LEFT, _RIGHT = _GROUPS[0], _GROUPS[-1] + 5
 _SPARE = 1.15
 """So much more of the chip's width is used than multipliers or block RAMs need."""
@@ -51,7 +51,7 @@ def fix_places(module: dict[str, Any], config: AcceleratorConfig) -> int:
     """Give multipliers and block RAMs of a flattened module in Yosys' JSON their places, in place; returns how many
     have one.
 
-    What belongs to no column is left to the placer, and all where there is not enough room.
+    What has no such place is left to the placer, and all where there is not enough room.
     """
     wishes = {MULTIPLIER: list(_multipliers(module, config)), MEMORY: list(_memories(module, config))}
     counts = {kind: sum(cell["type"] == kind for cell in module["cells"].values()) for kind in wishes}
@@ -92,7 +92,7 @@ def _multipliers(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[
 
 
 def _memories(module: dict[str, Any], config: AcceleratorConfig) -> Iterator[_Wish]:
-    """Of accumulators and weights, above; of lanes, their operands and results, below them; then those of no column."""
+    """Of accumulators and weights, above; of lanes, their operands and results, below; then of queues and buffers."""
     above, below = _ROWS[MEMORY][:2]
     wanted, scratchpads = [], dict[str, list[tuple[int, str]]]()
     for name in (name for name, cell in module["cells"].items() if cell["type"] == MEMORY):

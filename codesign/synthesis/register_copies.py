@@ -23,16 +23,9 @@ def copy_registers(module: dict[str, Any]) -> int:
     """
     cells = module["cells"]
     places, users = _places(cells), users_of(module)
-    free = 1 + max(
-        (
-            bit
-            for cell in cells.values()
-            for bits in cell["connections"].values()
-            for bit in bits
-            if isinstance(bit, int)
-        ),
-        default=1,
-    )
+    wires = [bits for cell in cells.values() for bits in cell["connections"].values()]
+    wires += [each["bits"] for kind in ("ports", "netnames") for each in module[kind].values()]  # used or not
+    free = 1 + max((bit for bits in wires for bit in bits if isinstance(bit, int)), default=1)
     copies = 0
     for name in [name for name, cell in cells.items() if cell["type"] == FLIP_FLOP]:
         bit = cells[name]["connections"]["Q"][0]
@@ -46,6 +39,7 @@ def copy_registers(module: dict[str, Any]) -> int:
                 bits = cells[user]["connections"][port]
                 cells[user]["connections"][port] = [free if each == bit else each for each in bits]
         cells[f"{name}_copy"] = copy
+        module["netnames"][f"{name}_copy"] = {"hide_name": 0, "bits": [free], "attributes": {}}
         free += 1
         copies += 1
     return copies

@@ -87,7 +87,7 @@ def bytes_of(x: Any, zero_point: Any, codes: Any) -> Any:
     legal = True
     for i in range(len(x)):
         code = x[i] + zero_point
-        legal &= -128 <= code <= 127
+        legal &= (-128 <= code <= 127) & (np.floor(code) == code)
         codes[i] = np.int8(code)
     return legal
 

@@ -50,14 +50,14 @@ class WeightCodes:
     totals: NDArray[np.float64] = field(init=False)
     magnitudes: NDArray[np.float64] = field(init=False)
     saved: tuple[NDArray[Any], ...] = field(default=(), init=False)
-    bytes: Bytes | None = field(default=None, init=False)
+    as_bytes: Bytes | None = field(default=None, init=False)
 
     def forward(self, weight: Floats, scale: Floats) -> Floats:
         rows = weight.reshape(len(weight), -1)
         codes, inside = np.empty(rows.shape, np.float32), np.empty(rows.shape, np.bool_)
         self.totals, self.magnitudes = np.empty((2, len(rows)))
         _kernels()[1].weight_codes(rows, scale, np.float32(self.limit), codes, inside, self.totals, self.magnitudes)
-        self.saved = rows, scale, inside
+        self.saved, self.as_bytes = (rows, scale, inside), None
         return codes.reshape(weight.shape)
 
     def backward(self, gradient: Floats) -> Gradients:
@@ -73,9 +73,9 @@ class WeightCodes:
 
     def bytes_of(self, codes: Floats) -> Bytes | None:
         """What `forward` has returned as int8, made once."""
-        if self.bytes is None:
-            self.bytes = bytes_of(codes, 0)
-        return self.bytes
+        if self.as_bytes is None:
+            self.as_bytes = bytes_of(codes, 0)
+        return self.as_bytes
 
 
 @dataclass(eq=False)

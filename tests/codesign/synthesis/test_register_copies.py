@@ -7,7 +7,7 @@ from typing import Any
 
 from codesign.synthesis.register_copies import copy_registers
 
-CLOCK, DATA, ENABLE, OUTPUT = 1, 2, 3, 10
+CLOCK, DATA, ENABLE, OUTPUT, UNUSED, UNUSED_INPUT = 1, 2, 3, 10, 30, 31
 
 
 def cell(kind: str, inputs: dict[str, list[int]], outputs: dict[str, list[int]], bel: str = "") -> dict[str, Any]:
@@ -26,7 +26,14 @@ def make_module(xs: list[int], more: dict[str, dict[str, Any]] | None = None) ->
     for index, x in enumerate(xs):
         cells[f"part_{index}.memory"] = cell("DP16KD", {"CEB": [OUTPUT], "CLKB": [CLOCK]}, {}, f"X{x}/Y22/EBR0")
         cells[f"part_{index}"] = cell("$scopeinfo", {}, {})
-    return {"cells": cells | (more or {}), "ports": {"out": {"direction": "output", "bits": [OUTPUT]}}}
+    return {
+        "cells": cells | (more or {}),
+        "ports": {
+            "out": {"direction": "output", "bits": [OUTPUT]},
+            "unused": {"direction": "input", "bits": [UNUSED_INPUT]},
+        },
+        "netnames": {"nothing": {"hide_name": 0, "bits": [UNUSED], "attributes": {}}},
+    }
 
 
 def drivers(module: dict[str, Any], name: str, port: str) -> list[str]:
@@ -51,6 +58,8 @@ def test_users_on_the_right_get_a_copy() -> None:
     ]
     made = module["cells"].pop("register_copy")
     bit = made["connections"]["Q"][0]
+    assert bit > max(UNUSED, UNUSED_INPUT)
+    assert module["netnames"].pop("register_copy")["bits"] == [bit]
     assert made == {**before["cells"]["register"], "connections": {**made["connections"]}}
     assert made["connections"] == {**before["cells"]["register"]["connections"], "Q": [bit]}
     for found in module["cells"].values():

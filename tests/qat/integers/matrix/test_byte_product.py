@@ -23,14 +23,15 @@ HERE = byte_product.pays(1, byte_product.MAX_LENGTH, byte_product.LEAST_STEPS)
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Products of bytes however small, and their channels."""
+    """Products of bytes however small, by integers where the processor has none, and their channels."""
     channels, product = list[int](), byte_product._product
 
     def count(x: NDArray[np.int8], weight: NDArray[np.int8]) -> NDArray[np.int32]:
         channels.append(len(weight))
-        return product(x, weight)
+        return product(x, weight) if HERE else (x.astype(np.int64) @ weight.astype(np.int64).T).astype(np.int32)
 
     monkeypatch.setattr(byte_product, "LEAST_STEPS", 0)
+    monkeypatch.setattr(byte_product, "_exact", lambda: True)
     monkeypatch.setattr(byte_product, "_product", count)
     yield channels
 
@@ -49,7 +50,6 @@ def product(x: torch.Tensor, zero_point: int) -> tuple[MatrixProduct, list[list[
     return step, [[min(max(w, -127), 127) for w in row] for row in weight.tolist()]
 
 
-@pytest.mark.skipif(not HERE, reason="a processor without instructions for products of bytes")
 @pytest.mark.parametrize("zero_point", [-128, 0, 3, 127])
 def test_sums_are_those_of_integers(zero_point: int, counted: list[int]) -> None:
     ends = -128 - zero_point, 127 - zero_point
@@ -66,6 +66,19 @@ def test_sums_are_those_of_integers(zero_point: int, counted: list[int]) -> None
     assert counted == [3]
     assert step.ideal.dtype == torch.float32
     assert step.ideal.tolist() == wanted
+
+
+@pytest.mark.skipif(not HERE, reason="a processor without instructions for products of bytes")
+@pytest.mark.parametrize("x", [-128, 127])
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_the_longest_products_hold_all_codes_at_an_end(x: int, weight: int) -> None:
+    length = byte_product.MAX_LENGTH
+    rows = np.full((2, length), x, np.int8), np.full((3, length), weight, np.int8)
+    assert byte_product._product(*rows).tolist() == [[length * x * weight] * 3] * 2
+
+
+def test_what_is_between_codes_is_none() -> None:
+    assert byte_product.bytes_of(np.array([[3.0, 0.5]], np.float32), 0) is None
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 128.0, -129.0])
