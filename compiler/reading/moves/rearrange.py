@@ -72,14 +72,6 @@ def transposed(builder: GraphBuilder, x: Tensor, order: Sequence[int], name: str
     return in_steps(builder, x, [("axes", tuple(stored.index(order[axis]) for axis in stored))], name)
 
 
-def turned(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
-    """A sequence with length and channels exchanged; a pair of such tensors is made once."""
-    if x.name not in builder.turned:
-        result = transposed(builder, x, (0, 2, 1), name)
-        builder.turned |= {x.name: result, result.name: x}
-    return builder.turned[x.name]
-
-
 def sliced(builder: GraphBuilder, x: Tensor, axis: int, places: range, name: str) -> Tensor:
     """Elements `places` (step at least 1) along a logical axis, the batch being axis 0."""
     x = in_logical_order(builder, x)
