@@ -1,0 +1,84 @@
+"""Compiled products of two activations: the machine's codes and counters are the operators'."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler import CompileError, compile_graph
+from emulator import AcceleratorConfig, Arithmetic, Graph, Machine, run_graph, run_graph_counts
+from tests.product_graphs import attention_graph, product_graph, random_inputs
+
+CONFIGS = [
+    AcceleratorConfig(
+        rows=4, columns=4, activation_scratchpad_bytes=4 * 60, weight_scratchpad_bytes=4 * 40,
+        operand_scratchpad_bytes=4 * 40, output_scratchpad_bytes=4 * 30, accumulator_bytes=4 * 12 * 5,
+        weight_zero_points=True, arithmetic=Arithmetic(accumulator_bits=15),
+    ),
+    AcceleratorConfig(
+        rows=3, columns=5, dataflow="output_stationary", activation_scratchpad_bytes=3 * 70,
+        weight_scratchpad_bytes=5 * 90, operand_scratchpad_bytes=5 * 40, output_scratchpad_bytes=5 * 40,
+        accumulator_bytes=5 * 9 * 5, bus_bytes=16, weight_zero_points=True,
+        arithmetic=Arithmetic(activation_bits=6, weight_bits=5, accumulator_bits=11, overflow="wrap"),
+    ),
+    AcceleratorConfig(
+        rows=8, columns=2, activation_scratchpad_bytes=8 * 64, weight_scratchpad_bytes=2 * 64,
+        operand_scratchpad_bytes=2 * 16, output_scratchpad_bytes=2 * 40, accumulator_bytes=2 * 8 * 5,
+        weight_zero_points=True, packed_multipliers=True, arithmetic=Arithmetic(rounding="double", multiplier_bits=31),
+    ),
+    AcceleratorConfig(
+        rows=2, columns=10, post_process_lanes=5, weight_zero_points=True,
+        arithmetic=Arithmetic(activation_bits=4, weight_bits=8, accumulator_bits=10),
+    ),
+]  # fmt: skip
+
+
+def check(graph: Graph, config: AcceleratorConfig, seed: int) -> None:
+    inputs = random_inputs(graph, seed)
+    codes, counts = run_graph_counts(graph, inputs)
+    result = Machine(config).run(compile_graph(graph, config), inputs)
+    for name, output in run_graph(graph, inputs).items():
+        np.testing.assert_array_equal(result.outputs[name], output, err_msg=name)
+    assert {node.name for node in graph.nodes} == set(result.layers)
+    for layer, found in result.layers.items():
+        np.testing.assert_array_equal(found, codes[layer], err_msg=layer)
+    for layer, overflowed in result.counters["overflowed"].items():
+        np.testing.assert_array_equal(overflowed, counts[layer].overflows, err_msg=layer)
+        np.testing.assert_array_equal(result.counters["clipped"][layer], counts[layer].clips, err_msg=layer)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.rows}x{config.columns}")
+@pytest.mark.parametrize("seed", range(16))
+def test_products_of_two_inputs(config: AcceleratorConfig, seed: int) -> None:
+    check(product_graph(seed, config.arithmetic, most=21), config, seed)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.rows}x{config.columns}")
+@pytest.mark.parametrize(
+    ("tokens", "heads", "depth"), [(5, (2, 2), 4), (9, (4, 2), 3), (1, (2, 1), 6), (13, (1, 1), 8)]
+)
+def test_attention(config: AcceleratorConfig, tokens: int, heads: tuple[int, int], depth: int) -> None:
+    check(attention_graph(tokens, config.arithmetic, tokens=tokens, heads=heads, depth=depth), config, 5)
+
+
+def test_zero_points_need_their_hardware() -> None:
+    arithmetic = Arithmetic()
+    config = AcceleratorConfig(arithmetic=arithmetic)
+    graph = product_graph(1, arithmetic)
+    zero = graph.inputs[1].zero_point
+    assert zero
+    message = f"^layer 'product': its second operand 'b' has the zero point {zero}, for which the config needs weight_z"
+    with pytest.raises(CompileError, match=message):
+        compile_graph(graph, config)
+    check(product_graph(1, arithmetic, zero_points=False), config, 2)
+
+
+def test_codes_beyond_the_weights_bits_are_refused() -> None:
+    arithmetic = Arithmetic(weight_bits=4)
+    graph = product_graph(1, arithmetic, zero_points=False)
+    graph = replace(graph, inputs=(graph.inputs[0], replace(graph.inputs[1], y_max=8)))
+    message = r"^layer 'product': the codes of its second operand 'b' are weights, .* from -8 to 7 \(weight_bits = 4\)"
+    with pytest.raises(CompileError, match=message):
+        compile_graph(graph, AcceleratorConfig(arithmetic=arithmetic))
