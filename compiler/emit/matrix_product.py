@@ -45,8 +45,12 @@ def emit_matrix_product(
     emitter: Emitter, node: MatrixProduct, sources: list[Region], target: Region, post: Post
 ) -> None:
     """Emit the product of `sources`, head by head."""
+    before = len(emitter.operations)
     a = matrices(emitter, sources[0], node.a_transposed)
     b = matrices(emitter, sources[1], node.b_transposed)
+    if len(emitter.operations) > before:
+        # What brings the operands into their order runs beside the array's layer in front of the product.
+        emitter.begin(emitter.layer, emitter.stored[-1])
     heads, rows = node.shape[:-2], node.shape[-2]
     layer = as_convolution(node, sources[1].tensor.zero_point)
     columns = emitter.config.columns

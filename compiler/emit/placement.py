@@ -1,7 +1,8 @@
 """Placement: where every tensor lies in external memory, so that moving codes costs nothing where it can.
 
 A reshape, a slice and a transpose that keeps the channels last are other views of their input's bytes. The inputs of a
-concat and of a pad are stored by their producers straight into the result, with its strides.
+concat and of a pad are stored by their producers straight into the result, with its strides; and a product's heads side
+by side, where a transpose behind it has them so and a reshape reads that.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from emulator.graph import (
     Convolution,
     Graph,
     Linear,
+    MatrixProduct,
     Node,
     Pad,
     Reshape,
@@ -63,6 +65,7 @@ class Placement:
         self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in (*graph.inputs, *graph.nodes)}
         self.dense = {name for node in graph.nodes if isinstance(node, Reshape | Linear) for name in node.inputs}
         self._find_parents()
+        self.orders = self._find_orders()
         for tensor in self.tensors.values():
             if tensor.name not in fused:
                 self.region(tensor.name)
@@ -78,6 +81,21 @@ class Placement:
                 for name in node.inputs:
                     self._adopt(node, name, offset)
                     offset[axis] += self.tensors[name].shape[axis]
+
+    def _find_orders(self) -> dict[str, Transpose]:
+        """{product: the transpose that alone reads it}, where that has to be dense and the codes of a row stay so."""
+        readers: dict[str, list[Node]] = {}
+        for node in self.graph.nodes:
+            for name in node.inputs:
+                readers.setdefault(name, []).append(node)
+        found = {}
+        for name, (first, *others) in readers.items():
+            product = isinstance(self.tensors[name], MatrixProduct) and name not in self.inside
+            if not product or others or not isinstance(first, Transpose) or first.name not in self.dense:
+                continue
+            if first.axes[-1] == len(first.shape):
+                found[name] = first
+        return found
 
     def _adopt(self, node: Node, name: str, offset: list[int]) -> None:
         is_view = isinstance(self.tensors[name], Reshape | Slice | Transpose)
@@ -96,6 +114,11 @@ class Placement:
             parent = self.region(inside.parent)
             offset = sum(n * step for n, step in zip(inside.offset, parent.steps, strict=True))
             return Region(parent.address + offset, tensor, parent.steps)
+        if tensor.name in self.orders:
+            behind = self.orders[tensor.name]
+            dense = Region(self.reserve(int(np.prod(tensor.shape, dtype=np.int64))), behind)
+            steps = dict(zip(behind.axes[1:], dense.steps, strict=True))
+            return Region(dense.address, tensor, tuple(steps[axis] for axis in range(1, len(tensor.shape) + 1)))
         view = self._view(tensor)
         if view is not None and (tensor.name not in self.dense or view.contiguous):
             self.views.add(tensor.name)

@@ -63,6 +63,15 @@ def test_attention(config: AcceleratorConfig, tokens: int, heads: tuple[int, int
     check(attention_graph(tokens, config.arithmetic, tokens=tokens, heads=heads, depth=depth), config, 5)
 
 
+def test_heads_come_side_by_side_without_a_copy() -> None:
+    """Behind the last product: a transpose and a reshape for the projection, which are views of its codes."""
+    config = CONFIGS[0]
+    program = compile_graph(attention_graph(3, config.arithmetic, tokens=5, heads=(2, 2), depth=4), config)
+    moves = {"mixed/turned", "mixed/rows", "q/turned", "k/turned", "v/turned"}
+    assert moves <= set(program.tensors) and moves.isdisjoint(program.layers)
+    assert program.tensors["mixed"].steps == (4, 8, 1)
+
+
 def test_zero_points_need_their_hardware() -> None:
     arithmetic = Arithmetic()
     config = AcceleratorConfig(arithmetic=arithmetic)
