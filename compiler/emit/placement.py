@@ -1,8 +1,9 @@
 """Placement: where every tensor lies in external memory, so that moving codes costs nothing where it can.
 
-A reshape, a slice and a transpose that keeps the channels last are other views of their input's bytes. The inputs of a
-concat and of a pad are stored by their producers straight into the result, with its strides; and a product's heads side
-by side, where a transpose behind it has them so and a reshape reads that.
+A reshape, a slice and a transpose that keeps the channels last, or that the host alone reads, are other views of their
+input's bytes. The inputs of a concat and of a pad are stored by their producers straight into the result, with its
+strides. A graph's input is stored as the transpose behind it has it, and a product's heads side by side, where a
+transpose has them so and a reshape reads that.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class Placement:
         self.views: set[str] = set()
         self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in (*graph.inputs, *graph.nodes)}
         self.dense = {name for node in graph.nodes if isinstance(node, Reshape | Linear) for name in node.inputs}
+        self.readers: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self.readers.setdefault(name, []).append(node)
         self._find_parents()
         self.orders = self._find_orders()
         for tensor in self.tensors.values():
@@ -83,17 +88,17 @@ class Placement:
                     offset[axis] += self.tensors[name].shape[axis]
 
     def _find_orders(self) -> dict[str, Transpose]:
-        """{product: the transpose that alone reads it}, where that has to be dense and the codes of a row stay so."""
-        readers: dict[str, list[Node]] = {}
-        for node in self.graph.nodes:
-            for name in node.inputs:
-                readers.setdefault(name, []).append(node)
-        found = {}
-        for name, (first, *others) in readers.items():
-            product = isinstance(self.tensors[name], MatrixProduct) and name not in self.inside
-            if not product or others or not isinstance(first, Transpose) or first.name not in self.dense:
+        """{tensor: the transpose that alone reads it}, in whose order it is stored.
+
+        A graph's input, which the host stores as it lies; and a product whose heads have to be side by side.
+        """
+        given = {tensor.name for tensor in self.graph.inputs} - set(self.graph.outputs.values())
+        found: dict[str, Transpose] = {}
+        for name, (first, *others) in self.readers.items():
+            if others or not isinstance(first, Transpose) or name in self.inside or first.name in self.wanted:
                 continue
-            if first.axes[-1] == len(first.shape):
+            rows = isinstance(self.tensors[name], MatrixProduct) and first.axes[-1] == len(first.shape)
+            if name in given or (rows and first.name in self.dense):
                 found[name] = first
         return found
 
@@ -118,7 +123,7 @@ class Placement:
             behind = self.orders[tensor.name]
             dense = Region(self.reserve(int(np.prod(tensor.shape, dtype=np.int64))), behind)
             steps = dict(zip(behind.axes[1:], dense.steps, strict=True))
-            return Region(dense.address, tensor, tuple(steps[axis] for axis in range(1, len(tensor.shape) + 1)))
+            return Region(dense.address, tensor, tuple(steps[axis + 1] for axis in range(len(tensor.shape))))
         view = self._view(tensor)
         if view is not None and (tensor.name not in self.dense or view.contiguous):
             self.views.add(tensor.name)
@@ -162,9 +167,8 @@ class Placement:
             if axis == len(steps) - 1 and tensor.step > 1 and tensor.shape[axis] > 1:
                 return None
             return Region(address, tensor, tuple(steps))
-        if tensor.axes[-1] != len(tensor.shape):
-            return None
-        return Region(source.address, tensor, tuple(source.steps[axis - 1] for axis in tensor.axes[1:]))
+        turned = tuple(source.steps[axis - 1] for axis in tensor.axes[1:])
+        return None if turned[-1] != 1 and tensor.name in self.readers else Region(source.address, tensor, turned)
 
 
 def _lines(tensor: Tensor, border: Border) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from compiler import CompileError, compile_graph
 from emulator import AcceleratorConfig, Arithmetic, Graph, Machine, run_graph, run_graph_counts
+from tests.compiler import interpreted
 from tests.product_graphs import attention_graph, product_graph, random_inputs
 
 CONFIGS = [
@@ -70,6 +71,20 @@ def test_heads_come_side_by_side_without_a_copy() -> None:
     moves = {"mixed/turned", "mixed/rows", "q/turned", "k/turned", "v/turned"}
     assert moves <= set(program.tensors) and moves.isdisjoint(program.layers)
     assert program.tensors["mixed"].steps == (4, 8, 1)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.rows}x{config.columns}")
+def test_tokens_suffice_in_any_order_of_the_units(config: AcceleratorConfig) -> None:
+    """Tables are loaded again and again while others are looked up; heads wait for their copies."""
+    for seed, (heads, tokens) in enumerate([((2, 2), 9), ((4, 2), 6)]):
+        graph = attention_graph(seed, config.arithmetic, tokens=tokens, heads=heads, depth=5)
+        first_channels = {"channels_last": False}
+        graph = replace(
+            graph,
+            inputs=tuple(replace(tensor, **first_channels) for tensor in graph.inputs),
+            nodes=tuple(replace(node, **first_channels) for node in graph.nodes),
+        )
+        interpreted.check(graph, config, np.random.default_rng(seed), orders=4)
 
 
 def test_zero_points_need_their_hardware() -> None:
