@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emulator.graph import Convolution, MatrixProduct
+from emulator.graph.partial_sums import legal_codes
 from emulator.program import Region
 
 from .convolution import ConvolutionEmitter
@@ -44,7 +45,17 @@ class Matrices:
 def emit_matrix_product(
     emitter: Emitter, node: MatrixProduct, sources: list[Region], target: Region, post: Post
 ) -> None:
-    """Emit the product of `sources`, head by head."""
+    """Emit the product of `sources`, head by head; of one row as (Bᵀ · Aᵀ)ᵀ, where that saves a copy of B."""
+    if _better_exchanged(emitter, node, sources):
+        node = replace(
+            node,
+            inputs=node.inputs[::-1],
+            shape=(*node.shape[:-2], node.shape[-1], 1),
+            a_transposed=not node.b_transposed,
+            b_transposed=not node.a_transposed,
+        )
+        sources, steps = sources[::-1], target.steps
+        target = Region(target.address, node, (*steps[:-2], steps[-1], steps[-2]))
     before = len(emitter.operations)
     a = matrices(emitter, sources[0], node.a_transposed)
     b = matrices(emitter, sources[1], node.b_transposed)
@@ -65,6 +76,18 @@ def emit_matrix_product(
         result = Map(place, 1, rows, node.shape[-1], 0, target.steps[-2], node.zero_point)
         codes = Matrices(b.at(head, heads), (), (), b.rows, b.columns, b.step)
         HeadEmitter(emitter, layer, source, result, post, codes, parameters).emit()
+
+
+def _better_exchanged(emitter: Emitter, node: MatrixProduct, sources: list[Region]) -> bool:
+    """Whether a row times B is better taken as Bᵀ times a column: where B lies transposed, and nothing is counted per
+    channel, as all results would come out of one lane.
+    """
+    config, (a, b) = emitter.config, sources
+    low, high = config.arithmetic.weight_range
+    least, most = legal_codes(emitter.graph, a.tensor)
+    fits = low <= least and most <= high and (config.weight_zero_points or a.tensor.zero_point == 0)
+    lies = b.steps[-1] == 1 if node.b_transposed else b.steps[-2] == 1 and b.steps[-1] != 1
+    return node.shape[-2] == 1 < node.shape[-1] and not config.counters and fits and lies
 
 
 def as_convolution(node: MatrixProduct, weight_zero_point: int) -> Convolution:

@@ -9,6 +9,7 @@ import pytest
 
 from compiler import CompileError, compile_graph
 from emulator import AcceleratorConfig, Arithmetic, Graph, Machine, run_graph, run_graph_counts
+from emulator.instructions import Opcode
 from tests.compiler import interpreted
 from tests.product_graphs import attention_graph, product_graph, random_inputs
 
@@ -28,6 +29,10 @@ CONFIGS = [
         rows=8, columns=2, activation_scratchpad_bytes=8 * 64, weight_scratchpad_bytes=2 * 64,
         operand_scratchpad_bytes=2 * 16, output_scratchpad_bytes=2 * 40, accumulator_bytes=2 * 8 * 5,
         weight_zero_points=True, packed_multipliers=True, arithmetic=Arithmetic(rounding="double", multiplier_bits=31),
+    ),
+    AcceleratorConfig(
+        rows=3, columns=4, counters=False, weight_zero_points=True, bus_bytes=16,
+        arithmetic=Arithmetic(accumulator_bits=14, rounding="floor"),
     ),
     AcceleratorConfig(
         rows=2, columns=10, post_process_lanes=5, weight_zero_points=True,
@@ -71,6 +76,19 @@ def test_heads_come_side_by_side_without_a_copy() -> None:
     moves = {"mixed/turned", "mixed/rows", "q/turned", "k/turned", "v/turned"}
     assert moves <= set(program.tensors) and moves.isdisjoint(program.layers)
     assert program.tensors["mixed"].steps == (4, 8, 1)
+
+
+@pytest.mark.parametrize("counters", [False, True])
+def test_one_row_times_a_matrix_that_lies_transposed(counters: bool) -> None:
+    """Of which nothing is copied where no lane counts: as the matrix times a column."""
+    config = replace(CONFIGS[0], counters=counters)
+    for seed in range(40):
+        graph = product_graph(seed, config.arithmetic, most=17)
+        (node,) = graph.nodes
+        if node.shape[-2] == 1 < node.shape[-1] and node.b_transposed and node.depth > 1:
+            check(graph, config, seed)
+            opcodes = {instruction.opcode for instruction in compile_graph(graph, config).instructions}
+            assert (Opcode.REDUCE in opcodes) == counters
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.rows}x{config.columns}")
