@@ -10,23 +10,30 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from emulator.graph import Reshape, Tensor, Transpose
+from emulator.graph import Concat, Reshape, Tensor, Transpose
 
 from ..graph_builder import GraphBuilder
 from .rearrange import in_steps
 
 Axis: TypeAlias = tuple[tuple[int, int], ...]
-"""Of a tensor that shows another one's codes: (size, distance between codes there), slowest first, none of size 1."""
+"""Of a tensor that shows another one's codes: (size, distance between codes there), slowest first, none of size 1.
+
+The distance is 0 where codes are repeated.
+"""
 
 
-def origin(builder: GraphBuilder, x: Tensor) -> tuple[Tensor, tuple[Axis, ...]]:
+def origin(builder: GraphBuilder, x: Tensor, repeats: bool = False) -> tuple[Tensor, tuple[Axis, ...]]:
     """The tensor of which `x` shows the codes, behind reshapes and transposes; and the stored axes of `x`.
+
+    repeats : also behind tensors joined with themselves
 
     Distances are those in the stored order of where the codes come from, in which they lie side by side.
     """
     nodes = {node.name: node for node in builder.nodes}
     chain: list[Tensor] = [x]
-    while isinstance(node := nodes.get(chain[-1].name), Reshape | Transpose):
+    while isinstance(node := nodes.get(chain[-1].name), Reshape | Transpose | Concat):
+        if isinstance(node, Concat) and not (repeats and len(set(node.inputs)) == 1):
+            break
         chain.append(nodes.get(node.inputs[0]) or builder.inputs[node.inputs[0]])
     while True:
         try:
@@ -41,7 +48,11 @@ def in_order(builder: GraphBuilder, x: Tensor, order: Sequence[int], name: str) 
     Itself, or what it comes from, where nothing is left to do.
     """
     source, axes = origin(builder, x)
-    axes = tuple(axes[axis] for axis in order)
+    return arranged(builder, source, tuple(axes[axis] for axis in order), name)
+
+
+def arranged(builder: GraphBuilder, source: Tensor, axes: Sequence[Axis], name: str) -> Tensor:
+    """The codes of `source`, each of them once, with these axes."""
     if all(len(axis) <= 1 for axis in axes):
         # Axes of size 1 have a place anywhere; the last one stays last, as an order that keeps it there moves no code.
         parts = [axis[0] if axis else (1, math.inf if place < len(axes) - 1 else 0) for place, axis in enumerate(axes)]
@@ -49,7 +60,7 @@ def in_order(builder: GraphBuilder, x: Tensor, order: Sequence[int], name: str) 
         parts = [part for axis in axes for part in axis]
     places = sorted(range(len(parts)), key=lambda place: -parts[place][1])
     split = tuple(parts[place][0] for place in places)
-    shape = tuple(x.shape[axis] for axis in order)
+    shape = tuple(math.prod(size for size, _ in axis) for axis in axes)
     steps = [("shape", split), ("axes", (0, *(places.index(place) + 1 for place in range(len(parts)))))]
     return in_steps(builder, source, [*(steps if parts else []), ("shape", shape)], name)
 
@@ -68,6 +79,9 @@ def _shown(chain: Sequence[Tensor]) -> tuple[Axis, ...]:
     for node in reversed(chain[:-1]):
         if isinstance(node, Transpose):
             axes = tuple(axes[axis - 1] for axis in node.axes[1:])
+        elif isinstance(node, Concat):
+            place = node.axis % (len(node.shape) + 1) - 1
+            axes = (*axes[:place], ((len(node.inputs), 0), *axes[place]), *axes[place + 1 :])
         else:
             axes = _regrouped([part for axis in axes for part in axis], node.shape)
     return axes
@@ -87,7 +101,7 @@ def _regrouped(parts: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> tupl
             if count > taken:
                 left.append((count // taken, step * taken))
             size //= taken
-            if axis and step == axis[0][0] * axis[0][1]:
+            if axis and step == axis[0][0] * axis[0][1] and (step or not axis[0][1]):
                 axis[0] = (axis[0][0] * taken, axis[0][1])
             else:
                 axis.insert(0, (taken, step))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from emulator.arithmetic import Arithmetic
 from emulator.graph import MatrixProduct, Tensor, logical_shape, stored_shape
@@ -11,10 +12,12 @@ from emulator.operators.matrix_product import product_shape
 from emulator.operators.requantization.multiplier import quantize_multiplier
 
 from ..graph_builder import GraphBuilder
-from ..moves.composed import Axis, in_order, origin
+from ..moves.composed import Axis, arranged, origin
 from ..moves.rearrange import in_steps
 from ..origin import Origin
 from ..values import Source, Target
+
+AnyAxis = TypeVar("AnyAxis")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +31,10 @@ class MatrixProductSource(Source):
 
     def emit(self, builder: GraphBuilder, name: str, target: Target) -> Tensor:
         """Add the product, called NAME/codes, whose stored order is the logical one, and a `Transpose` behind it."""
-        a, a_transposed = matrices(builder, self.a, builder.unique(f"{name}/a"))
-        b, b_transposed = matrices(builder, self.b, builder.unique(f"{name}/b"))
         shape = product_shape(logical_shape(self.a.shape), logical_shape(self.b.shape))
+        grouped = logical_shape(self.a.shape)[:-2] == shape[:-2]
+        a, a_transposed = matrices(builder, self.a, builder.unique(f"{name}/a"), False)
+        b, b_transposed = matrices(builder, self.b, builder.unique(f"{name}/b"), grouped)
         moves = stored_shape(shape) != shape or (shape[0] > 1 and any(size > 1 for size in shape[1:]))
         made = matrix_product(
             builder,
@@ -82,17 +86,28 @@ def check_operands(a: tuple[int, ...], b: Tensor, shape: tuple[int, ...], arithm
         )
 
 
-def matrices(builder: GraphBuilder, x: Tensor, name: str) -> tuple[Tensor, bool]:
+def matrices(builder: GraphBuilder, x: Tensor, name: str, grouped: bool) -> tuple[Tensor, bool]:
     """(`x` stored in its logical order, whether with its last two axes exchanged).
 
-    They are where its codes lie side by side along the last axis but one.
+    They are where its codes lie side by side along the last axis but one. With `grouped`, heads that follow themselves
+    some times are there once.
     """
     last = len(x.shape) - 1
     logical = (last, *range(last))
-    shown = origin(builder, x)[1]
-    rows, columns = (_beside(shown[axis]) for axis in logical[-2:])
-    turn = rows and not columns
-    return in_order(builder, x, _exchanged(logical) if turn else logical, name), turn
+    source, shown = origin(builder, x, repeats=grouped)
+    axes = [shown[axis] for axis in logical]
+    heads = [_without_repeats(axis) for axis in axes[:-2]]
+    axes = [*heads, *axes[-2:]]
+    if any(step == 0 for axis in axes for _, step in axis):
+        source, shown = origin(builder, x)
+        axes = [shown[axis] for axis in logical]
+    turn = _beside(axes[-2]) and not _beside(axes[-1])
+    return arranged(builder, source, _exchanged(axes) if turn else axes, name), turn
+
+
+def _without_repeats(axis: Axis) -> Axis:
+    """Heads, each of them once, that follow themselves some times."""
+    return axis[:-1] if axis and axis[-1][1] == 0 else axis
 
 
 def _beside(axis: Axis) -> bool:
@@ -100,5 +115,5 @@ def _beside(axis: Axis) -> bool:
     return not axis or (len(axis) == 1 and axis[0][1] == 1)
 
 
-def _exchanged(axes: tuple[int, ...]) -> tuple[int, ...]:
+def _exchanged(axes: Sequence[AnyAxis]) -> tuple[AnyAxis, ...]:
     return (*axes[:-2], axes[-1], axes[-2])

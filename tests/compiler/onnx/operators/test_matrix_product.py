@@ -95,6 +95,45 @@ def test_attention(tmp_path: Path, heads: int) -> None:
         np.testing.assert_array_equal(found[node.name][0], np.moveaxis(expected[node.name][0], -1, 0))
 
 
+def grouped_attention(heads: int, kept: int, tokens: int, depth: int, repeated: bool) -> Model:
+    """q · kᵀ and its product with v; `kept` heads of k and v follow themselves, with `repeated` those of q, too."""
+    model, rng, width = Model(), np.random.default_rng(heads), heads * depth
+    x = model.qdq(model.input((tokens, width), "x"), 0.0513, 3)
+
+    def heads_of(name: str, count: int, again: bool) -> str:
+        codes = rng.integers(-127, 128, (width, count * depth))
+        made = model.node("MatMul", [x, model.weight(codes, 0.0107)], name)
+        made = model.qdq(made, 0.1033, int(rng.integers(-9, 9)))
+        made = model.node("Reshape", [made, model.constant(np.array([0, tokens, count, depth]), "int64")])
+        made = model.node("Transpose", [made], perm=[0, 2, 1, 3])
+        if again:
+            made = model.node("Unsqueeze", [made, model.constant(np.array([2]), "int64")])
+            shape = [1, kept, heads // kept, tokens, depth]
+            made = model.node("Expand", [made, model.constant(np.array(shape), "int64")])
+            made = model.node("Reshape", [made, model.constant(np.array([0, heads, tokens, depth]), "int64")])
+        return made
+
+    q = heads_of("q", kept if repeated else heads, repeated)
+    k, v = (heads_of(name, kept, True) for name in "kv")
+    k = model.node("Transpose", [k], perm=[0, 1, 3, 2])
+    scores = model.qdq(model.node("MatMul", [q, k], "scores"), 0.917, -5)
+    model.output(model.qdq(model.node("MatMul", [scores, v], "mixed"), 1.713, 11))
+    return model
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+@pytest.mark.parametrize(("heads", "kept"), [(4, 2), (3, 1), (6, 3)])
+def test_grouped_heads_are_read_as_they_are(tmp_path: Path, heads: int, kept: int, repeated: bool) -> None:
+    tokens, depth = 4, 3
+    model = grouped_attention(heads, kept, tokens, depth, repeated)
+    graph, differing = check_against_runtime(model, tmp_path, {"x": floats((tokens, heads * depth), 1)})
+    assert differing <= 1
+    tensors = {tensor.name: tensor for tensor in (*graph.inputs, *graph.nodes)}
+    products = [node for node in graph.nodes if isinstance(node, MatrixProduct)]
+    assert [node.shape[0] for node in products] == [heads, heads]
+    assert [tensors[node.inputs[1]].shape[0] for node in products] == [kept, kept]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_qlinear_matmul_is_onnx_runtimes_exact_integers(tmp_path: Path, seed: int) -> None:
     """Sums by MatMulInteger, which are exact; scales are such that no quotient is near a tie by rounding alone."""
