@@ -64,16 +64,40 @@ class Placement:
         self.inside: dict[str, Inside] = {}
         self.views: set[str] = set()
         self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in (*graph.inputs, *graph.nodes)}
-        self.dense = {name for node in graph.nodes if isinstance(node, Reshape | Linear) for name in node.inputs}
         self.readers: dict[str, list[Node]] = {}
         for node in graph.nodes:
             for name in node.inputs:
                 self.readers.setdefault(name, []).append(node)
+        self.dense = self._find_dense()
         self._find_parents()
         self.orders = self._find_orders()
         for tensor in self.tensors.values():
             if tensor.name not in fused:
                 self.region(tensor.name)
+
+    def _find_dense(self) -> set[str]:
+        """Tensors whose codes must lie one after the other: what linear layers and reshapes read.
+
+        But not what a reshape reads that only takes the last axis apart, for products, whose matrices may lie anywhere.
+        """
+        found: set[str] = set()
+        for node in reversed(self.graph.nodes):
+            apart = isinstance(node, Reshape) and self._splits(node) and self._for_products(node)
+            if isinstance(node, Reshape | Linear) and not apart:
+                found.update(node.inputs)
+        return found
+
+    def _splits(self, node: Reshape) -> bool:
+        """Whether a reshape takes the last axis apart and leaves the others as they are."""
+        outer = self.tensors[node.inputs[0]].shape[:-1]
+        return node.shape[: len(outer)] == outer and len(node.shape) > len(outer)
+
+    def _for_products(self, node: Node) -> bool:
+        """Whether products alone read a tensor, or transposes that products alone read."""
+        return all(
+            isinstance(reader, MatrixProduct) or (isinstance(reader, Transpose) and self._for_products(reader))
+            for reader in self.readers.get(node.name, [])
+        )
 
     def _find_parents(self) -> None:
         """Which tensors can be stored into the concat or pad that reads them."""
@@ -158,7 +182,11 @@ class Placement:
             return None
         source = self.region(tensor.inputs[0])
         if isinstance(tensor, Reshape):
-            return Region(source.address, tensor)
+            if source.contiguous:
+                return Region(source.address, tensor)
+            outer = len(source.tensor.shape) - 1
+            steps = [int(np.prod(tensor.shape[axis + 1 :])) for axis in range(outer, len(tensor.shape))]
+            return Region(source.address, tensor, (*source.steps[:outer], *(n * source.steps[-1] for n in steps)))
         if isinstance(tensor, Slice):
             axis = tensor.axis % (len(tensor.shape) + 1) - 1
             steps = list(source.steps)

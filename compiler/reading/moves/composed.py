@@ -69,7 +69,8 @@ def turned(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
     """A sequence with length and channels exchanged; a pair of such tensors is made once."""
     if x.name not in builder.turned:
         result = in_order(builder, x, (1, 0), name)
-        builder.turned |= {x.name: result, result.name: x}
+        builder.turned[x.name] = result
+        builder.turned.setdefault(result.name, x)
     return builder.turned[x.name]
 
 

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from compiler import load_onnx
-from emulator import Arithmetic, MatrixProduct, run_graph
+from compiler import compile_graph, load_onnx
+from emulator import AcceleratorConfig, Arithmetic, Machine, MatrixProduct, run_graph
 from tests import graph_oracle
 from tests.compiler.models import Model, check_against_runtime
 from tests.compiler.refusals import refused
@@ -132,6 +132,35 @@ def test_grouped_heads_are_read_as_they_are(tmp_path: Path, heads: int, kept: in
     products = [node for node in graph.nodes if isinstance(node, MatrixProduct)]
     assert [node.shape[0] for node in products] == [heads, heads]
     assert [tensors[node.inputs[1]].shape[0] for node in products] == [kept, kept]
+
+
+def test_heads_out_of_one_projection(tmp_path: Path) -> None:
+    """q, k and v as slices of one layer's channels: nothing is copied but what the second operand needs."""
+    heads, tokens, depth = 2, 5, 6
+    model, rng, width = Model(), np.random.default_rng(0), 12
+    x = model.qdq(model.input((tokens, width), "x"), 0.0513, 3)
+    made = model.node("MatMul", [x, model.weight(rng.integers(-127, 128, (width, 3 * width)), 0.0107)], "qkv")
+    made = model.qdq(made, 0.1033, 5)
+
+    def heads_of(first: int, *order: int) -> str:
+        limits = (model.constant(np.array([n]), "int64") for n in (first, first + width, 2))
+        part = model.node("Slice", [made, *limits])
+        shape = model.constant(np.array([0, tokens, heads, depth]), "int64")
+        return model.node("Transpose", [model.node("Reshape", [part, shape])], perm=list(order))
+
+    q, k, v = heads_of(0, 0, 2, 1, 3), heads_of(width, 0, 2, 3, 1), heads_of(2 * width, 0, 2, 1, 3)
+    scores = model.qdq(model.node("MatMul", [q, k], "scores"), 0.917, -5)
+    model.output(model.qdq(model.node("MatMul", [scores, v], "mixed"), 1.713, 11))
+    inputs = {"x": floats((tokens, width), 1)}
+    graph, differing = check_against_runtime(model, tmp_path, inputs)
+    assert differing == 0
+    products = [node for node in graph.nodes if isinstance(node, MatrixProduct)]
+    assert [(node.a_transposed, node.b_transposed) for node in products] == [(False, True), (False, False)]
+    config = AcceleratorConfig(rows=4, columns=4, weight_zero_points=True)
+    program = compile_graph(graph, config)
+    assert set(program.layers) == {"qkv/codes", "scores/codes", "mixed/codes", ""}
+    (expected,), (found,) = run_graph(graph, inputs).values(), Machine(config).run(program, inputs).outputs.values()
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("seed", range(6))
