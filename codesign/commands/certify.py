@@ -60,7 +60,7 @@ def attains(graph: Graph, certificate: LayerCertificate) -> bool:
     """Whether the emulator's sums of the layer's widest channel reach both certified extremes, each with its input."""
     product = graph.tensor(certificate.name)
     if isinstance(product, MatrixProduct):
-        return _product_attains(graph, product)
+        return _product_attains(graph, product, certificate)
     node, channel = weighted_layers(graph)[certificate.name], int(certificate.channel_bits.argmax())
     zero = graph.tensor(node.inputs[0]).zero_point
     wide = replace(graph.arithmetic, accumulator_bits=WIDEST, multiplier_bits=1)
@@ -82,13 +82,14 @@ def attains(graph: Graph, certificate: LayerCertificate) -> bool:
     return True
 
 
-def _product_attains(graph: Graph, node: MatrixProduct) -> bool:
-    """`attains` of a product of two activations, each of which holds one code everywhere."""
+def _product_attains(graph: Graph, node: MatrixProduct, certificate: LayerCertificate) -> bool:
+    """`attains` of a product of two activations, each of which holds one code everywhere; 0 needs no step."""
     zeros = [graph.tensor(name).zero_point for name in node.inputs]
     wide = replace(graph.arithmetic, accumulator_bits=WIDEST, multiplier_bits=1)
     sums = ProductSums(graph, node)
-    for extreme, a_code, b_code in (sums.low, sums.high):
+    for certified, (extreme, a_code, b_code) in ((certificate.low, sums.low), (certificate.high, sums.high)):
         a, b = np.full((1, 1, node.depth), a_code, np.int8), np.full((1, node.depth, 1), b_code, np.int8)
-        if extreme and int(matrix_product(a, b, wide, *zeros)[0].item()) != extreme:
+        attained = int(matrix_product(a, b, wide, *zeros)[0].item()) if extreme else 0
+        if (certified != attained).any():
             return False
     return True
