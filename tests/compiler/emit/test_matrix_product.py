@@ -8,10 +8,23 @@ import numpy as np
 import pytest
 
 from compiler import CompileError, compile_graph
-from emulator import AcceleratorConfig, Arithmetic, Graph, Machine, run_graph, run_graph_counts
+from emulator import (
+    AcceleratorConfig,
+    Arithmetic,
+    Concat,
+    ConstantTensor,
+    Graph,
+    Machine,
+    MatrixProduct,
+    Node,
+    Tensor,
+    Transpose,
+    run_graph,
+    run_graph_counts,
+)
 from emulator.instructions import Opcode
 from tests.compiler import interpreted
-from tests.product_graphs import attention_graph, product_graph, random_inputs
+from tests.product_graphs import attention_graph, common_range, factors, fields, product_graph, random_inputs
 
 CONFIGS = [
     AcceleratorConfig(
@@ -76,6 +89,32 @@ def test_heads_come_side_by_side_without_a_copy() -> None:
     moves = {"mixed/turned", "mixed/rows", "q/turned", "k/turned", "v/turned"}
     assert moves <= set(program.tensors) and moves.isdisjoint(program.layers)
     assert program.tensors["mixed"].steps == (4, 8, 1)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.rows}x{config.columns}")
+def test_operands_that_lie_anywhere(config: AcceleratorConfig) -> None:
+    """One tensor as both; a constant; one whose rows and columns both lie apart; results that are parts of another."""
+    arithmetic, rng = config.arithmetic, np.random.default_rng(3)
+    low, high = common_range(arithmetic)
+    legal = {"y_min": low, "y_max": high}
+    x = Tensor(**fields("x", (3, 5, 4), 1, arithmetic) | legal)
+    codes = rng.integers(low, high + 1, (1, 4, 7)).astype(np.int8)
+    constant = ConstantTensor(**fields("c", codes.shape, -2, arithmetic) | legal, inputs=(), codes=codes)
+    turned = Transpose(**fields("turned", (5, 4, 3), 1, arithmetic) | legal, inputs=("x",), axes=(0, 2, 3, 1))
+    nodes: list[Node] = [constant, turned]
+
+    def product(name: str, inputs: tuple[str, str], shape: tuple[int, ...], depth: int, **turns: bool) -> None:
+        made = fields(name, shape, 3, arithmetic) | {"inputs": inputs, "depth": depth}
+        nodes.append(MatrixProduct(**made, **factors(depth, arithmetic), **turns))
+
+    product("self", ("x", "x"), (3, 5, 5), 4, b_transposed=True)
+    product("again", ("x", "x"), (3, 4, 4), 5, a_transposed=True)
+    product("with", ("x", "c"), (3, 5, 7), 4)
+    product("apart", ("turned", "turned"), (5, 4, 4), 3, b_transposed=True)
+    joined = fields("joined", (3, 5, 12), 3, arithmetic)
+    nodes.append(Concat(**joined, inputs=("self", "with"), axis=3))
+    outputs = {name: name for name in ("again", "apart", "joined")}
+    check(Graph(inputs=(x,), nodes=tuple(nodes), outputs=outputs, arithmetic=arithmetic), config, 1)
 
 
 @pytest.mark.parametrize("counters", [False, True])
