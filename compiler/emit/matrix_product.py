@@ -67,15 +67,15 @@ def emit_matrix_product(
     columns = emitter.config.columns
     values = layer.bias, layer.multiplier, layer.shift, weight_zero_points(layer)
     blocks = (slice(first, first + columns) for first in range(0, node.shape[-1], columns))
-    parameters = emitter.constant(
-        np.stack([emitter.parameter_data(*(each[lane] for each in values)) for lane in blocks])
-    )
+    entries = [emitter.parameter_data(*(each[lane] for each in values)) for lane in blocks]
+    parameters = emitter.constant(np.stack(entries))
+    zeros = emitter.constant(np.full((emitter.config.rows, columns), sources[1].tensor.zero_point, np.int8))
     for head in np.ndindex(*heads):
         source = Map(a.at(head, heads), 1, rows, node.depth, 0, a.step, sources[0].tensor.zero_point)
         place = target.address + sum(index * step for index, step in zip(head, target.steps[:-2], strict=True))
         result = Map(place, 1, rows, node.shape[-1], 0, target.steps[-2], node.zero_point)
         codes = Matrices(b.at(head, heads), (), (), b.rows, b.columns, b.step)
-        HeadEmitter(emitter, layer, source, result, post, codes, parameters).emit()
+        HeadEmitter(emitter, layer, source, result, post, codes, (parameters, zeros)).emit()
 
 
 def _better_exchanged(emitter: Emitter, node: MatrixProduct, sources: list[Region]) -> bool:
@@ -147,7 +147,11 @@ def _transposed(emitter: Emitter, source: Matrices) -> Matrices:
 
 
 class HeadEmitter(ConvolutionEmitter):
-    """One head's product; `weights` : its second operand, K × N; `parameters` : address of all heads' entries."""
+    """One head's product.
+
+    weights : its second operand, K × N; constants : addresses of what all heads share, their parameters and a weight
+    tile of real zeros
+    """
 
     def __init__(
         self,
@@ -157,10 +161,10 @@ class HeadEmitter(ConvolutionEmitter):
         target: Map,
         post: Post,
         weights: Matrices,
-        parameters: int,
+        constants: tuple[int, int],
     ) -> None:
         super().__init__(emitter, node, source, target, post)
-        self.matrix, self.parameter_address = weights, parameters
+        self.matrix, (self.parameter_address, self.zeros) = weights, constants
 
     def place_constants(self) -> None:
         """They are there: the weights are another layer's codes, and all heads share their parameters."""
@@ -177,6 +181,5 @@ class HeadEmitter(ConvolutionEmitter):
         address = matrix.address + first * matrix.step + outputs.first
         self.emitter.load(buffer, Transfer(address, 1, 0, end - first, matrix.step, len(outputs)))
         if end < last:
-            filling = np.full((last - end, self.config.columns), weight_zero_points(self.node)[0], np.int8)
-            self.emitter.load_bytes(buffer, self.emitter.constant(filling), filling.size, end - first)
+            self.emitter.load_bytes(buffer, self.zeros, (last - end) * self.config.columns, end - first)
         return buffer
