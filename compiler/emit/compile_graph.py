@@ -54,6 +54,7 @@ from .placement import Inside, pad_offset
 from .pool import emit_average_pool, emit_max_pool
 from .post import Post, adder_fields
 from .reduce import emit_elementwise
+from .transposition import emit_transposed
 from .turns import emit_layer
 
 
@@ -208,7 +209,9 @@ def _depthwise_cut(emitter: Emitter, node: Convolution, source: Map, target: Map
 def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:
     """Copy what does not lie in its place yet."""
     if isinstance(node, Transpose):
-        emit_copy(emitter, sources[0], tuple(sources[0].steps[axis - 1] for axis in node.axes[1:]), target)
+        order = tuple(sources[0].steps[axis - 1] for axis in node.axes[1:])
+        if not emit_transposed(emitter, sources[0], order, target):
+            emit_copy(emitter, sources[0], order, target)
         return
     if isinstance(node, Slice):
         axis = node.axis % (len(node.shape) + 1) - 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.front_end import INDEX_BITS
-from emulator.graph import Graph, Integers, MatrixProduct, Node
+from emulator.graph import Graph, Integers, MatrixProduct, Node, Transpose
 from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POINT_ROW, Opcode
 from emulator.program import CounterBlock, Region
 
@@ -50,7 +50,7 @@ class Emitter:
         self.size = 0
         self.layers: list[str] = []
         self.stored: list[str] = []
-        if any(isinstance(node, MatrixProduct) for node in graph.nodes):
+        if any(isinstance(node, MatrixProduct | Transpose) for node in graph.nodes):
             self.reserve(config.columns)  # a `Transposition` reads bytes in front of its matrix
         wanted = borders(graph, config.rows) | borders_together(graph, config)
         in_blocks = maps_in_blocks(graph, config, fused, wanted)

@@ -9,10 +9,15 @@ of rows that follow one another: a piece of a row of the transposed one.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from emulator.instructions import Mode, Opcode
+from emulator.program import Region
 
+from .copy import emit_copy
 from .cut.output_room import output_room
 from .cut.tiling import Span, spans
 from .emitter import Emitter
@@ -115,3 +120,31 @@ class Transposition:
         """Each of these columns' codes on antidiagonals from `first` on; what lies beyond the matrix goes beside it."""
         address = self.address + columns.first * (self.pitch - 1) + first
         self.emitter.store(output, Transfer(address, 1, 0, len(columns), self.pitch - 1, self.lanes))
+
+
+LEAST = 8
+"""Rows and columns of a matrix, and lanes, from which on it is transposed so; fewer codes are copied one by one."""
+MATRICES_MOST = 64
+"""Matrices of a tensor that are transposed so, one after the other."""
+
+
+def emit_transposed(emitter: Emitter, source: Region, steps: tuple[int, ...], target: Region) -> bool:
+    """`emit_copy`, if the source's codes lie side by side along another axis than the target's; whether they do."""
+    axes = list(zip(target.tensor.shape, steps, target.steps, strict=True))
+    rows, row_step, last = axes.pop()
+    beside = [index for index, (size, step, _) in enumerate(axes) if step == 1 and size >= LEAST]
+    if last != 1 or row_step == 1 or rows < LEAST or not beside or emitter.config.columns < LEAST:
+        return False
+    columns, _, column_step = axes.pop(beside[0])
+    if math.prod(size for size, _, _ in axes) > MATRICES_MOST:
+        return False
+    shape = replace(target.tensor, shape=(columns, rows))
+    for indices in np.ndindex(*(size for size, _, _ in axes)):
+        start, end = (
+            address + sum(index * axis[side] for index, axis in zip(indices, axes, strict=True))
+            for side, address in ((1, source.address), (2, target.address))
+        )
+        made = Transposition(emitter, start, rows, row_step, columns)
+        made.emit()
+        emit_copy(emitter, Region(made.address, shape), (made.pitch, 1), Region(end, shape, (column_step, 1)))
+    return True
