@@ -15,6 +15,7 @@ from .graph import (
     Graph,
     Linear,
     LookupTable,
+    MatrixProduct,
     MaxPool,
     Node,
     Pad,
@@ -35,6 +36,7 @@ from .operators.add import add, subtract
 from .operators.average_pool import average_pool, average_pool_scales, average_pool_sum
 from .operators.convolve import convolve
 from .operators.lookup import lookup, make_table
+from .operators.matrix_product import matrix_product
 from .operators.max_pool import max_pool
 from .operators.move import concat, pad, slice_codes, transpose
 from .operators.product import product
@@ -68,6 +70,7 @@ __all__ = [
     "Linear",
     "LookupTable",
     "Machine",
+    "MatrixProduct",
     "MaxPool",
     "Node",
     "Pad",
@@ -98,6 +101,7 @@ __all__ = [
     "load_config",
     "lookup",
     "make_table",
+    "matrix_product",
     "max_pool",
     "pad",
     "product",

@@ -21,6 +21,7 @@ from emulator import (
     Graph,
     Linear,
     LookupTable,
+    MatrixProduct,
     MaxPool,
     Node,
     Pad,
@@ -72,6 +73,9 @@ def _layer(node: Node, operands: list[Codes], zeros: list[int], arithmetic: Arit
             if node.raw:
                 return acc.reshape(node.shape)
             return _requantized(acc, node.multiplier, node.shift, node, arithmetic, met).reshape(node.shape)
+        case MatrixProduct():
+            acc = _products(node, *operands, *zeros, arithmetic, met)
+            return _requantized(acc, node.multiplier, node.shift, node, arithmetic, met)
         case Add():
             b = (operands[1] - zeros[1]) * node.b_multiplier
             acc = (x - zero) * node.a_multiplier + (-b if node.subtract else b)
@@ -142,6 +146,24 @@ def _sums(node: Convolution | Linear, x: Codes, zero: int, arithmetic: Arithmeti
     cells = np.array(oracle.convolve(_map(x), node.weight.tolist(), bias, zero, bits, mode, *window))
     met.overflows = int(cells[..., 1].sum())
     return cells[..., 0]
+
+
+def _products(node: MatrixProduct, a: Codes, b: Codes, za: int, zb: int, arithmetic: Arithmetic, met: Met) -> Codes:
+    left = a.swapaxes(-1, -2) if node.a_transposed else a
+    right = b.swapaxes(-1, -2) if node.b_transposed else b
+    heads = node.shape[:-2]
+    # Heads of the operand that has fewer are repeated, each of them next to itself.
+    for axis, count in enumerate(heads):
+        left = np.repeat(left, count // left.shape[axis], axis)
+        right = np.repeat(right, count // right.shape[axis], axis)
+    sums = np.empty(node.shape, np.int64)
+    for head in np.ndindex(*heads):
+        found = oracle.matrix_product(
+            left[head].tolist(), right[head].tolist(), za, zb, arithmetic.accumulator_bits, arithmetic.overflow
+        )
+        sums[head] = found[0]
+        met.overflows += int(np.sum(found[1]))
+    return sums
 
 
 def _requantized(

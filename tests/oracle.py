@@ -46,6 +46,14 @@ def accumulate(
     return [[acc for acc, _ in row] for row in cells], [[flag for _, flag in row] for row in cells]
 
 
+def matrix_product(
+    a: Matrix, b: Matrix, a_zero_point: int, b_zero_point: int, bits: int, mode: str
+) -> tuple[list[list[int]], list[list[bool]]]:
+    """a (M, K), b (K, N) → sums and flags (M, N)."""
+    columns = len(b[0])
+    return accumulate(a, b, [0] * columns, a_zero_point, bits, mode, [b_zero_point] * columns)
+
+
 def depthwise_place(tap: tuple[int, int], width: int, dilation: int, taps: int) -> tuple[int, int]:
     """(word, place in it) of a depthwise kernel's (line, pixel) in lanes that take so many taps a cycle."""
     line, pixel = tap

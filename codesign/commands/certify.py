@@ -6,8 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from emulator import Graph, LayerCertificate, Linear, attaining_input, certify, convolve, linear
+from emulator import (
+    Graph,
+    LayerCertificate,
+    Linear,
+    MatrixProduct,
+    attaining_input,
+    certify,
+    convolve,
+    linear,
+    matrix_product,
+)
 from emulator.graph.certificate import NARROWEST, weighted_layers
+from emulator.graph.product_sums import ProductSums
 
 from ..console import Output, Phases
 from ..execution import ModelChoice
@@ -17,7 +28,7 @@ WIDEST = 48  # bits, of an accumulator
 
 
 def run(chosen: ModelChoice, json_file: str | None) -> bool:
-    """Certify every convolution and linear layer of a model; returns whether its accumulator can never overflow."""
+    """Certify every layer of a model that accumulates; returns whether its accumulator can never overflow."""
     output = Output(json_file)
     graph, _ = chosen.load()
     table = Table(
@@ -47,6 +58,9 @@ def run(chosen: ModelChoice, json_file: str | None) -> bool:
 
 def attains(graph: Graph, certificate: LayerCertificate) -> bool:
     """Whether the emulator's sums of the layer's widest channel reach both certified extremes, each with its input."""
+    product = graph.tensor(certificate.name)
+    if isinstance(product, MatrixProduct):
+        return _product_attains(graph, product, certificate)
     node, channel = weighted_layers(graph)[certificate.name], int(certificate.channel_bits.argmax())
     zero = graph.tensor(node.inputs[0]).zero_point
     wide = replace(graph.arithmetic, accumulator_bits=WIDEST, multiplier_bits=1)
@@ -64,5 +78,18 @@ def attains(graph: Graph, certificate: LayerCertificate) -> bool:
                 maps, weight, node.bias, wide, zero, node.strides, node.padding, node.dilations, node.groups, zeros
             )
         if sums[(0, *found.position, channel)] != extreme:
+            return False
+    return True
+
+
+def _product_attains(graph: Graph, node: MatrixProduct, certificate: LayerCertificate) -> bool:
+    """`attains` of a product of two activations, each of which holds one code everywhere; 0 needs no step."""
+    zeros = [graph.tensor(name).zero_point for name in node.inputs]
+    wide = replace(graph.arithmetic, accumulator_bits=WIDEST, multiplier_bits=1)
+    sums = ProductSums(graph, node)
+    for certified, (extreme, a_code, b_code) in ((certificate.low, sums.low), (certificate.high, sums.high)):
+        a, b = np.full((1, 1, node.depth), a_code, np.int8), np.full((1, node.depth, 1), b_code, np.int8)
+        attained = int(matrix_product(a, b, wide, *zeros)[0].item()) if extreme else 0
+        if (certified != attained).any():
             return False
     return True

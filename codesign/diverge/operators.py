@@ -17,6 +17,7 @@ from emulator.graph import (
     Convolution,
     Linear,
     LookupTable,
+    MatrixProduct,
     MaxPool,
     Node,
     Pad,
@@ -81,6 +82,24 @@ def _linear(given: Operands, node: Linear, index: Index) -> ElementTrace:
         (_unflattened(k, shape), int(node.weight[k, index[-1]])) for k in range(math.prod(shape))
     ]
     return _summed(given, node, index, terms)
+
+
+def _matrix_product(given: Operands, node: MatrixProduct, index: Index) -> ElementTrace:
+    *head, row, column = index
+    zeros = given.zero_point(node), given.zero_point(node, 1)
+    total, sums = 0, []
+    for k in range(node.depth):
+        ends = (k, row) if node.a_transposed else (row, k), (column, k) if node.b_transposed else (k, column)
+        places = []
+        for number, end in enumerate(ends):
+            heads = zip(head, given.shape(node, number), node.shape, strict=False)
+            places.append((*(at * own // count for at, own, count in heads), *end))
+        x, w = (given.code(name, place) for name, place in zip(node.inputs, places, strict=True))
+        product = (x - zeros[0]) * (w - zeros[1])
+        total, overflowed = stored_sum(total + product, given.arithmetic)
+        sums.append(PartialSum(places[0], x, w, product, total, overflowed))
+    steps = _requantized(given, node, total, node.multiplier, node.shift)
+    return _element(node, index, steps[-1].value, start=0, sums=tuple(sums), steps=tuple(steps))
 
 
 def _add(given: Operands, node: Add, index: Index) -> ElementTrace:
@@ -229,6 +248,7 @@ TRACES: dict[type[Node], Callable[[Operands, Any, Index], ElementTrace]] = {
     Convolution: _convolution,
     Linear: _linear,
     LookupTable: _table,
+    MatrixProduct: _matrix_product,
     MaxPool: _max_pool,
     Pad: _pad,
     Product: _product,

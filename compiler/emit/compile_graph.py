@@ -18,11 +18,13 @@ from emulator.graph import (
     Graph,
     Linear,
     LookupTable,
+    MatrixProduct,
     MaxPool,
     Pad,
     Product,
     Rescale,
     RescaledAdd,
+    Reshape,
     Slice,
     Transpose,
     to_file_layout,
@@ -46,11 +48,13 @@ from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
 from .fuse import Step, fuse
+from .matrix_product import emit_matrix_product
 from .piecewise import PiecewiseEmitter
 from .placement import Inside, pad_offset
 from .pool import emit_average_pool, emit_max_pool
 from .post import Post, adder_fields
 from .reduce import emit_elementwise
+from .transposition import emit_transposed
 from .turns import emit_layer
 
 
@@ -59,7 +63,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     """Compile a graph for one accelerator; the program runs one sample.
 
     The codes of every layer that is not fused into the next one have a place in the memory map, so that all of them
-    can be compared after a run.
+    can be compared after a run; but not those of a reshape or a transpose that nobody reads.
 
     Raises `CompileError` (a ``ValueError``) naming the layer and the reason for what the accelerator cannot run and for
     a graph that `run_graph` refuses, ``ValueError`` if graph and config differ in their arithmetic, and ``TypeError``
@@ -75,6 +79,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         raise ValueError(f"{name} must be the graph's {theirs[name]!r} in the config, not {ours[name]!r}")
     _check(graph)
     check_features(graph, config)
+    graph = _without_unread_moves(graph)
     in_lanes = [node.name for node in graph.nodes if isinstance(node, Convolution) and runs_in_lanes(node, config)]
     steps = fuse(graph, in_lanes)
     emitter = Emitter(graph, config, {layer.name for step in steps for layer in step.layers[:-1]})
@@ -99,6 +104,16 @@ def _check(graph: Graph) -> None:
         raise CompileError(str(error)) from None
 
 
+def _without_unread_moves(graph: Graph) -> Graph:
+    """Without reshapes and transposes that nobody reads: a reader of files notes what each operator of it makes."""
+    read, kept = set(graph.outputs.values()), []
+    for node in reversed(graph.nodes):
+        if node.name in read or not isinstance(node, Reshape | Transpose):
+            kept.append(node)
+            read.update(node.inputs)
+    return replace(graph, nodes=tuple(kept[::-1]))
+
+
 def _emit(emitter: Emitter, step: Step) -> None:
     """Emit some layers that are fused, or one."""
     node, last = step.main, step.layers[-1]
@@ -121,6 +136,8 @@ def _emit(emitter: Emitter, step: Step) -> None:
             emit_layer(layer)
         case Convolution():
             _emit_convolution(emitter, node, as_map(sources[0]), as_map(target), post)
+        case MatrixProduct():
+            emit_matrix_product(emitter, node, sources, target, post)
         case AveragePool():
             emit_average_pool(emitter, node, as_map(sources[0]), as_map(target), post)
         case MaxPool():
@@ -192,7 +209,9 @@ def _depthwise_cut(emitter: Emitter, node: Convolution, source: Map, target: Map
 def _emit_move(emitter: Emitter, node: Pad | Concat | Slice | Transpose, sources: list[Region], target: Region) -> None:
     """Copy what does not lie in its place yet."""
     if isinstance(node, Transpose):
-        emit_copy(emitter, sources[0], tuple(sources[0].steps[axis - 1] for axis in node.axes[1:]), target)
+        order = tuple(sources[0].steps[axis - 1] for axis in node.axes[1:])
+        if not emit_transposed(emitter, sources[0], order, target):
+            emit_copy(emitter, sources[0], order, target)
         return
     if isinstance(node, Slice):
         axis = node.axis % (len(node.shape) + 1) - 1

@@ -33,6 +33,8 @@ class ConvolutionEmitter:
         beside = not emitter.of_lanes.isdisjoint((source_name, emitter.stored[-1]))
         self.cut = ConvolutionCut(emitter.config, node, source, target, post.operand, groups, self.follows, beside)
         self.resident = ResidentInput(emitter, self.cut) if self.cut.resident else None
+        self.weight_address: list[int] = []
+        self.parameter_address = 0
         self.unloaded: list[Span] = []
         self.weights: dict[tuple[int, int], Buffer] = {}
         self.inputs: dict[tuple[int, int], tuple[Buffer, Span, Span]] = {}
@@ -41,17 +43,7 @@ class ConvolutionEmitter:
     def emit(self) -> None:
         """Emit the layer."""
         self.emitter.prepare(self.post)
-        tile_bytes = self.config.rows * self.config.columns
-        self.weight_address: list[int] = []
-        for block in self.cut.blocks:
-            data = weight_tiles(block, self.config.rows, self.config.columns)
-            assert data.size == tile_bytes * len(data)
-            self.weight_address.append(self.emitter.constant(data))
-        node = self.node
-        lanes = [slice(block.outputs.first, block.outputs.last) for block in self.cut.blocks]
-        columns = node.bias, node.multiplier, node.shift, weight_zero_points(node)
-        entries = [self.emitter.parameter_data(*(values[lane] for values in columns)) for lane in lanes]
-        self.parameter_address = self.emitter.constant(np.stack(entries))
+        self.place_constants()
         before = None
         for tile, group in self.cut.jobs:
             if tile is not before:
@@ -65,6 +57,19 @@ class ConvolutionEmitter:
         if self.cut.by_blocks:
             ends = [self.cut.blocks[group.last - 1].outputs.last for _, group in self.cut.jobs]
             self.emitter.stored_blocks[self.post.node.name] = tuple(dict.fromkeys(ends))
+
+    def place_constants(self) -> None:
+        """Give weights and parameters their places in memory."""
+        tile_bytes = self.config.rows * self.config.columns
+        for block in self.cut.blocks:
+            data = weight_tiles(block, self.config.rows, self.config.columns)
+            assert data.size == tile_bytes * len(data)
+            self.weight_address.append(self.emitter.constant(data))
+        node = self.node
+        lanes = [slice(block.outputs.first, block.outputs.last) for block in self.cut.blocks]
+        columns = node.bias, node.multiplier, node.shift, weight_zero_points(node)
+        entries = [self.emitter.parameter_data(*(values[lane] for values in columns)) for lane in lanes]
+        self.parameter_address = self.emitter.constant(np.stack(entries))
 
     def emit_group(self, tile: Tile, group: Span) -> None:
         """Some column blocks of one tile, stored together."""

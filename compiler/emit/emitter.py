@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.config import AcceleratorConfig
 from emulator.front_end import INDEX_BITS
-from emulator.graph import Graph, Integers, Node
+from emulator.graph import Graph, Integers, MatrixProduct, Node, Transpose
 from emulator.instructions import COUNTER_ROWS, PARAMETER_PITCH, WEIGHT_ZERO_POINT_ROW, Opcode
 from emulator.program import CounterBlock, Region
 
@@ -50,6 +50,8 @@ class Emitter:
         self.size = 0
         self.layers: list[str] = []
         self.stored: list[str] = []
+        if any(isinstance(node, MatrixProduct | Transpose) for node in graph.nodes):
+            self.reserve(config.columns)  # a `Transposition` reads bytes in front of its matrix
         wanted = borders(graph, config.rows) | borders_together(graph, config)
         in_blocks = maps_in_blocks(graph, config, fused, wanted)
         self.placement = Placement(graph, fused, wanted, self.reserve, in_blocks, config.columns)
@@ -131,15 +133,18 @@ class Emitter:
             merged = transfer
         rows = merged.lines * merged.pixels
         access = Access(buffer, offset, rows, pixel_rows, -(-merged.pixel_bytes // lanes), write=True)
-        self._load(merged, pixel_rows, Place(buffer, offset), access, constant)
+        self.load_placed(merged, pixel_rows, Place(buffer, offset), access, constant)
 
     def load_entries(self, buffer: Buffer, address: int, size: int, pitch: int) -> None:
         """Emit a LOAD of constants of `size` bytes, one for each row of a buffer of entries that lie `pitch` apart."""
         transfer = Transfer(address, 1, 0, buffer.rows, size, size)
         access = Access(buffer, 0, 1, buffer.rows, buffer.rows, write=True)
-        self._load(transfer, pitch, Place(buffer, 0, pitch), access, True)
+        self.load_placed(transfer, pitch, Place(buffer, 0, pitch), access, True)
 
-    def _load(self, transfer: Transfer, pixel_rows: int, place: Place, access: Access, constant: bool) -> None:
+    def load_placed(
+        self, transfer: Transfer, pixel_rows: int, place: Place, access: Access, constant: bool = False
+    ) -> None:
+        """Emit a LOAD to rows of any memory from `place` on, which are those of `access`."""
         alone = transfer.lines * transfer.pixels == 1
         self.emit(
             Opcode.LOAD,

@@ -1,7 +1,9 @@
 """Placement: where every tensor lies in external memory, so that moving codes costs nothing where it can.
 
-A reshape, a slice and a transpose that keeps the channels last are other views of their input's bytes. The inputs of a
-concat and of a pad are stored by their producers straight into the result, with its strides.
+A reshape, a slice and a transpose that keeps the channels last, or that the host alone reads, are other views of their
+input's bytes. The inputs of a concat and of a pad are stored by their producers straight into the result, with its
+strides. A graph's input is stored as the transpose behind it has it, and a product's heads side by side, where a
+transpose has them so and a reshape reads that.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from emulator.graph import (
     Convolution,
     Graph,
     Linear,
+    MatrixProduct,
     Node,
     Pad,
     Reshape,
@@ -61,11 +64,40 @@ class Placement:
         self.inside: dict[str, Inside] = {}
         self.views: set[str] = set()
         self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in (*graph.inputs, *graph.nodes)}
-        self.dense = {name for node in graph.nodes if isinstance(node, Reshape | Linear) for name in node.inputs}
+        self.readers: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self.readers.setdefault(name, []).append(node)
+        self.dense = self._find_dense()
         self._find_parents()
+        self.orders = self._find_orders()
         for tensor in self.tensors.values():
             if tensor.name not in fused:
                 self.region(tensor.name)
+
+    def _find_dense(self) -> set[str]:
+        """Tensors whose codes must lie one after the other: what linear layers and reshapes read.
+
+        But not what a reshape reads that only takes the last axis apart, for products, whose matrices may lie anywhere.
+        """
+        found: set[str] = set()
+        for node in reversed(self.graph.nodes):
+            apart = isinstance(node, Reshape) and self._splits(node) and self._for_products(node)
+            if isinstance(node, Reshape | Linear) and not apart:
+                found.update(node.inputs)
+        return found
+
+    def _splits(self, node: Reshape) -> bool:
+        """Whether a reshape takes the last axis apart and leaves the others as they are."""
+        outer = self.tensors[node.inputs[0]].shape[:-1]
+        return node.shape[: len(outer)] == outer and len(node.shape) > len(outer)
+
+    def _for_products(self, node: Node) -> bool:
+        """Whether products alone read a tensor, or transposes that products alone read."""
+        return all(
+            isinstance(reader, MatrixProduct) or (isinstance(reader, Transpose) and self._for_products(reader))
+            for reader in self.readers.get(node.name, [])
+        )
 
     def _find_parents(self) -> None:
         """Which tensors can be stored into the concat or pad that reads them."""
@@ -78,6 +110,21 @@ class Placement:
                 for name in node.inputs:
                     self._adopt(node, name, offset)
                     offset[axis] += self.tensors[name].shape[axis]
+
+    def _find_orders(self) -> dict[str, Transpose]:
+        """{tensor: the transpose that alone reads it}, in whose order it is stored.
+
+        A graph's input, which the host stores as it lies; and a product whose heads have to be side by side.
+        """
+        given = {tensor.name for tensor in self.graph.inputs} - set(self.graph.outputs.values())
+        found: dict[str, Transpose] = {}
+        for name, (first, *others) in self.readers.items():
+            if others or not isinstance(first, Transpose) or name in self.inside or first.name in self.wanted:
+                continue
+            rows = isinstance(self.tensors[name], MatrixProduct) and first.axes[-1] == len(first.shape)
+            if name in given or (rows and first.name in self.dense):
+                found[name] = first
+        return found
 
     def _adopt(self, node: Node, name: str, offset: list[int]) -> None:
         is_view = isinstance(self.tensors[name], Reshape | Slice | Transpose)
@@ -96,6 +143,11 @@ class Placement:
             parent = self.region(inside.parent)
             offset = sum(n * step for n, step in zip(inside.offset, parent.steps, strict=True))
             return Region(parent.address + offset, tensor, parent.steps)
+        if tensor.name in self.orders:
+            behind = self.orders[tensor.name]
+            dense = Region(self.reserve(int(np.prod(tensor.shape, dtype=np.int64))), behind)
+            steps = dict(zip(behind.axes[1:], dense.steps, strict=True))
+            return Region(dense.address, tensor, tuple(steps[axis + 1] for axis in range(len(tensor.shape))))
         view = self._view(tensor)
         if view is not None and (tensor.name not in self.dense or view.contiguous):
             self.views.add(tensor.name)
@@ -130,7 +182,11 @@ class Placement:
             return None
         source = self.region(tensor.inputs[0])
         if isinstance(tensor, Reshape):
-            return Region(source.address, tensor)
+            if source.contiguous:
+                return Region(source.address, tensor)
+            outer = len(source.tensor.shape) - 1
+            steps = [int(np.prod(tensor.shape[axis + 1 :])) for axis in range(outer, len(tensor.shape))]
+            return Region(source.address, tensor, (*source.steps[:outer], *(n * source.steps[-1] for n in steps)))
         if isinstance(tensor, Slice):
             axis = tensor.axis % (len(tensor.shape) + 1) - 1
             steps = list(source.steps)
@@ -139,9 +195,8 @@ class Placement:
             if axis == len(steps) - 1 and tensor.step > 1 and tensor.shape[axis] > 1:
                 return None
             return Region(address, tensor, tuple(steps))
-        if tensor.axes[-1] != len(tensor.shape):
-            return None
-        return Region(source.address, tensor, tuple(source.steps[axis - 1] for axis in tensor.axes[1:]))
+        turned = tuple(source.steps[axis - 1] for axis in tensor.axes[1:])
+        return None if turned[-1] != 1 and tensor.name in self.readers else Region(source.address, tensor, turned)
 
 
 def _lines(tensor: Tensor, border: Border) -> tuple[int, int]:

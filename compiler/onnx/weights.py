@@ -15,7 +15,7 @@ def read_weights(env: Environment, op: Operator, index: int, axis: int, rank: in
         if isinstance(value, Constant):
             found = "not quantized; have the quantizer quantize this layer's weights too"
         else:
-            found = "not a constant; there is no product of two activations, outputs= can cut the model before it"
+            found = "not a constant; of two activations only a MatMul is supported, outputs= can cut before this one"
         raise ValueError(f"weight {op.input(index)!r} must be a constant behind a DequantizeLinear, it is {found}")
     return checked_weights(value, axis, rank, env.builder.arithmetic)
 

@@ -96,6 +96,10 @@ class GraphBuilder:
         self.nodes.append(node)
         return node
 
+    def node(self, name: str) -> Node | None:
+        """The layer of that name, None where there is none."""
+        return next((node for node in reversed(self.nodes) if node.name == name), None)
+
     def keep(self, shown: Collection[str]) -> None:
         """Drop layers on which neither the tensors `shown` nor other layers depend: moves in front of the host."""
         read = set(shown)

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..checks import check_int
 from .graph import Graph
-from .nodes import Codes, Convolution, Integers, Linear
+from .nodes import Codes, Convolution, Integers, Linear, MatrixProduct
 from .partial_sums import PartialSums
+from .product_sums import ProductSums
 
 NARROWEST = 8  # bits, of an accumulator
 BLOCK_STEPS = 1 << 21  # at a time, which bounds the copies
@@ -21,7 +22,7 @@ BLOCK_STEPS = 1 << 21  # at a time, which bounds the copies
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LayerCertificate:
-    """The exact extremes of all partial sums of one convolution or linear layer.
+    """The exact extremes of all partial sums of one convolution, linear layer or product of two activations.
 
     name : the layer's; accumulator_bits : of the graph
     low, high : (O,) smallest and largest partial sum per output channel over all legal inputs, all output positions
@@ -79,15 +80,21 @@ class AttainingInput:
 
 
 def certify(graph: Graph) -> dict[str, LayerCertificate]:
-    """{layer name: `LayerCertificate`} of every convolution and linear layer, in the graph's order.
+    """{layer name: `LayerCertificate`} of every layer that accumulates in P bits, in the graph's order.
 
     The legal codes of a layer's input are its producer's y_min … y_max; a padding position contributes 0, so of the
-    windows only those count that occur on the layer's map. Raises ``TypeError`` for anything but a `Graph`.
+    windows only those count that occur on the layer's map. The operands of a product of two activations are taken to
+    be independent of one another. Raises ``TypeError`` for anything but a `Graph`.
     """
-    return {
-        name: _certificate(PartialSums(graph, node), graph.arithmetic.accumulator_bits)
-        for name, node in weighted_layers(graph).items()
-    }
+    weighted = weighted_layers(graph)
+    bits = graph.arithmetic.accumulator_bits
+    found: dict[str, LayerCertificate] = {}
+    for node in graph.nodes:
+        if isinstance(node, MatrixProduct):
+            found[node.name] = _product_certificate(node, ProductSums(graph, node), bits)
+        elif node.name in weighted:
+            found[node.name] = _certificate(PartialSums(graph, weighted[node.name]), bits)
+    return found
 
 
 def attaining_input(graph: Graph, layer: str, channel: int, largest: bool = True) -> AttainingInput:
@@ -118,10 +125,15 @@ def attaining_input(graph: Graph, layer: str, channel: int, largest: bool = True
 
 
 def weighted_layers(graph: Graph) -> dict[str, Convolution | Linear]:
-    """{name: layer} of the layers that accumulate in P bits; ``TypeError`` for anything but a `Graph`."""
+    """{name: layer} of the layers with weights, whose sums have P bits; ``TypeError`` for anything but a `Graph`."""
     if not isinstance(graph, Graph):
         raise TypeError(f"graph must be a Graph, as load_onnx gives it, not {type(graph).__name__}")
     return {node.name: node for node in graph.nodes if isinstance(node, (Convolution, Linear))}
+
+
+def _product_certificate(node: MatrixProduct, sums: ProductSums, accumulator_bits: int) -> LayerCertificate:
+    low, high = (np.full(node.shape[-1], value, np.int64) for value in (sums.low[0], sums.high[0]))
+    return LayerCertificate(name=node.name, accumulator_bits=accumulator_bits, low=low, high=high)
 
 
 def _certificate(sums: PartialSums, accumulator_bits: int) -> LayerCertificate:

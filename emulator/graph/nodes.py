@@ -82,6 +82,24 @@ class Linear(Node):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class MatrixProduct(Node):
+    """Product of two activations, head by head, and requantization; (…, M, N), the axes in front of M being heads.
+
+    Its inputs are (…, M, K) and (…, K, N), whose codes are the weights. Where their numbers of heads differ, one
+    divides the other, and each head of the input that has fewer meets so many neighbouring ones of the other.
+
+    depth : K
+    a_transposed, b_transposed : the first input is (…, K, M), the second one (…, N, K)
+    """
+
+    depth: int
+    multiplier: int
+    shift: int
+    a_transposed: bool = False
+    b_transposed: bool = False
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Add(Node):
     """Residual add, or with `subtract` the difference a − b: two multipliers, one shared shift, one rounding.
 

@@ -19,6 +19,7 @@ from ..operators.convolution_codes import convolution_codes
 from ..operators.convolution_operands import check_convolution
 from ..operators.convolve import convolution_sums
 from ..operators.lookup import lookup
+from ..operators.matrix_product import matrix_product
 from ..operators.max_pool import max_pool
 from ..operators.move import concat, pad, slice_codes, transpose
 from ..operators.product import product, product_with_clips
@@ -38,6 +39,7 @@ from .nodes import (
     Convolution,
     Linear,
     LookupTable,
+    MatrixProduct,
     MaxPool,
     Node,
     Pad,
@@ -174,6 +176,13 @@ def _layer(
             rows = x.reshape(x.shape[0], math.prod(x.shape[1:]))
             acc, overflowed = linear(rows, node.weight, node.bias, arithmetic, zero, w_zero)
             return _weighted(node, acc, overflowed, arithmetic, counted)
+        case MatrixProduct():
+            matrices = x, operands[1], arithmetic, zero, sources[1].zero_point
+            depth = x.shape[-2 if node.a_transposed else -1]
+            if depth != node.depth:
+                raise ValueError(f"depth must be {depth}, the columns of the first input, not {node.depth}")
+            acc, overflowed = matrix_product(*matrices, node.a_transposed, node.b_transposed)
+            return _weighted(node, acc, overflowed, arithmetic, counted)
         case Add():
             terms = x, zero, node.a_multiplier, operands[1], sources[1].zero_point, node.b_multiplier
             if not counted:
@@ -246,9 +255,13 @@ def _layer(
 
 
 def _weighted(
-    node: Convolution | Linear, acc: NDArray[np.int64], overflowed: Flags, arithmetic: Arithmetic, counted: bool
+    node: Convolution | Linear | MatrixProduct,
+    acc: NDArray[np.int64],
+    overflowed: Flags,
+    arithmetic: Arithmetic,
+    counted: bool,
 ) -> tuple[NDArray[Any], Flags, Flags | None]:
-    if node.raw:
+    if not isinstance(node, MatrixProduct) and node.raw:
         return acc, overflowed, None
     output = (node.zero_point, node.y_min, node.y_max, arithmetic)
     if not counted:

@@ -15,6 +15,7 @@ from emulator import Arithmetic, Convolution, Graph, Linear, Tensor, certify
 from tests.codesign.command import fails, runs
 from tests.codesign.models import small_model
 from tests.compiler.models import Model
+from tests.product_graphs import product_graph
 
 
 def test_json_is_the_certificate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -42,6 +43,15 @@ def test_the_exit_status_turns_at_the_smallest_width(
 def test_a_certificate_that_is_not_attained_is_seen(tmp_path: Path) -> None:
     graph = load_onnx(small_model(tmp_path))
     for certificate in certify(graph).values():
+        assert attains(graph, certificate)
+        for side, step in (("high", 1), ("low", -1)):
+            assert not attains(graph, replace(certificate, **{side: getattr(certificate, side) + step}))
+
+
+def test_certificates_of_products_are_attained() -> None:
+    for seed in range(6):
+        graph = product_graph(seed, Arithmetic(activation_bits=5 + seed % 3))
+        (certificate,) = certify(graph).values()
         assert attains(graph, certificate)
         for side, step in (("high", 1), ("low", -1)):
             assert not attains(graph, replace(certificate, **{side: getattr(certificate, side) + step}))

@@ -13,7 +13,7 @@ from compiler.emit.cut.column_blocks import weight_zero_points
 from compiler.emit.fuse import fuse
 from compiler.emit.pool import uniform_tiles
 from compiler.emit.post import adder_fields
-from emulator.graph import Add, AveragePool, Convolution, Graph, Linear, RescaledAdd, Tensor
+from emulator.graph import Add, AveragePool, Convolution, Graph, Linear, MatrixProduct, RescaledAdd, Tensor
 
 VALUES = (
     "scale", "zero_point", "y_min", "y_max", "multiplier", "shift", "a_multiplier", "a_shift", "b_multiplier",
@@ -59,6 +59,8 @@ def _decision(node: Tensor, tensors: dict[str, Tensor], graph: Graph) -> list[An
         low, high = graph.arithmetic.bias_range
         legal = bool(((node.bias >= low) & (node.bias <= high)).all())
         return [bool(weight_zero_points(node).any()), legal]
+    if isinstance(node, MatrixProduct):
+        return [tensors[node.inputs[1]].zero_point != 0]
     if isinstance(node, AveragePool):
         rectangles = [
             [tile.rows.first, tile.rows.last, tile.columns.first, tile.columns.last]

@@ -72,20 +72,23 @@ def transposed(builder: GraphBuilder, x: Tensor, order: Sequence[int], name: str
     return in_steps(builder, x, [("axes", tuple(stored.index(order[axis]) for axis in stored))], name)
 
 
-def turned(builder: GraphBuilder, x: Tensor, name: str) -> Tensor:
-    """A sequence with length and channels exchanged; a pair of such tensors is made once."""
-    if x.name not in builder.turned:
-        result = transposed(builder, x, (0, 2, 1), name)
-        builder.turned |= {x.name: result, result.name: x}
-    return builder.turned[x.name]
-
-
 def sliced(builder: GraphBuilder, x: Tensor, axis: int, places: range, name: str) -> Tensor:
-    """Elements `places` (step at least 1) along a logical axis, the batch being axis 0."""
+    """Elements `places` (step at least 1) along a logical axis, the batch being axis 0.
+
+    Of a sequence that is another one with length and channels exchanged, they are taken out of that.
+    """
     x = in_logical_order(builder, x)
     place = stored_axes(x).index(axis)
     if places == range(x.shape[place - 1]):
         return x
+    node = builder.node(x.name) if x.name in builder.turned else None
+    if isinstance(node, Transpose) and node.inputs == (builder.turned[x.name].name,):
+        part = sliced(builder, builder.turned[x.name], 3 - axis, places, builder.unique(f"{name}/turned"))
+        made = transposed(builder, part, (0, 2, 1), name)
+        if made is not part:
+            builder.turned.setdefault(part.name, made)
+            builder.turned.setdefault(made.name, part)
+        return made
     shape = (*x.shape[: place - 1], len(places), *x.shape[place:])
     start, stop = places[0], places[-1] + 1
     node = Slice(name=name, shape=shape, **kept(x), axis=place, start=start, stop=stop, step=places.step)

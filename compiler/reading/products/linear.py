@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emulator.graph import Convolution, Linear, Tensor, logical_shape
 
 from ..graph_builder import GraphBuilder
-from ..moves.rearrange import turned
+from ..moves.composed import turned
 from ..sums import Sums
 from ..values import Target
 from .weighted import ANY_SHAPE, Reals, WeightedSource

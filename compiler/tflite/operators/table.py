@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..environment import Environment
 from ..operator import Operator
+from .batch_matmul import lower_batch_matmul
 from .convolution import lower_conv, lower_depthwise
 from .elementwise import lower_elementwise
 from .extreme import lower_extreme
@@ -30,6 +31,7 @@ LOWERINGS: dict[str, Lowering] = {
     "ARG_MAX": lower_arg_max,
     "ARG_MIN": lower_arg_max,
     "AVERAGE_POOL_2D": lower_average_pool,
+    "BATCH_MATMUL": lower_batch_matmul,
     "CONCATENATION": lower_concatenation,
     "CONV_2D": lower_conv,
     "DEPTHWISE_CONV_2D": lower_depthwise,
@@ -85,7 +87,6 @@ HOST: dict[str, Lowering] = {
 """What the host can do with its own values."""
 
 HINTS: dict[str, str] = {
-    "BATCH_MATMUL": "a product of two activations has no instruction; constant weights belong into FULLY_CONNECTED",
     "BATCH_TO_SPACE_ND": "let the converter write a dilated convolution as one CONV_2D with dilation factors",
     "BIDIRECTIONAL_SEQUENCE_LSTM": "unroll the recurrent layer when converting (Keras: unroll=True)",
     "CALL_ONCE": "freeze the variables before converting",

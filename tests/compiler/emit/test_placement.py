@@ -242,3 +242,18 @@ def test_neighbouring_outputs_are_channels_of_one_where_bursts_would_be_the_boun
             program = check(net, config, np.random.default_rng(0))
             first = next(i for i in program.instructions if i.opcode == Opcode.CONVOLVE)
             assert first["output_width"] == 24 // strides // (together if config is small else 1)
+
+
+def test_transposes_at_the_doors_are_strides() -> None:
+    """The host stores an input as the transpose behind it has it, and reads an output that a transpose shows."""
+    x = Tensor(name="x", shape=(6, 5), **SAME)
+    moved = {"scale": 1.0, "zero_point": -3, "axes": (0, 2, 1)}
+    first = Transpose(name="first", shape=(5, 6), inputs=("x",), **moved)
+    node = convolution("layer", Tensor(name="first", shape=(1, 5, 6), **SAME), 4, size=1)
+    node = replace(node, shape=(5, 4))
+    last = Transpose(name="last", shape=(4, 5), inputs=("layer",), **moved)
+    graph = Graph(inputs=(x,), nodes=(first, node, last), outputs={"y": "last"}, arithmetic=Arithmetic())
+    program = compile_graph(graph, CONFIG)
+    assert program.inputs["x"].steps == (1, 6) and program.tensors["last"].steps == (1, 4)
+    assert set(program.layers) == {"layer", ""}
+    check(graph, CONFIG, np.random.default_rng(0))

@@ -15,6 +15,7 @@ from ....reading.pointwise.constant_tensor import constant_tensor
 from ....reading.pointwise.elementwise import AddSource, ProductSource
 from ....reading.pools.pool import AveragePoolSource
 from ....reading.products.affine import affine
+from ....reading.products.matrix_product import MatrixProductSource
 from ....reading.products.weighted import WeightedSource
 from ....reading.values import Real, Value
 from ...environment import Environment
@@ -72,14 +73,17 @@ def _keeps_rows(layer: Real) -> bool:
 
 
 def _behind_mean(env: Environment, op: Operator) -> Real | None:
-    """A mean that is multiplied with one positive number, which commutes with moves: a part of its multipliers."""
+    """A mean, or a product of two activations, that is multiplied with one positive number, which commutes with moves:
+    a part of its multipliers.
+    """
     for index in (0, 1):
         mean, number = env.value(op.input(index)), env.scalar(op, 1 - index)
         if not isinstance(mean, Real) or number is None or mean.clamps:
             continue
         if any(move.fill is not None for move in mean.moves):
             continue
-        if isinstance(mean.source, AveragePoolSource) and (op.type == "Mul" or (op.type == "Div" and index == 0)):
+        scales = op.type == "Mul" or (op.type == "Div" and index == 0)
+        if scales and isinstance(mean.source, AveragePoolSource | MatrixProductSource):
             factor = 1 / number if op.type == "Div" and number else float(number)
             if factor > 0 and math.isfinite(factor):
                 return replace(mean, source=replace(mean.source, factor=mean.source.factor * factor))

@@ -1,4 +1,4 @@
-"""Gemm and MatMul: linear layers of vectors, and of every position of a sequence."""
+"""Gemm and MatMul: linear layers of vectors, and of every position of a sequence; products of two activations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ....reading.constants import Constant
 from ....reading.graph_builder import GraphBuilder
 from ....reading.moves.rearrange import reshaped
 from ....reading.products.linear import LinearSource
+from ....reading.products.matrix_product import MatrixProductSource, check_operands
 from ....reading.products.weights import Weights
 from ....reading.values import Move, Real, Value
 from ...environment import Environment
@@ -46,7 +47,11 @@ def lower_gemm(env: Environment, op: Operator) -> Value:
 
 
 def lower_matmul(env: Environment, op: Operator) -> Value:
-    """MatMul of an activation (batch, K), (batch, T, K) or with more axes, with constant weights (K, N)."""
+    """MatMul of an activation (batch, K), (batch, T, K) or with more axes, with constant weights (K, N); or of two
+    activations (batch, …, M, K) and (batch, …, K, N).
+    """
+    if all(isinstance(env.value(op.input(index)), Real) for index in (0, 1)):
+        return _of_two(env, op)
     weights = read_weights(env, op, 1, axis=1, rank=2)
     x = _rows(env, op, weights, MOST_AXES)
     shape = logical_shape(x.shape)
@@ -59,6 +64,24 @@ def lower_matmul(env: Environment, op: Operator) -> Value:
         return reshaped(builder, made, result, name)
 
     return Real(LinearSource(op, rows, weights, None)).moved(Move(op, back, rows=True))
+
+
+def _of_two(env: Environment, op: Operator) -> Value:
+    """The product of two activations, for each sample; their leading axes are heads, which broadcast."""
+    a, b = env.operand(op, 0), env.operand(op, 1)
+    shapes = [logical_shape(x.shape) for x in (a, b)]
+    if any(not 2 <= len(shape) <= MOST_AXES for shape in shapes) or len(shapes[0]) != len(shapes[1]):
+        raise ValueError(
+            f"two activations must have equally many axes, 2 to {MOST_AXES} behind the batch, "
+            f"not {shapes[0]} and {shapes[1]} (without the batch)"
+        )
+    for own, other in zip(shapes[0][:-2], shapes[1][:-2], strict=True):
+        if own != other and 1 not in (own, other):
+            raise ValueError(
+                f"the heads of two activations must be equally many, or one, not {shapes[0][:-2]} and {shapes[1][:-2]}"
+            )
+    check_operands(shapes[0], b, shapes[1], env.builder.arithmetic)
+    return Real(MatrixProductSource(op, a, b))
 
 
 def _rows(env: Environment, op: Operator, weights: Weights, most: int = 1) -> Tensor:
