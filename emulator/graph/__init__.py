@@ -40,6 +40,7 @@ from .nodes import (
     Tensor,
     Transpose,
 )
+from .row_nodes import LayerNorm, RMSNorm, Softmax
 
 __all__ = [
     "Add",
@@ -50,16 +51,19 @@ __all__ = [
     "Convolution",
     "Graph",
     "Integers",
+    "LayerNorm",
     "Linear",
     "LookupTable",
     "MaxPool",
     "Node",
     "Pad",
     "Product",
+    "RMSNorm",
     "Rescale",
     "RescaledAdd",
     "Reshape",
     "Slice",
+    "Softmax",
     "Tensor",
     "Transpose",
     "file_shape",
