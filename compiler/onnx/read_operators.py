@@ -20,6 +20,7 @@ from .operators.constant import lower_constant
 from .operators.quantization.qoperator import LOWERINGS as QOPERATORS
 from .operators.quantization.quantize import is_by_channel, quantizer_target
 from .operators.rows.mask import reads_mask
+from .operators.rows.steps import NormSteps
 from .operators.table import HOSTED_TOO, LOWERINGS, REASONS
 from .order import needed_in_order
 from .revisions import check_revision
@@ -54,7 +55,7 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         if isinstance(value, Refused):
             return [value] * len(op.outputs)
     try:
-        if "." not in op.type:
+        if "." not in op.type and not isinstance(op, NormSteps):
             with located(str(op)):
                 since = check_schema(op, env.opset)
                 if op.type in LOWERINGS:
@@ -198,7 +199,8 @@ def _layer(env: Environment, op: Operator) -> Sequence[AnyValue] | Refused:
         raise
     except ValueError as error:
         if op.type in HOSTED_TOO:
-            return Refused(op, f"{op} ({str(error).removeprefix(f'{op}: ')})", foreign=True, hostable=True)
+            root = op.last if isinstance(op, NormSteps) else op
+            return Refused(root, f"{op} ({str(error).removeprefix(f'{op}: ')})", foreign=True, hostable=True)
         return Refused(op, str(error), foreign=False, hostable=_is_hostable(env, op))
     return made if isinstance(made, tuple) else (made,)
 

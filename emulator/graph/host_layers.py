@@ -55,6 +55,5 @@ class HostLayersBehind(HostPart):
     def run(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
         """{name: array} of the model's outputs, as `run_graph` computes them; raises what it raises."""
         made = run_graph(self.layers, {tensor: arrays[output] for tensor, output in self.given.items()})
-        return model_outputs(
-            self.whole, {name: made.get(name, arrays.get(name)) for name in self.whole.outputs}, arrays
-        )
+        outputs = {name: made[name] if name in made else arrays[name] for name in self.whole.outputs}
+        return model_outputs(self.whole, outputs, arrays)

@@ -94,7 +94,7 @@ def test_operands(build, text, tmp_path):
     (lambda m, x: m.node("Clip", [x, m.constant([0.0, 1.0])], "clip"), "Clip 'clip': min must be one constant number"),
     (lambda m, x: m.node("Clip", [x, "", m.constant(np.nan)], "clip"), "Clip 'clip': max must be one constant number"),
     (lambda m, x: m.node("Clip", [x, x], "clip"), "Clip 'clip': min must be one constant number"),
-    (lambda m, x: m.node("LogSoftmax", [x], "soft"), "LogSoftmax 'soft' (a float operator between integer layers, which the"),
+    (lambda m, x: m.node("LogSoftmax", [x], "soft"), "LogSoftmax 'soft' (a float operator between integer layers, "),
     (lambda m, x: m.node("Transpose", [x], "turn"), "Transpose 'turn': perm must keep the batch as the first axis, no"),
     (lambda m, x: m.node("Dropout", [x, "", m.constant(True, "bool")], "drop"), "training_mode must be false"),
     (lambda m, x: m.node("Reshape", [x, m.constant([1, -1], "int64")], "re"), "Reshape 're': shape must keep the batc"),

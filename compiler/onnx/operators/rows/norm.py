@@ -34,6 +34,8 @@ def _of_rows(env: Environment, op: Operator, index: int, what: str, x: Tensor) -
     if not op.input(index):
         return None
     values, length = env.reals(op, index, what), x.shape[-2 if len(x.shape) > 1 else -1]
-    if values.size not in (1, length) or values.shape[-1:] not in ((), (1,), (length,)):
+    if values.size != 1 and (values.shape[-1:] != (length,) or values.size != length):
         raise ValueError(f"{what} must have the shape ({length},), as the rows, not {values.shape}")
+    if values.ndim > len(x.shape) + 1:
+        raise ValueError(f"{what} must not have more axes than its input, {len(x.shape) + 1}, not {values.ndim}")
     return np.broadcast_to(values.reshape(-1), (length,))
