@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import fields, replace
 
-from emulator.graph import Convolution, Graph, LayerNorm, Linear, Node, RMSNorm, Softmax, Tensor
+from emulator.graph import Convolution, Graph, LayerNorm, Linear, Node, Reshape, RMSNorm, Softmax, Tensor, Transpose
 from emulator.graph.host_layers import HostLayersAhead, HostLayersBehind
 
 from .compile_error import CompileError
@@ -13,6 +13,7 @@ from .compile_error import CompileError
 ROWS = Softmax, LayerNorm, RMSNorm
 ARRAY = Convolution, Linear
 """What is the array's work, and not the host's."""
+MOVES = Reshape, Transpose
 
 
 def without_rows(graph: Graph) -> Graph:
@@ -38,6 +39,7 @@ def without_rows(graph: Graph) -> Graph:
                 f"and the host computes them only in front of all layers with weights or behind them, not in front of "
                 f"{weighted[0]!r}; run_graph computes the whole graph"
             )
+    behind |= _moves(graph, behind)
     if len(ahead) + len(behind) == len(graph.nodes):
         raise CompileError(
             f"layer {rows[0].name!r} ({type(rows[0]).__name__}): the accelerator has no instruction for layers by "
@@ -114,6 +116,18 @@ def _before(graph: Graph, last: Node) -> set[str]:
         if node.name in found:
             found.update(node.inputs)
     return {node.name for node in graph.nodes if node.name in found}
+
+
+def _moves(graph: Graph, behind: Collection[str]) -> set[str]:
+    """The moves of codes that only layers in `behind` read."""
+    found: set[str] = set()
+    shown = set(graph.outputs.values())
+    for node in reversed(graph.nodes):
+        if isinstance(node, MOVES) and node.name not in shown and node.name not in behind:
+            readers = {reader.name for reader in graph.nodes if node.name in reader.inputs}
+            if readers and readers <= found.union(behind):
+                found.add(node.name)
+    return found
 
 
 def _weighted(graph: Graph, names: Collection[str]) -> list[str]:
