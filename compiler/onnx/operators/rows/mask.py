@@ -39,11 +39,16 @@ def reads_mask(env: Environment, op: Operator) -> bool:
     scores = [name for name in op.inputs if _is_real(env, name)]
     constants = [name for name in op.inputs if name not in scores]
     condition = op.type != "Where" or op.input(0) in constants
-    return len(scores) == 1 and condition and all(_numbers(env, name) is not None for name in constants)
+    values = [_numbers(env, name) for name in constants]
+    if len(scores) != 1 or not condition or any(array is None for array in values):
+        return False
+    return op.type == "Where" or all(array is not None and bool((array <= 0).all()) for array in values)
 
 
 def lower_mask(env: Environment, op: Operator) -> Value:
-    """The Add or Where of which `reads_mask` holds."""
+    """The Add or Where of which `reads_mask` holds; ``ValueError`` for any other."""
+    if not reads_mask(env, op):
+        raise ValueError("only one that puts a constant mask in front of a Softmax is supported")
     place = next(index for index in range(len(op.inputs) - 2, len(op.inputs)) if _is_real(env, op.input(index)))
     scores, other = env.real(op, place), _numbers(env, op.input(2 * len(op.inputs) - 3 - place))
     assert other is not None
