@@ -94,6 +94,31 @@ def test_masks(form, hidden):
         np.testing.assert_array_equal(np.broadcast_to(layer(found.graph).mask, shape), per_sample(mask, shape))
 
 
+def test_a_mask_along_another_axis():
+    shape, mask = (2, 5, 4), causal_mask(5, 4)
+    values = np.where(mask, np.float32(0), np.float32(-1e9))
+
+    def build(m: Model, x: str) -> str:
+        return plain(m, m.node("Add", [x, m.constant(values)], "mask"), axis=2)
+
+    turned = np.broadcast_to(mask, shape).swapaxes(1, 2)
+    mask[0] = 1
+    values[0] = 0
+    found = compare(one_layer(build, shape, *SOFT), tokens(shape, 4), softmax_rows(turned), axis=2)
+    assert found.largest <= 1 and found.differing <= 1 and found.error <= 0.51
+
+
+def test_a_where_of_the_host_is_no_mask(tmp_path):
+    """Between quantizers that the host takes over, it stays the host's."""
+    model = Model()
+    y = model.node("CumSum", [model.qdq(model.input((6,)), SX), model.constant(1, "int64")], "sum")
+    condition = model.constant([True, False] * 3, "bool")
+    y = model.qdq(model.node("Where", [condition, model.qdq(y, SX), model.constant(-3.0)], "where"), SX)
+    model.output(model.qdq(model.node("Gemm", [y, model.weight(np.ones((3, 6)), 0.1)], "fc", transB=1), 0.1))
+    graph = load_onnx(model.save(tmp_path))
+    assert graph.head is not None and [node.name for node in graph.nodes] == ["fc"]
+
+
 def per_sample(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(mask, (1, *shape))[0]
 
