@@ -102,8 +102,6 @@ def test_a_mask_along_another_axis():
         return plain(m, m.node("Add", [x, m.constant(values)], "mask"), axis=2)
 
     turned = np.broadcast_to(mask, shape).swapaxes(1, 2)
-    mask[0] = 1
-    values[0] = 0
     found = compare(one_layer(build, shape, *SOFT), tokens(shape, 4), softmax_rows(turned), axis=2)
     assert found.largest <= 1 and found.differing <= 1 and found.error <= 0.51
 
