@@ -62,8 +62,8 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     The codes of every layer that is not fused into the next one have a place in the memory map, so that all of them
     can be compared after a run.
 
-    Layers by rows (softmax, norms) in front of all layers with weights, or behind them, are the program's head and tail,
-    which compute the same integers.
+    Layers by rows (softmax, norms) in front of all layers with weights, or behind them, are the program's head and
+    tail, which compute the same integers.
 
     Raises `CompileError` (a ``ValueError``) naming the layer and the reason for what the accelerator cannot run and for
     a graph that `run_graph` refuses, ``ValueError`` if graph and config differ in their arithmetic, and ``TypeError``
