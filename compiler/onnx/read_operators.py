@@ -19,7 +19,7 @@ from .operator import Operator, operator
 from .operators.constant import lower_constant
 from .operators.quantization.qoperator import LOWERINGS as QOPERATORS
 from .operators.quantization.quantize import is_by_channel, quantizer_target
-from .operators.rows.mask import reads_mask
+from .operators.rows.mask import is_choice
 from .operators.rows.steps import NormSteps
 from .operators.table import HOSTED_TOO, LOWERINGS, REASONS
 from .order import needed_in_order
@@ -76,7 +76,7 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         return _constant(env, op)
     elif op.type in ("Shape", "Size"):
         return _shape(env, op, read)
-    elif op.type not in LOWERINGS or (op.type == "Where" and not reads_mask(env, op)):
+    elif op.type not in LOWERINGS or (op.type == "Where" and not is_choice(env, op)):
         reason = f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
         return _left(env, Refused(op, reason, foreign=True, hostable=True), read)
     return _lowered(env, op, read)

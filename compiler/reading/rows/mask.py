@@ -35,7 +35,7 @@ class Mask:
         Raises ``ValueError`` where the elements that are hidden could have, in a row together, the probability of half
         a code, and where all of a row are hidden.
         """
-        hidden, values = _without_batch(self.hidden, len(shape)), _without_batch(self.values, len(shape))
+        hidden, values = without_batch(self.hidden, len(shape)), without_batch(self.values, len(shape))
         try:
             np.broadcast_to(hidden, shape)
         except ValueError:
@@ -59,7 +59,7 @@ class Mask:
         return np.moveaxis(~hidden, place - 1, -1).astype(np.int8)
 
 
-def _without_batch(array: NDArray[Scalar], axes: int) -> NDArray[Scalar]:
+def without_batch(array: NDArray[Scalar], axes: int) -> NDArray[Scalar]:
     """With exactly so many axes: sizes of 1 in front as they are missing, and the batch's dropped where it is 1."""
     if array.ndim == axes + 1:
         if array.shape[0] != 1:

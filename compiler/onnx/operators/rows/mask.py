@@ -12,10 +12,13 @@ from emulator.graph import Tensor
 from ....reading.constants import Constant, QuantizedConstant
 from ....reading.graph_builder import GraphBuilder
 from ....reading.origin import Origin
+from ....reading.pointwise.function import FunctionSource
 from ....reading.rows.mask import Mask
+from ....reading.rows.masked import MaskedScores
 from ....reading.values import Real, Source, Target, Value
 from ...environment import Environment
 from ...operator import Operator
+from .scaled import scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,33 +34,61 @@ class MaskedSource(Source):
         raise ValueError("a mask must stand right in front of its Softmax, with nothing between")
 
 
+def is_choice(env: Environment, op: Operator) -> bool:
+    """Whether a Where has a constant condition, and takes numbers from one activation and from constants."""
+    return op.input(0) not in _scores(env, op) and _one_of_constants(env, op)
+
+
 def reads_mask(env: Environment, op: Operator) -> bool:
-    """Whether an operator puts a constant mask in front of Softmaxes, and of nothing else."""
+    """Whether an Add or Where puts a constant mask in front of Softmaxes, and of nothing else."""
     readers = env.readers.get(op.output, ())
     if not readers or any(reader.type != "Softmax" for reader in readers):
         return False
-    scores = [name for name in op.inputs if _is_real(env, name)]
-    constants = [name for name in op.inputs if name not in scores]
-    condition = op.type != "Where" or op.input(0) in constants
-    values = [_numbers(env, name) for name in constants]
-    if len(scores) != 1 or not condition or any(array is None for array in values):
+    if op.type == "Where":
+        return is_choice(env, op)
+    values = [_numbers(env, name) for name in op.inputs if name not in _scores(env, op)]
+    return _one_of_constants(env, op) and all(array is not None and bool((array <= 0).all()) for array in values)
+
+
+def adds_to_scaled(env: Environment, op: Operator) -> bool:
+    """Whether an Add has an activation that a number was multiplied with, and a constant of several elements."""
+    if not _one_of_constants(env, op):
         return False
-    return op.type == "Where" or all(array is not None and bool((array <= 0).all()) for array in values)
+    (name,) = _scores(env, op)
+    real, other = env.real(op, op.inputs.index(name)), _numbers(env, op.input(1 - op.inputs.index(name)))
+    source = real.source
+    of_codes = real.bare and isinstance(source, FunctionSource) and isinstance(source.x, Tensor)
+    return of_codes and other is not None and other.size > 1
 
 
 def lower_mask(env: Environment, op: Operator) -> Value:
-    """The Add or Where of which `reads_mask` holds; ``ValueError`` for any other."""
-    if not reads_mask(env, op):
-        raise ValueError("only one that puts a constant mask in front of a Softmax is supported")
-    place = next(index for index in range(len(op.inputs) - 2, len(op.inputs)) if _is_real(env, op.input(index)))
+    """An Add or a Where of one activation and constants."""
+    if not _one_of_constants(env, op):
+        raise ValueError("only a constant mask beside one activation is supported")
+    place = op.inputs.index(_scores(env, op)[0])
     scores, other = env.real(op, place), _numbers(env, op.input(2 * len(op.inputs) - 3 - place))
     assert other is not None
     if op.type == "Add":
-        return Real(MaskedSource(op, scores, Mask(other != 0, other, added=True)))
-    condition = _numbers(env, op.input(0))
-    assert condition is not None
-    hidden, values = np.broadcast_arrays((condition == 0) if place == 1 else (condition != 0), other)
-    return Real(MaskedSource(op, scores, Mask(hidden, values, added=False)))
+        mask = Mask(other != 0, other, added=True)
+    else:
+        condition = _numbers(env, op.input(0))
+        if condition is None or place == 0:
+            raise ValueError("its condition must be constant")
+        hidden, values = np.broadcast_arrays((condition == 0) if place == 1 else (condition != 0), other)
+        mask = Mask(hidden, values, added=False)
+    if reads_mask(env, op):
+        return Real(MaskedSource(op, scores, mask))
+    return Real(MaskedScores(op, *scaled(env.builder, scores), mask))
+
+
+def _scores(env: Environment, op: Operator) -> list[str]:
+    return [name for name in op.inputs if _is_real(env, name)]
+
+
+def _one_of_constants(env: Environment, op: Operator) -> bool:
+    """Whether one input is an activation, and all others constants."""
+    scores = _scores(env, op)
+    return len(scores) == 1 and all(name in scores or _numbers(env, name) is not None for name in op.inputs)
 
 
 def _is_real(env: Environment, name: str) -> bool:

@@ -8,7 +8,8 @@ import pytest
 from compiler import load_onnx
 from emulator import Softmax, run_graph
 from emulator.operators.row_operators import causal_mask, padding_mask
-from tests.compiler.models import Model
+from tests.compiler.machines import check_machines
+from tests.compiler.models import Model, check_against_runtime, runtime
 from tests.compiler.onnx.row_models import SX, Build, compare, one_layer, softmax_rows, tokens
 from tests.compiler.refusals import refused
 
@@ -106,15 +107,33 @@ def test_a_mask_along_another_axis():
     assert found.largest <= 1 and found.differing <= 1 and found.error <= 0.51
 
 
-def test_a_where_of_the_host_is_no_mask(tmp_path):
-    """Between quantizers that the host takes over, it stays the host's."""
-    model = Model()
-    y = model.node("CumSum", [model.qdq(model.input((6,)), SX), model.constant(1, "int64")], "sum")
-    condition = model.constant([True, False] * 3, "bool")
-    y = model.qdq(model.node("Where", [condition, model.qdq(y, SX), model.constant(-3.0)], "where"), SX)
-    model.output(model.qdq(model.node("Gemm", [y, model.weight(np.ones((3, 6)), 0.1)], "fc", transB=1), 0.1))
-    graph = load_onnx(model.save(tmp_path))
-    assert graph.head is not None and [node.name for node in graph.nodes] == ["fc"]
+@pytest.mark.parametrize("hidden", [-4.0, *HIDDEN])
+@pytest.mark.parametrize("form", ["Where", "turned", "scaled Add", "scaled Where"])
+def test_masks_that_a_quantizer_rounds(form, hidden, tmp_path):
+    """A layer of its own: what is hidden is as low as the quantizer's codes go."""
+    shape, mask = (2, 4, 5), causal_mask(4, 5, past=1)
+
+    def build(m: Model, x: str) -> str:
+        x = m.node("Div", [x, m.constant(4.0)], "scale") if "scaled" in form else x
+        if "Add" in form:
+            masked = m.node("Add", [x, m.constant(np.where(mask, np.float32(0), np.float32(hidden)))], "mask")
+        else:
+            turned = form == "turned"
+            condition, value = m.constant((mask == 0) if turned else (mask == 1), "bool"), m.constant(hidden)
+            masked = m.node("Where", [condition, value, x] if turned else [condition, x, value], "mask")
+        return m.qdq(masked, 0.03, 20)
+
+    model = one_layer(lambda m, x: build(m, x), shape, 0.03, 20)
+    graph, differing = check_against_runtime(model, tmp_path, {"input": tokens(shape, 1)})
+    assert differing <= 1 and graph.head is None and graph.tail is None
+    check_machines(graph, {"input": tokens(shape, 1, 2)})
+    soft = one_layer(lambda m, x: plain(m, build(m, x)), shape, *SOFT)
+    graph = load_onnx(soft.save(tmp_path))
+    assert layer(graph).mask is None
+    x = {"input": tokens(shape, 1)}
+    (ours,) = run_graph(graph, x).values()
+    codes = runtime(soft, [[n for n in soft.nodes if n.op_type == "QuantizeLinear"][-1].output[0]], x)[0]
+    assert np.abs(ours.astype(int) - codes).max() <= 1
 
 
 def per_sample(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
