@@ -95,15 +95,18 @@ def test_masks(form, hidden):
         np.testing.assert_array_equal(np.broadcast_to(layer(found.graph).mask, shape), per_sample(mask, shape))
 
 
-def test_a_mask_along_another_axis():
-    shape, mask = (2, 5, 4), causal_mask(5, 4)
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_mask_along_another_axis(axis):
+    shape = (5, 3, 4) if axis == 1 else (3, 5, 4)
+    mask = np.random.default_rng(axis).integers(0, 2, shape)
+    mask[(slice(None),) * (axis - 1) + (2,)] = 1
     values = np.where(mask, np.float32(0), np.float32(-1e9))
 
     def build(m: Model, x: str) -> str:
-        return plain(m, m.node("Add", [x, m.constant(values)], "mask"), axis=2)
+        return plain(m, m.node("Add", [x, m.constant(values)], "mask"), axis=axis)
 
-    turned = np.broadcast_to(mask, shape).swapaxes(1, 2)
-    found = compare(one_layer(build, shape, *SOFT), tokens(shape, 4), softmax_rows(turned), axis=2)
+    rows = softmax_rows(np.moveaxis(mask, axis - 1, -1))
+    found = compare(one_layer(build, shape, *SOFT), tokens(shape, 4), rows, axis=axis)
     assert found.largest <= 1 and found.differing <= 1 and found.error <= 0.51
 
 
