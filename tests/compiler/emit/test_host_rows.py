@@ -64,6 +64,9 @@ NETWORKS = {
     "residual in front": lambda m, x: [product(m, m.qdq(m.node("Add", [x, norm(m, x)], "sum"), 0.1))],
     "residual behind": lambda m, x: [(lambda y: m.qdq(m.node("Add", [y, norm(m, y)], "sum"), 0.1))(product(m, x))],
     "outputs in front, within and behind": lambda m, x: everywhere(m, norm(m, x)),
+    "an output that only the head's layers read": lambda m, x: (lambda y: [y, product(m, norm(m, y))])(
+        m.qdq(m.node("Gelu", [x]), 0.02, -100)
+    ),
     "the host's softmax behind": lambda m, x: [m.node("Softmax", [norm(m, product(m, x))], "float")],
     "an unrounded layer beside": lambda m, x: [
         norm(m, product(m, x)),
