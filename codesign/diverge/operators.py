@@ -15,6 +15,7 @@ from emulator.graph import (
     Concat,
     ConstantTensor,
     Convolution,
+    LayerNorm,
     Linear,
     LookupTable,
     MatrixProduct,
@@ -25,12 +26,15 @@ from emulator.graph import (
     Rescale,
     RescaledAdd,
     Reshape,
+    RMSNorm,
     Slice,
+    Softmax,
     Transpose,
 )
 from emulator.operators.requantization.multiplier import RESCALED_BITS
 
 from .operands import Operands
+from .rows import norm_element, softmax_element
 from .steps import Step, half_away_mean, requantization, rounded, shared_shift_sum, stored_sum
 from .trace import ElementTrace, Index, Operand, PartialSum
 
@@ -246,6 +250,7 @@ TRACES: dict[type[Node], Callable[[Operands, Any, Index], ElementTrace]] = {
     Concat: _concat,
     ConstantTensor: _constant,
     Convolution: _convolution,
+    LayerNorm: norm_element,
     Linear: _linear,
     LookupTable: _table,
     MatrixProduct: _matrix_product,
@@ -255,7 +260,9 @@ TRACES: dict[type[Node], Callable[[Operands, Any, Index], ElementTrace]] = {
     Rescale: _rescale,
     RescaledAdd: _rescaled_add,
     Reshape: _reshape,
+    RMSNorm: norm_element,
     Slice: _slice,
+    Softmax: softmax_element,
     Transpose: _transpose,
 }
 """Operator → how it makes the code at an index."""

@@ -24,6 +24,8 @@ class LayerComparison:
         rounded: a tie that went the other way has about 0; None if none differs, or the number is not known
     bias_error : how far rounding a float or foreign bias can move a result, in codes; the runtime adds the float
     second_rounding : how far codes of a layer's sums in front of a function, which the file lacks, can move a result
+    row_error : how far the widths of a layer by rows can move a result
+    fused : whether a session with default options computes it by a kernel of its own for codes, which approximates
     overflows : sums that left the accumulator's range
     saturating : pairs of products that 16 bits do not hold can make each difference
     floats : whether the runtime rounds float32; one that has integers alone has no ties to round the other way
@@ -39,6 +41,8 @@ class LayerComparison:
     tie_distance: float | None = None
     bias_error: float = 0.0
     second_rounding: float = 0.0
+    row_error: float = 0.0
+    fused: bool = False
     overflows: int = 0
     saturating: bool = False
     floats: bool = True
@@ -53,8 +57,12 @@ class LayerComparison:
                 return "ties of float32"
             if self.tie_distance <= TIE + self.second_rounding:
                 return "sums rounded in front of a function"
+            if self.tie_distance <= TIE + self.row_error:
+                return "the row's integers"
             if self.tie_distance <= TIE + self.bias_error:
                 return "the rounded bias"
+        if self.fused:
+            return "a fused kernel"
         return "saturating 16-bit pairs" if self.saturating else None
 
     @property

@@ -21,6 +21,7 @@ from ..peers.onnx_slices import Arrays, OnnxSlices
 from .comparison import LayerComparison, OutputComparison, compare_codes, compare_output, operator_name
 from .distance import tie_distance
 from .hidden import compared_within, inside
+from .rows import has_rows, row_error
 from .saturation import may_saturate, saturates_pairs
 
 RUNTIME = "ONNX Runtime"
@@ -99,6 +100,8 @@ class OnnxComparison:
             **fields,
             bias_error=sum(self.graph.metadata["bias_errors"].get(part, 0.0) for part in parts),
             second_rounding=self.graph.metadata["second_roundings"].get(name, {}).get("error", 0.0),
+            row_error=row_error(map(self.graph.tensor, parts), self.graph.arithmetic),
+            fused=bool(optimized and differing.any() and has_rows(map(self.graph.tensor, parts))),
             overflows=overflows,
             saturating=bool(
                 optimized and differing.any() and saturates_pairs() and self._saturating(parts, theirs, differing)

@@ -48,6 +48,7 @@ from .depthwise import DepthwiseEmitter
 from .emitter import Emitter
 from .features import check_features
 from .fuse import Step, fuse
+from .host_rows import without_rows
 from .matrix_product import emit_matrix_product
 from .piecewise import PiecewiseEmitter
 from .placement import Inside, pad_offset
@@ -65,6 +66,9 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     The codes of every layer that is not fused into the next one have a place in the memory map, so that all of them
     can be compared after a run; but not those of a reshape or a transpose that nobody reads.
 
+    Layers by rows (softmax, norms) in front of all layers with weights, or behind them, are the program's head and
+    tail, which compute the same integers.
+
     Raises `CompileError` (a ``ValueError``) naming the layer and the reason for what the accelerator cannot run and for
     a graph that `run_graph` refuses, ``ValueError`` if graph and config differ in their arithmetic, and ``TypeError``
     for anything but a `Graph` and an `AcceleratorConfig`.
@@ -78,6 +82,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         name = next(name for name in ours if ours[name] != theirs[name])
         raise ValueError(f"{name} must be the graph's {theirs[name]!r} in the config, not {ours[name]!r}")
     _check(graph)
+    graph = without_rows(graph)
     check_features(graph, config)
     graph = _without_unread_moves(graph)
     in_lanes = [node.name for node in graph.nodes if isinstance(node, Convolution) and runs_in_lanes(node, config)]

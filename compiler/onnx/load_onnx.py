@@ -27,6 +27,7 @@ from .formats import check_format, check_quantized
 from .host.head import Head
 from .host.tail import Tail
 from .operator import Operator, operator
+from .operators.rows.steps import with_norms
 from .order import needed_in_order
 from .read_operators import read_operators
 from .refusals import RefusedError, refusal
@@ -104,7 +105,7 @@ def _graph(file: OnnxFile, arithmetic: Arithmetic, outputs: Sequence[str], wide_
     for value in file.inputs:
         env.values[value.name] = _input(value)
         builder.reserve(value.name)
-    held = read_operators(env, operators)
+    held = read_operators(env, with_norms(env, operators, readers))
     tail = Tail(file, operators, env)
     if all(isinstance(env.any_value(name), Constant | QuantizedConstant) for name in outputs):
         raise ValueError(f"graph output {outputs[0]!r}: is a constant")

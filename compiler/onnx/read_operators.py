@@ -19,7 +19,9 @@ from .operator import Operator, operator
 from .operators.constant import lower_constant
 from .operators.quantization.qoperator import LOWERINGS as QOPERATORS
 from .operators.quantization.quantize import is_by_channel, quantizer_target
-from .operators.table import LOWERINGS, REASONS
+from .operators.rows.mask import is_choice
+from .operators.rows.steps import NormSteps
+from .operators.table import HOSTED_TOO, LOWERINGS, REASONS
 from .order import needed_in_order
 from .revisions import check_revision
 from .schema import check_schema
@@ -53,7 +55,7 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         if isinstance(value, Refused):
             return [value] * len(op.outputs)
     try:
-        if "." not in op.type:
+        if "." not in op.type and not isinstance(op, NormSteps):
             with located(str(op)):
                 since = check_schema(op, env.opset)
                 if op.type in LOWERINGS:
@@ -74,7 +76,7 @@ def _read(env: Environment, op: Operator) -> Sequence[AnyValue]:
         return _constant(env, op)
     elif op.type in ("Shape", "Size"):
         return _shape(env, op, read)
-    elif op.type not in LOWERINGS:
+    elif op.type not in LOWERINGS or (op.type == "Where" and not is_choice(env, op)):
         reason = f"{op} ({REASONS.get(op.type, 'no such operator in the integer graph')})"
         return _left(env, Refused(op, reason, foreign=True, hostable=True), read)
     return _lowered(env, op, read)
@@ -196,6 +198,9 @@ def _layer(env: Environment, op: Operator) -> Sequence[AnyValue] | Refused:
     except FormatError:
         raise
     except ValueError as error:
+        if op.type in HOSTED_TOO:
+            root = op.last if isinstance(op, NormSteps) else op
+            return Refused(root, f"{op} ({str(error).removeprefix(f'{op}: ')})", foreign=True, hostable=True)
         return Refused(op, str(error), foreign=False, hostable=_is_hostable(env, op))
     return made if isinstance(made, tuple) else (made,)
 

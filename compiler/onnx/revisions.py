@@ -23,6 +23,7 @@ OLDER: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Add", "Div", "Mul", "Sub"), (7,)),
     **dict.fromkeys(("Cast", "Erf", "MatMul"), (9,)),
     **dict.fromkeys(("Flatten", "Gemm"), (9, 11)),
+    "Softmax": (1, 11),
     **dict.fromkeys(("AveragePool", "DequantizeLinear", "QuantizeLinear"), (10,)),
     **dict.fromkeys(("MaxPool", "Resize", "Slice"), (10, 11)),
     "Clip": (6, 11, 12),

@@ -9,6 +9,7 @@ from emulator.graph import Tensor, logical_shape
 from ..reading.errors import located
 from ..reading.graph_builder import GraphBuilder
 from ..reading.graph_input import InputSource
+from ..reading.rows.source import RowSource
 from ..reading.values import Codes, Dequantized, Real, Target
 from .constants.evaluate import evaluate
 from .constants.fold import Known, batch_constant
@@ -29,6 +30,8 @@ def shape_of(builder: GraphBuilder, value: Codes | Real) -> tuple[int, ...]:
     with builder.trial():
         if isinstance(source, Dequantized):
             tensor = source.tensor
+        elif isinstance(source, RowSource):
+            tensor = source.x  # `ANY` is no scale of probabilities
         elif isinstance(source, InputSource):
             tensor = Tensor(name=source.operator.name, shape=source.shape, **vars(ANY))
         else:

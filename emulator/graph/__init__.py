@@ -41,6 +41,7 @@ from .nodes import (
     Tensor,
     Transpose,
 )
+from .row_nodes import LayerNorm, RMSNorm, Softmax
 
 __all__ = [
     "Add",
@@ -51,6 +52,7 @@ __all__ = [
     "Convolution",
     "Graph",
     "Integers",
+    "LayerNorm",
     "Linear",
     "LookupTable",
     "MatrixProduct",
@@ -58,10 +60,12 @@ __all__ = [
     "Node",
     "Pad",
     "Product",
+    "RMSNorm",
     "Rescale",
     "RescaledAdd",
     "Reshape",
     "Slice",
+    "Softmax",
     "Tensor",
     "Transpose",
     "file_shape",

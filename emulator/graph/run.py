@@ -51,6 +51,7 @@ from .nodes import (
     Tensor,
     Transpose,
 )
+from .row_nodes import LayerNorm, RMSNorm, Softmax, row_codes
 
 Flags = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -233,6 +234,8 @@ def _layer(
             if not counted:
                 return rescale(x, zero, node.multiplier, node.shift, *output), None, None
             result, clipped = rescale_with_clips(x, zero, node.multiplier, node.shift, *output)
+        case Softmax() | LayerNorm() | RMSNorm():
+            result, clipped = row_codes(node, x, sources[0], arithmetic)
         case MaxPool():
             return _as(x, max_pool(_as_maps(x), node.kernel, node.strides, node.padding, node.dilations)), None, None
         case LookupTable():

@@ -17,7 +17,7 @@ from emulator.graph import Add, AveragePool, Convolution, Graph, Linear, MatrixP
 
 VALUES = (
     "scale", "zero_point", "y_min", "y_max", "multiplier", "shift", "a_multiplier", "a_shift", "b_multiplier",
-    "b_shift",
+    "b_shift", "parameters",
 )  # fmt: skip
 """Fields of tensors and nodes whose values go into instructions and data, and change no instruction's duration."""
 

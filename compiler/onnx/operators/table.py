@@ -41,6 +41,9 @@ from .products.linear import lower_gemm, lower_matmul
 from .products.normalization import lower_batch_normalization
 from .quantization.qoperator import LOWERINGS as QOPERATORS
 from .quantization.quantize import lower_dequantize_linear, lower_quantize_linear
+from .rows.mask import lower_mask
+from .rows.norm import lower_norm
+from .rows.softmax import lower_softmax
 
 Lowering = Callable[[Environment, Operator], Value | tuple[Value, ...]]
 """Gives the value of the node's first output, or those of all of them."""
@@ -67,6 +70,7 @@ LOWERINGS: dict[str, Lowering] = {
     "GlobalAveragePool": lower_global_average_pool,
     "GlobalMaxPool": lower_global_max_pool,
     "Identity": lower_identity,
+    "LayerNormalization": lower_norm,
     "MatMul": lower_matmul,
     "Max": lower_extreme,
     "MaxPool": lower_max_pool,
@@ -77,6 +81,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Pow": lower_power,
     "QuantizeLinear": lower_quantize_linear,
     "com.microsoft.QuantizeLinear": lower_quantize_linear,
+    "RMSNormalization": lower_norm,
     "ReduceMax": lower_reduce_max,
     "ReduceMean": lower_reduce,
     "ReduceSum": lower_reduce,
@@ -84,6 +89,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Resize": lower_resize,
     "Reshape": lower_reshape,
     "Slice": lower_slice,
+    "Softmax": lower_softmax,
     "Split": lower_split,
     "SpaceToDepth": lower_space_to_depth,
     "Squeeze": lower_squeeze,
@@ -92,15 +98,23 @@ LOWERINGS: dict[str, Lowering] = {
     "Transpose": lower_transpose,
     "Unsqueeze": lower_unsqueeze,
     "Upsample": lower_resize,
+    "Where": lower_mask,
     **{name: lower_function for name in UNARY_OPERATORS},
     **QOPERATORS,
 }
 
+HOSTED_TOO = frozenset(["LayerNormalization", "RMSNormalization", "Softmax"])
+"""What the host computes where it is no layer, and rounds it behind, too."""
+
 # Why an operator that networks often have cannot stand in a quantized file.
 REASONS = {
     **dict.fromkeys(
-        ("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"),
+        ("LogSoftmax", "InstanceNormalization", "GroupNormalization"),
         "a float operator between integer layers, which the accelerator lacks; outputs= can cut the model before it",
+    ),
+    **dict.fromkeys(
+        ("com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization"),
+        "its sum is never rounded; have the quantizer round an Add in front of a LayerNormalization",
     ),
     **dict.fromkeys(
         ("LSTM", "GRU", "RNN"),

@@ -130,9 +130,9 @@ def test_what_is_no_host_part(tmp_path) -> None:
         model.output(last(model, model.qdq(between(model, y), S)))
         return model
 
-    soft = network(lambda m, y: m.node("Softmax", [y], "soft"))
+    soft = network(lambda m, y: m.node("LogSoftmax", [y], "soft"))
     refused(
-        soft, tmp_path, "Softmax 'soft' (a float operator between integer layers, which the accelerator lacks; outp"
+        soft, tmp_path, "LogSoftmax 'soft' (a float operator between integer layers, which the accelerator lacks; outp"
     )
     two = network(lambda m, y: m.node("Neg", [m.node("CumSum", [y, m.constant(1, "int64")], "sum")], "minus"))
     refused(
@@ -144,8 +144,8 @@ def test_what_is_no_host_part(tmp_path) -> None:
     with_error = network(lambda m, y: conv(m, y, depth=3))
     refused(with_error, tmp_path, "Conv 'layer': weight of shape (4, 3, 3, 3) in 1 groups does not match an input of 4")
     everything = Model()
-    everything.output(everything.node("Softmax", [everything.qdq(everything.input((4,)), S)], "soft"))
-    refused(everything, tmp_path, "Softmax 'soft' (a float operator between integer layers, which the accelerator")
+    everything.output(everything.node("LogSoftmax", [everything.qdq(everything.input((4,)), S)], "soft"))
+    refused(everything, tmp_path, "LogSoftmax 'soft' (a float operator between integer layers, which the accelerator")
 
 
 def many_sums(model: Model, y: str) -> str:

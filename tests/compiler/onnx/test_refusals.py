@@ -94,7 +94,7 @@ def test_operands(build, text, tmp_path):
     (lambda m, x: m.node("Clip", [x, m.constant([0.0, 1.0])], "clip"), "Clip 'clip': min must be one constant number"),
     (lambda m, x: m.node("Clip", [x, "", m.constant(np.nan)], "clip"), "Clip 'clip': max must be one constant number"),
     (lambda m, x: m.node("Clip", [x, x], "clip"), "Clip 'clip': min must be one constant number"),
-    (lambda m, x: m.node("Softmax", [x], "soft"), "Softmax 'soft' (a float operator between integer layers, which the"),
+    (lambda m, x: m.node("LogSoftmax", [x], "soft"), "LogSoftmax 'soft' (a float operator between integer layers, "),
     (lambda m, x: m.node("Transpose", [x], "turn"), "Transpose 'turn': perm must keep the batch as the first axis, no"),
     (lambda m, x: m.node("Dropout", [x, "", m.constant(True, "bool")], "drop"), "training_mode must be false"),
     (lambda m, x: m.node("Reshape", [x, m.constant([1, -1], "int64")], "re"), "Reshape 're': shape must keep the batc"),
@@ -144,17 +144,17 @@ def test_all_unsupported_nodes_are_listed(tmp_path):
     def build(m: Model, x: str) -> str:
         first = m.qdq(m.node("Conv", [x, weight(m, 2, 2, 1, 1)], "first"), SX)
         summed = m.qdq(m.node("CumSum", [first, m.constant(1, "int64")], "sum"), SX)
-        return m.node("Softmax", [m.node("Conv", [summed, weight(m, 4, 2, 3, 3)], "layer")], "soft")
+        return m.node("LogSoftmax", [m.node("Conv", [summed, weight(m, 4, 2, 3, 3)], "layer")], "soft")
 
     text = "CumSum 'sum' (no such operator in the integer graph) is not supported"
     refused(map_model(build), tmp_path, text)  # what reads it is not listed
     both = map_model(
-        lambda m, x: m.node("Add", [build(m, x), m.node("Softmax", [m.qdq(conv()(m, x), SX)], "other")], "add")
+        lambda m, x: m.node("Add", [build(m, x), m.node("LogSoftmax", [m.qdq(conv()(m, x), SX)], "other")], "add")
     )
     refused(both, tmp_path, "2 nodes are not supported: ")
     refused(both, tmp_path, "CumSum 'sum' (no such operator in the integer graph)")
     refused(
-        both, tmp_path, "Softmax 'other' (a float operator between integer layers, which the accelerator lacks; outp"
+        both, tmp_path, "LogSoftmax 'other' (a float operator between integer layers, which the accelerator lacks; outp"
     )
     refused(both, tmp_path, "; it and what follows up to Add 'add' are in float)")
 

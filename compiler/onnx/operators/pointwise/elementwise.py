@@ -20,6 +20,7 @@ from ....reading.products.weighted import WeightedSource
 from ....reading.values import Real, Value
 from ...environment import Environment
 from ...operator import Operator
+from ..rows.mask import adds_to_scaled, lower_mask, reads_mask
 from .axes import check_axes
 from .function import combined
 
@@ -27,6 +28,8 @@ from .function import combined
 def lower_elementwise(env: Environment, op: Operator) -> Value:
     """A bias or a factor behind sums, a step of a unary function, or a layer of tensors; axes of size 1 broadcast."""
     check_axes(env, op)
+    if op.type == "Add" and (reads_mask(env, op) or adds_to_scaled(env, op)):
+        return lower_mask(env, op)
     behind = _behind_sums(env, op) or _behind_mean(env, op)
     if behind is not None:
         return behind

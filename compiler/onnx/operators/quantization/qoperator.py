@@ -26,6 +26,7 @@ from ..pools.pool import lower_average_pool, lower_global_average_pool
 from ..pools.reduce import lower_reduce
 from ..products.convolution import lower_conv
 from ..products.linear import lower_gemm, lower_matmul
+from ..rows.softmax import lower_softmax
 from .quantize import lower_dequantize_linear, lower_quantize_linear
 
 TWINS = {
@@ -40,6 +41,7 @@ TWINS = {
     "Mul": lower_elementwise,
     "ReduceMean": lower_reduce,
     "Sigmoid": lower_function,
+    "Softmax": lower_softmax,
 }
 
 
@@ -73,6 +75,7 @@ SIGNATURES = {
     "com.microsoft.QLinearLeakyRelu": Signature((4, 5), {"alpha": AttributeProto.FLOAT}),
     "com.microsoft.QLinearReduceMean": Signature((4, 5), {"axes": AttributeProto.INTS, "keepdims": AttributeProto.INT}),
     "com.microsoft.QLinearSigmoid": Signature((4, 5), {}),
+    "com.microsoft.QLinearSoftmax": Signature((4, 5), {"axis": AttributeProto.INT, "opset": AttributeProto.INT}),
     "com.microsoft.MatMulIntegerToFloat": Signature((4, 7), {}),
 }
 
@@ -244,4 +247,5 @@ LOWERINGS = {
     "com.microsoft.QLinearLeakyRelu": lower_qlinear_unary,
     "com.microsoft.QLinearReduceMean": lower_qlinear_unary,
     "com.microsoft.QLinearSigmoid": lower_qlinear_unary,
+    "com.microsoft.QLinearSoftmax": lower_qlinear_unary,
 }

@@ -1,0 +1,1 @@
+"""Operators by rows: Softmax with its masks, and norms, as one operator or in steps."""

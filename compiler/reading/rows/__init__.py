@@ -1,0 +1,1 @@
+"""Softmax, layer norm and RMS norm, whatever file they come from."""
