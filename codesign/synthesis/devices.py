@@ -13,8 +13,8 @@ DEVICES: dict[str, dict[str, int]] = {
 }
 """Device → how many it has, as nextpnr's database of the chips counts them (Project Trellis)."""
 PACKED = 1.12
-"""LUT sites that nextpnr takes for each LUT that `synthesize_area` counts: 1.11 where both were run. A carry chain takes
-more sites than it has bits, and what is placed is mapped for the clock."""
+"""LUT sites that nextpnr takes for each LUT that `synthesize_area` counts: 1.11 where both were run. A carry chain
+takes more sites than it has bits, and what is placed is mapped for the clock."""
 
 
 def missing(resources: Mapping[str, int], device: str) -> dict[str, int]:
