@@ -24,7 +24,7 @@ def copy_registers(module: dict[str, Any]) -> int:
     cells = module["cells"]
     places, users = _places(cells), users_of(module)
     wires = [bits for cell in cells.values() for bits in cell["connections"].values()]
-    wires += [each["bits"] for kind in ("ports", "netnames") for each in module[kind].values()]  # used or not
+    wires += [each["bits"] for kind in ("ports", "netnames") for each in module.get(kind, {}).values()]  # used or not
     free = 1 + max((bit for bits in wires for bit in bits if isinstance(bit, int)), default=1)
     copies = 0
     for name in [name for name, cell in cells.items() if cell["type"] == FLIP_FLOP]:
@@ -39,7 +39,7 @@ def copy_registers(module: dict[str, Any]) -> int:
                 bits = cells[user]["connections"][port]
                 cells[user]["connections"][port] = [free if each == bit else each for each in bits]
         cells[f"{name}_copy"] = copy
-        module["netnames"][f"{name}_copy"] = {"hide_name": 0, "bits": [free], "attributes": {}}
+        module.setdefault("netnames", {})[f"{name}_copy"] = {"hide_name": 0, "bits": [free], "attributes": {}}
         free += 1
         copies += 1
     return copies
