@@ -98,7 +98,7 @@ class Telemetry(wiring.Component):
             m.d.sync += left.eq(left - 1)
         places, half, more = (
             [Signal.like(place, name=f"place_{i}") for i in range(2)],
-            Signal(HALF_BITS, reset_less=True),
+            Signal(HALF_BITS),  # reset, as what a memory gives before its first clock is unknown, and is written
             Signal(HALF_BITS, reset_less=True),
         )
         addend, carry, total = Signal(HALF_BITS, reset_less=True), Signal(), Signal(HALF_BITS + 1)
