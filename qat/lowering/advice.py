@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 STATISTICS = "it normalizes each sample by the sample's own statistics: use BatchNorm, whose statistics are fixed"
-PRODUCT = "of two activations only an element-wise product has a layer: use nn.Linear or a convolution with weights"
+PRODUCT = "only matmul and bmm multiply two activations: use one of them, or nn.Linear or a convolution with weights"
 CHOICE = "its result's places or sizes depend on values: return what it reads, and compute it behind the model"
 LAST = "let the model return what it reads, and compute it behind the model on the host"
 DIMENSIONS = "layers have at most two axes behind the channels: put one into the batch before the model"
@@ -14,7 +14,7 @@ WORDS: dict[str, tuple[str, ...]] = {
         "group_norm", "layer_norm", "native_layer_norm", "rms_norm", "local_response_norm", "linalg_vector_norm", 
         "norm", "std", "var", "var_mean", "std_mean",
     ),
-    PRODUCT: ("matmul", "bmm", "mm", "baddbmm", "einsum", "scaled_dot_product_attention", "bilinear", "dot"),
+    PRODUCT: ("mm", "baddbmm", "einsum", "scaled_dot_product_attention", "bilinear", "dot"),
     CHOICE: ("index", "nonzero", "_unique2", "unique_dim", "masked_select", "gather", "scatter", "sort", "topk"),
     LAST: ("softmax", "log_softmax", "logsumexp", "argmax", "argmin", "argsort", "cumsum", "cumprod", "prod"),
     DIMENSIONS: (

@@ -186,9 +186,8 @@ class Lowering:
             return self.constants.computed(node)
         if node is not None and node not in self.constants:
             raise ValueError(
-                f"its {what} must be a parameter of the model, or made of parameters alone: a product of two "
-                "activations "
-                "has no layer"
+                f"its {what} must be a parameter of the model, or made of parameters alone: use torch.matmul for a "
+                "product of two activations"
             )
         return self.parameter(node, what)
 
