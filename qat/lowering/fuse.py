@@ -12,6 +12,7 @@ from ..layers.computed import Computed, ones
 from ..layers.elementwise import Add, Product
 from ..layers.expression import Expression, X
 from ..layers.layer import Layer, Requantized
+from ..layers.matrix_product import MatrixProduct
 from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.orders import Gather, PixelShuffle
 from ..layers.parameters import BatchNorm
@@ -21,6 +22,7 @@ from ..layers.tables.tflm_tables import FIXED, FixedTable, tflm_operator
 from ..layers.weighted import Weighted
 from ..scales.quantizers import NO_CLAMP
 from .context import Lowering
+from .factors import take_from_operands, taken_behind
 from .pseudo import Binary, Function, Normalization
 
 MOVES = (Gather, MaxPool, PixelShuffle, Reshape, Slice, Transpose)
@@ -59,6 +61,8 @@ class Fusion:
                 self.function(layer)
             case Weighted() as layer:
                 self.padding(layer)
+            case MatrixProduct() as layer:
+                take_from_operands(self, layer)
 
     def padding(self, layer: Weighted) -> None:
         """Zeros around a convolution's input into the convolution's own padding."""
@@ -129,6 +133,8 @@ class Fusion:
 
     def function(self, layer: Function) -> None:
         """A function of a function into one."""
+        if taken_behind(self, layer):
+            return
         before = self.layers.get(layer.sources[0])
         if isinstance(before, Function) and self.alone(before.name) and not self.native(layer, before):
             layer.expression = layer.expression.of(before.whole)

@@ -53,6 +53,14 @@ def transpose(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
     add_transpose(lowering, node, lowering.source(a.self), shape_of(a.self), axes)
 
 
+@handles("mT.default", "adjoint.default", "mH.default")
+def turn_matrices(lowering: Lowering, node: fx.Node, a: Arguments) -> None:
+    """The last two axes exchanged."""
+    rank = len(shape_of(a.self)) + 1
+    axes = (*range(rank - 2), rank - 1, rank - 2)
+    add_transpose(lowering, node, lowering.source(a.self), shape_of(a.self), axes)
+
+
 def add_transpose(lowering: Lowering, node: fx.Node, source: str, before: tuple[int, ...], axes: Sequence[int]) -> str:
     """A `Transpose` unless nothing moves; returns the name of the result."""
     if len(axes) == 3 and axes[1] == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import fx
 
 from ...layers.matrix_product import MatrixProduct
@@ -37,11 +38,13 @@ def multiply(lowering: Lowering, node: fx.Node, a: object, b: object) -> None:
     add_product(lowering, node, operand(lowering, node, a), operand(lowering, node, b))
 
 
-def add_product(lowering: Lowering, node: fx.Node, a: str, b: str, part: str = "") -> str:
+def add_product(lowering: Lowering, node: fx.Node, a: str, b: str, factor: float = 1.0, part: str = "") -> str:
     """The product of the layers a, (batch, …, M, K), and b, (batch, …, K, N), for `node`; returns its name.
 
+    factor : a positive number that the result is multiplied with, as float32
     part : what it computes of the node, where the node stands for more than the product
     """
     name = lowering.unique(node, part)
     layer = MatrixProduct(name, a, b, arithmetic=lowering.arithmetic, settings=lowering.settings)
+    layer.factor = float(np.float32(factor))
     return lowering.add(node, layer)
