@@ -11,6 +11,7 @@ from emulator import Arithmetic
 
 from .calibration.calibrate import set_scales
 from .calibration.float_pass import full_precision, inputs_of
+from .layers.matrix_product import check_second_operands
 from .lowering.lower import lower
 from .lowering.trace import check_examples, trace
 from .model import PreparedModel, evaluating
@@ -65,6 +66,7 @@ def _prepared(
     examples = tuple(own(x) for x in check_examples(example_inputs))
     layers = QuantizedLayers(host, lowering.layers.values(), results, arithmetic, settings, lowering.states)
     settings.check(layers.activations(), arithmetic)
+    check_second_operands(layers, layers.activations())
     prepared = PreparedModel(owner, layers).to(examples[0].device)
     prepared.training = model.training
     layers.train(model.training)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..integers.activation_product import activation_product
 from ..integers.tensor import QuantizedTensor
-from .layer import Requantized, Step
+from ..scales.quantizers import ActivationQuantizer
+from .layer import Layer, Requantized, Step
 from .onnx_writer import OnnxWriter
 
 
@@ -38,9 +39,8 @@ class MatrixProduct(Requantized):
         low, high = self.arithmetic.weight_range
         if b.y_min < low or b.y_max > high or not low <= b.zero_point <= high:
             raise ValueError(
-                f"the codes of its second operand, {self.sources[1]!r}, are weights, which must be from {low} to "
-                f"{high} (weight_bits = {self.arithmetic.weight_bits}), not from {b.y_min} to {b.y_max} with the zero "
-                f"point {b.zero_point}: take an arithmetic whose weight_bits are its activation_bits"
+                f"the codes of its second operand are weights, which must be from {low} to {high}, not from {b.y_min} "
+                f"to {b.y_max} with the zero point {b.zero_point}: prepare the model with fewer activation_bits there"
             )
 
     def real(self, inputs: Sequence[Tensor], owner: nn.Module) -> Tensor:
@@ -54,3 +54,25 @@ class MatrixProduct(Requantized):
             factor = writer.constant(f"{self.name}/factor", np.float32(self.factor))
             result = writer.node("Mul", f"{self.name}/times", [result, factor])
         writer.quantized(self.name, writer.activation(self.name, result, y), y)
+
+
+def check_second_operands(layers: Iterable[Layer], activations: Mapping[str, ActivationQuantizer]) -> None:
+    """Raise ``ValueError`` naming a product whose second operand has more bits than weights have.
+
+    layers : those of a prepared model; activations : its quantizers by the names of inputs and layers
+    """
+    behind = {layer.name: layer for layer in layers}
+    for layer in behind.values():
+        if not isinstance(layer, MatrixProduct):
+            continue
+        waiting, most = [layer.sources[1]], layer.arithmetic.weight_bits
+        while waiting:
+            name = waiting.pop()
+            if name not in activations:
+                waiting.extend(behind[name].sources)
+            elif activations[name].bits > most:
+                raise ValueError(
+                    f"layer {layer.name!r}: the codes of its second operand, those of {name!r}, are weights and must "
+                    f"have at most weight_bits = {most} bits, not {activations[name].bits}: give the settings "
+                    f'{{{name!r}: {{"activation_bits": {most}}}}}, or multiply from the other side'
+                )

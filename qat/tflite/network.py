@@ -13,6 +13,7 @@ from ..layers.choice import Joined, Negation
 from ..layers.concat import Concat
 from ..layers.elementwise import Add, Product
 from ..layers.layer import Layer, Step, named
+from ..layers.matrix_product import MatrixProduct
 from ..layers.moves import Pad, Reshape, Slice, Transpose
 from ..layers.orders import Gather, PixelShuffle, PixelUnshuffle
 from ..layers.pools import MaxPool
@@ -31,6 +32,7 @@ from .elementwise import (
     write_product,
     write_table,
 )
+from .matrix_product import write_matrix_product
 from .moves import write_gather, write_pad, write_pixel_shuffle, write_reshape, write_slice, write_transpose
 from .pools import write_average_pool, write_max_pool
 from .weighted import write_transposed, write_weighted
@@ -43,6 +45,7 @@ WRITERS: dict[type[Layer], Callable[..., None]] = {
     FixedTable: write_table,
     Gather: write_gather,
     Joined: write_joined,
+    MatrixProduct: write_matrix_product,
     MaxPool: write_max_pool,
     Negation: write_negation,
     Pad: write_pad,

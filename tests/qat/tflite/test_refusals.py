@@ -33,6 +33,10 @@ def prepared(function: Callable[[Written, Tensor], Tensor], **settings: Any) -> 
             lambda m, x: torch.where(m.conv(x) > 0, m.conv(x), 0.1),
             "layer '.*': TFLM must have an operator for it, and has none for Condition: compute it in front of",
         ),
+        (
+            lambda m, x: m.conv(x) @ m.conv(x).mT / 2,
+            "layer 'matmul': TFLM's product of two activations has no factor, which is 0.5 here: multiply the weights",
+        ),
     ],
 )
 def test_layers(function: Callable[[Written, Tensor], Tensor], message: str, tmp_path: Path) -> None:
