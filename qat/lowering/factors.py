@@ -28,7 +28,8 @@ def take_from_operands(fusion: Fusion, product: MatrixProduct) -> None:
             alone = fusion.alone(name)
         layer = fusion.layers.get(name)
         number = positive_factor(layer) if alone else None
-        if number is not None and isinstance(layer, Function) and times(product, number):
+        # A clamp behind the number has bounds of its own.
+        if number is not None and isinstance(layer, Function) and layer.clamp == NO_CLAMP and times(product, number):
             fusion.remove(layer)
 
 

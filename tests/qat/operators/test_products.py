@@ -125,6 +125,8 @@ def test_positive_factors_are_part_of_the_multiplier(name: str, tmp_path: Path) 
         lambda m, x: (lambda y: y * 0.3 + y)(m.query(x) @ m.key(x).mT),
         lambda m, x: 0.3 / (m.query(x) @ m.key(x).mT + 9),
         lambda m, x: (lambda y: y @ y.mT)(m.query(x) * 0.3),
+        lambda m, x: (m.query(x) * 0.3).clamp(-0.2, 0.4) @ m.key(x).mT,
+        lambda m, x: (lambda y: (y @ m.key(x).mT, y))(m.query(x) * 0.3),
     ],
 )
 def test_other_factors_are_functions(function: Function, tmp_path: Path) -> None:
