@@ -47,15 +47,19 @@ class Regrouped:
     """The codes of the layer `source`, of that shape without the batch axis, in another shape and order.
 
     places : of the tensor's shape without the batch axis; where in the layer's result, in torch's order, a code stands
+    batch : the tensor's axis that is the batch
     """
 
     source: str
     shape: tuple[int, ...]
     places: NDArray[np.int64]
+    batch: int = 0
 
     @property
     def layer(self) -> str:
-        """Raises ``ValueError``: no layer has so many axes."""
+        """Raises ``ValueError``: no layer has so many axes, or the batch behind another one."""
+        if self.batch:
+            raise ValueError("the batch must stay the first axis: permute the axes behind it, or take the parts first")
         raise ValueError(
             f"a tensor of {self.places.ndim + 1} axes can only be transposed, and reshaped to at most 4: reshape "
             "it first"

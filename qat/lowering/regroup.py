@@ -1,7 +1,8 @@
 """`Regrouped`: reshapes to more than four axes, which stand between two layers and are none.
 
-A channel shuffle is often written as a reshape to five axes, a transpose and a reshape back. What stands between says
-where each code comes from; from that the last reshape finds the layer.
+A channel shuffle is often written as a reshape to five axes, a transpose and a reshape back, and queries, keys and
+values of all heads are often parts of a tensor of five axes. What stands between says where each code comes from; from
+that the last reshape, or the part, finds the layers.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import fx, nn
 
 from ..layers.layer import Layer
-from ..layers.moves import Reshape
+from ..layers.moves import Reshape, Slice, Transpose
 from ..layers.orders import Gather, PixelShuffle, PixelUnshuffle
 from .arguments import Arguments, shape_of
 from .context import Lowering
-from .made import Regrouped
+from .made import Made, Regrouped
 
 MOST_AXES = 3
 KEEPING = frozenset(
@@ -29,6 +31,7 @@ KEEPING = frozenset(
         "_unsafe_view.default",
     )
 )  # fmt: skip
+SAME_SHAPE = frozenset(f"aten.{name}.default" for name in ("alias", "clone", "contiguous", "detach"))
 
 
 def regrouped(source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> Regrouped:
@@ -37,40 +40,101 @@ def regrouped(source: str, before: tuple[int, ...], shape: tuple[int, ...]) -> R
 
 
 def handled(lowering: Lowering, node: fx.Node, kind: str, made: Regrouped, a: Arguments) -> bool:
-    """Lower an operator of that kind, which moves the codes that it reads first; whether it is one."""
-    axes = list(range(made.places.ndim + 1))
+    """Lower an operator of that kind, which moves or parts the codes that it reads first; whether it is one."""
+    rank = made.places.ndim + 1
+    if kind in ("aten.select.int", "aten.unbind.int"):
+        parts = _parts(made, a.dim % rank, [a.index] if kind == "aten.select.int" else None)
+        lowering.alias(node, *(placed(lowering, node, part) for part in parts))
+        return True
+    axes = list(range(rank))
     if kind == "aten.permute.default":
-        axes = [axis % len(axes) for axis in a.dims]
+        axes = [axis % rank for axis in a.dims]
     elif kind in ("aten.transpose.int", "aten.swapaxes.default"):
         first, second = (a.dim0, a.dim1) if hasattr(a, "dim0") else (a.axis0, a.axis1)
         axes[first], axes[second] = axes[second], axes[first]
     elif kind not in KEEPING:
         return False
-    if axes[0] != 0:
-        raise ValueError("the batch must stay the first axis: permute the axes behind it")
-    places = made.places.transpose([axis - 1 for axis in axes[1:]]).reshape(shape_of(node))
-    add_regrouped(lowering, node, replace(made, places=places))
+    inner = [axis - (axis > made.batch) for axis in axes if axis != made.batch]
+    turned = replace(made, places=made.places.transpose(inner), batch=axes.index(made.batch))
+    if not turned.batch:
+        turned = replace(turned, places=turned.places.reshape(shape_of(node)))
+    elif kind in KEEPING - SAME_SHAPE:
+        lowering.source(node.args[0])  # where the batch must be first
+    lowering.alias(node, placed(lowering, node, turned))
     return True
 
 
-def add_regrouped(lowering: Lowering, node: fx.Node, made: Regrouped) -> None:
-    """The layer that puts codes in that order, and a `Reshape` behind it if need be; none while there are more axes."""
+def _parts(made: Regrouped, axis: int, indices: list[int] | None) -> list[Regrouped]:
+    """The parts of those indices along an axis, all of them for None, without the axis."""
+    if axis == made.batch:
+        raise ValueError("the batch must stay whole: take parts along another axis")
+    inner, batch = axis - (axis > made.batch), made.batch - (axis < made.batch)
+    chosen = range(made.places.shape[inner]) if indices is None else indices
+    return [replace(made, places=made.places.take(index, inner), batch=batch) for index in chosen]
+
+
+def placed(lowering: Lowering, node: fx.Node, made: Regrouped) -> Made:
+    """The layer that puts codes in that order, behind others if need be; `made` while there are more axes."""
     shape = made.places.shape
-    if len(shape) > MOST_AXES:
-        lowering.alias(node, made)
-        return
-    ordered, reached = made.source, made.shape
-    if not np.array_equal(made.places.reshape(-1), np.arange(made.places.size)):
-        layer, reached = _layer(lowering.unique(node), made)
-        ordered = lowering.add(node, layer)
-    if reached != shape:
-        lowering.add(node, Reshape(lowering.unique(node), ordered, shape))
-    else:
-        lowering.alias(node, ordered)
+    if made.batch or len(shape) > MOST_AXES:
+        return made
+    if made.places.size < math.prod(made.shape):
+        made = _cut(lowering, node, made)
+    if np.array_equal(made.places.reshape(-1), np.arange(made.places.size)):
+        return made.source if made.shape == shape else _reshaped(lowering, node, made.source, shape)
+    layer = _layer(lowering.unique(node), made)
+    if layer is not None:
+        ordered = lowering.add(node, layer[0])
+        return ordered if layer[1] == shape else _reshaped(lowering, node, ordered, shape)
+    order = _axes(made.places)
+    if order is None:
+        raise ValueError(
+            "an order by way of more than 4 axes must be one along a single axis, such as a channel shuffle, or of the "
+            "axes of its result, or a pixel shuffle or unshuffle: go by reshapes and transposes of at most 4 axes"
+        )
+    between, ordered = tuple(shape[axis] for axis in order), made.source
+    if between != made.shape:
+        ordered = _reshaped(lowering, node, ordered, between)
+    axes = (0, *(order.index(axis) + 1 for axis in range(len(order))))
+    return lowering.add(node, Transpose(lowering.unique(node), ordered, axes))
 
 
-def _layer(name: str, made: Regrouped) -> tuple[Layer, tuple[int, ...]]:
-    """The layer that makes this order, and the shape of its result."""
+def _reshaped(lowering: Lowering, node: fx.Node, source: str, shape: tuple[int, ...]) -> str:
+    return lowering.add(node, Reshape(lowering.unique(node), source, shape))
+
+
+def _cut(lowering: Lowering, node: fx.Node, made: Regrouped) -> Regrouped:
+    """Codes that are a part of a layer's, as all codes of a `Slice` of it."""
+    coordinates = list(np.unravel_index(made.places, made.shape))
+    used = [np.unique(each) for each in coordinates]
+    cut = [axis for axis, size in enumerate(made.shape) if len(used[axis]) < size]
+    shape = tuple(map(len, used))
+    if len(cut) == 1 and math.prod(shape) == made.places.size:
+        (axis,) = cut
+        first, last = int(used[axis][0]), int(used[axis][-1])
+        step = (last - first) // max(shape[axis] - 1, 1) or 1
+        places = range(first, last + 1, step)
+        if np.array_equal(used[axis], places):
+            source = lowering.add(node, Slice(lowering.unique(node), made.source, axis + 1, places))
+            coordinates[axis] = (coordinates[axis] - first) // step
+            return Regrouped(source, shape, np.ravel_multi_index(coordinates, shape).astype(np.int64))
+    raise ValueError(
+        "a part of a tensor of more than 4 axes must be one along a single axis of what was reshaped: cut that"
+    )
+
+
+def _axes(places: NDArray[np.int64]) -> list[int] | None:
+    """The order of axes in which the codes are those of a layer in its own order; None where no order is."""
+    steps = [
+        int(line[1] - line[0]) if len(line) > 1 else 0
+        for line in (np.moveaxis(places, axis, 0).reshape(places.shape[axis], -1)[:, 0] for axis in range(places.ndim))
+    ]
+    order = sorted(range(places.ndim), key=lambda axis: -steps[axis])
+    return order if np.array_equal(places.transpose(order).reshape(-1), np.arange(places.size)) else None
+
+
+def _layer(name: str, made: Regrouped) -> tuple[Layer, tuple[int, ...]] | None:
+    """The only layer that makes this order, and the shape of its result; None where there is none."""
     numbers = np.arange(made.places.size).reshape(made.shape)
     order = made.places.reshape(made.shape)
     for axis in range(order.ndim):
@@ -90,7 +154,4 @@ def _layer(name: str, made: Regrouped) -> tuple[Layer, tuple[int, ...]]:
             found = layer.real([torch.from_numpy(numbers).unsqueeze(0)], nn.Module())[0].numpy()
             if np.array_equal(found, made.places):
                 return layer, made.places.shape
-    raise ValueError(
-        "an order by way of more than 4 axes must be one along a single axis, such as a channel shuffle, or a pixel "
-        "shuffle or unshuffle: go by reshapes and transposes of at most 4 axes"
-    )
+    return None

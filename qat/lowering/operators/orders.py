@@ -14,7 +14,7 @@ from ..arguments import Arguments, shape_of
 from ..context import Lowering
 from ..made import Regrouped
 from ..registry import handles
-from ..regroup import add_regrouped
+from ..regroup import placed
 
 
 def numbered(a: Arguments) -> NDArray[np.int64]:
@@ -24,7 +24,7 @@ def numbered(a: Arguments) -> NDArray[np.int64]:
 
 
 def ordered(lowering: Lowering, node: fx.Node, a: Arguments, places: NDArray[np.int64]) -> None:
-    add_regrouped(lowering, node, Regrouped(lowering.source(a.self), shape_of(a.self), places))
+    lowering.alias(node, placed(lowering, node, Regrouped(lowering.source(a.self), shape_of(a.self), places)))
 
 
 @handles("channel_shuffle.default", "native_channel_shuffle.default")

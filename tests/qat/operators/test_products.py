@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import qat
-from compiler import compile_graph
+from compiler import compile_graph, load_onnx
 from emulator import AcceleratorConfig, Arithmetic, Machine, MatrixProduct
 from emulator.arithmetic import OVERFLOWS, ROUNDINGS
 from qat.integers.activation_product import activation_product
@@ -57,6 +57,43 @@ FUNCTIONS: dict[str, Function] = {
     "inputs": lambda m, x: x @ x.transpose(1, 2),
     "one row": lambda m, x: m.query(x)[:, :1] @ m.key(x).mT,
 }
+
+
+class Packed(Heads):
+    """Queries, keys and values out of one layer."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(function)
+        self.packed = nn.Linear(8, 24)
+
+    def groups(self, x: Tensor) -> Tensor:
+        return self.packed(x).reshape(x.shape[0], x.shape[1], 3, 2, 4)
+
+
+def mixed(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return ((query @ key.mT * 0.5) @ value).transpose(1, 2).flatten(2)
+
+
+PACKED: dict[str, Callable[[Packed, Tensor], Tensor]] = {
+    "unbind": lambda m, x: mixed(*m.groups(x).permute(2, 0, 3, 1, 4).unbind(0)),
+    "select": lambda m, x: (lambda y: mixed(y[0], y[1], y[2]))(m.groups(x).permute(2, 0, 3, 1, 4).contiguous()),
+    "the batch first": lambda m, x: mixed(*m.groups(x).permute(0, 2, 3, 1, 4).unbind(1)),
+    "heads in front": lambda m, x: mixed(*(y.transpose(1, 2) for y in m.groups(x).unbind(2))),
+    "chunk": lambda m, x: mixed(*(y.view(-1, 5, 2, 4).transpose(1, 2) for y in m.packed(x).chunk(3, -1))),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_queries_keys_and_values_out_of_one_layer(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x, model = images(4, shape=(5, 8)), Packed(PACKED[name]).eval()
+    made = qat.prepare(model, x)
+    assert_equal_codes(made, x, tmp_path)
+    torch.testing.assert_close(float_result(made, x), model(x).detach())
+    graph, codes = load_onnx(tmp_path / "model.onnx"), qat.codes(made, x[:1])
+    config = AcceleratorConfig(rows=4, columns=4, weight_zero_points=True)
+    (output,) = Machine(config).run(compile_graph(graph, config), {"input": x[:1].numpy()}).outputs.values()
+    np.testing.assert_array_equal(output, codes[layers(made)[-1]])
 
 
 def prepared(function: Function, arithmetic: Arithmetic | None = None) -> tuple[qat.PreparedModel, Tensor]:
