@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .layers.layer import Step
 from .layers.masks import restore_masks
+from .layers.matrix_product import MatrixProduct
 from .layers.weighted import Weighted
 from .quantized_layers import QuantizedLayers
 from .surroundings import check_transforms
@@ -149,20 +150,24 @@ def host_inputs(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.f
 
 @torch.no_grad()
 def overflow_counts(model: PreparedModel, *inputs: Tensor) -> dict[str, NDArray[np.int64]]:
-    """{name of a convolution or linear layer: sums that overflowed, int64 (output channels,)}, in eval mode.
+    """{name of a convolution or product: sums that overflowed, int64 (output channels or columns,)}, in eval mode.
 
     inputs : as for `codes`. The counts are those of ``emulator.run_graph_counts`` and of the hardware's counters, where
-    those of a linear layer of sequences stand under LAYER/codes: LAYER is what brings its codes into torch's order.
+    those of a linear layer of sequences, or of a product of two activations, stand under LAYER/codes: LAYER is what
+    brings its codes into torch's order.
     """
     check_prepared(model)
     layers, step = model.quantizers, Step(model)
     with evaluating(model):
         tensors = layers(layers.host(inputs, model), step)
-        return {
-            layer.name: layer.overflows(tensors[layer.sources[0]], step)
-            for layer in layers
-            if isinstance(layer, Weighted)
-        }
+        counts = {}
+        for layer in layers:
+            operands = [tensors[source] for source in layer.sources]
+            if isinstance(layer, Weighted):
+                counts[layer.name] = layer.overflows(operands[0], step)
+            elif isinstance(layer, MatrixProduct):
+                counts[layer.name] = layer.overflows(operands[0], operands[1])
+        return counts
 
 
 def check_prepared(model: object) -> None:

@@ -15,7 +15,8 @@ from emulator.arithmetic import check_integer
 
 from ..distributed import gathered
 from ..integers.tensor import QuantizedTensor
-from ..layers.layer import Requantized, Step
+from ..layers.layer import Layer, Requantized, Step
+from ..layers.matrix_product import MatrixProduct
 from ..layers.weighted import Weighted
 from ..model import PreparedModel, check_prepared, evaluating
 from ..quantized_layers import QuantizedLayers
@@ -101,7 +102,7 @@ def record_ranges(model: PreparedModel, batches: Batches) -> None:
     check_prepared(model)
     layers = model.quantizers
     recorded = torch.zeros_like(layers.recorded)
-    weighted = {layer.name: layer for layer in layers if isinstance(layer, Weighted)}
+    made = {layer.name: layer for layer in layers}
     with full_precision(model), evaluating(model):
         for inputs in inputs_of(model, batches):
             step = Step(model)
@@ -110,8 +111,8 @@ def record_ranges(model: PreparedModel, batches: Batches) -> None:
                 row[:256] += torch.bincount(tensors[name].codes.flatten().long() + 128, minlength=256)
                 if name in inputs:
                     row[256] += _cut(inputs[name], tensors[name])
-                elif name in weighted:
-                    row[257] += _overflows(weighted[name], tensors[weighted[name].sources[0]], step)
+                else:
+                    row[257] += _overflows(made[name], [tensors[source] for source in made[name].sources], step)
     layers.recorded.copy_(gathered(recorded).sum(0))
 
 
@@ -141,7 +142,12 @@ def _cut(x: Tensor, y: QuantizedTensor) -> Any:
     return ((rounded < y.y_min) | (rounded > y.y_max)).sum()
 
 
-def _overflows(layer: Weighted, x: QuantizedTensor, step: Step) -> int:
+def _overflows(layer: Layer, operands: list[QuantizedTensor], step: Step) -> int:
+    if isinstance(layer, MatrixProduct):
+        return int(layer.overflows(*operands).sum())
+    if not isinstance(layer, Weighted):
+        return 0
+    (x,) = operands
     codes, bias, _ = layer.integers(x, step)
     reach = codes.double().abs().flatten(1).sum(1) * max(map(abs, x.extremes)) + bias.abs()
     if float(reach.max()) <= layer.arithmetic.accumulator_range[1]:

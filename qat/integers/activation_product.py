@@ -25,7 +25,7 @@ def activation_product(
     that of the plain product, and for sums that overflow that of `wrapped` or `saturated`. The codes of `b` must be
     weights' (weight_bits), or ``ValueError`` follows where sums are walked.
     """
-    largest = a.centered.shape[-1] * max(map(abs, a.extremes)) * max(map(abs, b.extremes))
+    largest = largest_sum(a, b)
     kind = torch.float32 if float32 and largest <= EXACT_FLOAT32 else torch.float64
     x, y = a.centered.to(kind), b.centered.to(kind)
     ideal = torch.matmul(x, y)
@@ -45,6 +45,11 @@ def activation_product(
         actual = torch.remainder(sums.double() - least, most - least + 1) + least
         return wrapped(ideal, actual.to(narrow)), bound
     return saturated(ideal, _walked(a, b, arithmetic, sums, past).to(narrow)), bound
+
+
+def largest_sum(a: QuantizedTensor, b: QuantizedTensor) -> int:
+    """What no subset of the terms of a sum exceeds in magnitude, whatever the codes of (…, K) and (…, K, N) are."""
+    return a.centered.shape[-1] * max(map(abs, a.extremes)) * max(map(abs, b.extremes))
 
 
 def _walked(a: QuantizedTensor, b: QuantizedTensor, arithmetic: Arithmetic, ideal: Tensor, past: Tensor) -> Tensor:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..integers.activation_product import activation_product
+from emulator.operators.matrix_product import matrix_product
+
+from ..integers.activation_product import activation_product, largest_sum
 from ..integers.tensor import QuantizedTensor
 from ..scales.quantizers import ActivationQuantizer
 from .layer import Layer, Requantized, Step
@@ -33,6 +36,15 @@ class MatrixProduct(Requantized):
         return self.requantized(
             sums, lambda y_scale: np.array(both / y_scale * factor), lambda: a.scale * b.scale * factor, bound, step
         )
+
+    def overflows(self, a: QuantizedTensor, b: QuantizedTensor) -> NDArray[np.int64]:
+        """Sums that overflowed, per column (N,)."""
+        if largest_sum(a, b) <= self.arithmetic.accumulator_range[1]:
+            return np.zeros(b.centered.shape[-1], np.int64)
+        left, right = (np.ascontiguousarray(x.codes.cpu().numpy()) for x in (a, b))
+        _, flags = matrix_product(left, right, self.arithmetic, a.zero_point, b.zero_point)
+        counts: NDArray[np.int64] = flags.sum(tuple(range(flags.ndim - 1)), dtype=np.int64)
+        return counts
 
     def check(self, b: QuantizedTensor) -> None:
         """Raise ``ValueError`` unless the codes of the second operand can be weights."""

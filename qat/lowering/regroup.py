@@ -70,7 +70,7 @@ def _parts(made: Regrouped, axis: int, indices: list[int] | None) -> list[Regrou
         raise ValueError("the batch must stay whole: take parts along another axis")
     inner, batch = axis - (axis > made.batch), made.batch - (axis < made.batch)
     chosen = range(made.places.shape[inner]) if indices is None else indices
-    return [replace(made, places=made.places.take(index, inner), batch=batch) for index in chosen]
+    return [replace(made, places=made.places.take([index], inner).squeeze(inner), batch=batch) for index in chosen]
 
 
 def placed(lowering: Lowering, node: fx.Node, made: Regrouped) -> Made:

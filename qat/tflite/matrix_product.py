@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from ..integers.activation_product import largest_sum
 from ..integers.tensor import QuantizedTensor
 from ..layers.matrix_product import MatrixProduct
 from .weighted import check_reach
@@ -27,9 +28,8 @@ def write_matrix_product(
         )
     a, b = inputs
     file_shape(a), file_shape(b)
-    depth, rank = a.centered.shape[-1], y.centered.ndim - 1
-    largest = np.array([float(depth * max(map(abs, a.extremes)) * max(map(abs, b.extremes)))])
-    check_reach(largest, np.array([a.scale.item() * b.scale.item() / y.scale.item()]))
+    rank = y.centered.ndim - 1
+    check_reach(np.array([float(largest_sum(a, b))]), np.array([a.scale.item() * b.scale.item() / y.scale.item()]))
     operands = [
         writer.transposed(f"{layer.name}/{which}", writer.codes[source], LOGICAL[rank])
         for which, source in zip("ab", layer.sources, strict=True)

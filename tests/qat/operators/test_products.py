@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,9 @@ from torch import Tensor, nn
 
 import qat
 from compiler import compile_graph, load_onnx
-from emulator import AcceleratorConfig, Arithmetic, Machine, MatrixProduct
+from emulator import AcceleratorConfig, Arithmetic, Machine, MatrixProduct, run_graph_counts
 from emulator.arithmetic import OVERFLOWS, ROUNDINGS
-from qat.integers.activation_product import activation_product
-from qat.integers.tensor import QuantizedTensor
 from qat.layers.matrix_product import MatrixProduct as Layer
-from tests.oracle import matrix_product
 from tests.qat.networks import assert_equal_codes, assert_one_value, exported, float_result, images, layers
 
 Function = Callable[["Heads", Tensor], Tensor]
@@ -44,6 +40,11 @@ def attention(m: Heads, x: Tensor) -> Tensor:
     query, key, value = (m.heads(layer, x) for layer in (m.query, m.key, m.value))
     mixed = (query @ key.transpose(-2, -1) / 2).clamp(0, 1) @ value
     return m.out(mixed.transpose(1, 2).reshape(x.shape))
+
+
+def inputs_and_attention(m: Heads, x: Tensor) -> Tensor:
+    """A product of inputs, whose sums are large."""
+    return (x @ x.mT / 9) @ attention(m, x)
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -121,9 +122,10 @@ def test_the_emulator_gives_the_same_codes(name: str, tmp_path: Path) -> None:
 )
 def test_every_arithmetic(bits: int, rounding: str, overflow: str, tmp_path: Path) -> None:
     arithmetic = Arithmetic(accumulator_bits=bits, overflow=overflow, rounding=rounding)
-    model, x = prepared(attention, arithmetic)
+    model, x = prepared(inputs_and_attention, arithmetic)
     assert_equal_codes(model, 2 * x, tmp_path)
-    assert_one_value(model, x)
+    assert_one_value(model, 2 * x)
+    assert (qat.overflow_counts(model, 2 * x)["matmul"].sum() > 0) == (bits <= 16)
 
 
 @pytest.mark.parametrize("arithmetic", [Arithmetic(), Arithmetic(accumulator_bits=16, overflow="wrap")], ids=str)
@@ -135,6 +137,19 @@ def test_the_machine_gives_the_same_codes(name: str, arithmetic: Arithmetic, tmp
     made = Machine(config).run(compile_graph(graph, config), {"input": x[:1].numpy()}).outputs
     for output, layer in model.quantizers.results.layers.items():
         np.testing.assert_array_equal(made[output], codes[layer])
+
+
+def test_overflows_are_counted(tmp_path: Path) -> None:
+    """Of each column, and where ranges are recorded, as the emulator counts them."""
+    model, x = prepared(inputs_and_attention, Arithmetic(accumulator_bits=14))
+    qat.record_ranges(model, [x])
+    graph = exported(model, tmp_path)
+    _, expected = run_graph_counts(graph, {"input": x.numpy()})
+    found = qat.overflow_counts(model, x)
+    for name in ("matmul", "matmul_1", "matmul_2"):
+        np.testing.assert_array_equal(found[name], expected[f"{name}/codes"].overflows)
+    assert found["matmul"].sum() > 0
+    assert qat.compare_ranges(graph, [{"input": x.numpy()}]).drifted == ()
 
 
 FACTORS: dict[str, Function] = {
@@ -181,47 +196,6 @@ def test_gradients_are_those_of_floats_where_nothing_clips() -> None:
     (found,) = torch.autograd.grad((model(given) * direction).sum(), given)
     (expected,) = torch.autograd.grad((given[:, :2] @ given[:, 2:].mT * 0.3 * direction).sum(), given)
     torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize("overflow", OVERFLOWS)
-def test_gradients_pull_sums_that_overflow_back(overflow: str) -> None:
-    """32 terms of 100 · 100 in 16 bits."""
-    arithmetic = Arithmetic(accumulator_bits=16, overflow=overflow)
-    x = QuantizedTensor(
-        centered=torch.full((1, 1, 32), 100.0, requires_grad=True),
-        scale=torch.tensor(0.5), zero_point=0, y_min=-128, y_max=127,
-    )  # fmt: skip
-    y = replace(x, centered=torch.full((1, 32, 1), 100.0))
-    sums, bound = activation_product(x, y, arithmetic, True)
-    expected = 2**15 - 1 if overflow == "saturate" else (320000 + 2**15) % 2**16 - 2**15
-    assert sums.item() == expected and bound == 2**15
-    for sign in (1, -1):
-        (gradient,) = torch.autograd.grad(sums.sum() * sign, x.centered, retain_graph=True)
-        # A descent step must not make the sum larger.
-        assert (gradient == (0 if sign < 0 and overflow == "saturate" else 100)).all()
-
-
-@pytest.mark.parametrize("overflow", OVERFLOWS)
-@pytest.mark.parametrize("bits", range(8, 34))
-@pytest.mark.parametrize("float32", [False, True])
-def test_sums_are_the_contracts(float32: bool, bits: int, overflow: str) -> None:
-    """Against plain integers, by torch's operators or by the walk."""
-    rng = np.random.default_rng(bits)
-    arithmetic = Arithmetic(accumulator_bits=bits, overflow=overflow)
-    a, b = (rng.integers(-128, 128, shape, dtype=np.int8) for shape in ((2, 3, 2, 7), (2, 1, 7, 4)))
-    zeros = int(rng.integers(-128, 128)), int(rng.integers(-128, 128))
-    tensors = [
-        QuantizedTensor(
-            centered=torch.from_numpy(codes).float() - zero,
-            scale=torch.tensor(1.0), zero_point=zero, y_min=-128, y_max=127,
-        )
-        for codes, zero in zip((a, b), zeros, strict=True)
-    ]  # fmt: skip
-    sums, bound = activation_product(*tensors, arithmetic, float32)
-    assert sums.abs().max() <= bound
-    for sample, head in np.ndindex(2, 3):
-        expected, _ = matrix_product(a[sample, head].tolist(), b[sample, 0].tolist(), *zeros, bits, overflow)
-        assert sums[sample, head].tolist() == expected
 
 
 REFUSED: dict[str, tuple[Function, str]] = {
