@@ -11,12 +11,12 @@ ROUNDING = "it counts or rounds: compute it on the host, in front of the model o
 
 WORDS: dict[str, tuple[str, ...]] = {
     STATISTICS: (
-        "group_norm", "layer_norm", "native_layer_norm", "rms_norm", "local_response_norm", "linalg_vector_norm", 
+        "group_norm", "local_response_norm", "linalg_vector_norm", 
         "norm", "std", "var", "var_mean", "std_mean",
     ),
-    PRODUCT: ("mm", "baddbmm", "einsum", "scaled_dot_product_attention", "bilinear", "dot"),
+    PRODUCT: ("mm", "baddbmm", "einsum", "bilinear", "dot"),
     CHOICE: ("index", "nonzero", "_unique2", "unique_dim", "masked_select", "gather", "scatter", "sort", "topk"),
-    LAST: ("softmax", "log_softmax", "logsumexp", "argmax", "argmin", "argsort", "cumsum", "cumprod", "prod"),
+    LAST: ("log_softmax", "logsumexp", "argmax", "argmin", "argsort", "cumsum", "cumprod", "prod"),
     DIMENSIONS: (
         "conv3d", "conv_transpose3d", "max_pool3d", "avg_pool3d", "adaptive_avg_pool3d", "adaptive_max_pool3d",
         "upsample_nearest3d", "upsample_trilinear3d",

@@ -22,6 +22,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils._pytree import tree_map
 
 from ..surroundings import check_data, own
+from .attention_modules import batch_first
 
 TORCH = Path(torch.__file__).parent
 STANDARD_LIBRARY = Path(inspect.__file__).parent
@@ -55,7 +56,7 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> tuple[
     floats = (own(x).float() if x.is_floating_point() else own(x) for x in examples)
     batches = tuple(x.expand(2, *x.shape[1:]) if len(x) == 1 else x for x in floats)
     try:
-        with _quiet():
+        with _quiet(), batch_first():
             program = _exported(owner, batches)
     except Exception as error:  # torch.export raises many kinds, also its internal ones
         reason = _reason(error)

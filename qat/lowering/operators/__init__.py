@@ -3,6 +3,7 @@
 from . import (
     activations,
     affine,
+    attention,
     choices,
     elementwise,
     gathers,
@@ -12,6 +13,7 @@ from . import (
     pools,
     products,
     recurrent,
+    rows,
     unroll,
     upsampling,
     weights,
@@ -20,6 +22,7 @@ from . import (
 __all__ = [
     "activations",
     "affine",
+    "attention",
     "choices",
     "elementwise",
     "gathers",
@@ -29,6 +32,7 @@ __all__ = [
     "pools",
     "products",
     "recurrent",
+    "rows",
     "unroll",
     "upsampling",
     "weights",
