@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from emulator.arithmetic import Arithmetic
@@ -51,10 +52,10 @@ def _layer() -> Iterable[dict[str, Any]]:
 def _decoding() -> Iterable[dict[str, Any]]:
     for name in ("q · kᵀ", "scores · v"):
         graph = attention_products(CONFIG.arithmetic, TOKENS, HEADS, DEPTH, queries=1, parts=PARTS[name])
-        cycles = measure(graph, CONFIG, LATENCY).result.cycles
+        cycles = measure(graph, replace(CONFIG, counters=False), LATENCY).result.cycles
         tensors = (*graph.inputs, graph.tensor(graph.outputs["output"]))
         beats = sum(math.prod(tensor.shape) for tensor in tensors) / CONFIG.bus_bytes
-        what = f"one token against {TOKENS}: {name}, cycles over those of its bytes on the bus"
+        what = f"one token against {TOKENS}, without counters: {name}, cycles over those of its bytes on the bus"
         yield row(what, cycles / beats, "×", "≤ 1.1", cycles <= 1.1 * beats)
 
 
