@@ -141,7 +141,9 @@ app.add_typer(models)
 @app.command()
 def benchmark(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all if none is given.")] = None,
-    rtl: Annotated[bool, typer.Option("--rtl", help="utilization, frontdoor: run in Verilator too.")] = False,
+    rtl: Annotated[
+        bool, typer.Option("--rtl", help="utilization, transformers, frontdoor: run in Verilator too.")
+    ] = False,
     mnist: Annotated[Path | None, data_set("MNIST's four files")] = None,
     cifar10: Annotated[Path | None, data_set("CIFAR-10's binary version")] = None,
     speech_commands: Annotated[Path | None, data_set("Speech Commands")] = None,
@@ -171,6 +173,8 @@ def benchmark(
 
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
 
+    - transformers: attention's products on the array, and how exact softmax and norms are (three minutes)
+
     - qat: a training step's time and memory, accuracy, and how narrow the accumulator can be (a quarter of an hour)
 
     - frontdoor: files of other quantizers, MLPerf Tiny's, and damaged ones (a quarter of an hour)
@@ -187,7 +191,13 @@ def benchmark(
     frontdoor = {"models": models, "cases": cases}
     simulated = {"rtl": rtl or None}
     study = {"plot": plot, "cases": cases}
-    every = {"utilization": simulated, "qat": qat, "frontdoor": frontdoor | simulated, "study": study}
+    every = {
+        "utilization": simulated,
+        "transformers": simulated,
+        "qat": qat,
+        "frontdoor": frontdoor | simulated,
+        "study": study,
+    }
     options = {name: {key: value for key, value in given.items() if value is not None} for name, given in every.items()}
     check_apart((plot, json))
     return _status(run(names or [], options, json))

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "emulator": "codesign.benchmarks.emulator",
     "utilization": "codesign.benchmarks.utilization",
     "simulation": "codesign.benchmarks.simulation",
+    "transformers": "codesign.benchmarks.transformers",
     "qat": "codesign.benchmarks.qat",
     "frontdoor": "codesign.benchmarks.frontdoor.rows",
     "study": "codesign.benchmarks.study.rows",

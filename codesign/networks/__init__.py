@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from emulator.graph import Graph
 
+from .attention import attention_products, encoder_products
 from .builder import NetworkBuilder, same_padding
 from .mlperf_tiny import autoencoder, ds_cnn, mobilenet_v1, resnet8
 from .mobilenet import mobilenet_v2
@@ -31,9 +32,11 @@ __all__ = [
     "MLPERF_TINY",
     "NETWORKS",
     "NetworkBuilder",
+    "attention_products",
     "autoencoder",
     "distinct_convolutions",
     "ds_cnn",
+    "encoder_products",
     "gemm",
     "layer_alone",
     "macs",

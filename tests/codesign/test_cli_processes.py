@@ -53,8 +53,9 @@ def test_without_an_extra_the_sentence_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_is_status_130_and_one_line(tmp_path: Path, number: signal.Signals) -> None:
-    code = (  # a background job starts with the signal ignored
+    code = (  # a background job starts with SIGINT ignored, what nohup starts with SIGHUP
         "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL);"
         "from codesign import cli; import codesign.app, codesign.commands.run;"
         "codesign.commands.run.run = lambda *_: (print('ready', flush=True), time.sleep(30));"
         "sys.exit(cli.main(['run', 'x.onnx']))"

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.benchmarks.row_accuracy import real_norm, real_softmax
 from compiler import load_onnx
 from emulator import Graph, run_graph
 from tests.compiler.models import Model, runtime
-from tests.row_accuracy import real_norm, real_softmax
 
 SX = float(np.float32(0.05))
 Build = Callable[[Model, str], str]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from codesign.benchmarks.row_accuracy import furthest, real_norm, real_softmax
 from emulator import Arithmetic, Graph, LayerNorm, RMSNorm, Softmax, Tensor, run_graph, run_graph_counts
 from emulator.operators.row_operators import causal_mask, make_normalization, make_softmax
-from tests.row_accuracy import furthest, real_norm, real_softmax
 from tests.row_cases import RowCase, row_cases
 
 ARITHMETIC = Arithmetic()

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from codesign.benchmarks.row_accuracy import DISTRIBUTIONS, furthest, norm_error, real_norm, real_softmax, softmax_error
 from emulator import Arithmetic
 from emulator.operators.row_operators import layer_norm, make_normalization, make_softmax, softmax
-from tests.row_accuracy import DISTRIBUTIONS, furthest, norm_error, real_norm, real_softmax, softmax_error
 
 SOFTMAX, NORM = 0.51, 0.6
 ARITHMETICS = [

@@ -1,7 +1,7 @@
 """How far softmax, layer norm and RMS norm are from the real functions of the dequantized codes, in codes.
 
-The oracle computes in decimals of 50 digits. ``python -m tests.row_accuracy`` prints the largest errors, one line for
-each function and distribution.
+The oracle computes in decimals of 50 digits. ``python -m codesign.benchmarks.row_accuracy`` prints the largest errors,
+one line for each distribution.
 """
 
 from __future__ import annotations
