@@ -44,7 +44,7 @@ def forward(
         weights = [packed[place] for place in places]
     biases = [None if bias is None else bias[place] for place in places]
     q, k, v = (
-        F.linear(x, weight, own).unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+        F.linear(x, weight, own).view(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
         for x, weight, own in zip((query, key, value), weights, biases, strict=True)
     )
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask)

@@ -28,7 +28,7 @@ def _overwritten_view(x: Tensor) -> Tensor:
 
 
 UNSUPPORTED: dict[str, tuple[Callable[[Written, Tensor], Tensor], str]] = {
-    "softmax": (lambda m, x: m.conv(x).softmax(1), "node 'softmax' .*: this operator is not supported"),
+    "softmax": (lambda m, x: m.conv(x).log_softmax(1), "node 'log_softmax' .*: this operator is not supported"),
     "quotient": (lambda m, x: m.conv(x) / m.other(m.conv(x)), "node 'div' .*: a quotient must be of one tensor and a"),
     "alpha": (lambda m, x: torch.add(m.conv(x), m.conv(x), alpha=2), "node 'add' .*: alpha must be 1, not 2"),
     "power": (lambda m, x: m.conv(x) ** 3, "node 'pow.*' .*: the exponent must be 2, not 3"),
@@ -123,10 +123,10 @@ def test_what_is_not_supported_is_named(name: str) -> None:
 
 def test_the_line_of_the_source_is_named() -> None:
     with pytest.raises(ValueError) as error:
-        qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), images(2))
+        qat.prepare(nn.Sequential(nn.Conv2d(3, 4, 3), nn.LogSoftmax(1)), images(2))
     # There is no line but torch's own.
     assert str(error.value).startswith(
-        "node '1' (module '1' Softmax, aten.softmax.int): this operator is not supported: "
+        "node '1' (module '1' LogSoftmax, aten.log_softmax.int): this operator is not supported: "
     )
     with pytest.raises(ValueError, match=r"networks/__init__\.py, line \d+: `return self"):
         qat.prepare(Written(lambda m, x: m.conv(x).logsumexp(1)), images(2))
@@ -134,7 +134,7 @@ def test_the_line_of_the_source_is_named() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.part = nn.Softmax(1)
+            self.part = nn.LogSoftmax(1)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.part(x)

@@ -54,13 +54,11 @@ def visible_keys(lowering: Lowering, a: Arguments, shape: tuple[int, ...]) -> Te
             "its mask must be constant, the same for every sample: make it in forward of sizes alone, or give "
             "is_causal=True"
         )
-    mask = computed(nn.Module())
-    if a.attn_mask.meta["val"].dtype == torch.bool:
-        visible = mask != 0
-    else:
-        visible = mask == 0
-        if not bool((visible | (mask == -torch.inf)).all()):
-            raise ValueError("its mask must hold 0 and −infinity, or be bool: a sum with other numbers has no layer")
+    mask: Tensor = computed(nn.Module())
+    added = a.attn_mask.meta["val"].dtype != torch.bool
+    visible: Tensor = (mask == 0) if added else (mask != 0)
+    if added and not bool((visible | (mask == -torch.inf)).all()):
+        raise ValueError("its mask must hold 0 and −infinity, or be bool: a sum with other numbers has no layer")
     if visible.ndim == len(shape) + 1:
         if len(visible) > 1:
             raise ValueError(f"its mask must be the same for every sample, not of a batch of {len(visible)}")
