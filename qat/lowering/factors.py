@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -13,11 +13,20 @@ from ..layers.moves import Reshape, Slice, Transpose
 from ..scales.quantizers import NO_CLAMP
 from .pseudo import Function
 
-if TYPE_CHECKING:
-    from .fuse import Fusion
+
+class Layers(Protocol):
+    """What it takes of the layers while they are fused."""
+
+    layers: dict[str, Layer]
+
+    def alone(self, name: str) -> bool:
+        """Whether one layer reads `name`, and no result shows it."""
+
+    def remove(self, layer: Layer) -> None:
+        """Let what the layer reads take its place."""
 
 
-def take_from_operands(fusion: Fusion, product: MatrixProduct) -> None:
+def take_from_operands(fusion: Layers, product: MatrixProduct) -> None:
     """Let `product` multiply with the numbers that its operands are multiplied with, where nothing else reads those."""
     for source in dict.fromkeys(product.sources):
         if product.sources.count(source) > 1:
@@ -33,7 +42,7 @@ def take_from_operands(fusion: Fusion, product: MatrixProduct) -> None:
             fusion.remove(layer)
 
 
-def taken_behind(fusion: Fusion, layer: Function) -> bool:
+def taken_behind(fusion: Layers, layer: Function) -> bool:
     """Whether a product of two activations takes the number that `layer` multiplies it with, and `layer` is gone."""
     before, number = fusion.layers.get(layer.sources[0]), positive_factor(layer)
     if not isinstance(before, MatrixProduct) or number is None or before.clamp != NO_CLAMP:
