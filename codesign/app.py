@@ -173,7 +173,7 @@ def benchmark(
 
     - simulation: a ResNet-50 image in Verilator, and its cycles per second (some minutes)
 
-    - transformers: attention's products on the array, and how exact softmax and norms are (three minutes)
+    - transformers: attention's products on the array, and how exact softmax and norms are (half a minute)
 
     - qat: a training step's time and memory, accuracy, and how narrow the accumulator can be (a quarter of an hour)
 

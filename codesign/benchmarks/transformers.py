@@ -28,7 +28,7 @@ SEED = 1
 
 
 def rows(rtl: bool = False) -> list[dict[str, Any]]:
-    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes two minutes on two cores.
+    """The table's rows: {"name", "value", "unit", "target", "holds"}; takes half a minute.
 
     rtl : also run attention of a few tokens in Verilator; every bit and every cycle must be the machine's
     """
